@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TFPRUNE_BASE_ARCH_H_
+#define TFPRUNE_BASE_ARCH_H_
+
+#include <stdint.h>
+
+namespace tfprune {
+
+// The instruction sets kernels are written for. kReference is the plain-loops oracle that runs everywhere; the others are
+// planar SIMD kernels. The order is that of preference on one machine, worst first.
+enum class Arch : uint8_t { kReference, kSse2, kAvx2, kAvx512, kNeon };
+
+// Lower-case name as the delegate's `arch` option spells it.
+const char* ArchName(Arch arch);
+
+// True and `arch` set where `name` is an ArchName.
+bool ParseArch(const char* name, Arch* arch);
+
+// Whether this build holds kernels for `arch` and this machine, with its operating system, can run them.
+bool IsSupported(Arch arch);
+
+// The best supported arch, detected once.
+Arch DetectedArch();
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_BASE_ARCH_H_

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TFPRUNE_BASE_THREAD_POOL_H_
+#define TFPRUNE_BASE_THREAD_POOL_H_
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stddef.h>
+#include <stdint.h>
+
+namespace tfprune {
+
+constexpr uint32_t kMaxThreads = 64;
+
+// Worker threads that sleep between runs. `Run` hands out task numbers one at a time, so uneven tasks balance themselves;
+// which thread computes a task never changes its result.
+class ThreadPool {
+ public:
+  // `slot` is below the number of threads asked for and names the caller's private scratch.
+  using Task = void (*)(void* context, size_t task, uint32_t slot);
+
+  ThreadPool();
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  // Calls `task(context, i, slot)` once for every i < tasks on up to `threads` threads, the calling one included, and
+  // returns when all are done. Where the pool is busy with another caller's run, or the system gives no thread, the
+  // calling thread does the work alone.
+  void Run(uint32_t threads, size_t tasks, Task task, void* context);
+
+ private:
+  struct Worker {
+    ThreadPool* pool;
+    pthread_t thread;
+    sem_t wake;
+    uint32_t slot;
+  };
+
+  static void* Loop(void* worker);
+  void Work(uint32_t slot);
+  uint32_t Grow(uint32_t workers);
+
+  pthread_mutex_t busy_;
+  sem_t done_;
+  Worker workers_[kMaxThreads - 1];
+  uint32_t worker_count_ = 0;
+  bool stop_ = false;
+
+  Task task_ = nullptr;
+  void* context_ = nullptr;
+  size_t tasks_ = 0;
+  size_t next_ = 0;  // atomic
+};
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_BASE_THREAD_POOL_H_

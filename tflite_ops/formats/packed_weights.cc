@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/formats/packed_weights.h"
+
+#include <string.h>
+
+#include "tflite_ops/base/crc32.h"
+
+namespace tfprune {
+namespace {
+
+constexpr uint32_t kHeaderBytes = 128;
+constexpr uint32_t kVersion = 1;
+constexpr uint32_t kFloat32 = 1;
+constexpr uint64_t kMaxColumns = (uint64_t{1} << 31) - 1;
+
+// Byte offsets of the header's fields, in the order of docs/formats.md.
+enum Field : uint32_t {
+  kMagicField = 0,
+  kVersionField = 4,
+  kHeaderBytesField = 6,
+  kTotalBytes = 8,
+  kOp = 12,
+  kEncoding = 16,
+  kValueType = 20,
+  kActivation = 24,
+  kPadding = 28,
+  kOutChannels = 32,
+  kKernelH = 36,
+  kKernelW = 40,
+  kInChannels = 44,
+  kStrideH = 48,
+  kStrideW = 52,
+  kDilationH = 56,
+  kDilationW = 60,
+  kKeepNumDims = 64,
+  kGroupRows = 68,
+  kGroupCols = 72,
+  kLineCount = 76,
+  kGroupCount = 80,
+  kValueCount = 84,
+  kLineEndsOffset = 88,
+  kColumnsOffset = 92,
+  kValuesOffset = 96,
+  kReserved = 100,
+  kHeaderCrc32 = 124,
+};
+
+uint32_t ReadU16(const uint8_t* bytes, uint32_t offset) { return bytes[offset] | (uint32_t{bytes[offset + 1]} << 8); }
+uint32_t ReadU32(const uint8_t* bytes, uint32_t offset) {
+  return ReadU16(bytes, offset) | (ReadU16(bytes, offset + 2) << 16);
+}
+
+Status CheckFrame(const uint8_t* header, size_t size) {
+  if (size < kHeaderBytes) return Error("packed weights: the header needs %u bytes, got %zu", kHeaderBytes, size);
+  if (memcmp(header + kMagicField, "TFPK", 4) != 0) return Error("packed weights: magic is not TFPK");
+  const uint32_t version = ReadU16(header, kVersionField);
+  if (version != kVersion) {
+    return Error("packed weights: this library reads version %u, got %u; use a newer libtfprune", kVersion, version);
+  }
+  if (ReadU16(header, kHeaderBytesField) != kHeaderBytes) return Error("packed weights: header_bytes must be %u", kHeaderBytes);
+  const uint32_t crc = Crc32(header, kHeaderCrc32);
+  if (ReadU32(header, kHeaderCrc32) != crc) return Error("packed weights: the header's CRC does not match; the file is damaged");
+  if (ReadU32(header, kTotalBytes) != size) {
+    return Error("packed weights: total_bytes %u must equal the tensor's %zu", ReadU32(header, kTotalBytes), size);
+  }
+  for (uint32_t i = kReserved; i < kHeaderCrc32; ++i) {
+    if (header[i] != 0) return Error("packed weights: reserved byte %u must be 0", i);
+  }
+  return {};
+}
+
+Status CheckChoice(const char* name, uint32_t value, uint32_t a, uint32_t b, uint32_t c) {
+  if (value == a || value == b || value == c) return {};
+  return Error("packed weights: %s has the unknown value %u", name, value);
+}
+
+Status CheckAtLeastOne(const char* name, uint32_t value) {
+  if (value >= 1) return {};
+  return Error("packed weights: %s must be at least 1, got 0", name);
+}
+
+Status ReadFields(const uint8_t* header, PackedWeights* packed) {
+  TFPRUNE_RETURN_IF_ERROR(CheckChoice("op", ReadU32(header, kOp), 1, 2, 2));
+  TFPRUNE_RETURN_IF_ERROR(CheckChoice("encoding", ReadU32(header, kEncoding), 1, 2, 2));
+  TFPRUNE_RETURN_IF_ERROR(CheckChoice("value_type", ReadU32(header, kValueType), kFloat32, kFloat32, kFloat32));
+  TFPRUNE_RETURN_IF_ERROR(CheckChoice("activation", ReadU32(header, kActivation), 0, 1, 3));
+  TFPRUNE_RETURN_IF_ERROR(CheckChoice("padding", ReadU32(header, kPadding), 0, 1, 1));
+  TFPRUNE_RETURN_IF_ERROR(CheckChoice("keep_num_dims", ReadU32(header, kKeepNumDims), 0, 1, 1));
+  packed->op = static_cast<Op>(ReadU32(header, kOp));
+  packed->encoding = static_cast<Encoding>(ReadU32(header, kEncoding));
+  packed->activation = static_cast<Activation>(ReadU32(header, kActivation));
+  packed->padding = static_cast<Padding>(ReadU32(header, kPadding));
+  packed->keep_num_dims = ReadU32(header, kKeepNumDims) != 0;
+  const struct {
+    const char* name;
+    uint32_t offset;
+    uint32_t* field;
+  } sizes[] = {
+      {"out_channels", kOutChannels, &packed->out_channels}, {"kernel_h", kKernelH, &packed->kernel_h},
+      {"kernel_w", kKernelW, &packed->kernel_w},             {"in_channels", kInChannels, &packed->in_channels},
+      {"stride_h", kStrideH, &packed->stride_h},             {"stride_w", kStrideW, &packed->stride_w},
+      {"dilation_h", kDilationH, &packed->dilation_h},       {"dilation_w", kDilationW, &packed->dilation_w},
+      {"group_rows", kGroupRows, &packed->group_rows},       {"group_cols", kGroupCols, &packed->group_cols},
+  };
+  for (const auto& size : sizes) {
+    *size.field = ReadU32(header, size.offset);
+    TFPRUNE_RETURN_IF_ERROR(CheckAtLeastOne(size.name, *size.field));
+  }
+  packed->line_count = ReadU32(header, kLineCount);
+  packed->group_count = ReadU32(header, kGroupCount);
+  packed->value_count = ReadU32(header, kValueCount);
+  return {};
+}
+
+Status CheckShape(const PackedWeights& packed) {
+  const uint64_t area = uint64_t{packed.kernel_h} * packed.kernel_w;
+  if (area > kMaxColumns || area * packed.in_channels > kMaxColumns || packed.out_channels > kMaxColumns) {
+    return Error("packed weights: out_channels and kernel_h * kernel_w * in_channels must stay below 2^31");
+  }
+  if (packed.op == Op::kConv2D) {
+    if (packed.keep_num_dims) return Error("packed weights: keep_num_dims must be 0 for a convolution");
+  } else if (area != 1 || packed.stride_h != 1 || packed.stride_w != 1 || packed.dilation_h != 1 ||
+             packed.dilation_w != 1 || packed.padding != Padding::kValid) {
+    return Error("packed weights: kernel, stride and dilation must be 1 and padding VALID for a fully-connected layer");
+  }
+  if (packed.group_rows > packed.out_channels) {
+    return Error("packed weights: group_rows %u is above out_channels %u", packed.group_rows, packed.out_channels);
+  }
+  if (packed.group_cols > packed.columns()) {
+    return Error("packed weights: group_cols %u is above the %u columns", packed.group_cols, packed.columns());
+  }
+  if (packed.encoding == Encoding::kSlidingRow && packed.group_rows > kMaxSlidingRows) {
+    return Error("packed weights: sliding-row groups have at most %u rows, got %u", kMaxSlidingRows, packed.group_rows);
+  }
+  const uint32_t lines = packed.encoding == Encoding::kRowBand
+                             ? (packed.out_channels - 1) / packed.group_rows + 1
+                             : packed.out_channels - packed.group_rows + 1;
+  if (packed.line_count != lines) return Error("packed weights: line_count must be %u, got %u", lines, packed.line_count);
+  return {};
+}
+
+Status CheckSection(const char* name, uint64_t offset, uint64_t count, uint64_t item, uint64_t begin, uint64_t end) {
+  if (offset % kAlignment != 0 || offset < begin) {
+    return Error("packed weights: %s_offset %llu must be a multiple of 64 behind the section before it", name,
+                 static_cast<unsigned long long>(offset));
+  }
+  if (offset > end || count * item > end - offset) return Error("packed weights: the %s reach over the end of the tensor", name);
+  return {};
+}
+
+Status CheckGroups(const PackedWeights& packed) {
+  uint32_t before = 0;
+  uint64_t values = 0;
+  for (uint32_t line = 0; line < packed.line_count; ++line) {
+    const uint32_t end = packed.line_ends[line];
+    if (end < before || end > packed.group_count) {
+      return Error("packed weights: line_ends[%u] is %u, outside %u .. %u", line, end, before, packed.group_count);
+    }
+    uint64_t column = 0;
+    for (uint32_t group = before; group < end; ++group) {
+      const uint32_t delta = packed.column_deltas[group];
+      if (delta == 0 && group != before) return Error("packed weights: columns of line %u must rise strictly", line);
+      column += delta;
+      if (column + packed.group_cols > packed.columns()) {
+        return Error("packed weights: group %u of line %u reaches over column %u", group, line, packed.columns());
+      }
+    }
+    values += uint64_t{end - before} * packed.group_cols * packed.RowsOfLine(line);
+    before = end;
+  }
+  if (before != packed.group_count) return Error("packed weights: line_ends must end at group_count %u", packed.group_count);
+  if (values != packed.value_count) {
+    return Error("packed weights: value_count must be %llu, got %u", static_cast<unsigned long long>(values), packed.value_count);
+  }
+  return {};
+}
+
+}  // namespace
+
+Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
+  const uint8_t* bytes = static_cast<const uint8_t*>(data);
+  TFPRUNE_RETURN_IF_ERROR(CheckFrame(bytes, size));
+  TFPRUNE_RETURN_IF_ERROR(ReadFields(bytes, packed));
+  TFPRUNE_RETURN_IF_ERROR(CheckShape(*packed));
+  const uint64_t lines = ReadU32(bytes, kLineEndsOffset), columns = ReadU32(bytes, kColumnsOffset);
+  const uint64_t values = ReadU32(bytes, kValuesOffset);
+  TFPRUNE_RETURN_IF_ERROR(CheckSection("line_ends", lines, packed->line_count, 4, kHeaderBytes, size));
+  TFPRUNE_RETURN_IF_ERROR(CheckSection("columns", columns, packed->group_count, 2, lines + uint64_t{packed->line_count} * 4, size));
+  TFPRUNE_RETURN_IF_ERROR(CheckSection("values", values, packed->value_count, 4, columns + uint64_t{packed->group_count} * 2, size));
+  if (values + uint64_t{packed->value_count} * 4 != size) return Error("packed weights: total_bytes must end with the values");
+  if (reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
+    if (!packed->copy.Reserve(size)) return Error("packed weights: no memory for a copy of %zu bytes", size);
+    memcpy(packed->copy.data(), bytes, size);
+    bytes = packed->copy.data();
+  }
+  packed->line_ends = reinterpret_cast<const uint32_t*>(bytes + lines);
+  packed->column_deltas = reinterpret_cast<const uint16_t*>(bytes + columns);
+  packed->values = reinterpret_cast<const float*>(bytes + values);
+  return CheckGroups(*packed);
+}
+
+}  // namespace tfprune

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reader of packed weights, version 1. The format is specified in docs/formats.md; tfprune/formats is its twin.
+#ifndef TFPRUNE_FORMATS_PACKED_WEIGHTS_H_
+#define TFPRUNE_FORMATS_PACKED_WEIGHTS_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflite_ops/base/memory.h"
+#include "tflite_ops/base/status.h"
+
+namespace tfprune {
+
+enum class Op : uint32_t { kConv2D = 1, kFullyConnected = 2 };
+enum class Encoding : uint32_t { kRowBand = 1, kSlidingRow = 2 };
+enum class Activation : uint32_t { kNone = 0, kRelu = 1, kRelu6 = 3 };  // TFLite's numbers
+enum class Padding : uint32_t { kSame = 0, kValid = 1 };                // TFLite's numbers
+
+constexpr uint32_t kMaxSlidingRows = 16;
+
+// A checked view of one packed tensor. Pointers reach into the tensor, or into the view's own copy where the tensor's
+// address would leave a section misaligned.
+struct PackedWeights {
+  Op op = Op::kConv2D;
+  Encoding encoding = Encoding::kRowBand;
+  Activation activation = Activation::kNone;
+  Padding padding = Padding::kValid;
+  uint32_t out_channels = 0;
+  uint32_t kernel_h = 0, kernel_w = 0, in_channels = 0;
+  uint32_t stride_h = 0, stride_w = 0;
+  uint32_t dilation_h = 0, dilation_w = 0;
+  bool keep_num_dims = false;
+  uint32_t group_rows = 0, group_cols = 0;
+  uint32_t line_count = 0, group_count = 0, value_count = 0;
+  const uint32_t* line_ends = nullptr;      // [line_count], cumulative number of groups
+  const uint16_t* column_deltas = nullptr;  // [group_count]
+  const float* values = nullptr;            // [value_count]
+
+  uint32_t columns() const { return kernel_h * kernel_w * in_channels; }
+  uint32_t FirstRow(uint32_t line) const { return encoding == Encoding::kRowBand ? line * group_rows : line; }
+  uint32_t RowsOfLine(uint32_t line) const {
+    const uint32_t rest = out_channels - FirstRow(line);
+    return rest < group_rows ? rest : group_rows;
+  }
+
+  AlignedArray<uint8_t> copy;  // owns the bytes where the tensor was misaligned
+};
+
+// Checks every rule of docs/formats.md on `size` bytes at `bytes` and fills `packed`. The bytes must outlive it. No byte
+// outside the tensor is read, whatever it holds; a broken rule is named in the Status.
+Status ReadPackedWeights(const void* bytes, size_t size, PackedWeights* packed);
+
+// Calls `visit(line, group, start_column)` for every stored group in order.
+template <typename Visit>
+void ForEachGroup(const PackedWeights& packed, Visit visit) {
+  uint32_t group = 0;
+  for (uint32_t line = 0; line < packed.line_count; ++line) {
+    uint32_t column = 0;
+    for (; group < packed.line_ends[line]; ++group) {
+      column += packed.column_deltas[group];
+      visit(line, group, column);
+    }
+  }
+}
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_FORMATS_PACKED_WEIGHTS_H_

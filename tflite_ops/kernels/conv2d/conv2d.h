@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sparse 2D convolution on NHWC tensors; a fully-connected layer is a 1x1 convolution over `batch` pixels.
+//
+//     y[n, oy, ox, r] = clamp(bias[r] + sum_{kh, kw, c} W[r, (kh, kw, c)]
+//                             * x[n, oy * stride_h + kh * dilation_h - pad_top, ox * stride_w + kw * dilation_w - pad_left, c])
+//
+// with x zero outside its image. The planar plan cuts the output into strips of rows. The input of a strip is copied
+// into planes, one for each channel and each phase of the stride:
+//
+//     plane(phase a, b; channel c)[j][i] = x[(first_row + j) * stride_h + a - pad_top][i * stride_w + b - pad_left][c]
+//
+//     stride 2, phase (0, 0):  x . x .      phase (0, 1):  . x . x
+//                              . . . .                     . . . .
+//
+// so that every kernel tap of every output position p is one offset: tap (kh, kw, c) of position p lies at
+// plane(kh * dilation_h % stride_h, kw * dilation_w % stride_w; c) + (kh * dilation_h / stride_h) * plane_width
+// + kw * dilation_w / stride_w + p. Positions run over the padded width of the plane; those behind the output's width are
+// computed and dropped. A 1x1 convolution with stride 1 has no such positions: its pixels are seen as rows of one tile.
+#ifndef TFPRUNE_KERNELS_CONV2D_CONV2D_H_
+#define TFPRUNE_KERNELS_CONV2D_CONV2D_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflite_ops/base/arch.h"
+#include "tflite_ops/base/memory.h"
+#include "tflite_ops/base/status.h"
+#include "tflite_ops/base/thread_pool.h"
+#include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/kernels/planar/planar.h"
+
+namespace tfprune {
+
+struct ImageSize {
+  uint32_t batch, height, width;
+};
+
+// Shape of the output and the zeros before the first row and column, by TFLite's rules for SAME and VALID.
+struct ConvShape {
+  ImageSize in, out;
+  uint32_t pad_top, pad_left;
+};
+
+// Fails where the kernel does not fit a VALID input or a size overflows 31 bits.
+Status InferConvShape(const PackedWeights& weights, const ImageSize& in, ConvShape* shape);
+
+// The convolution as plain loops: the oracle of every other variant. No alignment is asked for.
+void ReferenceConv2D(const PackedWeights& weights, const ConvShape& shape, const float* x, const float* bias, float* y);
+
+// Scratch memory of one run: `threads` slots of floats, grown as needed and reused between runs.
+struct Workspace {
+  AlignedArray<float> floats;
+};
+
+// Everything about one layer and one input shape that can be decided before data arrive.
+class Conv2DPlan {
+ public:
+  // `weights` must outlive the plan. Works through `arch`, which must be supported, with up to `threads` threads.
+  Status Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads);
+
+  // Computes `y` from `x`. False where there is no memory for scratch. Plans may run concurrently with own workspaces.
+  bool Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const;
+
+  const ConvShape& shape() const { return shape_; }
+  const char* kernel_name() const { return kernel_.run == nullptr ? "reference" : kernel_.name; }
+
+ private:
+  struct Job;
+  struct Strip;
+
+  Status PreparePlanes();
+  Status PrepareOffsets();
+  void SplitWork(uint32_t threads);
+  void FillStrip(const Job& job, const Strip& strip, float* planes) const;
+  void FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const;
+  uint32_t SegmentsOf(const Job& job, const Strip& strip, size_t begin, Segment* segments) const;
+  void RunStrip(const Job& job, size_t task, uint32_t slot) const;
+  void RunPixels(const Job& job, size_t task) const;
+
+  const PackedWeights* weights_ = nullptr;
+  ConvShape shape_ = {};
+  ImageSize view_ = {};  // the output as the plan walks it; pixels of a 1x1 convolution become rows of one tile
+  Kernel kernel_ = {};
+  ToPlanarFn to_planar_ = nullptr;
+  bool pointwise_ = false;
+  uint32_t threads_ = 1;
+  float low_ = 0, high_ = 0;
+  AlignedArray<uint32_t> cell_offsets_;
+  AlignedArray<uint32_t> phases_;  // (row phase, column phase) pairs that some tap reads
+  uint32_t phase_count_ = 0;
+  uint32_t strip_rows_ = 0, strips_per_image_ = 0, row_parts_ = 1;
+  uint32_t halo_rows_ = 0, plane_width_ = 0;
+  size_t plane_stride_ = 0, planes_floats_ = 0;
+};
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_KERNELS_CONV2D_CONV2D_H_

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a Conv2DPlan decides before data arrive: kernel, planes, offsets, strips.
+#include <math.h>
+
+#include "tflite_ops/kernels/conv2d/conv2d.h"
+
+namespace tfprune {
+namespace {
+
+constexpr size_t kPlanesBudget = 96 * 1024;  // floats: planes of a strip should stay in a core's second-level cache
+constexpr size_t kAliasingStride = 256;      // floats: planes a multiple of this apart would compete for cache sets
+
+uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
+
+uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+}  // namespace
+
+Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads) {
+  weights_ = &weights;
+  kernel_ = {};
+  threads_ = threads == 0 ? 1 : threads;
+  TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
+  low_ = weights.activation == Activation::kNone ? -INFINITY : 0.0f;
+  high_ = weights.activation == Activation::kRelu6 ? 6.0f : INFINITY;
+  view_ = shape_.out;
+  const size_t pixels = size_t{view_.batch} * view_.height * view_.width;
+  if (arch == Arch::kReference || pixels == 0) return {};
+
+  const KernelSet kernels = GetKernels(arch, weights.encoding, weights.group_rows);
+  pointwise_ = weights.kernel_h * weights.kernel_w == 1 && weights.stride_h == 1 && weights.stride_w == 1;
+  // Below a quarter of a tile most of the vector would be idle: pixels go one by one.
+  kernel_ = pointwise_ && pixels * 4 <= kernels.many.tile ? kernels.single : kernels.many;
+  to_planar_ = kernels.to_planar;
+  if (pointwise_) {
+    const uint32_t tile = static_cast<uint32_t>(kernel_.tile);
+    view_ = {1, DivideUp(static_cast<uint32_t>(pixels), tile), tile};
+  }
+  TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
+  return PrepareOffsets();
+}
+
+Status Conv2DPlan::PreparePlanes() {
+  const PackedWeights& w = *weights_;
+  halo_rows_ = (w.kernel_h - 1) * w.dilation_h / w.stride_h;
+  plane_width_ = view_.width + (w.kernel_w - 1) * w.dilation_w / w.stride_w;
+  if (!phases_.Reserve(2 * size_t{w.kernel_h} * w.kernel_w)) return Error("convolution: no memory for its plan");
+  phase_count_ = 0;
+  for (uint32_t tap = 0; tap < w.kernel_h * w.kernel_w; ++tap) {
+    const uint32_t a = tap / w.kernel_w * w.dilation_h % w.stride_h, b = tap % w.kernel_w * w.dilation_w % w.stride_w;
+    uint32_t phase = 0;
+    while (phase < phase_count_ && (phases_[2 * phase] != a || phases_[2 * phase + 1] != b)) ++phase;
+    if (phase < phase_count_) continue;
+    phases_[2 * phase_count_] = a;
+    phases_[2 * phase_count_ + 1] = b;
+    ++phase_count_;
+  }
+  SplitWork(threads_);
+  const size_t plane = size_t{strip_rows_ + halo_rows_} * plane_width_;
+  plane_stride_ = plane;
+  if (!pointwise_) {
+    plane_stride_ = (plane + 2 * kMaxLanes - 1) / kMaxLanes * kMaxLanes;  // room for ToPlanar to write over the end
+    if (plane_stride_ % kAliasingStride == 0) plane_stride_ += kMaxLanes;
+  }
+  if (!CheckedMultiply(plane_stride_, w.in_channels, &planes_floats_) ||
+      !CheckedMultiply(planes_floats_, phase_count_, &planes_floats_) || planes_floats_ > (UINT32_MAX >> 3)) {
+    return Error("convolution: %u channels of width %u need more scratch memory than 32-bit offsets reach", w.in_channels,
+                 plane_width_);
+  }
+  planes_floats_ += kMaxTile;  // a tile may read behind the last position
+  return {};
+}
+
+// Chooses the rows of a strip, and parts of the output channels where there are too few strips for the threads.
+void Conv2DPlan::SplitWork(uint32_t threads) {
+  const uint32_t tile = static_cast<uint32_t>(kernel_.tile);
+  strip_rows_ = 1;
+  if (!pointwise_) {
+    const size_t row_floats = size_t{plane_width_} * weights_->in_channels * phase_count_;
+    const uint32_t budget_rows = static_cast<uint32_t>(kPlanesBudget / row_floats);
+    const uint32_t least = Smaller(view_.height, DivideUp(2 * tile, plane_width_) + halo_rows_);
+    uint32_t rows = budget_rows > halo_rows_ + least ? budget_rows - halo_rows_ : least;
+    uint32_t strips = DivideUp(view_.height, Smaller(rows, view_.height));
+    if (view_.batch * strips % threads != 0) strips = DivideUp(strips, threads) * threads;
+    rows = DivideUp(view_.height, strips);
+    strip_rows_ = rows < least ? least : rows;
+  }
+  strips_per_image_ = DivideUp(view_.height, strip_rows_);
+  const uint64_t strips = uint64_t{strips_per_image_} * view_.batch;
+  row_parts_ = strips >= threads ? 1 : Smaller(DivideUp(threads, static_cast<uint32_t>(strips)), weights_->line_count);
+}
+
+Status Conv2DPlan::PrepareOffsets() {
+  const PackedWeights& w = *weights_;
+  size_t cells = 0;
+  if (!CheckedMultiply(w.group_count, w.group_cols, &cells) || !cell_offsets_.Reserve(cells + 1)) {
+    return Error("convolution: no memory for the places of %u groups", w.group_count);
+  }
+  const bool single = kernel_.tile == 1;
+  ForEachGroup(w, [&](uint32_t, uint32_t group, uint32_t start) {
+    for (uint32_t i = 0; i < w.group_cols; ++i) {
+      const uint32_t column = start + i, tap = column / w.in_channels, channel = column % w.in_channels;
+      const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w;
+      uint32_t phase = 0;
+      while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != x % w.stride_w) ++phase;
+      const size_t plane = (size_t{phase} * w.in_channels + channel) * plane_stride_;
+      const size_t place = single ? channel : plane + size_t{y / w.stride_h} * plane_width_ + x / w.stride_w;
+      cell_offsets_[size_t{group} * w.group_cols + i] = static_cast<uint32_t>(place * sizeof(float));
+    }
+  });
+  return {};
+}
+
+}  // namespace tfprune

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Conv2DPlan at work: fill the planes of a strip, walk its tiles.
+#include <string.h>
+
+#include "tflite_ops/kernels/conv2d/conv2d.h"
+
+namespace tfprune {
+
+struct Conv2DPlan::Job {
+  const Conv2DPlan* plan;
+  const float* x;
+  const float* bias;
+  float* y;
+  float* scratch;         // one slot a thread
+  size_t scratch_floats;  // of a slot
+};
+
+// Output rows [first, first + rows) of one image.
+struct Conv2DPlan::Strip {
+  uint32_t image, first, rows;
+};
+
+namespace {
+
+// Output channels of part `part` of `parts`: about equal numbers of groups, cut where a line starts.
+uint32_t PartBegin(const PackedWeights& w, uint32_t part, uint32_t parts) {
+  if (part == 0) return 0;
+  if (part >= parts) return w.out_channels;
+  const uint64_t wanted = (uint64_t{w.group_count} * part + parts - 1) / parts;
+  uint32_t low = 0, high = w.line_count - 1;
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (w.line_ends[middle] >= wanted) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return w.FirstRow(low);
+}
+
+}  // namespace
+
+bool Conv2DPlan::Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const {
+  if (kernel_.run == nullptr) {
+    ReferenceConv2D(*weights_, shape_, x, bias, y);
+    return true;
+  }
+  Job job = {this, x, bias, y, nullptr, 0};
+  const bool single = kernel_.tile == 1;
+  job.scratch_floats = single ? 0 : (planes_floats_ + kScratchRows * kernel_.tile + kMaxLanes + 15) / 16 * 16;
+  if (!workspace->floats.Reserve(job.scratch_floats * threads_)) return false;
+  job.scratch = workspace->floats.data();
+  const size_t tasks = size_t{view_.batch} * strips_per_image_ * row_parts_;
+  pool->Run(
+      threads_, tasks,
+      [](void* context, size_t task, uint32_t slot) {
+        const Job& job = *static_cast<const Job*>(context);
+        if (job.plan->kernel_.tile == 1) {
+          job.plan->RunPixels(job, task);
+        } else {
+          job.plan->RunStrip(job, task, slot);
+        }
+      },
+      &job);
+  return true;
+}
+
+void Conv2DPlan::RunPixels(const Job& job, size_t task) const {
+  const PackedWeights& w = *weights_;
+  const size_t pixel = task / row_parts_;
+  const uint32_t part = static_cast<uint32_t>(task % row_parts_);
+  const Segment segment = {0, 1, job.y + pixel * w.out_channels};
+  TileArgs args = {};
+  args.weights = weights_;
+  args.cell_offsets = cell_offsets_.data();
+  args.bias = job.bias;
+  args.low = low_;
+  args.high = high_;
+  args.row_begin = PartBegin(w, part, row_parts_);
+  args.row_end = PartBegin(w, part + 1, row_parts_);
+  args.x = job.x + pixel * w.in_channels;
+  args.segments = &segment;
+  args.segment_count = 1;
+  args.out_stride = w.out_channels;
+  if (args.row_begin < args.row_end) kernel_.run(args);
+}
+
+void Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const {
+  const PackedWeights& w = *weights_;
+  const uint32_t part = static_cast<uint32_t>(task % row_parts_);
+  const size_t strip_index = task / row_parts_;
+  Strip strip = {static_cast<uint32_t>(strip_index / strips_per_image_),
+                 static_cast<uint32_t>(strip_index % strips_per_image_) * strip_rows_, strip_rows_};
+  if (strip.first + strip.rows > view_.height) strip.rows = view_.height - strip.first;
+
+  float* planes = job.scratch + slot * job.scratch_floats;
+  Segment segments[kMaxTile + 1];
+  TileArgs args = {};
+  args.weights = weights_;
+  args.cell_offsets = cell_offsets_.data();
+  args.bias = job.bias;
+  args.low = low_;
+  args.high = high_;
+  args.row_begin = PartBegin(w, part, row_parts_);
+  args.row_end = PartBegin(w, part + 1, row_parts_);
+  args.segments = segments;
+  args.out_stride = w.out_channels;
+  args.scratch = planes + planes_floats_;
+  if (args.row_begin >= args.row_end) return;
+  FillStrip(job, strip, planes);
+  const size_t positions = size_t{strip.rows - 1} * plane_width_ + view_.width;
+  for (size_t begin = 0; begin < positions; begin += kernel_.tile) {
+    args.x = planes + begin;
+    args.segment_count = SegmentsOf(job, strip, begin, segments);
+    if (args.segment_count > 0) kernel_.run(args);
+  }
+}
+
+uint32_t Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin, Segment* segments) const {
+  const size_t channels = weights_->out_channels;
+  if (pointwise_) {
+    const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
+    const size_t first = size_t{strip.first} * view_.width;
+    const size_t count = pixels - first < view_.width ? pixels - first : view_.width;
+    segments[0] = {0, static_cast<uint32_t>(count), job.y + first * channels};
+    return 1;
+  }
+  uint32_t count = 0;
+  const size_t end = begin + kernel_.tile;
+  for (size_t row = begin / plane_width_; row < strip.rows && row * plane_width_ < end; ++row) {
+    const size_t row_begin = row * plane_width_, row_end = row_begin + view_.width;
+    const size_t from = row_begin > begin ? row_begin : begin, to = row_end < end ? row_end : end;
+    if (from >= to) continue;
+    const size_t pixel = (size_t{strip.image} * view_.height + strip.first + row) * view_.width + (from - row_begin);
+    segments[count++] = {static_cast<uint32_t>(from - begin), static_cast<uint32_t>(to - from), job.y + pixel * channels};
+  }
+  return count;
+}
+
+void Conv2DPlan::FillStrip(const Job& job, const Strip& strip, float* planes) const {
+  const PackedWeights& w = *weights_;
+  if (pointwise_) {
+    const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
+    const size_t first = size_t{strip.first} * view_.width;
+    const size_t count = pixels - first < view_.width ? pixels - first : view_.width;
+    to_planar_(job.x + first * w.in_channels, w.in_channels, count, w.in_channels, planes, plane_stride_);
+    return;
+  }
+  for (uint32_t phase = 0; phase < phase_count_; ++phase) {
+    for (uint32_t row = 0; row < strip.rows + halo_rows_; ++row) FillRow(job, strip, phase, row, planes);
+  }
+}
+
+// One row of every channel's plane of one phase. The order matters: ToPlanar may write behind the pixels, into what the zeros
+// on the right and the next row set afterwards.
+void Conv2DPlan::FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const {
+  const PackedWeights& w = *weights_;
+  const int64_t a = phases_[2 * phase], b = phases_[2 * phase + 1];
+  const int64_t y = int64_t{strip.first + row} * w.stride_h + a - shape_.pad_top;
+  // Input column of plane column i: i * stride_w + shift. Inside the image for i in [left, right).
+  const int64_t shift = b - shape_.pad_left, width = plane_width_, stride = w.stride_w;
+  int64_t left = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
+  int64_t right = shape_.in.width > shift ? (shape_.in.width - shift + stride - 1) / stride : 0;
+  if (y < 0 || y >= shape_.in.height) right = 0;
+  if (right > width) right = width;
+  if (left > right) left = right;
+  float* out = planes + size_t{phase} * w.in_channels * plane_stride_ + size_t{row} * plane_width_;
+  for (uint32_t c = 0; c < w.in_channels; ++c) memset(out + c * plane_stride_, 0, static_cast<size_t>(left) * sizeof(float));
+  if (right > left) {
+    const int64_t pixel = (strip.image * int64_t{shape_.in.height} + y) * shape_.in.width + left * stride + shift;
+    to_planar_(job.x + pixel * w.in_channels, size_t{w.stride_w} * w.in_channels, static_cast<size_t>(right - left),
+               w.in_channels, out + left, plane_stride_);
+  }
+  if (right < width) {
+    for (uint32_t c = 0; c < w.in_channels; ++c) {
+      memset(out + c * plane_stride_ + right, 0, static_cast<size_t>(width - right) * sizeof(float));
+    }
+  }
+}
+
+}  // namespace tfprune

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <arm_neon.h>
+
+#include "tflite_ops/kernels/planar/planar.h"
+
+namespace tfprune {
+namespace neon {
+namespace {
+
+struct Simd {
+  using Vector = float32x4_t;
+  static constexpr int kLanes = 4;
+  static Vector Zero() { return vdupq_n_f32(0.0f); }
+  static Vector Set(float value) { return vdupq_n_f32(value); }
+  static Vector Load(const float* p) { return vld1q_f32(p); }
+  static void Store(float* p, Vector v) { vst1q_f32(p, v); }
+  static Vector Clamp(Vector v, Vector low, Vector high) { return vminq_f32(vmaxq_f32(v, low), high); }
+  static Vector MultiplyAddOne(Vector acc, Vector x, float weight) { return vfmaq_n_f32(acc, x, weight); }
+
+  static Vector LoadPartial(const float* p, size_t n) {
+    float lanes[kLanes] = {};
+    for (size_t i = 0; i < n; ++i) lanes[i] = p[i];
+    return vld1q_f32(lanes);
+  }
+
+  static void StorePartial(float* p, Vector v, size_t n) {
+    float lanes[kLanes];
+    vst1q_f32(lanes, v);
+    for (size_t i = 0; i < n; ++i) p[i] = lanes[i];
+  }
+
+  static void Transpose(Vector* v) {
+    const float32x4x2_t top = vtrnq_f32(v[0], v[1]), bottom = vtrnq_f32(v[2], v[3]);
+    v[0] = vcombine_f32(vget_low_f32(top.val[0]), vget_low_f32(bottom.val[0]));
+    v[1] = vcombine_f32(vget_low_f32(top.val[1]), vget_low_f32(bottom.val[1]));
+    v[2] = vcombine_f32(vget_high_f32(top.val[0]), vget_high_f32(bottom.val[0]));
+    v[3] = vcombine_f32(vget_high_f32(top.val[1]), vget_high_f32(bottom.val[1]));
+  }
+
+  template <int kLane, int kVectors>
+  static inline __attribute__((always_inline)) void AddRow(Vector (&row)[kVectors], const Vector* x, Vector weights) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) row[v] = vfmaq_laneq_f32(row[v], x[v], weights, kLane);
+  }
+
+  // Weights come four at a time into one register and multiply by lane, so a weight costs no instruction of its own.
+  template <int kRows, int kVectors>
+  static inline __attribute__((always_inline)) void MultiplyAdd(Vector (&acc)[kRows][kVectors], const Vector* x,
+                                                                const float* weights) {
+    constexpr int kQuads = kRows / 4;
+#pragma GCC unroll 4
+    for (int q = 0; q < kQuads; ++q) {
+      const Vector four = vld1q_f32(weights + 4 * q);
+      AddRow<0, kVectors>(acc[4 * q], x, four);
+      AddRow<1, kVectors>(acc[4 * q + 1], x, four);
+      AddRow<2, kVectors>(acc[4 * q + 2], x, four);
+      AddRow<3, kVectors>(acc[4 * q + 3], x, four);
+    }
+#pragma GCC unroll 4
+    for (int r = 4 * kQuads; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = vfmaq_n_f32(acc[r][v], x[v], weights[r]);
+    }
+  }
+};
+
+#include "tflite_ops/kernels/planar/generic.h"
+
+}  // namespace
+
+// 32 registers: sixteen sums, the inputs and the weights.
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
+  if (encoding == Encoding::kRowBand) {
+    const Kernel single = {"row_band_single/neon", 1, RowBandPixel};
+    if (group_rows == 1) return {RowBand<Simd, 1, 8>("row_band/neon"), single, ToPlanar<Simd>};
+    if (group_rows == 2) return {RowBand<Simd, 2, 8>("row_band/neon"), single, ToPlanar<Simd>};
+    if (group_rows < 8) return {RowBand<Simd, 4, 4>("row_band/neon"), single, ToPlanar<Simd>};
+    return {RowBand<Simd, 8, 2>("row_band/neon"), single, ToPlanar<Simd>};
+  }
+  const Kernel single = {"sliding_row_single/neon", 1, SlidingPixel};
+  switch (group_rows) {
+    case 1:
+      return {Sliding<Simd, 1, 8>("sliding_row/neon"), single, ToPlanar<Simd>};
+    case 2:
+      return {Sliding<Simd, 2, 8>("sliding_row/neon"), single, ToPlanar<Simd>};
+    case 4:
+      return {Sliding<Simd, 4, 4>("sliding_row/neon"), single, ToPlanar<Simd>};
+    case 8:
+      return {Sliding<Simd, 8, 2>("sliding_row/neon"), single, ToPlanar<Simd>};
+    case 16:
+      return {Sliding<Simd, 16, 1>("sliding_row/neon"), single, ToPlanar<Simd>};
+    default:
+      return {{"sliding_row_any/neon", Simd::kLanes, SlidingTileAnyRows<Simd>}, single, ToPlanar<Simd>};
+  }
+}
+
+}  // namespace neon
+}  // namespace tfprune

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/kernels/planar/planar.h"
+
+namespace tfprune {
+
+#define TFPRUNE_ISA(name, value)   \
+  namespace name {                 \
+  KernelSet GetKernels(Encoding encoding, uint32_t group_rows); \
+  }
+#include "tflite_ops/kernels/planar/isa.inc"
+#undef TFPRUNE_ISA
+
+KernelSet GetKernels(Arch arch, Encoding encoding, uint32_t group_rows) {
+  switch (arch) {
+#define TFPRUNE_ISA(name, value) \
+  case Arch::value:              \
+    return name::GetKernels(encoding, group_rows);
+#include "tflite_ops/kernels/planar/isa.inc"
+#undef TFPRUNE_ISA
+    default:
+      return {};
+  }
+}
+
+}  // namespace tfprune

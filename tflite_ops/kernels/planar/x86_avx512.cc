@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <immintrin.h>
+
+#include "tflite_ops/kernels/planar/planar.h"
+
+namespace tfprune {
+namespace avx512 {
+namespace {
+
+struct Simd {
+  using Vector = __m512;
+  static constexpr int kLanes = 16;
+  static __mmask16 Mask(size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
+  static Vector Zero() { return _mm512_setzero_ps(); }
+  static Vector Set(float value) { return _mm512_set1_ps(value); }
+  static Vector Load(const float* p) { return _mm512_loadu_ps(p); }
+  static void Store(float* p, Vector v) { _mm512_storeu_ps(p, v); }
+  // The maskz forms with a full mask: GCC 12's plain ones warn about a value of their own that is not initialised.
+  static Vector Clamp(Vector v, Vector low, Vector high) {
+    return _mm512_maskz_min_ps(Mask(kLanes), _mm512_maskz_max_ps(Mask(kLanes), v, low), high);
+  }
+  static Vector MultiplyAddOne(Vector acc, Vector x, float weight) {
+    return _mm512_fmadd_ps(x, _mm512_set1_ps(weight), acc);
+  }
+
+  static Vector LoadPartial(const float* p, size_t n) { return _mm512_maskz_loadu_ps(Mask(n), p); }
+  static void StorePartial(float* p, Vector v, size_t n) { _mm512_mask_storeu_ps(p, Mask(n), v); }
+
+  // 16x16: pairs, quads, then 128-bit blocks twice.
+  static void Transpose(Vector* v) {
+    Vector pair[16], quad[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      pair[2 * i] = _mm512_maskz_unpacklo_ps(Mask(kLanes), v[2 * i], v[2 * i + 1]);
+      pair[2 * i + 1] = _mm512_maskz_unpackhi_ps(Mask(kLanes), v[2 * i], v[2 * i + 1]);
+    }
+    // quad[4 * h + j]: column 4 * block + j of rows 4 * h .. 4 * h + 3, in each 128-bit block.
+#pragma GCC unroll 4
+    for (int h = 0; h < 4; ++h) {
+#pragma GCC unroll 2
+      for (int i = 0; i < 2; ++i) {
+        const Vector a = pair[4 * h + i], b = pair[4 * h + i + 2];
+        quad[4 * h + 2 * i] = _mm512_maskz_shuffle_ps(Mask(kLanes), a, b, _MM_SHUFFLE(1, 0, 1, 0));
+        quad[4 * h + 2 * i + 1] = _mm512_maskz_shuffle_ps(Mask(kLanes), a, b, _MM_SHUFFLE(3, 2, 3, 2));
+      }
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const Vector even_top = _mm512_maskz_shuffle_f32x4(Mask(kLanes), quad[j], quad[4 + j], 0x88);
+      const Vector odd_top = _mm512_maskz_shuffle_f32x4(Mask(kLanes), quad[j], quad[4 + j], 0xDD);
+      const Vector even_bottom = _mm512_maskz_shuffle_f32x4(Mask(kLanes), quad[8 + j], quad[12 + j], 0x88);
+      const Vector odd_bottom = _mm512_maskz_shuffle_f32x4(Mask(kLanes), quad[8 + j], quad[12 + j], 0xDD);
+      v[j] = _mm512_maskz_shuffle_f32x4(Mask(kLanes), even_top, even_bottom, 0x88);
+      v[4 + j] = _mm512_maskz_shuffle_f32x4(Mask(kLanes), odd_top, odd_bottom, 0x88);
+      v[8 + j] = _mm512_maskz_shuffle_f32x4(Mask(kLanes), even_top, even_bottom, 0xDD);
+      v[12 + j] = _mm512_maskz_shuffle_f32x4(Mask(kLanes), odd_top, odd_bottom, 0xDD);
+    }
+  }
+
+  template <int kRows, int kVectors>
+  static inline __attribute__((always_inline)) void MultiplyAdd(Vector (&acc)[kRows][kVectors], const Vector* x,
+                                                                const float* weights) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const Vector weight = _mm512_set1_ps(weights[r]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = _mm512_fmadd_ps(x[v], weight, acc[r][v]);
+    }
+  }
+};
+
+#include "tflite_ops/kernels/planar/generic.h"
+
+}  // namespace
+
+// 32 registers: eight rows by two vectors. Few rows take more positions, so that enough sums run side by side.
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
+  if (encoding == Encoding::kRowBand) {
+    const Kernel single = {"row_band_single/avx512", 1, RowBandPixel};
+    if (group_rows == 1) return {RowBand<Simd, 1, 4>("row_band/avx512"), single, ToPlanar<Simd>};
+    if (group_rows == 2) return {RowBand<Simd, 2, 4>("row_band/avx512"), single, ToPlanar<Simd>};
+    if (group_rows < 8) return {RowBand<Simd, 4, 2>("row_band/avx512"), single, ToPlanar<Simd>};
+    return {RowBand<Simd, 8, 2>("row_band/avx512"), single, ToPlanar<Simd>};
+  }
+  const Kernel single = {"sliding_row_single/avx512", 1, SlidingPixel};
+  switch (group_rows) {
+    case 1:
+      return {Sliding<Simd, 1, 4>("sliding_row/avx512"), single, ToPlanar<Simd>};
+    case 2:
+      return {Sliding<Simd, 2, 4>("sliding_row/avx512"), single, ToPlanar<Simd>};
+    case 4:
+      return {Sliding<Simd, 4, 2>("sliding_row/avx512"), single, ToPlanar<Simd>};
+    case 8:
+      return {Sliding<Simd, 8, 2>("sliding_row/avx512"), single, ToPlanar<Simd>};
+    case 16:
+      return {Sliding<Simd, 16, 1>("sliding_row/avx512"), single, ToPlanar<Simd>};
+    default:
+      return {{"sliding_row_any/avx512", Simd::kLanes, SlidingTileAnyRows<Simd>}, single, ToPlanar<Simd>};
+  }
+}
+
+}  // namespace avx512
+}  // namespace tfprune
