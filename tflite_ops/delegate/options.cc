@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/delegate/options.h"
+
+#include <string.h>
+
+namespace tfprune {
+
+Status ParseOptions(const char* const* keys, const char* const* values, size_t count, Options* options) {
+  for (size_t i = 0; i < count; ++i) {
+    if (strcmp(keys[i], "arch") != 0) {
+      return Error("tfprune delegate: option '%s' does not exist; the options are: arch", keys[i]);
+    }
+    if (strcmp(values[i], "auto") == 0) continue;
+    if (!ParseArch(values[i], &options->arch)) {
+      return Error("tfprune delegate: arch must be auto, reference, sse2, avx2, avx512 or neon, got '%s'", values[i]);
+    }
+    if (!IsSupported(options->arch)) {
+      return Error("tfprune delegate: arch %s does not run on this machine, the best one here is %s", values[i],
+                   ArchName(DetectedArch()));
+    }
+  }
+  return {};
+}
+
+}  // namespace tfprune

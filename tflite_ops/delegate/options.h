@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TFPRUNE_DELEGATE_OPTIONS_H_
+#define TFPRUNE_DELEGATE_OPTIONS_H_
+
+#include <stddef.h>
+
+#include "tflite_ops/base/arch.h"
+#include "tflite_ops/base/status.h"
+
+namespace tfprune {
+
+struct Options {
+  Arch arch = DetectedArch();  // option `arch`
+};
+
+// Reads the delegate's options: `arch` is "auto" or an ArchName this machine supports. Anything else is an error: an option
+// that does not exist or cannot be met is never ignored.
+Status ParseOptions(const char* const* keys, const char* const* values, size_t count, Options* options);
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_DELEGATE_OPTIONS_H_

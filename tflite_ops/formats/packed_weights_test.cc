@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/formats/packed_weights.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tflite_ops/testing/guarded.h"
+#include "tflite_ops/testing/packed_builder.h"
+
+namespace tfprune {
+namespace {
+
+constexpr char kGolden[] = "tests/golden/";
+
+std::vector<uint8_t> ReadFile(const std::string& name) {
+  std::ifstream file(kGolden + name, std::ios::binary);
+  EXPECT_TRUE(file.good()) << name;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// The rows of a table with white space between columns; lines that begin with # are comments.
+std::vector<std::vector<std::string>> ReadTable(const std::string& name) {
+  std::ifstream file(kGolden + name);
+  EXPECT_TRUE(file.good()) << name;
+  std::vector<std::vector<std::string>> rows;
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    std::istringstream words(line);
+    rows.emplace_back(std::istream_iterator<std::string>(words), std::istream_iterator<std::string>());
+  }
+  EXPECT_FALSE(rows.empty()) << name;
+  return rows;
+}
+
+std::vector<float> Decode(const PackedWeights& w) {
+  std::vector<float> dense(size_t{w.out_channels} * w.columns(), 0.0f);
+  const float* value = w.values;
+  ForEachGroup(w, [&](uint32_t line, uint32_t, uint32_t start) {
+    const uint32_t first = w.FirstRow(line), rows = w.RowsOfLine(line);
+    for (uint32_t column = start; column < start + w.group_cols; ++column) {
+      for (uint32_t slot = 0; slot < rows; ++slot) {
+        uint32_t row = first + slot;
+        for (uint32_t q = first; w.encoding == Encoding::kSlidingRow && q < first + rows; ++q) {
+          if (q % rows == slot) row = q;
+        }
+        dense[size_t{row} * w.columns() + column] += *value++;
+      }
+    }
+  });
+  return dense;
+}
+
+TEST(PackedWeights, GoldenFilesMeanWhatTheManifestSays) {
+  for (const auto& row : ReadTable("manifest.txt")) {
+    SCOPED_TRACE(row[0]);
+    ASSERT_EQ(row.size(), 20u);
+    const std::vector<uint8_t> bytes = ReadFile(row[0] + ".bin"), expected = ReadFile(row[0] + ".f32");
+    PackedWeights w;
+    const Status status = ReadPackedWeights(bytes.data(), bytes.size(), &w);
+    ASSERT_TRUE(status.ok()) << status.message;
+    const uint32_t fields[] = {static_cast<uint32_t>(w.op),
+                               static_cast<uint32_t>(w.encoding),
+                               1,
+                               static_cast<uint32_t>(w.activation),
+                               static_cast<uint32_t>(w.padding),
+                               w.out_channels,
+                               w.kernel_h,
+                               w.kernel_w,
+                               w.in_channels,
+                               w.stride_h,
+                               w.stride_w,
+                               w.dilation_h,
+                               w.dilation_w,
+                               w.keep_num_dims,
+                               w.group_rows,
+                               w.group_cols,
+                               w.line_count,
+                               w.group_count,
+                               w.value_count};
+    for (size_t i = 0; i < 19; ++i) EXPECT_EQ(std::to_string(fields[i]), row[i + 1]) << "column " << i + 1;
+    const std::vector<float> dense = Decode(w);
+    ASSERT_EQ(dense.size() * 4, expected.size());
+    EXPECT_EQ(memcmp(dense.data(), expected.data(), expected.size()), 0);
+  }
+}
+
+TEST(PackedWeights, EveryListedCorruptionIsRefused) {
+  for (const auto& row : ReadTable("corruptions.txt")) {
+    SCOPED_TRACE(row[0] + " " + row[1] + " " + row[2]);
+    std::vector<uint8_t> bytes = ReadFile(row[0] + ".bin");
+    const size_t offset = std::stoul(row[1]);
+    for (size_t i = 0; i < row[2].size() / 2; ++i) {
+      bytes[offset + i] = static_cast<uint8_t>(std::stoul(row[2].substr(2 * i, 2), nullptr, 16));
+    }
+    if (row[3] == "1") FixHeaderCrc(&bytes);
+    Guarded<uint8_t> guarded(bytes);
+    PackedWeights w;
+    EXPECT_FALSE(ReadPackedWeights(guarded.data(), guarded.size(), &w).ok());
+  }
+}
+
+TEST(PackedWeights, AnyTruncationIsRefused) {
+  const std::vector<uint8_t> bytes = ReadFile("conv_sliding_r4.bin");
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    Guarded<uint8_t> guarded(std::vector<uint8_t>(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(size)));
+    PackedWeights w;
+    EXPECT_FALSE(ReadPackedWeights(guarded.data(), guarded.size(), &w).ok()) << size;
+  }
+}
+
+// Random damage with a valid CRC: either refused, or every place it names lies inside the weights.
+TEST(PackedWeights, RandomDamageNeverReachesOutside) {
+  std::mt19937 random(5);
+  int accepted = 0, refused = 0;
+  for (int round = 0; round < 20000; ++round) {
+    PackedSpec spec;
+    spec.encoding = round % 2 == 0 ? Encoding::kRowBand : Encoding::kSlidingRow;
+    spec.out_channels = 9;
+    spec.in_channels = 7;
+    spec.kernel_h = 2;
+    std::vector<uint8_t> bytes = BuildPacked(spec, &random).bytes;
+    for (int i = 0; i < 2; ++i) bytes[8 + random() % (bytes.size() - 8)] ^= static_cast<uint8_t>(1u << random() % 8);
+    FixHeaderCrc(&bytes);
+    Guarded<uint8_t> guarded(bytes);
+    PackedWeights w;
+    if (!ReadPackedWeights(guarded.data(), guarded.size(), &w).ok()) {
+      ++refused;
+      continue;
+    }
+    ++accepted;
+    uint32_t values = 0;
+    ForEachGroup(w, [&](uint32_t line, uint32_t group, uint32_t start) {
+      ASSERT_LT(group, w.group_count);
+      ASSERT_LE(start + w.group_cols, w.columns());
+      ASSERT_LE(w.FirstRow(line) + w.RowsOfLine(line), w.out_channels);
+      values += w.group_cols * w.RowsOfLine(line);
+    });
+    ASSERT_EQ(values, w.value_count);
+  }
+  EXPECT_GT(accepted, 100);
+  EXPECT_GT(refused, 100);
+}
+
+TEST(PackedWeights, MisalignedTensorsAreCopied) {
+  const std::vector<uint8_t> bytes = ReadFile("conv_row_band_r4.bin");
+  std::vector<uint8_t> shifted(bytes.size() + 1);
+  std::copy(bytes.begin(), bytes.end(), shifted.begin() + 1);
+  PackedWeights w;
+  ASSERT_TRUE(ReadPackedWeights(shifted.data() + 1, bytes.size(), &w).ok());
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(w.values) % 4, 0u);
+  PackedWeights straight;
+  ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &straight).ok());
+  EXPECT_EQ(Decode(w), Decode(straight));
+}
+
+}  // namespace
+}  // namespace tfprune

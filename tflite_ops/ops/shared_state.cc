@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/ops/shared_state.h"
+
+#include "tflite_ops/base/memory.h"
+
+namespace tfprune {
+
+SharedState::SharedState() { pthread_mutex_init(&mutex_, nullptr); }
+
+SharedState::~SharedState() {
+  while (resting_ != nullptr) {
+    Resting* next = resting_->next;
+    Destroy(resting_);
+    resting_ = next;
+  }
+  pthread_mutex_destroy(&mutex_);
+}
+
+SharedState* SharedState::New(Arch arch) {
+  SharedState* state = Create<SharedState>();
+  if (state != nullptr) state->arch_ = arch;
+  return state;
+}
+
+SharedState* SharedState::Retain() {
+  __atomic_fetch_add(&references_, 1, __ATOMIC_RELAXED);
+  return this;
+}
+
+void SharedState::Release() {
+  if (__atomic_fetch_sub(&references_, 1, __ATOMIC_ACQ_REL) == 1) Destroy(this);
+}
+
+Workspace* SharedState::Acquire() {
+  pthread_mutex_lock(&mutex_);
+  Resting* taken = resting_;
+  if (taken != nullptr) resting_ = taken->next;
+  pthread_mutex_unlock(&mutex_);
+  if (taken == nullptr) taken = Create<Resting>();
+  return taken == nullptr ? nullptr : &taken->workspace;
+}
+
+void SharedState::GiveBack(Workspace* workspace) {
+  Resting* resting = reinterpret_cast<Resting*>(workspace);
+  pthread_mutex_lock(&mutex_);
+  resting->next = resting_;
+  resting_ = resting;
+  pthread_mutex_unlock(&mutex_);
+}
+
+}  // namespace tfprune

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TFPRUNE_OPS_SHARED_STATE_H_
+#define TFPRUNE_OPS_SHARED_STATE_H_
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "tflite_ops/base/arch.h"
+#include "tflite_ops/base/thread_pool.h"
+#include "tflite_ops/kernels/conv2d/conv2d.h"
+
+namespace tfprune {
+
+// What the ops of one delegate share: the arch, the threads and the scratch memory. Counted, because an interpreter may
+// destroy the delegate before it frees the ops.
+class SharedState {
+ public:
+  // Starts with one reference, the creator's.
+  static SharedState* New(Arch arch);
+
+  SharedState* Retain();
+  void Release();
+
+  Arch arch() const { return arch_; }
+  ThreadPool* pool() { return &pool_; }
+
+  // Scratch for one run: taken from those at rest, so that interpreters on several threads never share one. Null where
+  // memory is short.
+  Workspace* Acquire();
+  void GiveBack(Workspace* workspace);
+
+  SharedState();
+  ~SharedState();
+
+ private:
+  struct Resting {
+    Workspace workspace;  // first, so that a Workspace's address is its Resting's
+    Resting* next = nullptr;
+  };
+
+  uint32_t references_ = 1;  // atomic
+  Arch arch_ = Arch::kReference;
+  ThreadPool pool_;
+  pthread_mutex_t mutex_;
+  Resting* resting_ = nullptr;  // guarded by mutex_
+};
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_OPS_SHARED_STATE_H_

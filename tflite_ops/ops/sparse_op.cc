@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/ops/sparse_op.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tflite_ops/base/memory.h"
+#include "tflite_ops/base/status.h"
+#include "tflite_ops/formats/packed_weights.h"
+
+namespace tfprune {
+namespace {
+
+constexpr char kConv2D[] = "TfpruneConv2D";
+constexpr char kFullyConnected[] = "TfpruneFullyConnected";
+constexpr int kVersion = 1;
+constexpr int kInput = 0, kPacked = 1, kGeometry = 2, kBias = 3;
+
+const char* last_kernel_name = "";  // atomic
+
+struct OpData {
+  SharedState* state = nullptr;
+  Op op = Op::kConv2D;
+  int version = 0;
+  int inputs[4] = {-1, -1, -1, -1};
+  int output = -1;
+  const void* packed_data = nullptr;  // where `weights` were read from
+  PackedWeights weights;
+  Conv2DPlan plan;
+};
+
+// TfLiteIntArrayCreate is not linked; the interpreter frees what this returns with free().
+TfLiteIntArray* NewDims(int rank) {
+  TfLiteIntArray* dims =
+      static_cast<TfLiteIntArray*>(malloc(sizeof(TfLiteIntArray) + sizeof(int) * static_cast<size_t>(rank)));
+  if (dims != nullptr) dims->size = rank;
+  return dims;
+}
+
+Status CheckTensor(const char* name, const TfLiteTensor& tensor, TfLiteType type, bool constant) {
+  if (tensor.type != type) return Error("%s has TFLite type %d, must be %d", name, tensor.type, type);
+  if (tensor.dims == nullptr) return Error("%s has no shape", name);
+  if (constant && (tensor.allocation_type != kTfLiteMmapRo || tensor.data.raw_const == nullptr)) {
+    return Error("%s must be a constant of the file", name);
+  }
+  return {};
+}
+
+Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected, int rank) {
+  bool same = geometry.dims->size == rank;
+  for (int i = 0; same && i < rank; ++i) same = geometry.dims->data[i] == static_cast<int64_t>(expected[i]);
+  return same ? Status{} : Error("the shape of the geometry tensor contradicts the packed weights");
+}
+
+Status CheckConvGeometry(const PackedWeights& w, const TfLiteTensor& geometry) {
+  const bool same = w.padding == Padding::kSame;
+  const uint32_t expected[] = {w.out_channels, w.stride_h, w.stride_w, same ? 1 : (w.kernel_h - 1) * w.dilation_h + 1,
+                               same ? 1 : (w.kernel_w - 1) * w.dilation_w + 1};
+  return CheckGeometryDims(geometry, expected, 5);
+}
+
+Status ReadWeights(const TfLiteTensor& packed, const TfLiteTensor* bias, OpData* data) {
+  if (data->packed_data != packed.data.raw_const) {
+    data->packed_data = nullptr;
+    TFPRUNE_RETURN_IF_ERROR(ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->weights));
+    data->packed_data = packed.data.raw_const;
+  }
+  if (data->weights.op != data->op) return Error("the packed weights belong to the other tfprune op");
+  if (bias != nullptr && (bias->dims->size != 1 || bias->dims->data[0] != static_cast<int64_t>(data->weights.out_channels))) {
+    return Error("bias must have shape [%u]", data->weights.out_channels);
+  }
+  return {};
+}
+
+Status ConvShapes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor& geometry, ImageSize* in) {
+  TFPRUNE_RETURN_IF_ERROR(CheckConvGeometry(data.weights, geometry));
+  const TfLiteIntArray* dims = x.dims;
+  if (dims->size != 4) return Error("input must have 4 dimensions [N, H, W, C], got %d", dims->size);
+  for (int i = 0; i < 4; ++i) {
+    if (dims->data[i] < (i == 0 ? 0 : 1)) return Error("input dimension %d is %d", i, dims->data[i]);
+  }
+  if (dims->data[3] != static_cast<int64_t>(data.weights.in_channels)) {
+    return Error("input has %d channels, the weights have %u", dims->data[3], data.weights.in_channels);
+  }
+  *in = {static_cast<uint32_t>(dims->data[0]), static_cast<uint32_t>(dims->data[1]), static_cast<uint32_t>(dims->data[2])};
+  return {};
+}
+
+// The last `features` dimensions of x are the features of one row; the others are batch dimensions.
+Status FullyConnectedShapes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor& geometry, ImageSize* in,
+                            int* features) {
+  const PackedWeights& w = data.weights;
+  if (geometry.dims->size != 3) return Error("geometry must have 3 dimensions, got %d", geometry.dims->size);
+  *features = geometry.dims->data[1];
+  const uint32_t expected[] = {w.out_channels, static_cast<uint32_t>(*features), w.keep_num_dims ? 2u : 1u};
+  TFPRUNE_RETURN_IF_ERROR(CheckGeometryDims(geometry, expected, 3));
+  const TfLiteIntArray* dims = x.dims;
+  if (*features < 1 || *features > dims->size || (w.keep_num_dims && *features != 1)) {
+    return Error("%d feature dimensions do not fit an input of %d dimensions", *features, dims->size);
+  }
+  size_t batch = 1, inputs = 1;
+  for (int i = 0; i < dims->size; ++i) {
+    size_t* product = i < dims->size - *features ? &batch : &inputs;
+    if (dims->data[i] < 0 || !CheckedMultiply(*product, static_cast<size_t>(dims->data[i]), product)) {
+      return Error("input dimension %d is %d", i, dims->data[i]);
+    }
+  }
+  if (inputs != w.in_channels || batch > INT32_MAX) {
+    return Error("input has %zu features, the weights have %u", inputs, w.in_channels);
+  }
+  *in = {static_cast<uint32_t>(batch), 1, 1};
+  return {};
+}
+
+TfLiteIntArray* OutputDims(const OpData& data, const TfLiteTensor& x, int features) {
+  const ImageSize& out = data.plan.shape().out;
+  const int channels = static_cast<int>(data.weights.out_channels);
+  if (data.op == Op::kConv2D) {
+    TfLiteIntArray* dims = NewDims(4);
+    if (dims == nullptr) return nullptr;
+    dims->data[0] = static_cast<int>(out.batch);
+    dims->data[1] = static_cast<int>(out.height);
+    dims->data[2] = static_cast<int>(out.width);
+    dims->data[3] = channels;
+    return dims;
+  }
+  const int rank = data.weights.keep_num_dims ? x.dims->size - features + 1 : 2;
+  TfLiteIntArray* dims = NewDims(rank);
+  if (dims == nullptr) return nullptr;
+  dims->data[0] = static_cast<int>(out.batch);
+  for (int i = 0; data.weights.keep_num_dims && i < rank - 1; ++i) dims->data[i] = x.dims->data[i];
+  dims->data[rank - 1] = channels;
+  return dims;
+}
+
+Status PrepareOp(TfLiteContext* context, OpData* data) {
+  if (data->version != kVersion) {
+    return Error("op version %d is unknown, this library runs version %d; use a newer libtfprune", data->version, kVersion);
+  }
+  if (data->inputs[kGeometry] < 0 || data->output < 0) return Error("the op needs 3 or 4 inputs and 1 output");
+  const TfLiteTensor& x = context->tensors[data->inputs[kInput]];
+  const TfLiteTensor& packed = context->tensors[data->inputs[kPacked]];
+  const TfLiteTensor& geometry = context->tensors[data->inputs[kGeometry]];
+  const TfLiteTensor* bias = data->inputs[kBias] < 0 ? nullptr : &context->tensors[data->inputs[kBias]];
+  TFPRUNE_RETURN_IF_ERROR(CheckTensor("input", x, kTfLiteFloat32, false));
+  TFPRUNE_RETURN_IF_ERROR(CheckTensor("packed weights", packed, kTfLiteUInt8, true));
+  TFPRUNE_RETURN_IF_ERROR(CheckTensor("geometry", geometry, kTfLiteInt8, false));
+  if (bias != nullptr) TFPRUNE_RETURN_IF_ERROR(CheckTensor("bias", *bias, kTfLiteFloat32, false));
+  TFPRUNE_RETURN_IF_ERROR(CheckTensor("output", context->tensors[data->output], kTfLiteFloat32, false));
+  TFPRUNE_RETURN_IF_ERROR(ReadWeights(packed, bias, data));
+  ImageSize in = {};
+  int features = 0;
+  if (data->op == Op::kConv2D) {
+    TFPRUNE_RETURN_IF_ERROR(ConvShapes(*data, x, geometry, &in));
+  } else {
+    TFPRUNE_RETURN_IF_ERROR(FullyConnectedShapes(*data, x, geometry, &in, &features));
+  }
+  const int threads = context->recommended_num_threads;
+  TFPRUNE_RETURN_IF_ERROR(
+      data->plan.Prepare(data->weights, in, data->state->arch(), threads > 0 ? static_cast<uint32_t>(threads) : 1));
+  TfLiteIntArray* dims = OutputDims(*data, x, features);
+  if (dims == nullptr || context->ResizeTensor(context, &context->tensors[data->output], dims) != kTfLiteOk) {
+    return Error("the output could not be resized");
+  }
+  return {};
+}
+
+Status InvokeOp(TfLiteContext* context, OpData* data) {
+  TfLiteTensor& y = context->tensors[data->output];
+  const ImageSize& out = data->plan.shape().out;
+  if (out.batch == 0 || out.height == 0 || out.width == 0) return {};
+  const size_t values = size_t{out.batch} * out.height * out.width * data->weights.out_channels;
+  const float* x = context->tensors[data->inputs[kInput]].data.f;
+  if (x == nullptr || y.data.f == nullptr || y.bytes < values * sizeof(float)) return Error("input or output has no memory");
+  const float* bias = data->inputs[kBias] < 0 ? nullptr : context->tensors[data->inputs[kBias]].data.f;
+  Workspace* workspace = data->state->Acquire();
+  if (workspace == nullptr) return Error("no memory for scratch");
+  const bool done = data->plan.Run(x, bias, y.data.f, data->state->pool(), workspace);
+  data->state->GiveBack(workspace);
+  if (!done) return Error("no memory for scratch");
+  __atomic_store_n(&last_kernel_name, data->plan.kernel_name(), __ATOMIC_RELAXED);
+  return {};
+}
+
+TfLiteStatus Report(TfLiteContext* context, const OpData* data, const Status& status) {
+  if (status.ok()) return kTfLiteOk;
+  context->ReportError(context, "%s: %s", data->op == Op::kConv2D ? kConv2D : kFullyConnected, status.message);
+  return kTfLiteError;
+}
+
+void* Init(TfLiteContext* context, const char* buffer, size_t) {
+  const TfLiteDelegateParams* params = reinterpret_cast<const TfLiteDelegateParams*>(buffer);
+  TfLiteNode* node = nullptr;
+  TfLiteRegistration* registration = nullptr;
+  if (params->nodes_to_replace->size != 1 ||
+      context->GetNodeAndRegistration(context, params->nodes_to_replace->data[0], &node, &registration) != kTfLiteOk) {
+    return nullptr;
+  }
+  OpData* data = Create<OpData>();
+  if (data == nullptr) return nullptr;
+  data->state = static_cast<SharedState*>(params->delegate->data_)->Retain();
+  data->op = strcmp(registration->custom_name, kConv2D) == 0 ? Op::kConv2D : Op::kFullyConnected;
+  data->version = registration->version;
+  // The delegate node lists its tensors in an order of its own: keep the op's.
+  if ((node->inputs->size == 3 || node->inputs->size == 4) && node->outputs->size == 1) {
+    for (int i = 0; i < node->inputs->size; ++i) data->inputs[i] = node->inputs->data[i];
+    data->output = node->outputs->data[0];
+  }
+  return data;
+}
+
+void Free(TfLiteContext*, void* user_data) {
+  OpData* data = static_cast<OpData*>(user_data);
+  if (data == nullptr) return;
+  SharedState* state = data->state;
+  Destroy(data);
+  state->Release();
+}
+
+TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+  OpData* data = static_cast<OpData*>(node->user_data);
+  if (data == nullptr) {
+    context->ReportError(context, "tfprune: no memory for an op");
+    return kTfLiteError;
+  }
+  return Report(context, data, PrepareOp(context, data));
+}
+
+TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
+  OpData* data = static_cast<OpData*>(node->user_data);
+  return Report(context, data, InvokeOp(context, data));
+}
+
+}  // namespace
+
+bool IsTfpruneOp(const char* custom_name) {
+  return custom_name != nullptr && (strcmp(custom_name, kConv2D) == 0 || strcmp(custom_name, kFullyConnected) == 0);
+}
+
+TfLiteRegistration SparseOpRegistration() {
+  TfLiteRegistration registration = {};
+  registration.init = Init;
+  registration.free = Free;
+  registration.prepare = Prepare;
+  registration.invoke = Invoke;
+  registration.builtin_code = kTfLiteBuiltinDelegate;
+  registration.custom_name = "TfpruneDelegate";
+  registration.version = 1;
+  return registration;
+}
+
+const char* LastKernelName() { return __atomic_load_n(&last_kernel_name, __ATOMIC_RELAXED); }
+
+}  // namespace tfprune
