@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Corrupt packed weights: refused with PackedFormatError, or still weights whose rules all hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfprune.errors import PackedFormatError
+from tfprune.formats import HEADER_BYTES, Encoding, Op, OpSpec, PackedHeader, decode, encode, pack_header, read
+
+FIELDS = [field.name for field in dataclasses.fields(PackedHeader)]
+# Each names its own byte range in the tensor; what they hold is not implied by any other field.
+FREE_FIELDS = {"activation", "stride_h", "stride_w", "dilation_h", "dilation_w", "padding", "keep_num_dims"}
+
+
+def _sample(encoding: Encoding) -> bytes:
+    rng = np.random.default_rng(7)
+    matrix = rng.standard_normal((11, 24)).astype(np.float32)
+    matrix[rng.random((11, 24)) < 0.7] = 0
+    return encode(matrix, OpSpec(Op.CONV_2D, 11, 6, 2, 2), encoding, 4, 2).tobytes()
+
+
+SAMPLES = {encoding: _sample(encoding) for encoding in Encoding}
+MATRICES = {encoding: decode(data) for encoding, data in SAMPLES.items()}
+numbers = st.one_of(
+    st.integers(0, 40),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([63, 64, 65, 128, 192, 2**16 - 1, 2**16, 2**31 - 1, 2**31, 2**32 - 64, 2**32 - 1]),
+)
+
+
+def with_checksum(data: bytes) -> bytes:
+    head = data[: HEADER_BYTES - 4]
+    return head + struct.pack("<I", zlib.crc32(head)) + data[HEADER_BYTES:]
+
+
+def refused_or_sound(data: bytes) -> np.ndarray | None:
+    """Decodes; any error but PackedFormatError fails the test."""
+    try:
+        packed = read(data)
+        matrix = packed.matrix()
+    except PackedFormatError as error:
+        if not str(error).startswith("packed weights: "):
+            raise
+        return None
+    header = packed.header
+    assert matrix.shape == (header.out_channels, header.columns)
+    assert len(packed.starts) == header.group_count
+    assert len(packed.values) == header.value_count
+    return matrix
+
+
+@settings(deadline=None, max_examples=600)
+@given(st.sampled_from(list(Encoding)), st.sampled_from(FIELDS), numbers)
+def test_any_field_with_any_value_and_a_right_checksum(encoding: Encoding, field: str, value: int) -> None:
+    header = read(SAMPLES[encoding]).header
+    changed = dataclasses.replace(header, **{field: value})
+    matrix = refused_or_sound(pack_header(changed) + SAMPLES[encoding][HEADER_BYTES:])
+    if changed == header:
+        assert matrix is not None
+    if matrix is not None and field in FREE_FIELDS:
+        np.testing.assert_array_equal(matrix, MATRICES[encoding])
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(list(Encoding)), st.dictionaries(st.sampled_from(FIELDS), numbers, min_size=2, max_size=5))
+def test_several_fields_at_once(encoding: Encoding, values: dict[str, int]) -> None:
+    header = dataclasses.replace(read(SAMPLES[encoding]).header, **values)
+    refused_or_sound(pack_header(header) + SAMPLES[encoding][HEADER_BYTES:])
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+def test_every_header_bit_is_covered_by_the_checksum(encoding: Encoding) -> None:
+    for bit in range(8 * HEADER_BYTES):
+        data = bytearray(SAMPLES[encoding])
+        data[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(PackedFormatError):
+            decode(data)
+
+
+@settings(deadline=None, max_examples=600)
+@given(
+    st.sampled_from(list(Encoding)),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_random_bytes_changed(encoding: Encoding, changes: list[tuple[int, int]], fix: bool) -> None:
+    data = bytearray(SAMPLES[encoding])
+    for place, flip in changes:
+        data[place % len(data)] ^= flip
+    refused_or_sound(with_checksum(bytes(data)) if fix else bytes(data))
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+def test_every_byte_of_the_index_sections_changed(encoding: Encoding) -> None:
+    header = read(SAMPLES[encoding]).header
+    for place in range(header.line_ends_offset, header.values_offset):
+        for flip in (1, 128, 255):
+            data = bytearray(SAMPLES[encoding])
+            data[place] ^= flip
+            refused_or_sound(bytes(data))
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+def test_every_truncation_and_extension_is_refused(encoding: Encoding) -> None:
+    data = SAMPLES[encoding]
+    for size in range(len(data)):
+        with pytest.raises(PackedFormatError):
+            decode(data[:size])
+    with pytest.raises(PackedFormatError, match="total_bytes"):
+        decode(data + b"\0")
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=400))
+def test_garbage_is_refused(data: bytes) -> None:
+    with pytest.raises(PackedFormatError):
+        decode(data)
+
+
+def test_a_huge_matrix_of_zeros_is_not_allocated() -> None:
+    header = read(encode(np.zeros((1, 1), np.float32), OpSpec(Op.CONV_2D, 1, 1), Encoding.ROW_BAND, 1)).header
+    large = dataclasses.replace(header, out_channels=2**31, group_rows=2**31, in_channels=2**30)
+    data = pack_header(large) + bytes(header.total_bytes - HEADER_BYTES)
+    with pytest.raises(PackedFormatError, match="2 GiB"):
+        decode(data)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encoder and decoder against each other and against slow, obvious counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfprune.errors import PackedFormatError
+from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding, count_groups, decode, encode, read
+
+
+def fully_connected(shape: tuple[int, int]) -> OpSpec:
+    return OpSpec(Op.FULLY_CONNECTED, out_channels=shape[0], in_channels=shape[1])
+
+
+@st.composite
+def packings(draw: st.DrawFn) -> tuple[np.ndarray, Encoding, int, int]:
+    rows, cols = draw(st.integers(1, 24)), draw(st.integers(1, 24))
+    encoding = draw(st.sampled_from(list(Encoding)))
+    most = min(rows, 16) if encoding == Encoding.SLIDING_ROW else rows
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    matrix = rng.standard_normal((rows, cols)).astype(np.float32)
+    matrix[rng.random((rows, cols)) < draw(st.sampled_from([0.0, 0.3, 0.8, 0.97, 1.0]))] = 0
+    return matrix, encoding, draw(st.integers(1, most)), draw(st.integers(1, cols))
+
+
+@settings(deadline=None, max_examples=300)
+@given(packings())
+def test_decoding_returns_what_was_encoded(packing: tuple[np.ndarray, Encoding, int, int]) -> None:
+    matrix, encoding, rows, cols = packing
+    packed = encode(matrix, fully_connected(matrix.shape), encoding, rows, cols)
+    np.testing.assert_array_equal(decode(packed), matrix)
+    count = count_groups(matrix != 0, encoding, rows, cols)
+    header = read(packed).header
+    assert (count.lines, count.groups, count.values, count.size) == (
+        header.line_count,
+        header.group_count,
+        header.value_count,
+        len(packed),
+    )
+
+
+@settings(deadline=None, max_examples=200)
+@given(packings())
+def test_each_weight_is_stored_once(packing: tuple[np.ndarray, Encoding, int, int]) -> None:
+    matrix, encoding, rows, cols = packing
+    values = read(encode(matrix, fully_connected(matrix.shape), encoding, rows, cols)).values
+    np.testing.assert_array_equal(np.sort(values[values != 0]), np.sort(matrix[matrix != 0]))
+
+
+def test_row_band_cover_is_the_smallest() -> None:
+    # Columns 1, 2, 5, 7, 8 by windows of 3: {1-3, 5-7, 8-..} has three windows and no cover has two.
+    matrix = np.zeros((2, 10), np.float32)
+    matrix[0, [1, 5, 8]] = 1
+    matrix[1, [2, 7]] = 1
+    packed = read(encode(matrix, fully_connected(matrix.shape), Encoding.ROW_BAND, 2, 3))
+    assert packed.starts.tolist() == [1, 5, 7]
+    assert packed.line_ends.tolist() == [3]
+
+
+def test_sliding_values_are_rotated_by_row() -> None:
+    matrix = np.zeros((6, 2), np.float32)
+    matrix[1:4, 1] = [10, 20, 30]
+    packed = read(encode(matrix, fully_connected(matrix.shape), Encoding.SLIDING_ROW, 3))
+    assert packed.lines.tolist() == [1]
+    assert packed.values.tolist() == [30, 10, 20]  # slots 0, 1, 2 hold rows 3, 1, 2
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+@pytest.mark.parametrize("start", [65_535, 65_536, 65_537, 131_070, 131_071, 200_000])
+def test_wide_gaps_are_bridged(encoding: Encoding, start: int) -> None:
+    matrix = np.zeros((2, 200_002), np.float32)
+    matrix[:, start] = [1, -1]
+    packed = encode(matrix, fully_connected(matrix.shape), encoding, 2)
+    np.testing.assert_array_equal(decode(packed), matrix)
+    assert read(packed).header.group_count == max(1, -(-start // 65_535))
+    assert count_groups(matrix != 0, encoding, 2, 1).size == len(packed)
+
+
+def test_special_values_survive() -> None:
+    matrix = np.array([[np.inf, -np.inf, 0, np.float32(1e-45)], [np.nan, 1, 0, -1e38]], np.float32)
+    packed = encode(matrix, fully_connected(matrix.shape), Encoding.ROW_BAND, 2)
+    np.testing.assert_array_equal(decode(packed), matrix)
+
+
+def test_any_alignment_and_any_buffer_type_is_read() -> None:
+    matrix = np.eye(5, 7, dtype=np.float32)
+    packed = encode(matrix, fully_connected(matrix.shape), Encoding.ROW_BAND, 2)
+    shifted = np.concatenate((np.zeros(3, np.uint8), packed))[3:]
+    for data in (packed, shifted, packed.tobytes(), bytearray(packed), memoryview(packed.tobytes())):
+        np.testing.assert_array_equal(decode(data), matrix)
+
+
+def test_sections_are_aligned_and_the_spec_comes_back() -> None:
+    spec = OpSpec(Op.CONV_2D, 5, 2, 3, 2, 2, 1, 1, 3, Padding.SAME, Activation.RELU6)
+    header = read(encode(np.ones((5, 12), np.float32), spec, Encoding.SLIDING_ROW, 2, 3)).header
+    assert header.spec == spec
+    assert [getattr(header, f"{name}_offset") % 64 for name in ("line_ends", "columns", "values")] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rows", "cols"),
+    [
+        (Encoding.ROW_BAND, 0, 1),
+        (Encoding.ROW_BAND, 21, 1),
+        (Encoding.ROW_BAND, 1, 0),
+        (Encoding.ROW_BAND, 1, 9),
+        (Encoding.SLIDING_ROW, 17, 1),
+    ],
+)
+def test_group_sizes_outside_the_format_are_refused(encoding: Encoding, rows: int, cols: int) -> None:
+    matrix = np.ones((20, 8), np.float32)
+    with pytest.raises(PackedFormatError, match="group_"):
+        encode(matrix, fully_connected(matrix.shape), encoding, rows, cols)
+    with pytest.raises(PackedFormatError, match="group_"):
+        count_groups(matrix != 0, encoding, rows, cols)
+
+
+def test_a_matrix_that_is_not_the_specs_is_refused() -> None:
+    with pytest.raises(PackedFormatError, match=r"float32 of shape \(4, 8\)"):
+        encode(np.ones((8, 4), np.float32), fully_connected((4, 8)), Encoding.ROW_BAND, 1)
+    with pytest.raises(PackedFormatError, match="float32"):
+        encode(np.ones((4, 8)), fully_connected((4, 8)), Encoding.ROW_BAND, 1)  # type: ignore[arg-type]
+    with pytest.raises(PackedFormatError, match="empty"):
+        encode(np.ones((0, 8), np.float32), fully_connected((0, 8)), Encoding.ROW_BAND, 1)
+
+
+def test_a_spec_that_breaks_a_rule_is_refused() -> None:
+    spec = OpSpec(Op.FULLY_CONNECTED, 4, 8, stride_h=2)
+    with pytest.raises(PackedFormatError, match="stride_h"):
+        encode(np.ones((4, 8), np.float32), spec, Encoding.ROW_BAND, 1)
+
+
+def test_a_tensor_of_another_type_is_refused() -> None:
+    packed = encode(np.ones((4, 8), np.float32), fully_connected((4, 8)), Encoding.ROW_BAND, 1)
+    with pytest.raises(PackedFormatError, match="uint8"):
+        decode(packed.view(np.int8))  # type: ignore[arg-type]
+    with pytest.raises(PackedFormatError, match="uint8"):
+        decode(packed.reshape(1, -1))

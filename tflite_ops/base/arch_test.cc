@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/base/arch.h"
+
+#include <gtest/gtest.h>
+
+#include "tflite_ops/base/crc32.h"
+
+namespace tfprune {
+namespace {
+
+TEST(Arch, NamesParseBack) {
+  for (const Arch arch : {Arch::kReference, Arch::kSse2, Arch::kAvx2, Arch::kAvx512, Arch::kNeon}) {
+    Arch parsed = Arch::kReference;
+    EXPECT_TRUE(ParseArch(ArchName(arch), &parsed));
+    EXPECT_EQ(parsed, arch);
+  }
+  Arch untouched = Arch::kAvx2;
+  EXPECT_FALSE(ParseArch("AVX2", &untouched));
+  EXPECT_FALSE(ParseArch("", &untouched));
+  EXPECT_EQ(untouched, Arch::kAvx2);
+}
+
+TEST(Arch, DetectedAgreesWithTheCompiler) {
+  EXPECT_TRUE(IsSupported(Arch::kReference));
+  EXPECT_TRUE(IsSupported(DetectedArch()));
+#if defined(__x86_64__)
+  EXPECT_EQ(IsSupported(Arch::kAvx2), __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+  EXPECT_EQ(IsSupported(Arch::kAvx512), __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"));
+  EXPECT_TRUE(IsSupported(Arch::kSse2));
+  EXPECT_FALSE(IsSupported(Arch::kNeon));
+#elif defined(__aarch64__)
+  EXPECT_EQ(DetectedArch(), Arch::kNeon);
+  EXPECT_FALSE(IsSupported(Arch::kAvx2));
+#endif
+}
+
+TEST(Crc32, MatchesTheStandardCheckValue) {
+  const uint8_t digits[] = {'1', '2', '3', '4', '5', '6', '7', '8', '9'};
+  EXPECT_EQ(Crc32(digits, 9), 0xCBF43926u);
+  EXPECT_EQ(Crc32(digits, 0), 0u);
+}
+
+}  // namespace
+}  // namespace tfprune

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace tfprune {
+namespace {
+
+struct Counts {
+  std::vector<std::atomic<int>> calls;
+  std::vector<std::atomic<int>> inside;  // callers inside each slot now
+  std::atomic<bool> shared_slot{false};
+
+  explicit Counts(size_t tasks) : calls(tasks), inside(kMaxThreads) {}
+};
+
+void Count(void* context, size_t task, uint32_t slot) {
+  Counts* counts = static_cast<Counts*>(context);
+  if (counts->inside[slot].fetch_add(1) != 0) counts->shared_slot = true;
+  counts->calls[task].fetch_add(1);
+  counts->inside[slot].fetch_sub(1);
+}
+
+TEST(ThreadPool, EveryTaskRunsOnceAndSlotsAreNotShared) {
+  ThreadPool pool;
+  for (const uint32_t threads : {1u, 2u, 3u, 8u, 2u, 1000u}) {
+    for (const size_t tasks : {0u, 1u, 2u, 7u, 500u}) {
+      Counts counts(tasks);
+      pool.Run(threads, tasks, Count, &counts);
+      for (size_t i = 0; i < tasks; ++i) EXPECT_EQ(counts.calls[i], 1) << threads << " threads, task " << i;
+      EXPECT_FALSE(counts.shared_slot);
+    }
+  }
+}
+
+TEST(ThreadPool, SeveralCallersAtOnceAllFinish) {
+  ThreadPool pool;
+  std::vector<std::thread> callers;
+  std::atomic<int> total{0};
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        pool.Run(
+            3, 10, [](void* context, size_t, uint32_t) { static_cast<std::atomic<int>*>(context)->fetch_add(1); }, &total);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(total, 4 * 200 * 10);
+}
+
+}  // namespace
+}  // namespace tfprune

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the library is compiled: the one table of compiler flags, instruction set by instruction set."""
+
+# The library needs no C++ runtime: see docs/architecture.md.
+LIBRARY_COPTS = [
+    "-O3",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+    "-fvisibility=hidden",
+]
+
+ISA_COPTS = {
+    "sse2": ["-msse2"],
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
+    "neon": [],
+}
+
+def tfprune_library(name, copts = [], **kwargs):
+    """A cc_library of libtfprune."""
+    native.cc_library(name = name, copts = LIBRARY_COPTS + copts, **kwargs)
+
+def isa_library(name, isa, **kwargs):
+    """A cc_library whose files are compiled for one instruction set of ISA_COPTS."""
+    tfprune_library(name = name, copts = ISA_COPTS[isa], **kwargs)
+
+def tfprune_test(name, deps, **kwargs):
+    """A GoogleTest of libtfprune's parts; linked statically, because the library hides its symbols."""
+    native.cc_test(
+        name = name,
+        srcs = [name + ".cc"],
+        linkopts = ["-pthread"],
+        linkstatic = True,
+        deps = deps + ["@googletest//:gtest_main"],
+        **kwargs
+    )

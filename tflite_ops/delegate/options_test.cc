@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/delegate/options.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace tfprune {
+namespace {
+
+Status Parse(const char* key, const char* value, Options* options) { return ParseOptions(&key, &value, 1, options); }
+
+TEST(Options, AutoAndNothingMeanTheDetectedArch) {
+  Options options;
+  EXPECT_TRUE(ParseOptions(nullptr, nullptr, 0, &options).ok());
+  EXPECT_EQ(options.arch, DetectedArch());
+  EXPECT_TRUE(Parse("arch", "auto", &options).ok());
+  EXPECT_EQ(options.arch, DetectedArch());
+}
+
+TEST(Options, TheReferenceRunsEverywhere) {
+  Options options;
+  EXPECT_TRUE(Parse("arch", "reference", &options).ok());
+  EXPECT_EQ(options.arch, Arch::kReference);
+}
+
+TEST(Options, WhatDoesNotExistIsNamed) {
+  Options options;
+  EXPECT_NE(std::string(Parse("treads", "2", &options).message).find("'treads' does not exist"), std::string::npos);
+  EXPECT_NE(std::string(Parse("arch", "mmx", &options).message).find("got 'mmx'"), std::string::npos);
+}
+
+TEST(Options, AnArchOfAnotherMachineIsRefused) {
+  Options options;
+#if defined(__x86_64__)
+  const Status status = Parse("arch", "neon", &options);
+#else
+  const Status status = Parse("arch", "avx2", &options);
+#endif
+  EXPECT_NE(std::string(status.message).find("does not run on this machine"), std::string::npos) << status.message;
+}
+
+}  // namespace
+}  // namespace tfprune

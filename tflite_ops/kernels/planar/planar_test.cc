@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/kernels/planar/planar.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tflite_ops/testing/guarded.h"
+
+namespace tfprune {
+namespace {
+
+constexpr Arch kArchs[] = {
+#define TFPRUNE_ISA(name, value) Arch::value,
+#include "tflite_ops/kernels/planar/isa.inc"
+#undef TFPRUNE_ISA
+};
+
+// Every listed arch is either tested here or not there on this machine; the best one always is.
+TEST(Planar, TheDetectedArchHasKernels) {
+  int supported = 0;
+  for (const Arch arch : kArchs) supported += IsSupported(arch);
+  EXPECT_GT(supported, 0);
+  EXPECT_NE(GetKernels(DetectedArch(), Encoding::kRowBand, 4).many.run, nullptr);
+}
+
+TEST(Planar, EveryGroupSizeHasBothKernelsNamedAfterTheirArch) {
+  for (const Arch arch : kArchs) {
+    for (const Encoding encoding : {Encoding::kRowBand, Encoding::kSlidingRow}) {
+      for (uint32_t rows = 1; rows <= kMaxSlidingRows; ++rows) {
+        const KernelSet set = GetKernels(arch, encoding, rows);
+        ASSERT_NE(set.many.run, nullptr);
+        ASSERT_NE(set.single.run, nullptr);
+        EXPECT_EQ(set.single.tile, 1u);
+        EXPECT_GT(set.many.tile, 1u);
+        EXPECT_LE(set.many.tile, kMaxTile);
+        EXPECT_NE(std::string(set.many.name).find(ArchName(arch)), std::string::npos);
+        const char* expected = encoding == Encoding::kRowBand ? "row_band" : "sliding_row";
+        EXPECT_EQ(std::string(set.many.name).rfind(expected, 0), 0u);
+      }
+    }
+  }
+}
+
+TEST(Planar, ToPlanarTransposesEveryShape) {
+  for (const Arch arch : kArchs) {
+    if (!IsSupported(arch)) continue;
+    const ToPlanarFn to_planar = GetKernels(arch, Encoding::kRowBand, 4).to_planar;
+    for (const size_t channels : {1u, 3u, 4u, 7u, 8u, 15u, 16u, 17u, 33u}) {
+      for (const size_t count : {1u, 2u, 4u, 5u, 8u, 15u, 16u, 17u, 31u, 40u}) {
+        for (const size_t stride : {channels, channels + 3, 2 * channels}) {
+          // The last pixel ends at an unmapped page: no channel behind it may be read.
+          Guarded<float> in((count - 1) * stride + channels);
+          for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i + 1);
+          const size_t plane = count + kMaxLanes - 1;
+          Guarded<float> out(channels * plane);
+          for (size_t i = 0; i < out.size(); ++i) out[i] = -1.0f;
+          to_planar(in.data(), stride, count, channels, out.data(), plane);
+          for (size_t c = 0; c < channels; ++c) {
+            for (size_t p = 0; p < count; ++p) {
+              ASSERT_EQ(out[c * plane + p], in[p * stride + c]) << ArchName(arch) << " channels " << channels << " count "
+                                                                << count << " stride " << stride;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tfprune

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one predictor: time of a layer from a cost table, linear in counts of work."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfprune.costs.table import CostTable
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerShape:
+    """Sizes of a layer.
+
+    Attributes:
+        fully_connected: whether it is a fully-connected layer.
+        out_channels: rows of the weight matrix.
+        columns: columns of the weight matrix.
+        kernel_size: kernel positions, ``kernel_h * kernel_w``.
+        pixels: output positions of one run, batch included (fully connected: the batch).
+        input_values: values of the input tensor.
+    """
+
+    fully_connected: bool
+    out_channels: int
+    columns: int
+    kernel_size: int
+    pixels: int
+    input_values: int
+
+    @property
+    def kind(self) -> str:
+        """The kind whose coefficients apply."""
+        if self.fully_connected:
+            return "fully_connected_single" if self.pixels == 1 else "fully_connected_batch"
+        return "conv_1x1" if self.kernel_size == 1 else "conv_kxk"
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the dense layer."""
+        return self.out_channels * self.columns * self.pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class PackedShape:
+    """Sizes of packed weights.
+
+    Attributes:
+        encoding: ``"row_band"`` or ``"sliding_row"``.
+        rows: group rows.
+        cols: group columns.
+        lines: bands or start rows.
+        groups: groups stored.
+        used_columns: columns that hold any non-zero weight.
+    """
+
+    encoding: str
+    rows: int
+    cols: int
+    lines: int
+    groups: int
+    used_columns: int
+
+
+def predict_dense(table: CostTable, layer: LayerShape) -> float:
+    """Time of the dense layer: ``dense_layer + dense_mac * multiply-adds``, in the table's unit."""
+    costs = table.kinds[layer.kind]
+    return costs.dense_layer + costs.dense_mac * layer.macs
+
+
+def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> float:
+    """Time of the sparse layer in the table's unit.
+
+    The sum of: once per layer; bringing the input into planar form; per used column, line and group column for each
+    output pixel; storing the outputs.
+
+    Args:
+        table: coefficients of the device.
+        layer: sizes of the layer.
+        packed: sizes of its packed weights; ``rows`` must be in the table.
+
+    Raises:
+        KeyError: the table has no coefficient for the encoding and rows; the converter only asks for those it has.
+    """
+    costs = table.kinds[layer.kind]
+    per_pixel = (
+        costs.column_value * packed.used_columns
+        + costs.line * packed.lines
+        + costs.step[packed.encoding][packed.rows] * packed.groups * packed.cols
+        + costs.output_value * layer.out_channels
+    )
+    return costs.sparse_layer + costs.input_value * layer.input_values + per_pixel * layer.pixels

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cost tables: coefficients per device, read strictly from JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tfprune.errors import ConversionError
+
+TABLE_VERSION = 1
+KINDS = ("conv_1x1", "conv_kxk", "fully_connected_single", "fully_connected_batch")
+BAND_ROWS = (1, 2, 4, 8, 16)
+SLIDING_ROWS = (2, 4, 8, 16)
+_STEP_ROWS = {"row_band": BAND_ROWS, "sliding_row": SLIDING_ROWS}
+_SCALARS = ("dense_layer", "dense_mac", "sparse_layer", "input_value", "column_value", "line", "output_value")
+
+
+@dataclasses.dataclass(frozen=True)
+class KindCosts:
+    """Coefficients of one kind of layer, all in the table's unit.
+
+    Attributes:
+        dense_layer: dense, once per layer.
+        dense_mac: dense, per multiply-add.
+        sparse_layer: sparse, once per layer.
+        input_value: sparse, per input value brought into planar form.
+        column_value: sparse, per used column and output pixel.
+        line: sparse, per line (band or start row) and output pixel.
+        output_value: sparse, per output value stored.
+        step: sparse, per group column and output pixel, by encoding name and group rows.
+    """
+
+    dense_layer: float
+    dense_mac: float
+    sparse_layer: float
+    input_value: float
+    column_value: float
+    line: float
+    output_value: float
+    step: dict[str, dict[int, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class CostTable:
+    """Coefficients of one device. Times are comparable within one table only.
+
+    Attributes:
+        name: name of the table, repeated in every verdict that used it.
+        unit: what the numbers count.
+        source: where they come from.
+        kinds: coefficients by kind of layer.
+    """
+
+    name: str
+    unit: str
+    source: str
+    kinds: dict[str, KindCosts]
+
+
+def table_names() -> tuple[str, ...]:
+    """Names of the tables that come with tfprune."""
+    folder = resources.files("tfprune.costs") / "tables"
+    return tuple(sorted(item.name[: -len(".json")] for item in folder.iterdir() if item.name.endswith(".json")))
+
+
+def load_table(device: str | os.PathLike[str]) -> CostTable:
+    """Reads a table by name or from a JSON file.
+
+    Args:
+        device: a name of :func:`table_names`, such as ``"arm64"`` or ``"host"``, or the path of a ``.json`` file.
+
+    Raises:
+        ConversionError: unknown name, unreadable file, or a table that breaks a rule.
+
+    Example:
+        >>> load_table("arm64").name
+        'arm64'
+    """
+    text, where = _read(device)
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise ConversionError(f"cost table {where}: must be JSON, got: {error}") from error
+    return _parse(data, where)
+
+
+def _read(device: str | os.PathLike[str]) -> tuple[str, str]:
+    name = os.fspath(device)
+    if not isinstance(name, str):
+        raise ConversionError(f"device must be a table name or the path of a JSON file, got {device!r}")
+    if name in table_names():
+        return (resources.files("tfprune.costs") / "tables" / f"{name}.json").read_text("utf-8"), name
+    if not name.endswith(".json"):
+        raise ConversionError(
+            f"device must be one of {', '.join(table_names())} or the path of a .json cost table, got {name!r}"
+        )
+    try:
+        return Path(name).read_text("utf-8"), name
+    except (OSError, ValueError) as error:
+        raise ConversionError(f"cost table {name}: cannot be read: {error}") from error
+
+
+def _parse(data: Any, where: str) -> CostTable:
+    _keys(data, {"version", "name", "unit", "source", "kinds"}, where, "the table")
+    if data["version"] != TABLE_VERSION or isinstance(data["version"], bool):
+        raise ConversionError(f"cost table {where}: version must be {TABLE_VERSION}, got {data['version']!r}")
+    for key in ("name", "unit", "source"):
+        if not isinstance(data[key], str) or not data[key]:
+            raise ConversionError(f"cost table {where}: {key} must be a text, got {data[key]!r}")
+    _keys(data["kinds"], set(KINDS), where, "kinds")
+    kinds = {kind: _parse_kind(data["kinds"][kind], where, f"kinds.{kind}") for kind in KINDS}
+    return CostTable(data["name"], data["unit"], data["source"], kinds)
+
+
+def _parse_kind(data: Any, where: str, path: str) -> KindCosts:
+    _keys(data, {*_SCALARS, "step"}, where, path)
+    scalars = {key: _cost(data[key], where, f"{path}.{key}") for key in _SCALARS}
+    _keys(data["step"], set(_STEP_ROWS), where, f"{path}.step")
+    step = {}
+    for encoding, sizes in _STEP_ROWS.items():
+        rows = data["step"][encoding]
+        _keys(rows, {str(size) for size in sizes}, where, f"{path}.step.{encoding}")
+        step[encoding] = {size: _cost(rows[str(size)], where, f"{path}.step.{encoding}.{size}") for size in sizes}
+        if not all(step[encoding].values()):
+            raise ConversionError(f"cost table {where}: {path}.step.{encoding} must be above 0, got {rows}")
+    if not scalars["dense_mac"]:
+        raise ConversionError(f"cost table {where}: {path}.dense_mac must be above 0, got {data['dense_mac']}")
+    return KindCosts(**scalars, step=step)
+
+
+def _keys(data: Any, expected: set[str], where: str, path: str) -> None:
+    if not isinstance(data, dict):
+        raise ConversionError(f"cost table {where}: {path} must be an object, got {type(data).__name__}")
+    if set(data) != expected:
+        missing, unknown = sorted(expected - set(data)), sorted(set(data) - expected)
+        raise ConversionError(
+            f"cost table {where}: {path} must have exactly the keys {sorted(expected)}; missing {missing}, "
+            f"unknown {unknown}"
+        )
+
+
+def _cost(value: Any, where: str, path: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ConversionError(f"cost table {where}: {path} must be a finite number of at least 0, got {value!r}")
+    return float(value)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which groups cover the non-zero weights of a matrix: the fewest along each line, found greedily.
+
+A band (row-band) is covered from left to right: each group starts at the first column not covered yet, which for
+intervals of one length is optimal. A column (sliding-row) is covered from top to bottom in the same way. Sliding-row
+groups wider than one column start at multiples of their width, as unaligned 2D patterns do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from tfprune.errors import PackedFormatError
+from tfprune.formats.header import MAX_COLUMN_STEP, MAX_SLIDING_ROWS, Encoding, line_count, packed_size
+
+BoolArray = npt.NDArray[np.bool_]
+IndexArray = npt.NDArray[np.int64]
+
+# Entries of the jump table held at once: bounds the memory of the search, whatever the layer's size.
+_CHUNK_ENTRIES = 1 << 22
+
+
+@dataclasses.dataclass(frozen=True)
+class Groups:
+    """Groups sorted by line, then start column; all arrays have one entry per group.
+
+    Attributes:
+        line: line of the group.
+        start: its first column.
+        first_row: first row whose weights this group stores, counted in the matrix.
+        first_column: first column whose weights it stores: rows above and columns before belong to earlier groups.
+        filler: True where the group only bridges a wide gap and stores zeros.
+    """
+
+    line: IndexArray
+    start: IndexArray
+    first_row: IndexArray
+    first_column: IndexArray
+    filler: BoolArray
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupCount:
+    """What a cover would cost.
+
+    Attributes:
+        lines: bands or start rows, used or not.
+        groups: groups to store, fillers included.
+        values: weights to store, the zeros inside groups included.
+        size: bytes of the packed weights.
+    """
+
+    lines: int
+    groups: int
+    values: int
+    size: int
+
+
+def check_group_size(shape: tuple[int, int], encoding: Encoding, rows: int, cols: int) -> None:
+    """Refuses group sizes that the format cannot hold for a matrix of ``shape``.
+
+    Raises:
+        PackedFormatError: ``rows`` or ``cols`` outside its range.
+    """
+    most_rows = min(shape[0], MAX_SLIDING_ROWS) if encoding == Encoding.SLIDING_ROW else shape[0]
+    if not 1 <= rows <= most_rows:
+        raise PackedFormatError(
+            f"packed weights: group_rows must lie in [1, {most_rows}] for {encoding.name} of {shape[0]} rows, "
+            f"got {rows}"
+        )
+    if not 1 <= cols <= shape[1]:
+        raise PackedFormatError(f"packed weights: group_cols must lie in [1, {shape[1]}], got {cols}")
+
+
+def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> Groups:
+    """Returns groups of ``rows x cols`` that cover every True of ``nonzero``.
+
+    Args:
+        nonzero: bool ``[R, C]``.
+        encoding: where groups may start.
+        rows: group rows, 1 .. R (sliding-row: at most 16).
+        cols: group columns, 1 .. C.
+
+    Returns:
+        The groups in the order of the format, fillers included.
+
+    Raises:
+        PackedFormatError: ``rows`` or ``cols`` outside its range.
+    """
+    check_group_size(nonzero.shape, encoding, rows, cols)
+    if encoding == Encoding.ROW_BAND:
+        line, column = _concatenate(_greedy_positions(band_masks(nonzero, rows), cols))
+        start = np.minimum(column, nonzero.shape[1] - cols)
+        groups = Groups(line, start, line * rows, column, np.zeros(line.shape, bool))
+    else:
+        block, row = _concatenate(_greedy_positions(_column_blocks(nonzero, cols), rows))
+        line = np.minimum(row, nonzero.shape[0] - rows)
+        column = block * cols
+        start = np.minimum(column, nonzero.shape[1] - cols)
+        order = np.lexsort((start, line))
+        groups = Groups(line[order], start[order], row[order], column[order], np.zeros(line.shape, bool))
+    return _with_fillers(groups) if nonzero.shape[1] > MAX_COLUMN_STEP else groups
+
+
+def count_groups(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> GroupCount:
+    """Counts what :func:`cover` would store, without building the groups.
+
+    Args:
+        nonzero: bool ``[R, C]``.
+        encoding: where groups may start.
+        rows: group rows, 1 .. R (sliding-row: at most 16).
+        cols: group columns, 1 .. C.
+
+    Raises:
+        PackedFormatError: ``rows`` or ``cols`` outside its range.
+    """
+    check_group_size(nonzero.shape, encoding, rows, cols)
+    height, width = nonzero.shape
+    lines = line_count(encoding, height, rows)
+    if width > MAX_COLUMN_STEP:
+        line = cover(nonzero, encoding, rows, cols).line
+        per_line = np.bincount(line, minlength=lines)
+    elif encoding == Encoding.ROW_BAND:
+        per_line = _count_greedy(band_masks(nonzero, rows), cols)
+    else:
+        per_line = np.zeros(lines, np.int64)
+        per_line[0] = int(_count_greedy(_column_blocks(nonzero, cols), rows).sum())
+    groups = int(per_line.sum())
+    values = groups * rows * cols
+    if encoding == Encoding.ROW_BAND and height % rows:
+        values -= int(per_line[-1]) * (rows - height % rows) * cols
+    return GroupCount(lines, groups, values, packed_size(lines, groups, values))
+
+
+def band_masks(nonzero: BoolArray, rows: int) -> BoolArray:
+    """Which columns hold a non-zero in each band of ``rows`` rows; shape ``[ceil(R / rows), C]``."""
+    if rows == 1:
+        return nonzero
+    return np.logical_or.reduceat(nonzero, np.arange(0, nonzero.shape[0], rows), axis=0)
+
+
+def _column_blocks(nonzero: BoolArray, cols: int) -> BoolArray:
+    """The columns as lines, ``cols`` neighbours merged; shape ``[ceil(C / cols), R]``."""
+    by_column = np.ascontiguousarray(nonzero.T)
+    return band_masks(by_column, cols)
+
+
+def _jump_tables(masks: BoolArray, width: int) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
+    """Yields first line and table ``next[line, p]`` = first True at or after ``p``, else the length."""
+    lines, length = masks.shape
+    step = max(1, _CHUNK_ENTRIES // max(1, length + width))
+    position = np.arange(length, dtype=np.int32)
+    for first in range(0, lines, step):
+        chunk = masks[first : first + step]
+        table = np.full((len(chunk), length + width), length, np.int32)
+        filled = np.where(chunk, position, np.int32(length))
+        table[:, :length] = np.minimum.accumulate(filled[:, ::-1], axis=1)[:, ::-1]
+        yield first, table
+
+
+def _greedy_steps(table: npt.NDArray[np.int32], length: int, width: int) -> Iterator[tuple[IndexArray, IndexArray]]:
+    """Yields (lines still running, their next uncovered position) until no line has any left."""
+    line = np.arange(len(table))
+    position = table[:, 0].astype(np.int64)
+    flat = table.reshape(-1)
+    while True:
+        running = position < length
+        if not running.all():
+            line, position = line[running], position[running]
+        if not len(line):
+            return
+        yield line, position
+        position = flat[line * table.shape[1] + position + width].astype(np.int64)
+
+
+def _greedy_positions(masks: BoolArray, width: int) -> Iterator[tuple[IndexArray, IndexArray]]:
+    """Yields (lines, positions), sorted by line then position, of the greedy cover by windows of ``width``."""
+    if width == 1:
+        line, position = np.nonzero(masks)
+        yield line, position
+        return
+    length = masks.shape[1]
+    for first, table in _jump_tables(masks, width):
+        line, position = _concatenate(_greedy_steps(table, length, width))
+        order = np.lexsort((position, line))
+        yield line[order] + first, position[order]
+
+
+def _count_greedy(masks: BoolArray, width: int) -> IndexArray:
+    """Groups of each line's greedy cover."""
+    if width == 1:
+        return np.asarray(np.count_nonzero(masks, axis=1), np.int64)
+    counts = np.zeros(len(masks), np.int64)
+    for first, table in _jump_tables(masks, width):
+        for line, _ in _greedy_steps(table, masks.shape[1], width):
+            counts[first + line] += 1
+    return counts
+
+
+def _concatenate(pieces: Iterator[tuple[IndexArray, IndexArray]]) -> tuple[IndexArray, IndexArray]:
+    empty = np.zeros(0, np.int64)
+    lines, positions = [empty], [empty]
+    for line, position in pieces:
+        lines.append(line)
+        positions.append(position)
+    return np.concatenate(lines), np.concatenate(positions)
+
+
+def _with_fillers(groups: Groups) -> Groups:
+    """Adds groups of zeros so that no start is more than 65,535 columns after the one before it in its line."""
+    previous = np.zeros_like(groups.start)
+    previous[1:] = np.where(groups.line[1:] == groups.line[:-1], groups.start[:-1], 0)
+    missing = np.maximum(groups.start - previous - 1, 0) // MAX_COLUMN_STEP
+    if not missing.any():
+        return groups
+    owner = np.repeat(np.arange(len(missing)), missing)
+    nth = np.arange(len(owner)) - np.repeat(np.cumsum(missing) - missing, missing) + 1
+    start = previous[owner] + nth * MAX_COLUMN_STEP
+    line = np.concatenate((groups.line, groups.line[owner]))
+    starts = np.concatenate((groups.start, start))
+    order = np.lexsort((starts, line))
+    filler = np.concatenate((groups.filler, np.ones(len(owner), bool)))
+    first_row = np.concatenate((groups.first_row, groups.first_row[owner]))
+    first_column = np.concatenate((groups.first_column, start))
+    return Groups(line[order], starts[order], first_row[order], first_column[order], filler[order])

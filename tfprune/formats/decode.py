@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads packed weights: every length and offset is checked before it is used."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from tfprune.errors import PackedFormatError
+from tfprune.formats.header import HEADER_BYTES, Encoding, PackedHeader, unpack_header
+from tfprune.formats.indexing import placements
+
+_MAX_DENSE_BYTES = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class PackedWeights:
+    """Packed weights whose rules all hold.
+
+    Attributes:
+        header: the header's fields.
+        line_ends: int64 ``[line_count]``, groups in all lines up to and with each.
+        starts: int64 ``[group_count]``, first column of each group.
+        values: float32 ``[value_count]`` as stored.
+    """
+
+    header: PackedHeader
+    line_ends: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+
+    @property
+    def lines(self) -> npt.NDArray[np.int64]:
+        """Line of each group, int64 ``[group_count]``."""
+        return np.repeat(np.arange(len(self.line_ends)), np.diff(self.line_ends, prepend=0))
+
+    def matrix(self) -> npt.NDArray[np.float32]:
+        """Returns the dense float32 ``[R, C]`` matrix: the sum of all groups on zeros.
+
+        Raises:
+            PackedFormatError: the matrix would take 2 GiB or more, which no ``.tflite`` tensor does.
+        """
+        header = self.header
+        size = 4 * header.out_channels * header.columns
+        if size > _MAX_DENSE_BYTES:
+            raise PackedFormatError(
+                f"packed weights: out_channels * columns must stay below 2 GiB of float32, got {size} bytes"
+            )
+        dense = np.zeros((header.out_channels, header.columns), np.float32)
+        # Overlapping infinities of opposite sign give NaN, as they would in the kernel: no warning.
+        with np.errstate(all="ignore"):
+            for part in placements(
+                self.lines, self.starts, header.encoding, header.out_channels, header.group_rows, header.group_cols
+            ):
+                shape = np.broadcast_shapes(part.rows.shape, part.columns.shape)
+                np.add.at(dense, (part.rows, part.columns), self.values[part.values].reshape(shape))
+        return dense
+
+
+def read(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> PackedWeights:
+    """Reads and checks packed weights without building the matrix.
+
+    Args:
+        data: the whole tensor, any alignment.
+
+    Raises:
+        PackedFormatError: a rule of ``docs/formats.md`` is broken; the message names it.
+    """
+    raw = _as_bytes(data)
+    header = unpack_header(raw[:HEADER_BYTES].tobytes())
+    if header.total_bytes != len(raw):
+        raise PackedFormatError(
+            f"packed weights: total_bytes must be the tensor's size {len(raw)}, got {header.total_bytes}; "
+            "the data is cut off or something follows it"
+        )
+    line_ends = _section(raw, header.line_ends_offset, header.line_count, "<u4").astype(np.int64)
+    _check_line_ends(line_ends, header)
+    steps = _section(raw, header.columns_offset, header.group_count, "<u2").astype(np.int64)
+    starts = _starts(steps, line_ends, header)
+    values = _section(raw, header.values_offset, header.value_count, "<f4").astype(np.float32)
+    return PackedWeights(header, line_ends, starts, values)
+
+
+def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Reads packed weights and returns the dense float32 ``[R, C]`` matrix.
+
+    Args:
+        data: the whole tensor, any alignment.
+
+    Raises:
+        PackedFormatError: a rule of ``docs/formats.md`` is broken; the message names it.
+    """
+    return read(data).matrix()
+
+
+def _as_bytes(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    if isinstance(data, np.ndarray):
+        if data.dtype != np.uint8 or data.ndim != 1:
+            raise PackedFormatError(
+                f"packed weights: the tensor must be uint8 with one dimension, got {data.dtype} of shape {data.shape}"
+            )
+        return np.ascontiguousarray(data)
+    return np.frombuffer(data, np.uint8)
+
+
+def _section(raw: npt.NDArray[np.uint8], offset: int, items: int, dtype: str) -> npt.NDArray[np.generic]:
+    end = offset + items * np.dtype(dtype).itemsize
+    return np.frombuffer(raw[offset:end].tobytes(), dtype)
+
+
+def _check_line_ends(line_ends: npt.NDArray[np.int64], header: PackedHeader) -> None:
+    per_line = np.diff(line_ends, prepend=0)
+    if (per_line < 0).any():
+        line = int(np.argmax(per_line < 0))
+        raise PackedFormatError(
+            f"packed weights: line_ends must never fall, got {line_ends[line]} after {line_ends[line - 1]} "
+            f"at line {line}"
+        )
+    if line_ends[-1] != header.group_count:
+        raise PackedFormatError(
+            f"packed weights: the last of line_ends must be group_count {header.group_count}, got {line_ends[-1]}"
+        )
+    values = header.group_count * header.group_rows * header.group_cols
+    if header.encoding == Encoding.ROW_BAND and header.out_channels % header.group_rows:
+        missing = header.group_rows - header.out_channels % header.group_rows
+        values -= int(per_line[-1]) * missing * header.group_cols
+    if values != header.value_count:
+        raise PackedFormatError(
+            f"packed weights: value_count must be {values}, the weights of all groups, got {header.value_count}"
+        )
+
+
+def _starts(
+    steps: npt.NDArray[np.int64], line_ends: npt.NDArray[np.int64], header: PackedHeader
+) -> npt.NDArray[np.int64]:
+    """Start columns from their differences, checked against their line."""
+    per_line = np.diff(line_ends, prepend=0)
+    line_starts = line_ends - per_line
+    first = np.zeros(len(steps), bool)
+    first[line_starts[per_line > 0]] = True
+    if (steps[~first] == 0).any():
+        group = int(np.argmax(~first & (steps == 0)))
+        raise PackedFormatError(
+            f"packed weights: start columns of a line must rise, group {group} repeats the one before"
+        )
+    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(steps)))
+    starts = total[1:] - np.repeat(total[line_starts], per_line)
+    if (starts + header.group_cols > header.columns).any():
+        group = int(np.argmax(starts + header.group_cols > header.columns))
+        raise PackedFormatError(
+            f"packed weights: a group must end inside its {header.columns} columns, group {group} starts at column "
+            f"{starts[group]} and is {header.group_cols} wide"
+        )
+    return starts

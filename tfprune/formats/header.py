@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The 128-byte header of packed weights: its fields, its rules and its bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import struct
+import zlib
+
+from tfprune.errors import PackedFormatError
+
+MAGIC = b"TFPK"
+FORMAT_VERSION = 1
+HEADER_BYTES = 128
+ALIGNMENT = 64
+MAX_COLUMN_STEP = 65_535
+MAX_SLIDING_ROWS = 16
+_U32_MAX = 2**32 - 1
+_COLUMN_LIMIT = 2**31
+_RESERVED_BYTES = 24
+# magic, version, header_bytes, the 23 fields of PackedHeader, reserved; the checksum follows.
+_LAYOUT = struct.Struct("<4sHH23I24s")
+
+
+class Op(enum.IntEnum):
+    """The custom op that reads the weights."""
+
+    CONV_2D = 1
+    FULLY_CONNECTED = 2
+
+
+class Encoding(enum.IntEnum):
+    """How groups are tied to rows: to fixed bands, or to every start row."""
+
+    ROW_BAND = 1
+    SLIDING_ROW = 2
+
+
+class ValueType(enum.IntEnum):
+    """The type of a stored weight."""
+
+    FLOAT32 = 1
+
+
+class Activation(enum.IntEnum):
+    """Fused activation, with TFLite's numbers."""
+
+    NONE = 0
+    RELU = 1
+    RELU6 = 3
+
+
+class Padding(enum.IntEnum):
+    """Padding of a convolution, with TFLite's numbers."""
+
+    SAME = 0
+    VALID = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class OpSpec:
+    """What an op computes apart from its weights.
+
+    Attributes:
+        op: the op that reads the weights.
+        out_channels: rows ``R`` of the weight matrix, at least 1.
+        kernel_h: kernel rows, at least 1 (fully connected: 1).
+        kernel_w: kernel columns, at least 1 (fully connected: 1).
+        in_channels: input channels (fully connected: input features), at least 1.
+        stride_h: stride over rows, at least 1 (fully connected: 1).
+        stride_w: stride over columns, at least 1 (fully connected: 1).
+        dilation_h: dilation over rows, at least 1 (fully connected: 1).
+        dilation_w: dilation over columns, at least 1 (fully connected: 1).
+        padding: padding of a convolution (fully connected: VALID).
+        activation: fused activation.
+        keep_num_dims: whether a fully-connected op keeps the leading dimensions (convolution: False).
+    """
+
+    op: Op
+    out_channels: int
+    in_channels: int
+    kernel_h: int = 1
+    kernel_w: int = 1
+    stride_h: int = 1
+    stride_w: int = 1
+    dilation_h: int = 1
+    dilation_w: int = 1
+    padding: Padding = Padding.VALID
+    activation: Activation = Activation.NONE
+    keep_num_dims: bool = False
+
+    @property
+    def columns(self) -> int:
+        """Columns ``C = kernel_h * kernel_w * in_channels`` of the weight matrix."""
+        return self.kernel_h * self.kernel_w * self.in_channels
+
+
+@dataclasses.dataclass(frozen=True)
+class PackedHeader:
+    """The header's fields by the names of ``docs/formats.md``; :meth:`check` applies their rules."""
+
+    total_bytes: int
+    op: int
+    encoding: int
+    value_type: int
+    activation: int
+    padding: int
+    out_channels: int
+    kernel_h: int
+    kernel_w: int
+    in_channels: int
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    keep_num_dims: int
+    group_rows: int
+    group_cols: int
+    line_count: int
+    group_count: int
+    value_count: int
+    line_ends_offset: int
+    columns_offset: int
+    values_offset: int
+
+    @property
+    def columns(self) -> int:
+        """Columns ``C`` of the weight matrix."""
+        return self.kernel_h * self.kernel_w * self.in_channels
+
+    @property
+    def spec(self) -> OpSpec:
+        """The part of the header that says what the op computes."""
+        return OpSpec(
+            op=Op(self.op),
+            out_channels=self.out_channels,
+            in_channels=self.in_channels,
+            kernel_h=self.kernel_h,
+            kernel_w=self.kernel_w,
+            stride_h=self.stride_h,
+            stride_w=self.stride_w,
+            dilation_h=self.dilation_h,
+            dilation_w=self.dilation_w,
+            padding=Padding(self.padding),
+            activation=Activation(self.activation),
+            keep_num_dims=bool(self.keep_num_dims),
+        )
+
+    def check(self) -> None:
+        """Applies every rule that needs the header alone.
+
+        Raises:
+            PackedFormatError: a field breaks its rule; the message names field, rule and value.
+        """
+        self._check_op()
+        self._check_groups()
+        self._check_sections()
+
+    def _check_op(self) -> None:
+        _one_of("op", self.op, Op)
+        _one_of("encoding", self.encoding, Encoding)
+        _one_of("value_type", self.value_type, ValueType)
+        _one_of("activation", self.activation, Activation)
+        _one_of("padding", self.padding, Padding)
+        for name in ("out_channels", "kernel_h", "kernel_w", "in_channels", "stride_h", "stride_w"):
+            _in_range(name, getattr(self, name), 1, _U32_MAX)
+        for name in ("dilation_h", "dilation_w"):
+            _in_range(name, getattr(self, name), 1, _U32_MAX)
+        _in_range("kernel_h * kernel_w * in_channels", self.columns, 1, _COLUMN_LIMIT - 1)
+        if self.op == Op.FULLY_CONNECTED:
+            for name in ("kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w"):
+                _equal(f"{name} of a fully-connected op", getattr(self, name), 1)
+            _equal("padding of a fully-connected op", self.padding, int(Padding.VALID))
+            _in_range("keep_num_dims", self.keep_num_dims, 0, 1)
+        else:
+            _equal("keep_num_dims of a convolution", self.keep_num_dims, 0)
+
+    def _check_groups(self) -> None:
+        most_rows = self.out_channels
+        if self.encoding == Encoding.SLIDING_ROW:
+            most_rows = min(most_rows, MAX_SLIDING_ROWS)
+        _in_range("group_rows", self.group_rows, 1, most_rows)
+        _in_range("group_cols", self.group_cols, 1, self.columns)
+        lines = line_count(self.encoding, self.out_channels, self.group_rows)
+        _equal("line_count", self.line_count, lines)
+
+    def _check_sections(self) -> None:
+        _in_range("total_bytes", self.total_bytes, HEADER_BYTES, _U32_MAX)
+        for name, items, size in (
+            ("line_ends", self.line_count, 4),
+            ("columns", self.group_count, 2),
+            ("values", self.value_count, 4),
+        ):
+            offset = getattr(self, f"{name}_offset")
+            if offset % ALIGNMENT:
+                raise PackedFormatError(
+                    f"packed weights: {name}_offset must be a multiple of {ALIGNMENT}, got {offset}; "
+                    "the data is corrupt, convert the model again"
+                )
+            _in_range(f"{name}_offset", offset, HEADER_BYTES, _U32_MAX)
+            _in_range(f"end of {name}", offset + items * size, HEADER_BYTES, self.total_bytes)
+        _equal("total_bytes", self.total_bytes, self.values_offset + self.value_count * 4)
+
+
+FIELD_NAMES = tuple(field.name for field in dataclasses.fields(PackedHeader))
+
+
+def line_count(encoding: int, out_channels: int, group_rows: int) -> int:
+    """Lines of an encoding: ``ceil(R / group_rows)`` bands, or ``R - group_rows + 1`` start rows."""
+    if encoding == Encoding.ROW_BAND:
+        return -(-out_channels // group_rows)
+    return out_channels - group_rows + 1
+
+
+def section_offsets(lines: int, groups: int, values: int) -> tuple[int, int, int, int]:
+    """Offsets of line ends, columns and values, and the total size, all in bytes."""
+    line_ends = HEADER_BYTES
+    columns = _align(line_ends + 4 * lines)
+    first_value = _align(columns + 2 * groups)
+    return line_ends, columns, first_value, first_value + 4 * values
+
+
+def packed_size(lines: int, groups: int, values: int) -> int:
+    """Size in bytes of packed weights with so many lines, groups and values."""
+    return section_offsets(lines, groups, values)[3]
+
+
+def pack_header(header: PackedHeader) -> bytes:
+    """Returns the 128 bytes of ``header`` with their checksum. The fields' rules are not checked here.
+
+    Raises:
+        PackedFormatError: a field does not fit into 32 bits.
+    """
+    fields = [getattr(header, name) for name in FIELD_NAMES]
+    for name, value in zip(FIELD_NAMES, fields, strict=True):
+        _in_range(name, value, 0, _U32_MAX)
+    body = _LAYOUT.pack(MAGIC, FORMAT_VERSION, HEADER_BYTES, *fields, bytes(_RESERVED_BYTES))
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def unpack_header(data: bytes | memoryview) -> PackedHeader:
+    """Reads and checks the header at the start of ``data``.
+
+    Args:
+        data: packed weights, or at least their first 128 bytes.
+
+    Returns:
+        The header; every rule that needs no section holds.
+
+    Raises:
+        PackedFormatError: too short, or a field or the checksum breaks its rule.
+    """
+    if len(data) < HEADER_BYTES:
+        raise PackedFormatError(
+            f"packed weights: the header has {HEADER_BYTES} bytes, got {len(data)}; the data is cut off"
+        )
+    body = bytes(data[: HEADER_BYTES - 4])
+    magic, version, header_bytes, *rest = _LAYOUT.unpack(body)
+    if magic != MAGIC:
+        raise PackedFormatError(f"packed weights: the first bytes must be {MAGIC!r}, got {magic!r}")
+    if version != FORMAT_VERSION:
+        raise PackedFormatError(
+            f"packed weights: version must be {FORMAT_VERSION}, got {version}; "
+            "convert the model with the version of tfprune that runs it"
+        )
+    _equal("header_bytes", header_bytes, HEADER_BYTES)
+    (stored,) = struct.unpack("<I", bytes(data[HEADER_BYTES - 4 : HEADER_BYTES]))
+    computed = zlib.crc32(body)
+    if stored != computed:
+        raise PackedFormatError(
+            f"packed weights: header_crc32 must be {computed:#010x}, got {stored:#010x}; "
+            "the data is corrupt, convert the model again"
+        )
+    if rest[-1] != bytes(_RESERVED_BYTES):
+        raise PackedFormatError(f"packed weights: reserved bytes must be zero, got {rest[-1].hex()}")
+    header = PackedHeader(*rest[:-1])
+    header.check()
+    return header
+
+
+def _align(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+def _one_of(name: str, value: int, values: type[enum.IntEnum]) -> None:
+    if value not in [int(item) for item in values]:
+        known = ", ".join(f"{int(item)} ({item.name})" for item in values)
+        raise PackedFormatError(f"packed weights: {name} must be one of {known}, got {value}")
+
+
+def _in_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise PackedFormatError(f"packed weights: {name} must lie in [{low}, {high}], got {value}")
+
+
+def _equal(name: str, value: int, expected: int) -> None:
+    if value != expected:
+        raise PackedFormatError(f"packed weights: {name} must be {expected}, got {value}")

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's aarch64 cross compiler as a Bazel C++ toolchain."""
+
+load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
+load("@bazel_tools//tools/cpp:cc_toolchain_config_lib.bzl", "feature", "flag_group", "flag_set", "tool_path")
+
+_PREFIX = "/usr/bin/aarch64-linux-gnu-"
+
+_COMPILE = [
+    ACTION_NAMES.assemble,
+    ACTION_NAMES.preprocess_assemble,
+    ACTION_NAMES.c_compile,
+    ACTION_NAMES.cpp_compile,
+    ACTION_NAMES.cpp_header_parsing,
+]
+
+_LINK = [
+    ACTION_NAMES.cpp_link_executable,
+    ACTION_NAMES.cpp_link_dynamic_library,
+    ACTION_NAMES.cpp_link_nodeps_dynamic_library,
+]
+
+def _flags(name, actions, flags, enabled = True):
+    return feature(
+        name = name,
+        enabled = enabled,
+        flag_sets = [flag_set(actions = actions, flag_groups = [flag_group(flags = flags)])],
+    )
+
+def _config_impl(ctx):
+    tools = {
+        "ar": "ar",
+        "cpp": "cpp",
+        "gcc": "g++",
+        "gcov": "gcov",
+        "ld": "ld",
+        "nm": "nm",
+        "objcopy": "objcopy",
+        "objdump": "objdump",
+        "strip": "strip",
+    }
+    return cc_common.create_cc_toolchain_config_info(
+        ctx = ctx,
+        toolchain_identifier = "aarch64-linux-gnu",
+        host_system_name = "local",
+        target_system_name = "aarch64-linux-gnu",
+        target_cpu = "aarch64",
+        target_libc = "glibc",
+        compiler = "gcc",
+        abi_version = "gcc",
+        abi_libc_version = "glibc",
+        tool_paths = [tool_path(name = name, path = _PREFIX + tool) for name, tool in tools.items()],
+        cxx_builtin_include_directories = [
+            "/usr/aarch64-linux-gnu/include",
+            "/usr/lib/gcc-cross/aarch64-linux-gnu",
+        ],
+        features = [
+            feature(name = "supports_pic", enabled = True),
+            feature(name = "supports_dynamic_linker", enabled = True),
+            feature(name = "opt"),
+            feature(name = "dbg"),
+            _flags("default_compile", _COMPILE, [
+                # Out-of-line atomics come from libgcc and ask glibc for the CPU's features at start.
+                "-mno-outline-atomics",
+                "-fno-canonical-system-headers",
+                "-fno-omit-frame-pointer",
+                "-ffunction-sections",
+                "-fdata-sections",
+                "-no-canonical-prefixes",
+                "-Wno-builtin-macro-redefined",
+                "-D__DATE__=\"redacted\"",
+                "-D__TIME__=\"redacted\"",
+                "-D__TIMESTAMP__=\"redacted\"",
+                "-O2",
+                "-DNDEBUG",
+            ]),
+            _flags("default_link", _LINK, ["-no-canonical-prefixes"]),
+        ],
+    )
+
+aarch64_linux_config = rule(
+    implementation = _config_impl,
+    attrs = {},
+    provides = [CcToolchainConfigInfo],
+)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shared libraries that import functions of the C library only, so that one file runs on Linux and on Android."""
+
+_STUBS = [
+    "//third_party/c_library:libc.so",
+    "//third_party/c_library:libm.so",
+    "//third_party/c_library:libdl.so",
+]
+
+_COMMON_LINKOPTS = [
+    "-Wl,--as-needed",
+    "-Wl,--gc-sections",
+    "-Wl,-z,defs",
+    "-Wl,-z,noexecstack",
+    "-Wl,-z,relro,-z,now",
+]
+
+def stub_library(stem):
+    """Makes `<stem>.so` for aarch64 with one empty function for each of its symbols in android_api24_symbols.txt.
+
+    Args:
+      stem: `libc`, `libm` or `libdl`; the library's soname is `<stem>.so`, as on Android.
+    """
+    native.genrule(
+        name = stem + "_stub",
+        srcs = ["//third_party:android_api24_symbols.txt"],
+        outs = [stem + ".so"],
+        cmd = ("awk '$$1 == \"{stem}.so\" {{ print \"void \" $$2 \"(void) {{}}\" }}' $< | " +
+               "aarch64-linux-gnu-gcc -x c -w -ffreestanding -fno-builtin -fPIC -shared -nostdlib " +
+               "-Wl,-soname,{stem}.so -Wl,-z,max-page-size=16384 -o $@ -").format(stem = stem),
+    )
+
+def c_only_shared_library(name, version_script, deps, **kwargs):
+    """A shared library that needs no C++ runtime and exports only what its version script names.
+
+    On the machine that builds it links against the real C library. For aarch64 it links against stubs of
+    Android's libraries with 16 KB pages: a function outside android_api24_symbols.txt is a link error.
+
+    Args:
+      name: file name of the library, ending in `.so`.
+      version_script: label of the linker's version script.
+      deps: `cc_library` targets whose code goes in whole.
+      **kwargs: passed on to `cc_binary`.
+    """
+    script = ["-Wl,--version-script=$(location %s)" % version_script]
+    native.cc_binary(
+        name = name,
+        linkshared = True,
+        linkstatic = True,
+        additional_linker_inputs = [version_script] + select({
+            "@platforms//cpu:aarch64": _STUBS,
+            "//conditions:default": [],
+        }),
+        linkopts = script + _COMMON_LINKOPTS + select({
+            "@platforms//cpu:aarch64": ["-nostdlib", "-Wl,-z,max-page-size=16384"] +
+                                       ["$(location %s)" % stub for stub in _STUBS] + ["-lgcc"],
+            "//conditions:default": ["-nodefaultlibs", "-lc", "-lm", "-lpthread", "-ldl", "-lgcc"],
+        }) + ["-Wl,-soname,%s" % name],
+        deps = deps,
+        **kwargs
+    )

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""External repositories of the build: Debian's packages and TensorFlow Lite's C headers."""
+
+_TFLITE_VERSION = "2.16.1"
+_TFLITE_SHA256 = "34b065817e294e7dd3569504e8b9454938ceae453b6a459da54d5f6e45d3c94e"
+_MAVEN_DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
+
+_DEBIAN_RULES = {
+    "bazel_skylib": ("bazel-skylib", "/usr/share/bazel/tools/skylib"),
+    "platforms": ("bazel-bootstrap-data", "/usr/share/bazel/platforms"),
+    "rules_java": ("bazel-rules-java", "/usr/share/bazel/rules/java"),
+    "rules_proto": ("bazel-rules-proto", "/usr/share/bazel/rules/proto"),
+}
+
+def _debian_tree_impl(ctx):
+    if not ctx.path(ctx.attr.path).exists:
+        fail("%s is missing: install the Debian package %s (`make setup` does)" % (ctx.attr.path, ctx.attr.package))
+    for entry in ctx.path(ctx.attr.path).readdir():
+        if not entry.basename.startswith("WORKSPACE") and (not ctx.attr.build_file or
+                                                           not entry.basename.startswith("BUILD")):
+            ctx.symlink(entry, entry.basename)
+    ctx.file("WORKSPACE", "workspace(name = \"%s\")\n" % ctx.name)
+    if ctx.attr.build_file:
+        ctx.symlink(ctx.attr.build_file, "BUILD")
+
+_debian_tree = repository_rule(
+    implementation = _debian_tree_impl,
+    attrs = {
+        "build_file": attr.label(doc = "BUILD file of the repository; without it the tree's own is used."),
+        "package": attr.string(mandatory = True, doc = "Debian package, for the message where the tree is missing."),
+        "path": attr.string(mandatory = True, doc = "The installed tree."),
+    },
+    local = True,
+    doc = "A source tree that a Debian package installed.",
+)
+
+def _benchmark_impl(ctx):
+    header = ctx.path("/usr/include/benchmark")
+    if not header.exists:
+        fail("Google Benchmark is missing: install the Debian package libbenchmark-dev (`make setup` does)")
+    ctx.symlink(header, "include/benchmark")
+    ctx.symlink(ctx.attr.build_file, "BUILD")
+
+_debian_benchmark = repository_rule(
+    implementation = _benchmark_impl,
+    attrs = {"build_file": attr.label(mandatory = True)},
+    local = True,
+    doc = "Google Benchmark as Debian's shared library.",
+)
+
+def debian_repositories():
+    """Declares Bazel's rule sets, GoogleTest and Google Benchmark from Debian's packages."""
+    for name, (package, path) in _DEBIAN_RULES.items():
+        _debian_tree(name = name, package = package, path = path)
+    _debian_tree(
+        name = "googletest",
+        package = "libgtest-dev",
+        path = "/usr/src/googletest",
+        build_file = Label("//third_party:googletest.BUILD"),
+    )
+    _debian_benchmark(
+        name = "google_benchmark",
+        build_file = Label("//third_party:google_benchmark.BUILD"),
+    )
+
+def _fetch_aar(ctx):
+    maven = ctx.which("mvn")
+    if not maven:
+        fail("mvn is missing: install Maven (`make setup` does), or set TFLITE_HEADERS to a folder that holds " +
+             "tensorflow/lite/core/c/common.h")
+    result = ctx.execute([
+        maven,
+        "--batch-mode",
+        "--quiet",
+        _MAVEN_DEPENDENCY_PLUGIN + ":copy",
+        "-Dartifact=org.tensorflow:tensorflow-lite:%s:aar" % _TFLITE_VERSION,
+        "-DoutputDirectory=%s" % ctx.path("aar"),
+    ], timeout = 600)
+    if result.return_code:
+        fail("mvn could not fetch org.tensorflow:tensorflow-lite:%s:\n%s%s" %
+             (_TFLITE_VERSION, result.stdout, result.stderr))
+    ctx.download_and_extract(
+        url = "file://%s" % ctx.path("aar/tensorflow-lite-%s.aar" % _TFLITE_VERSION),
+        sha256 = _TFLITE_SHA256,
+        stripPrefix = "headers",
+        output = "include",
+        type = "zip",
+    )
+    ctx.delete("aar")
+
+def _tflite_headers_impl(ctx):
+    given = ctx.os.environ.get("TFLITE_HEADERS", "")
+    if given:
+        ctx.symlink(ctx.path(given).get_child("tensorflow"), "include/tensorflow")
+    else:
+        _fetch_aar(ctx)
+    if not ctx.path("include/tensorflow/lite/core/c/common.h").exists:
+        fail("no tensorflow/lite/core/c/common.h in %s" % (given or "the TensorFlow Lite AAR"))
+    ctx.symlink(ctx.attr.build_file, "BUILD")
+
+tflite_headers = repository_rule(
+    implementation = _tflite_headers_impl,
+    attrs = {"build_file": attr.label(default = Label("//third_party:tflite_headers.BUILD"))},
+    environ = ["TFLITE_HEADERS"],
+    doc = """TensorFlow Lite's C headers.
+
+They are in the official Android archive, which Maven fetches; its checksum is fixed here. The environment variable
+TFLITE_HEADERS names a folder that holds `tensorflow/lite/...` to use instead.""",
+)
