@@ -29,12 +29,19 @@ struct Simd {
     for (size_t i = 0; i < n; ++i) p[i] = lanes[i];
   }
 
-  static void Transpose(Vector* v) {
-    const float32x4x2_t top = vtrnq_f32(v[0], v[1]), bottom = vtrnq_f32(v[2], v[3]);
-    v[0] = vcombine_f32(vget_low_f32(top.val[0]), vget_low_f32(bottom.val[0]));
-    v[1] = vcombine_f32(vget_low_f32(top.val[1]), vget_low_f32(bottom.val[1]));
-    v[2] = vcombine_f32(vget_high_f32(top.val[0]), vget_high_f32(bottom.val[0]));
-    v[3] = vcombine_f32(vget_high_f32(top.val[1]), vget_high_f32(bottom.val[1]));
+  static Vector Low(Vector a, Vector b) {
+    return vreinterpretq_f32_f64(vtrn1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+  }
+  static Vector High(Vector a, Vector b) {
+    return vreinterpretq_f32_f64(vtrn2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+  }
+  static inline __attribute__((always_inline)) void Transpose(Vector* v) {
+    const Vector even_top = vtrn1q_f32(v[0], v[1]), odd_top = vtrn2q_f32(v[0], v[1]);
+    const Vector even_bottom = vtrn1q_f32(v[2], v[3]), odd_bottom = vtrn2q_f32(v[2], v[3]);
+    v[0] = Low(even_top, even_bottom);
+    v[1] = Low(odd_top, odd_bottom);
+    v[2] = High(even_top, even_bottom);
+    v[3] = High(odd_top, odd_bottom);
   }
 
   template <int kLane, int kVectors>

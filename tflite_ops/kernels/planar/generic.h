@@ -38,27 +38,52 @@ struct Accumulators {
   }
 };
 
+// Reads one block of up to kLanes vectors of up to kLanes floats and transposes it.
+template <typename S>
+inline __attribute__((always_inline)) void LoadTransposed(const float* from, size_t stride, size_t vectors, size_t floats,
+                                                          typename S::Vector* v) {
+  for (size_t i = 0; i < S::kLanes; ++i) v[i] = i < vectors ? S::LoadPartial(from + i * stride, floats) : S::Zero();
+  S::Transpose(v);
+}
+
+// A full block: no lane is missing, nothing branches.
+template <typename S>
+inline __attribute__((always_inline)) void TransposeBlock(const float* from, size_t from_stride, float* to,
+                                                          size_t to_stride) {
+  typename S::Vector v[S::kLanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < S::kLanes; ++i) v[i] = S::Load(from + static_cast<size_t>(i) * from_stride);
+  S::Transpose(v);
+#pragma GCC unroll 16
+  for (int i = 0; i < S::kLanes; ++i) S::Store(to + static_cast<size_t>(i) * to_stride, v[i]);
+}
+
 // Transposes `rows` planar rows of scratch to every segment's NHWC output, channels [channel, channel + rows).
 template <typename S>
-void StoreRows(const TileArgs& a, size_t tile, uint32_t channel, uint32_t rows) {
-  using V = typename S::Vector;
-  constexpr uint32_t kLanes = S::kLanes;
+void StoreRows(const TileArgs& a, size_t tile, size_t channel, size_t rows) {
+  constexpr size_t kLanes = S::kLanes;
+  const size_t full_rows = rows - rows % kLanes;
   for (uint32_t s = 0; s < a.segment_count; ++s) {
     const Segment& segment = a.segments[s];
-    for (uint32_t p = 0; p < segment.count; p += kLanes) {
-      const uint32_t positions = segment.count - p < kLanes ? segment.count - p : kLanes;
+    for (size_t p = 0; p < segment.count; p += kLanes) {
+      const size_t positions = segment.count - p < kLanes ? segment.count - p : kLanes;
+      const float* from = a.scratch + segment.begin + p;
       float* out = segment.out + p * a.out_stride + channel;
-      for (uint32_t r = 0; r < rows; r += kLanes) {
-        const uint32_t block = rows - r < kLanes ? rows - r : kLanes;
-        V v[kLanes];
-        for (uint32_t i = 0; i < kLanes; ++i) {
-          v[i] = i < block ? S::Load(a.scratch + (r + i) * tile + segment.begin + p) : S::Zero();
-        }
-        S::Transpose(v);
-        if (block == kLanes) {
-          for (uint32_t i = 0; i < positions; ++i) S::Store(out + i * a.out_stride + r, v[i]);
-        } else {
-          for (uint32_t i = 0; i < positions; ++i) S::StorePartial(out + i * a.out_stride + r, v[i], block);
+      size_t r = 0;
+      if (positions == kLanes) {
+        for (; r < full_rows; r += kLanes) TransposeBlock<S>(from + r * tile, tile, out + r, a.out_stride);
+      }
+      for (; r < rows; r += kLanes) {
+        const size_t block = rows - r < kLanes ? rows - r : kLanes;
+        typename S::Vector v[kLanes];
+        LoadTransposed<S>(from + r * tile, tile, block, kLanes, v);
+        for (size_t i = 0; i < positions; ++i) {
+          float* to = out + i * a.out_stride + r;
+          if (block == kLanes) {
+            S::Store(to, v[i]);
+          } else {
+            S::StorePartial(to, v[i], block);
+          }
         }
       }
     }
@@ -67,22 +92,19 @@ void StoreRows(const TileArgs& a, size_t tile, uint32_t channel, uint32_t rows) 
 
 template <typename S>
 void ToPlanar(const float* in, size_t in_stride, size_t count, size_t channels, float* out, size_t out_stride) {
-  using V = typename S::Vector;
   constexpr size_t kLanes = S::kLanes;
+  const size_t full_channels = channels - channels % kLanes;
   for (size_t p = 0; p < count; p += kLanes) {
     const size_t positions = count - p < kLanes ? count - p : kLanes;
-    for (size_t c = 0; c < channels; c += kLanes) {
+    const float* from = in + p * in_stride;
+    size_t c = 0;
+    if (positions == kLanes) {
+      for (; c < full_channels; c += kLanes) TransposeBlock<S>(from + c, in_stride, out + c * out_stride + p, out_stride);
+    }
+    for (; c < channels; c += kLanes) {
       const size_t block = channels - c < kLanes ? channels - c : kLanes;
-      const float* from = in + p * in_stride + c;
-      V v[kLanes];
-      for (size_t i = 0; i < kLanes; ++i) {
-        if (i >= positions) {
-          v[i] = S::Zero();
-        } else {
-          v[i] = block == kLanes ? S::Load(from + i * in_stride) : S::LoadPartial(from + i * in_stride, block);
-        }
-      }
-      S::Transpose(v);
+      typename S::Vector v[kLanes];
+      LoadTransposed<S>(from + c, in_stride, positions, block, v);
       for (size_t i = 0; i < block; ++i) S::Store(out + (c + i) * out_stride + p, v[i]);
     }
   }
@@ -100,8 +122,8 @@ inline size_t CellsOfLine(const PackedWeights& w, uint32_t line) {
 
 // kRows rows of a band, `weights` at the first of them in the band's first cell.
 template <typename S, int kRows, int kVectors>
-inline void BandChunk(const TileArgs& a, uint32_t row, const uint32_t* offsets, size_t count, const float* weights,
-                      size_t stride, float* out) {
+inline __attribute__((always_inline)) void BandChunk(const TileArgs& a, uint32_t row, const uint32_t* offsets, size_t count,
+                                                     const float* weights, size_t stride, float* out) {
   using Acc = Accumulators<S, kRows, kVectors>;
   Acc acc;
   for (int r = 0; r < kRows; ++r) acc.SetRow(r, BiasOf(a, row + r));
@@ -111,7 +133,7 @@ inline void BandChunk(const TileArgs& a, uint32_t row, const uint32_t* offsets, 
 
 // The last rows of a band whose size is no multiple of the chunk: `rows` < kRows of them.
 template <typename S, int kRows, int kVectors>
-inline void BandRest(const TileArgs& a, uint32_t rows, uint32_t row, const uint32_t* offsets, size_t count,
+__attribute__((noinline)) void BandRest(const TileArgs& a, uint32_t rows, uint32_t row, const uint32_t* offsets, size_t count,
                      const float* weights, size_t stride, float* out) {
   if constexpr (kRows > 0) {
     if (rows == kRows) return BandChunk<S, kRows, kVectors>(a, row, offsets, count, weights, stride, out);

@@ -27,7 +27,7 @@ struct Simd {
   static void StorePartial(float* p, Vector v, size_t n) { _mm256_maskstore_ps(p, Mask(n), v); }
 
   // 8x8: pairs, then quads inside each 128-bit half, then the halves.
-  static void Transpose(Vector* v) {
+  static inline __attribute__((always_inline)) void Transpose(Vector* v) {
     Vector pair[8], quad[8];
     for (int i = 0; i < 4; ++i) {
       pair[2 * i] = _mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]);

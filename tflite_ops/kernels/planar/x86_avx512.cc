@@ -27,7 +27,7 @@ struct Simd {
   static void StorePartial(float* p, Vector v, size_t n) { _mm512_mask_storeu_ps(p, Mask(n), v); }
 
   // 16x16: pairs, quads, then 128-bit blocks twice.
-  static void Transpose(Vector* v) {
+  static inline __attribute__((always_inline)) void Transpose(Vector* v) {
     Vector pair[16], quad[16];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {

@@ -31,7 +31,7 @@ struct Simd {
     for (size_t i = 0; i < n; ++i) p[i] = lanes[i];
   }
 
-  static void Transpose(Vector* v) { _MM_TRANSPOSE4_PS(v[0], v[1], v[2], v[3]); }
+  static inline __attribute__((always_inline)) void Transpose(Vector* v) { _MM_TRANSPOSE4_PS(v[0], v[1], v[2], v[3]); }
 
   template <int kRows, int kVectors>
   static inline __attribute__((always_inline)) void MultiplyAdd(Vector (&acc)[kRows][kVectors], const Vector* x,
