@@ -140,7 +140,11 @@ def band_masks(nonzero: BoolArray, rows: int) -> BoolArray:
     """Which columns hold a non-zero in each band of ``rows`` rows; shape ``[ceil(R / rows), C]``."""
     if rows == 1:
         return nonzero
-    return np.logical_or.reduceat(nonzero, np.arange(0, nonzero.shape[0], rows), axis=0)
+    masks = nonzero[::rows].copy()
+    for row in range(1, rows):
+        part = nonzero[row::rows]
+        masks[: len(part)] |= part
+    return masks
 
 
 def _column_blocks(nonzero: BoolArray, cols: int) -> BoolArray:

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures layers and fits a cost table of ``tfprune/costs`` to them.
+
+    python benchmarks/fit_costs.py --device host
+    make aarch64-root && python benchmarks/fit_costs.py --device arm64
+
+Every coefficient is at least 0 and the sum of squared *relative* errors is smallest. A quarter of the measurements is held
+out: the table's `source` names the error of the predicted speed-up on them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+from measure import REPOSITORY, aarch64_instructions, host_microseconds
+from one_op import Layer, dense_model, grouped_weights, packed_shape, read_layers, sparse_model
+from scipy.optimize import nnls
+
+from tfprune.costs.predict import LayerShape, PackedShape, predict_dense, predict_sparse
+from tfprune.costs.table import BAND_ROWS, KINDS, SLIDING_ROWS, TABLE_VERSION, load_table
+from tfprune.formats import Encoding
+from tfprune.runtime.machine import machine_facts
+
+STEPS = [("row_band", rows) for rows in BAND_ROWS] + [("sliding_row", rows) for rows in SLIDING_ROWS]
+SCALARS = ("sparse_layer", "input_value", "column_value", "line", "output_value")
+SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95)
+HELD_OUT = 4  # every fourth measurement
+ENCODINGS = {"row_band": Encoding.ROW_BAND, "sliding_row": Encoding.SLIDING_ROW}
+Sample = tuple[LayerShape, PackedShape, float, float]
+Array = npt.NDArray[np.float64]
+
+
+def cases(layers: list[Layer]) -> list[tuple[Layer, str, int, float]]:
+    """Each layer with every encoding, the sparsities in turn."""
+    turns = [(layer, *step) for layer in layers for step in STEPS if step[1] <= layer.out_channels]
+    return [(layer, name, rows, SPARSITIES[(i * 7 + i // 9) % 5]) for i, (layer, name, rows) in enumerate(turns)]
+
+
+def measured(layers: list[Layer], device: str, root: Path, library: Path) -> list[Sample]:
+    """Builds and measures every case."""
+    shapes, pairs = [], []
+    for index, (layer, name, rows, sparsity) in enumerate(cases(layers)):
+        weights = grouped_weights(layer, ENCODINGS[name], rows, sparsity, index)
+        shapes.append((layer.costs(), packed_shape(weights, ENCODINGS[name], rows)))
+        pairs.append((dense_model(layer, weights), sparse_model(layer, weights, ENCODINGS[name], rows)))
+    times = list(host_microseconds(pairs)) if device == "host" else aarch64_instructions(pairs, root, library)
+    return [(*shape, *time) for shape, time in zip(shapes, times, strict=True)]
+
+
+def sparse_features(layer: LayerShape, packed: PackedShape) -> list[float]:
+    """The counts that the predictor multiplies with SCALARS and the steps."""
+    steps = [0.0] * len(STEPS)
+    steps[STEPS.index((packed.encoding, packed.rows))] = packed.groups * packed.cols * layer.pixels
+    pixels = layer.pixels
+    scalars = (1, layer.input_values, packed.used_columns * pixels, packed.lines * pixels, layer.out_channels * pixels)
+    return [*map(float, scalars), *steps]
+
+
+def relative_fit(features: Array, times: Array) -> Array:
+    """Non-negative coefficients with the smallest sum of squared relative errors."""
+    scaled = features / times[:, None]
+    norms = np.linalg.norm(scaled, axis=0)
+    norms[norms == 0] = 1
+    return nnls(scaled / norms, np.ones(len(times)))[0] / norms
+
+
+def fit_kind(samples: list[Sample]) -> dict[str, Any]:
+    """The coefficients of one kind of layer."""
+    dense_times, sparse_times = (np.array([sample[i] for sample in samples]) for i in (2, 3))
+    dense = relative_fit(np.array([[1.0, sample[0].macs] for sample in samples]), dense_times)
+    sparse = relative_fit(np.array([sparse_features(*sample[:2]) for sample in samples]), sparse_times)
+    rounded = [float(f"{value:.4g}") for value in (*dense, *sparse)]
+    steps = dict(zip(STEPS, rounded[2 + len(SCALARS) :], strict=True))
+    if rounded[1] == 0 or 0 in steps.values():
+        raise SystemExit(f"the fit found no cost for some work: {rounded}; measure more layers")
+    return {
+        "dense_layer": rounded[0],
+        "dense_mac": rounded[1],
+        **dict(zip(SCALARS, rounded[2:], strict=False)),
+        "step": {
+            name: {str(rows): steps[name, rows] for step, rows in STEPS if step == name} for name in ENCODINGS
+        },
+    }
+
+
+def write_table(path: Path, name: str, unit: str, source: str, samples: list[Sample]) -> None:
+    """Fits every kind and writes the table."""
+    kinds = {kind: fit_kind([sample for sample in samples if sample[0].kind == kind]) for kind in KINDS}
+    table = {"version": TABLE_VERSION, "name": name, "unit": unit, "source": source, "kinds": kinds}
+    path.write_text(json.dumps(table, indent=2) + "\n")
+
+
+def speedup_errors(path: Path, samples: list[Sample]) -> Array:
+    """Relative errors of the predicted speed-up."""
+    table = load_table(path)
+    predicted = [predict_dense(table, layer) / predict_sparse(table, layer, packed) for layer, packed, _, _ in samples]
+    return np.abs(np.array(predicted) / np.array([dense / sparse for _, _, dense, sparse in samples]) - 1)
+
+
+@click.command()
+@click.option("--device", type=click.Choice(["host", "arm64"]), required=True)
+@click.option("--root", default=REPOSITORY / ".cache/aarch64", type=Path, help="The aarch64 root of `make aarch64-root`.")
+@click.option("--library", default=REPOSITORY / ".cache/libtfprune_aarch64.so", type=Path, help="libtfprune for arm64.")
+@click.option("--layers", default=REPOSITORY / "benchmarks/shapes/layers.txt", type=Path)
+@click.option("--output", type=Path, help="Default: the table of the package.")
+def main(device: str, root: Path, library: Path, layers: Path, output: Path | None) -> None:
+    """Measures, fits with a part held out, reports the error there, then fits on everything and writes the table."""
+    samples = measured(read_layers(layers), device, root.absolute(), library.absolute())
+    path = output or REPOSITORY / "tfprune/costs/tables" / f"{device}.json"
+    held = [sample for index, sample in enumerate(samples) if index % HELD_OUT == 0]
+    kept = [sample for index, sample in enumerate(samples) if index % HELD_OUT]
+    unit = "microseconds" if device == "host" else "aarch64 instructions"
+    write_table(path, device, unit, "held out", kept)
+    errors = speedup_errors(path, held)
+    facts = machine_facts()
+    where = (
+        f"{facts['processor']}, {facts['libtfprune']}" if device == "host" else "Cortex-A76 emulated by qemu, NEON kernels"
+    )
+    found = f"median {np.median(errors):.0%}, 90 % of layers within {np.quantile(errors, 0.9):.0%}"
+    source = (
+        f"benchmarks/fit_costs.py --device {device}: {len(samples)} layers against LiteRT {facts['LiteRT']} with XNNPACK, "
+        f"one thread, on {where}; error of the predicted speed-up on {len(held)} held-out layers: {found}"
+    )
+    write_table(path, device, unit, source, samples)
+    click.echo(source)
+
+
+if __name__ == "__main__":
+    main()

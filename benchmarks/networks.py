@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MobileNetV1, MobileNetV2 and ResNet-50 at 224 px, pruned to 80 %: equality, size, speed, conversion time and memory.
+
+    python benchmarks/networks.py --output benchmarks/results/networks.json
+
+The networks have no pretrained weights, so accuracy means nothing here; equality and speed do. A random network must not be
+trivial, though: pruned kernels are scaled by ``1 / sqrt(1 - sparsity)`` so that activations keep their size, BatchNorm
+statistics are random, and outputs are logits. Every equality check has a twin in which one weight is changed and which
+must fail.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import tfprune as tp
+from tfprune.runtime.machine import machine_facts
+
+NETWORKS = ("MobileNet", "MobileNetV2", "ResNet50")
+MIN_WEIGHTS = 2048  # as the callback: smaller kernels stay dense
+RTOL = 1e-4
+SPARSITY = 0.8
+
+
+def pruned_network(name: str, seed: int) -> Any:
+    """A Keras network whose convolutions are pruned to 80 % with ``Groups(rows=4)``; depthwise and the last layer stay."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    model = getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=(224, 224, 3))
+    random = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = layer.get_weights()
+            layer.set_weights(
+                [
+                    random.uniform(0.5, 1.5, gamma.shape).astype("float32"),
+                    random.normal(0, 0.3, beta.shape).astype("float32"),
+                    random.normal(0, 0.3, mean.shape).astype("float32"),
+                    random.uniform(0.5, 1.5, variance.shape).astype("float32"),
+                ]
+            )
+        if type(layer) is keras.layers.Conv2D and layer.kernel.shape.num_elements() >= MIN_WEIGHTS:
+            kernel = np.asarray(layer.kernel)
+            mask = tp.select(kernel, tp.patterns.Groups(rows=4), SPARSITY, layout="conv2d")
+            layer.kernel.assign(kernel * mask / np.sqrt(1 - SPARSITY))
+    return model
+
+
+def dense_tflite(name: str, seed: int, folder: Path) -> tuple[Path, float]:
+    """Writes the pruned network as an ordinary ``.tflite`` and returns its path and the TFLite converter's seconds."""
+    import tensorflow as tf
+
+    model = pruned_network(name, seed)
+    start = time.perf_counter()
+    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    seconds = time.perf_counter() - start
+    path = folder / f"{name}.tflite"
+    path.write_bytes(content)
+    return path, seconds
+
+
+def convert_alone(dense: str, sparse: str, device: str) -> None:
+    """Converts in a process of its own and prints seconds and extra peak memory as JSON (``--convert-only``)."""
+    content = Path(dense).read_bytes()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    converted = tp.convert(content, device=device)
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    converted.save(sparse, overwrite=True)
+    print(json.dumps({"seconds": seconds, "extra_megabytes": (after - before) / 1024, "report": converted.report.to_dict()}))
+
+
+def with_one_weight_changed(sparse: bytes) -> bytes:
+    """The file with its largest packed tensor's largest value changed: what an equality check must notice."""
+    at = max(_packed_tensors(sparse), key=lambda place: int.from_bytes(sparse[place + 8 : place + 12], "little"))
+    count = int.from_bytes(sparse[at + 84 : at + 88], "little")
+    first = at + int.from_bytes(sparse[at + 96 : at + 100], "little")
+    values = np.frombuffer(sparse, np.float32, count, first).copy()
+    values[np.argmax(np.abs(values))] *= -4
+    return sparse[:first] + values.tobytes() + sparse[first + values.nbytes :]
+
+
+def _packed_tensors(content: bytes) -> list[int]:
+    places, at = [], content.find(b"TFPK")
+    while at >= 0:
+        places.append(at)
+        at = content.find(b"TFPK", at + 4)
+    return places
+
+
+def intermediate_error(dense: bytes, sparse: bytes, batch: int, seed: int) -> tuple[int, float]:
+    """Compares every tensor both files name, on one random input; returns their number and the largest relative error."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    image = np.random.default_rng(seed).uniform(-1, 1, (batch, 224, 224, 3)).astype("float32")
+    found: list[dict[str, np.ndarray]] = []
+    for content, delegates in ((dense, []), (sparse, [tp.delegate()])):
+        interpreter = Interpreter(
+            model_content=content,
+            experimental_delegates=delegates,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], image.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+        interpreter.invoke()
+        produced = {index for op in interpreter._get_ops_details() for index in op["outputs"]}
+        details = [item for item in interpreter.get_tensor_details() if item["index"] in produced]
+        found.append({item["name"]: interpreter.get_tensor(item["index"]) for item in details})
+    common = [name for name in found[0] if name in found[1] and found[0][name].dtype == np.float32]
+    errors = [np.abs(found[0][name] - found[1][name]).max() / np.abs(found[0][name]).max() for name in common]
+    return len(common), float(max(errors))
+
+
+def study(name: str, device: str, runs: int, seed: int, folder: Path) -> dict[str, Any]:
+    """Everything the table shows of one network."""
+    dense, keras_seconds = dense_tflite(name, seed, folder)
+    sparse = folder / f"{name}.sparse.tflite"
+    command = [sys.executable, __file__, "--convert-only", str(dense), str(sparse), "--device", device]
+    alone = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    dense_bytes, sparse_bytes = dense.read_bytes(), sparse.read_bytes()
+    verified = {}
+    for batch in (1, 3):
+        images = np.random.default_rng(seed + batch).uniform(-1, 1, (batch, 224, 224, 3)).astype("float32")
+        good = tp.verify(dense, sparse, images, rtol=RTOL)
+        bad = tp.verify(dense, with_one_weight_changed(sparse_bytes), images, rtol=RTOL)
+        count, error = intermediate_error(dense_bytes, sparse_bytes, batch, seed)
+        verified[f"batch {batch}"] = {
+            "equal": bool(good),
+            "error": good.outputs[0].max_rel_error,
+            "changed twin fails": not bad,
+            "intermediate tensors": count,
+            "intermediate error": error,
+        }
+    timed = tp.benchmark(dense, sparse, num_threads=1, runs=runs)
+    two = tp.benchmark(dense, sparse, num_threads=2, runs=runs)
+    return {
+        "network": name,
+        "dense bytes": len(dense_bytes),
+        "sparse bytes": len(sparse_bytes),
+        "size": len(sparse_bytes) / len(dense_bytes),
+        "speed-up, 1 thread": timed.timings[1].speedup,
+        "speed-up quartiles, 1 thread": timed.timings[1].speedup_quartiles,
+        "speed-up, 2 threads": two.timings[1].speedup,
+        "kernel": timed.timings[1].kernel,
+        "tflite converter seconds": keras_seconds,
+        "tp.convert seconds": alone["seconds"],
+        "tp.convert extra megabytes": alone["extra_megabytes"],
+        "verified": verified,
+        "report": alone["report"],
+    }
+
+
+def show(results: list[dict[str, Any]]) -> None:
+    """Prints the table."""
+    table = Table(title=f"80 % sparse, Groups(rows=4), against stock LiteRT with XNNPACK on {machine_facts()}")
+    for header in ("network", "size", "1 thread", "2 threads", "convert s", "extra MB", "error b1 / b3", "tensors", "twin fails"):
+        table.add_column(header)
+    for row in results:
+        one, three = row["verified"]["batch 1"], row["verified"]["batch 3"]
+        table.add_row(
+            row["network"],
+            f"{row['size']:.1%}",
+            f"{row['speed-up, 1 thread']:.2f}x",
+            f"{row['speed-up, 2 threads']:.2f}x",
+            f"{row['tp.convert seconds']:.1f}",
+            f"{row['tp.convert extra megabytes']:.0f}",
+            f"{one['error']:.1e} / {three['error']:.1e}",
+            f"{one['intermediate tensors']}, {max(one['intermediate error'], three['intermediate error']):.1e}",
+            str(one["changed twin fails"] and three["changed twin fails"]),
+        )
+    Console(width=140).print(table)
+
+
+@click.command()
+@click.option("--network", "names", multiple=True, type=click.Choice(NETWORKS), help="Default: all three.")
+@click.option("--device", default="host", show_default=True, help="Cost table of the verdicts.")
+@click.option("--runs", default=30, show_default=True, help="Interleaved runs of a timing.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--output", type=click.Path(dir_okay=False), help="Results as JSON.")
+@click.option("--convert-only", nargs=2, hidden=True)
+def main(
+    names: tuple[str, ...], device: str, runs: int, seed: int, output: str | None, convert_only: tuple[str, str] | None
+) -> None:
+    """Measures the networks and prints one table."""
+    if convert_only:
+        convert_alone(*convert_only, device=device)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        results = [study(name, device, runs, seed, Path(folder)) for name in names or NETWORKS]
+    show(results)
+    if output:
+        facts = {"machine": machine_facts(), "command": " ".join(["python", *sys.argv]), "version": tp.__version__}
+        Path(output).write_text(json.dumps({**facts, "results": results}, indent=1, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One-op models for measuring: a layer, dense and in any encoding, without TensorFlow and without the converter's choice."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+from tfprune.costs.predict import LayerShape, PackedShape
+from tfprune.formats import Encoding, Op, OpSpec, Padding, encode
+from tfprune.formats.cover import count_groups
+
+ALIGNMENT = 64
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A line of a file of ``benchmarks/shapes``; padding is SAME."""
+
+    kind: str
+    height: int
+    width: int
+    in_channels: int
+    out_channels: int
+    kernel: int
+    stride: int
+    batch: int
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """Shape of the output."""
+        if self.kind == "fc":
+            return (self.batch, self.out_channels)
+        return (self.batch, -(-self.height // self.stride), -(-self.width // self.stride), self.out_channels)
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        """Shape of the input."""
+        shape = (self.batch, self.height, self.width, self.in_channels)
+        return (self.batch, self.in_channels) if self.kind == "fc" else shape
+
+    @property
+    def columns(self) -> int:
+        """Columns of the weight matrix."""
+        return self.kernel * self.kernel * self.in_channels
+
+    def costs(self) -> LayerShape:
+        """The layer as the cost tables see it."""
+        return LayerShape(
+            fully_connected=self.kind == "fc",
+            out_channels=self.out_channels,
+            columns=self.columns,
+            kernel_size=self.kernel * self.kernel,
+            pixels=int(np.prod(self.out_shape[:-1])),
+            input_values=int(np.prod(self.in_shape)),
+        )
+
+    def __str__(self) -> str:
+        """A short name."""
+        size = "x".join(str(value) for value in self.in_shape)
+        return f"{self.kind} {size} to {self.out_channels}, {self.kernel}x{self.kernel}/{self.stride}"
+
+
+def read_layers(path: Path) -> list[Layer]:
+    """Reads a file of ``benchmarks/shapes``."""
+    rows = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return [Layer(row[0], *(int(value) for value in row[1:])) for row in rows]
+
+
+def grouped_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, seed: int) -> Matrix:
+    """Random weights that keep groups of ``rows`` output channels, aligned for row-band and anywhere for sliding-row."""
+    random = np.random.default_rng(seed)
+    shape = (layer.out_channels, layer.columns)
+    if encoding == Encoding.ROW_BAND:
+        bands = -(-shape[0] // rows)
+        mask = np.repeat(random.random((bands, shape[1])) >= sparsity, rows, axis=0)[: shape[0]]
+    else:
+        mask = np.zeros(shape, bool)
+        free = np.zeros(shape[1], np.int64)
+        # A start at every free row with this probability leaves `sparsity` zeros: gaps of mean length s / (1 - s) * rows.
+        start = (1 - sparsity) / ((1 - sparsity) + sparsity * rows)
+        for row in range(shape[0] - rows + 1):
+            begins = (free <= row) & (random.random(shape[1]) < start)
+            mask[row : row + rows, begins] = True
+            free[begins] = row + rows
+    return (random.normal(size=shape) * mask).astype(np.float32)
+
+
+def packed_shape(weights: Matrix, encoding: Encoding, rows: int) -> PackedShape:
+    """The packed weights as the cost tables see them."""
+    nonzero = weights != 0
+    groups = count_groups(nonzero, encoding, rows, 1)
+    bands = -(-weights.shape[0] // rows)
+    lines = bands if encoding == Encoding.ROW_BAND else weights.shape[0] - rows + 1
+    name = "row_band" if encoding == Encoding.ROW_BAND else "sliding_row"
+    return PackedShape(name, rows, 1, lines, groups.groups, int(nonzero.any(axis=0).sum()))
+
+
+def dense_model(layer: Layer, weights: Matrix) -> bytes:
+    """The layer as a stock op."""
+    bias = np.zeros(layer.out_channels, np.float32)
+    if layer.kind == "fc":
+        options: Any = schema.FullyConnectedOptionsT()
+        return _model(layer, [weights, bias], schema.BuiltinOperator.FULLY_CONNECTED, options)
+    options = schema.Conv2DOptionsT()
+    options.padding = schema.Padding.SAME
+    options.strideH = options.strideW = layer.stride
+    options.dilationHFactor = options.dilationWFactor = 1
+    kernel = weights.reshape(layer.out_channels, layer.kernel, layer.kernel, layer.in_channels)
+    return _model(layer, [kernel, bias], schema.BuiltinOperator.CONV_2D, options)
+
+
+def sparse_model(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -> bytes:
+    """The layer as a tfprune op in the given encoding."""
+    conv = layer.kind == "conv"
+    spec = OpSpec(
+        op=Op.CONV_2D if conv else Op.FULLY_CONNECTED,
+        out_channels=layer.out_channels,
+        in_channels=layer.in_channels,
+        kernel_h=layer.kernel,
+        kernel_w=layer.kernel,
+        stride_h=layer.stride,
+        stride_w=layer.stride,
+        padding=Padding.SAME if conv else Padding.VALID,
+    )
+    stride = layer.stride
+    geometry = np.zeros((layer.out_channels, stride, stride, 1, 1) if conv else (layer.out_channels, 1, 1), np.int8)
+    constants = [encode(weights, spec, encoding, rows), geometry, np.zeros(layer.out_channels, np.float32)]
+    name = "TfpruneConv2D" if conv else "TfpruneFullyConnected"
+    return _model(layer, constants, schema.BuiltinOperator.CUSTOM, None, name)
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+    """A buffer whose data start at a multiple of 64 in the file."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+        data = None
+        if self.data is not None:
+            builder.StartVector(1, len(self.data), ALIGNMENT)
+            builder.head -= len(self.data)
+            builder.Bytes[builder.head : builder.head + len(self.data)] = self.data.tobytes()
+            data = builder.EndVector()
+        schema.BufferStart(builder)
+        if data is not None:
+            schema.BufferAddData(builder, data)
+        return int(schema.BufferEnd(builder))
+
+
+_TYPES = {"float32": schema.TensorType.FLOAT32, "int8": schema.TensorType.INT8, "uint8": schema.TensorType.UINT8}
+
+
+def _model(layer: Layer, constants: list[npt.NDArray[Any]], code: int, options: Any, custom: str | None = None) -> bytes:
+    model, graph, op, opcode = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
+    model.version, model.description, model.buffers = 3, b"", [_AlignedBuffer()]
+
+    def tensor(shape: tuple[int, ...], data: npt.NDArray[Any] | None) -> Any:
+        made = schema.TensorT()
+        made.shape, made.name, made.buffer = np.array(shape, np.int32), b"", 0
+        made.type = schema.TensorType.FLOAT32
+        if data is not None:
+            made.type = _TYPES[data.dtype.name]
+            buffer = _AlignedBuffer()
+            buffer.data = np.frombuffer(data.tobytes(), np.uint8)
+            model.buffers.append(buffer)
+            made.buffer = len(model.buffers) - 1
+        return made
+
+    graph.tensors = [tensor(layer.in_shape, None), *(tensor(c.shape, c) for c in constants), tensor(layer.out_shape, None)]
+    last = len(graph.tensors) - 1
+    graph.inputs, graph.outputs = np.array([0], np.int32), np.array([last], np.int32)
+    op.opcodeIndex, op.inputs, op.outputs = 0, np.arange(last, dtype=np.int32), graph.outputs
+    if options is not None:
+        op.builtinOptions = options
+        op.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__[:-1])
+    opcode.builtinCode, opcode.deprecatedBuiltinCode, opcode.version = code, min(code, 127), 1
+    if custom is not None:
+        opcode.customCode = custom.encode()
+    graph.operators, model.operatorCodes, model.subgraphs = [op], [opcode], [graph]
+    builder = flatbuffers.Builder(sum(c.nbytes for c in constants) + 4096)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are no models, corrupt files and bad arguments: a clear error, never another one."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tfprune
+from tests.converter.test_rewrite import chain
+from tests.models import ModelBuilder, conv_model, pruned
+from tfprune.converter import schema
+from tfprune.errors import ConversionError, ModelError, TfpruneError
+
+
+def small() -> bytes:
+    """A model with every part of the schema and little weights, so that changes hit structure."""
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 2, 2, 4], batch=True)
+    y = builder.conv_2d(x, pruned((4, 1, 1, 4)), np.ones(4, np.float32))
+    builder.io([x], [builder.fully_connected(y, pruned((4, 16)), np.ones(4, np.float32))])
+    builder.signature("serve", {"x": x}, {"y": y})
+    builder.metadata("note", b"hello")
+    return builder.build()
+
+
+SMALL = small()
+CHAIN = chain().build()
+SPARSE = tfprune.convert(CHAIN).tflite
+
+
+def accepted_or_named(data: bytes) -> bool:
+    """Converts; only a ModelError may come out, or AlreadyConverted and the like where names were hit."""
+    try:
+        tfprune.convert(data, min_speedup=0.01)
+    except ModelError:
+        return False
+    except ConversionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("data", [b"", b"TFL3", b"not a model", bytes(64), b"\0\0\0\0TFL3", b"\xff" * 8 + b"TFL3" * 9])
+def test_garbage_is_refused(data: bytes) -> None:
+    with pytest.raises(ModelError, match=r"\.tflite"):
+        tfprune.convert(data)
+    with pytest.raises(ModelError, match=r"\.tflite"):
+        tfprune.inspect(data)
+
+
+@pytest.mark.parametrize("data", [SMALL, SPARSE])
+def test_no_truncation_gets_through_as_another_error(data: bytes) -> None:
+    for size in np.unique(np.linspace(0, len(data) - 1, 400).astype(int)):
+        accepted_or_named(data[:size])
+    with pytest.raises(ModelError):
+        tfprune.convert(data[: len(data) // 2])
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(st.tuples(st.integers(0, len(SMALL) - 1), st.integers(1, 255)), min_size=1, max_size=4))
+def test_random_changes_of_a_small_file(changes: list[tuple[int, int]]) -> None:
+    data = bytearray(SMALL)
+    for place, flip in changes:
+        data[place] ^= flip
+    accepted_or_named(bytes(data))
+
+
+def test_every_word_of_a_small_file_made_extreme() -> None:
+    for place in range(0, len(SMALL) - 3, 4):
+        for value in (0xFFFFFFFF, 0x7FFFFFFF, 0x80000000):
+            data = bytearray(SMALL)
+            struct.pack_into("<I", data, place, value)
+            accepted_or_named(bytes(data))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 6_000), st.integers(1, 255)), min_size=1, max_size=3), st.booleans())
+def test_random_changes_of_a_converted_file(changes: list[tuple[int, int]], from_end: bool) -> None:
+    data = bytearray(SPARSE)
+    for place, flip in changes:
+        data[-1 - place if from_end else place] ^= flip
+    for target in ("dense", "delegate"):
+        try:
+            tfprune.convert(bytes(data), target=target)
+        except TfpruneError:
+            continue
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=300))
+def test_random_bytes_behind_the_file_identifier(tail: bytes) -> None:
+    accepted_or_named(tail[:4].ljust(4, b"\0") + b"TFL3" + tail)
+
+
+def test_indices_out_of_range_are_named() -> None:
+    def model(change: Any) -> bytes:
+        builder = ModelBuilder()
+        x = builder.tensor("x", [1, 2, 2, 4])
+        builder.io([x], [builder.conv_2d(x, pruned((4, 1, 1, 4)))])
+        builder.signature("serve", {"x": x}, {"y": x})
+        change(builder.model)
+        return builder.build()
+
+    def tensor_buffer(model: Any) -> None:
+        model.subgraphs[0].tensors[1].buffer = 99
+
+    def op_input(model: Any) -> None:
+        model.subgraphs[0].operators[0].inputs = np.array([0, 99], np.int32)
+
+    def op_code(model: Any) -> None:
+        model.subgraphs[0].operators[0].opcodeIndex = 7
+
+    def signature(model: Any) -> None:
+        model.signatureDefs[0].outputs[0].tensorIndex = 99
+
+    def signature_graph(model: Any) -> None:
+        model.signatureDefs[0].subgraphIndex = 3
+
+    def output(model: Any) -> None:
+        model.subgraphs[0].outputs = np.array([-1], np.int32)
+
+    for change in (tensor_buffer, op_input, op_code, signature, signature_graph, output):
+        with pytest.raises(ModelError, match=r"refers to item"):
+            tfprune.convert(model(change))
+
+    def no_graph(model: Any) -> None:
+        model.subgraphs, model.signatureDefs = [], []
+
+    with pytest.raises(ModelError, match="subgraph"):
+        tfprune.convert(model(no_graph))
+
+
+def test_weights_outside_a_cut_off_file_are_named() -> None:
+    with pytest.raises(ModelError, match="must lie inside"):
+        tfprune.convert(chain().build_with_outside_buffers()[:-1000])
+
+
+def test_a_file_above_2_gib_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "_MAX_FILE_BYTES", 50_000)
+    with pytest.raises(ConversionError, match="2 GiB"):
+        tfprune.convert(CHAIN)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"precision": "int8"}, "precision"),
+        ({"target": "stock"}, "target"),
+        ({"min_speedup": 0}, "min_speedup"),
+        ({"min_speedup": float("nan")}, "min_speedup"),
+        ({"min_speedup": "2"}, "min_speedup"),
+        ({"min_speedup": True}, "min_speedup"),
+        ({"device": "phone"}, "device"),
+        ({"device": 3}, "device"),
+        ({"device": "missing.json"}, "cannot be read"),
+    ],
+)
+def test_arguments_outside_their_range(options: dict[str, Any], name: str) -> None:
+    with pytest.raises(ConversionError, match=name):
+        tfprune.convert(SMALL, **options)
+
+
+def test_things_that_are_no_model(tmp_path: Path) -> None:
+    for thing in (None, 3, [SMALL], np.zeros(3)):
+        with pytest.raises(ModelError, match="model must be"):
+            tfprune.convert(thing)
+    with pytest.raises(ModelError, match="cannot be read"):
+        tfprune.convert(tmp_path / "missing.tflite")
+    with pytest.raises(ModelError, match="cannot be read"):
+        tfprune.convert("nul\0byte")
+    with pytest.raises(ModelError, match=r"saved_model\.pb"):
+        tfprune.convert(tmp_path)
+    (tmp_path / "text.tflite").write_text("hello world, no model")
+    with pytest.raises(ModelError, match=r"text\.tflite.*TFL3"):
+        tfprune.convert(str(tmp_path / "text.tflite"))
+
+
+def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(conv_model(pruned((64, 3, 3, 32))))
+    for model in (path, str(path)):
+        assert tfprune.convert(model).tflite == tfprune.convert(path.read_bytes()).tflite

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``target="dense"`` undoes a conversion; converting twice is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+import tfprune
+from tests.converter.helpers import matrix, names, operators
+from tests.converter.test_rewrite import chain
+from tests.models import ModelBuilder, pruned
+from tests.models.builder import RELU, RELU6, VALID
+from tfprune.converter.graph import Graph
+from tfprune.errors import AlreadyConvertedError, ModelError
+
+
+def stock() -> bytes:
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 12, 12, 16], batch=True)
+    y = builder.conv_2d(x, pruned((64, 3, 3, 16)), np.ones(64, np.float32), activation=RELU6, stride=(2, 1), name="a")
+    y = builder.conv_2d(y, pruned((64, 3, 3, 64)), np.ones(64, np.float32), padding=VALID, dilation=(1, 2), name="b")
+    y = builder.fully_connected(y, pruned((64, 64), seed=3), keep_num_dims=True, activation=RELU, name="c")
+    builder.io([x], [y])
+    builder.signature("serve", {"x": x}, {"y": y})
+    return builder.build()
+
+
+def run(data: bytes, x: np.ndarray) -> np.ndarray:
+    interpreter = Interpreter(model_content=data)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+
+
+def test_the_weights_come_back_bit_by_bit_and_the_model_runs() -> None:
+    data = stock()
+    sparse = tfprune.convert(data).tflite
+    assert all(name.startswith("Tfprune") for name in names(sparse))
+    converted = tfprune.convert(sparse, target="dense")
+    assert names(converted.tflite) == names(data)
+    for number in range(3):
+        # + 0.0: the sign of a zero is not stored.
+        assert matrix(converted.tflite, number).tobytes() == (matrix(data, number) + 0.0).tobytes()
+    x = np.random.default_rng(0).standard_normal((1, 12, 12, 16)).astype(np.float32)
+    expected = run(data, x)
+    assert np.abs(expected).max() > 0
+    np.testing.assert_array_equal(run(converted.tflite, x), expected)
+    assert [layer.verdict for layer in converted.report.layers] == ["restored"] * 3
+
+
+def test_restoring_leaves_no_trace() -> None:
+    data = chain().build()
+    sparse = tfprune.convert(data).tflite
+    dense = Graph(tfprune.convert(sparse, target="dense").tflite)
+    before = Graph(data)
+    assert dense.metadata("tfprune") is None
+    assert dense.metadata("min_runtime_version") == b"2.3.0"
+    assert len(dense.model.subgraphs[0].tensors) == len(before.model.subgraphs[0].tensors)
+    assert [t.name for t in dense.model.subgraphs[0].tensors] == [t.name for t in before.model.subgraphs[0].tensors]
+    assert len(dense.model.operatorCodes) == len(before.model.operatorCodes)
+    for (_, _, old), (_, _, new) in zip(before.operators(), dense.operators(), strict=True):
+        assert old.inputs.tolist() == new.inputs.tolist()
+        assert vars(old.builtinOptions or object) == vars(new.builtinOptions or object)
+
+
+def test_converting_the_restored_file_gives_the_same_packed_weights() -> None:
+    sparse = tfprune.convert(stock()).tflite
+    again = tfprune.convert(tfprune.convert(sparse, target="dense").tflite).tflite
+    assert names(again) == names(sparse)
+    for number in range(3):
+        np.testing.assert_array_equal(matrix(again, number), matrix(sparse, number))
+
+
+def test_a_dense_model_is_its_own_dense_target() -> None:
+    data = stock()
+    converted = tfprune.convert(data, target="dense")
+    assert converted.tflite == converted.dense == data
+
+
+def test_a_converted_file_is_refused_but_can_be_inspected() -> None:
+    sparse = tfprune.convert(stock()).tflite
+    with pytest.raises(AlreadyConvertedError, match="target='dense'"):
+        tfprune.convert(sparse)
+    report = tfprune.inspect(sparse)
+    assert report.converted_layers == 3
+    assert "converted before" in str(report)
+    assert all(layer.sparsity is not None and 0.7 < layer.sparsity < 0.9 for layer in report.layers)
+
+
+@pytest.mark.parametrize("target", ["dense", "delegate"])
+def test_corrupt_packed_weights_are_named(target: str) -> None:
+    sparse = tfprune.convert(stock()).tflite
+    graph, subgraph, op = operators(sparse)[0]
+    broken = bytearray(sparse)
+    place = sparse.index(bytes(graph.raw(graph.input_tensor(subgraph, op, 1))[:128]))
+    broken[place + 32] ^= 1
+    with pytest.raises(ModelError, match="header_crc32"):
+        tfprune.convert(bytes(broken), target=target)
+    with pytest.raises(ModelError, match="operator 0 of subgraph 0"):
+        tfprune.inspect(bytes(broken))

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which layers stay dense and why; reports; the choice of an encoding."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as tfl
+
+import tfprune
+from tests.converter.helpers import names, packed_weights
+from tests.models import ModelBuilder, conv_model, fully_connected_model, pruned
+from tests.models.builder import TANH
+from tfprune.converter.capability import Refused
+from tfprune.converter.plan import TIE, Plan, Study, choose
+from tfprune.formats import Encoding
+
+
+def _edit(change: Callable[[ModelBuilder, Any], None]) -> bytes:
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 8, 8, 32])
+    y = builder.conv_2d(x, pruned((64, 3, 3, 32)), np.zeros(64, np.float32))
+    builder.io([x], [y])
+    change(builder, builder.model.subgraphs[0])
+    return builder.build()
+
+
+def _grouped(builder: ModelBuilder, graph: Any) -> None:
+    graph.tensors[0].shape = np.array([1, 8, 8, 64], np.int32)
+
+
+def _sparse_tensor(builder: ModelBuilder, graph: Any) -> None:
+    graph.tensors[1].sparsity = tfl.SparsityParametersT()
+
+
+def _half(builder: ModelBuilder, graph: Any) -> None:
+    graph.tensors[1].type = tfl.TensorType.FLOAT16
+
+
+def _computed(builder: ModelBuilder, graph: Any) -> None:
+    graph.tensors[1].buffer = 0
+
+
+def _computed_bias(builder: ModelBuilder, graph: Any) -> None:
+    graph.tensors[3].buffer = 0
+
+
+def _wrong_bias(builder: ModelBuilder, graph: Any) -> None:
+    graph.tensors[3].shape = np.array([8, 8], np.int32)
+
+
+def _no_options(builder: ModelBuilder, graph: Any) -> None:
+    graph.operators[0].builtinOptions, graph.operators[0].builtinOptionsType = None, 0
+
+
+def _zero_stride(builder: ModelBuilder, graph: Any) -> None:
+    graph.operators[0].builtinOptions.strideH = 0
+
+
+def _external(builder: ModelBuilder, graph: Any) -> None:
+    graph.tensors[1].externalBuffer = 1
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (_grouped, "grouped"),
+        (_sparse_tensor, "already_sparse"),
+        (_half, "not_float32"),
+        (_computed, "weights_not_constant"),
+        (_computed_bias, "bias_not_constant"),
+        (_wrong_bias, "bias_shape"),
+        (_no_options, "malformed"),
+        (_zero_stride, "malformed"),
+        (_external, "weights_elsewhere"),
+    ],
+)
+def test_a_convolution_without_kernel_stays_with_a_named_reason(
+    change: Callable[[ModelBuilder, Any], None], code: str
+) -> None:
+    data = _edit(change)
+    converted = tfprune.convert(data)
+    layer = converted.report.layers[0]
+    assert (layer.verdict, layer.reason_code) == ("dense", code)
+    assert layer.reason
+    assert converted.tflite == data
+    assert tfprune.inspect(data).layers == converted.report.layers
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (conv_model(pruned((64, 3, 3, 32)), activation=TANH), "activation"),
+        (fully_connected_model(pruned((128, 256)), activation=TANH), "activation"),
+        (fully_connected_model(pruned((128, 256)), weights_format=1), "weights_format"),
+        (fully_connected_model(pruned((128, 256)), shape=[1, 512]), "features"),
+        (conv_model(np.ones((64, 3, 3, 32), np.float32)), "no_zeros"),
+        (conv_model(pruned((64, 3, 3, 32), sparsity=0.05)), "too_slow"),
+        (conv_model(pruned((8, 1, 1, 8), sparsity=0.9), size=(1, 64, 64)), "not_smaller"),
+    ],
+)
+def test_a_layer_that_cannot_gain_stays_with_a_named_reason(data: bytes, code: str) -> None:
+    converted = tfprune.convert(data)
+    assert [layer.reason_code for layer in converted.report.layers] == [code]
+    assert converted.tflite == converted.dense == data
+    assert "no layer was converted" in str(converted.report)
+
+
+def test_unknown_feature_dimensions_stay() -> None:
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 256])
+    builder.model.subgraphs[0].tensors[x].shapeSignature = np.array([-1, -1], np.int32)
+    builder.io([x], [builder.fully_connected(x, pruned((128, 256)))])
+    assert tfprune.convert(builder.build()).report.layers[0].reason_code == "features"
+
+
+def test_ops_without_a_sparse_kernel_are_listed() -> None:
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 8, 8, 64])
+    y = builder.tensor("y", [1, 8, 8, 64])
+    weights = builder.constant("kernel", pruned((1, 3, 3, 64)))
+    builder.operator(builder.opcode(tfl.BuiltinOperator.DEPTHWISE_CONV_2D), [x, weights], [y])
+    builder.io([x], [y])
+    assert tfprune.inspect(builder.build()).layers[0].reason_code == "no_kernel"
+
+
+def test_min_speedup_keeps_slow_layers_dense() -> None:
+    data = conv_model(pruned((64, 1, 1, 64), sparsity=0.6), np.zeros(64, np.float32))
+    speedup = tfprune.convert(data).report.layers[0].predicted_speedup
+    assert speedup is not None
+    assert tfprune.convert(data, min_speedup=speedup * 0.99).report.converted_layers == 1
+    refused = tfprune.convert(data, min_speedup=speedup * 1.01)
+    assert refused.report.layers[0].reason_code == "too_slow"
+    assert f"{speedup:.2f}x" in str(refused.report.layers[0].reason)
+
+
+@pytest.mark.parametrize(("rows", "pattern"), [(1, "unstructured"), (4, "row_band 4x1"), (8, "row_band 8x1")])
+def test_aligned_patterns_are_recognised(rows: int, pattern: str) -> None:
+    report = tfprune.inspect(conv_model(pruned((64, 3, 3, 32), rows=rows)))
+    assert report.layers[0].pattern == pattern
+
+
+def test_unaligned_groups_get_the_sliding_encoding() -> None:
+    rng = np.random.default_rng(0)
+    weights = np.zeros((64, 256), np.float32)
+    for column in range(256):
+        start = int(rng.integers(0, 60))
+        weights[start : start + 4, column] = rng.standard_normal(4)
+    converted = tfprune.convert(conv_model(weights.reshape(64, 1, 1, 256)))
+    layer = converted.report.layers[0]
+    assert layer.pattern == layer.encoding == "sliding_row 4x1"
+    assert packed_weights(converted.tflite).header.encoding == Encoding.SLIDING_ROW
+
+
+def test_groups_along_the_input_get_wide_groups() -> None:
+    weights = pruned((256, 64), rows=4).T.copy()  # 4 neighbouring inputs of one output
+    report = tfprune.convert(fully_connected_model(weights.astype(np.float32))).report
+    assert report.layers[0].pattern == "row_band 1x4"
+
+
+def _plan(time: float, size: int) -> Plan:
+    return Plan(Encoding.ROW_BAND, 1, 1, size, 100.0, time, 1.0)
+
+
+def test_close_times_are_decided_by_size() -> None:
+    data = conv_model(pruned((64, 3, 3, 32)))
+    layer = _layer(data)
+    plans = (_plan(50, 900), _plan(50 * (1 + TIE) - 0.1, 500), _plan(50 * (1 + TIE) + 0.1, 100))
+    assert choose(layer, Study(0.8, "", plans), 1.05) is plans[1]
+
+
+def test_a_fast_encoding_that_is_too_large_gives_way_to_a_small_one() -> None:
+    layer = _layer(conv_model(pruned((64, 3, 3, 32))))
+    dense = 4 * 64 * 9 * 32
+    plans = (_plan(10, dense), _plan(60, dense - 1), _plan(99, 10))
+    assert choose(layer, Study(0.8, "", plans), 1.05) is plans[1]
+    with pytest.raises(Refused, match=str(dense)) as refused:
+        choose(layer, Study(0.8, "", plans[:1]), 1.05)
+    assert refused.value.code == "not_smaller"
+
+
+def _layer(data: bytes) -> Any:
+    from tfprune.converter.capability import examine
+    from tfprune.converter.graph import Graph
+
+    graph = Graph(data)
+    return examine(graph, 0, 0, graph.model.subgraphs[0].operators[0])
+
+
+@pytest.mark.parametrize("sparsity", [0.3, 0.5, 0.7, 0.9, 1.0])
+@pytest.mark.parametrize("shape", [(16, 1, 1, 16), (32, 3, 3, 8), (5, 1, 1, 300)])
+def test_never_larger(shape: tuple[int, ...], sparsity: float) -> None:
+    data = conv_model(pruned(shape, sparsity), np.zeros(shape[0], np.float32))
+    converted = tfprune.convert(data, min_speedup=0.01)
+    assert len(converted.tflite) <= len(data)
+    assert (converted.tflite == data) == (converted.report.converted_layers == 0)
+
+
+def test_reports_say_the_same_in_every_form() -> None:
+    data = conv_model(pruned((64, 3, 3, 32)), name="stem")
+    report = tfprune.convert(data, device="host").report
+    plain = json.loads(json.dumps(report.to_dict()))
+    layer = plain["layers"][0]
+    assert plain["table"] == "host"
+    assert plain["converted_layers"] == 1
+    assert layer["shape"] == [64, 3, 3, 32]
+    assert layer["dense_bytes"] == 4 * 64 * 9 * 32
+    assert layer["packed_bytes"] < layer["dense_bytes"]
+    for text in (str(report), report._repr_html_()):
+        for word in ("stem", "64x3x3x32", "row_band 4x1", "host", f"{layer['predicted_speedup']:.2f}x"):
+            assert word in text
+
+
+def test_html_is_escaped() -> None:
+    report = tfprune.inspect(conv_model(pruned((64, 3, 3, 32)), name="<script>"))
+    assert "<script>" not in report._repr_html_()
+
+
+def test_a_table_from_a_file_is_used(tmp_path: Path) -> None:
+    from importlib import resources
+
+    table = json.loads((resources.files("tfprune.costs") / "tables" / "arm64.json").read_text())
+    table["name"] = "slow-sparse"
+    for kind in table["kinds"].values():
+        kind["sparse_layer"] = 1e12
+    (tmp_path / "mine.json").write_text(json.dumps(table))
+    data = conv_model(pruned((64, 3, 3, 32)))
+    report = tfprune.convert(data, device=tmp_path / "mine.json").report
+    assert report.table == "slow-sparse"
+    assert report.layers[0].reason_code == "too_slow"
+    assert names(tfprune.convert(data).tflite) == ["TfpruneConv2D"]

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cost tables and the predictor."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfprune.costs import LayerShape, PackedShape, load_table, predict_dense, predict_sparse, table_names
+from tfprune.errors import ConversionError
+
+ARM: dict[str, Any] = json.loads((resources.files("tfprune.costs") / "tables" / "arm64.json").read_text())
+LAYER = LayerShape(
+    fully_connected=False, out_channels=512, columns=512, kernel_size=1, pixels=196, input_values=196 * 512
+)
+
+
+def test_the_tables_that_come_with_tfprune_load() -> None:
+    assert set(table_names()) >= {"arm64", "host"}
+    for name in table_names():
+        table = load_table(name)
+        assert table.name == name
+        assert table.source
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (LAYER, "conv_1x1"),
+        (dataclasses.replace(LAYER, kernel_size=9), "conv_kxk"),
+        (dataclasses.replace(LAYER, fully_connected=True, pixels=1), "fully_connected_single"),
+        (dataclasses.replace(LAYER, fully_connected=True, pixels=2), "fully_connected_batch"),
+    ],
+)
+def test_kinds(layer: LayerShape, kind: str) -> None:
+    assert layer.kind == kind
+
+
+def test_the_formula(tmp_path: Path) -> None:
+    data = copy.deepcopy(ARM)
+    data["kinds"]["conv_1x1"] = {
+        "dense_layer": 7,
+        "dense_mac": 0.5,
+        "sparse_layer": 1000,
+        "input_value": 2,
+        "column_value": 3,
+        "line": 5,
+        "output_value": 11,
+        "step": {"row_band": dict.fromkeys(("1", "2", "4", "8", "16"), 13), "sliding_row": ARM_SLIDING},
+    }
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(data))
+    table = load_table(path)
+    layer = LayerShape(fully_connected=False, out_channels=8, columns=6, kernel_size=1, pixels=10, input_values=60)
+    packed = PackedShape("row_band", rows=4, cols=2, lines=2, groups=3, used_columns=4)
+    assert predict_dense(table, layer) == 7 + 0.5 * 8 * 6 * 10
+    assert predict_sparse(table, layer, packed) == 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 13 * 3 * 2 + 11 * 8) * 10
+
+
+ARM_SLIDING = ARM["kinds"]["conv_1x1"]["step"]["sliding_row"]
+
+
+@pytest.mark.parametrize("device", ["arm64", "host"])
+def test_more_zeros_are_predicted_faster_and_dense_weights_slower(device: str) -> None:
+    table = load_table(device)
+    dense = predict_dense(table, LAYER)
+    times = [
+        predict_sparse(table, LAYER, PackedShape("row_band", 4, 1, 128, int(128 * 512 * kept), 512))
+        for kept in (1.0, 0.5, 0.25, 0.1)
+    ]
+    assert times == sorted(times, reverse=True)
+    assert times[0] > dense > times[1]
+
+
+def _broken() -> list[tuple[str, Any]]:
+    def at(path: str, value: Any) -> dict[str, Any]:
+        data = copy.deepcopy(ARM)
+        *parents, last = path.split(".")
+        inner = data
+        for parent in parents:
+            inner = inner[parent]
+        if value is KeyError:
+            del inner[last]
+        else:
+            inner[last] = value
+        return data
+
+    return [
+        ("version", at("version", 2)),
+        ("version", at("version", True)),
+        ("missing", at("unit", KeyError)),
+        ("unknown", at("extra", 1)),
+        ("name", at("name", "")),
+        ("kinds", at("kinds", [])),
+        ("conv_kxk", at("kinds.conv_kxk", KeyError)),
+        ("dense_mac", at("kinds.conv_1x1.dense_mac", 0)),
+        ("line", at("kinds.conv_1x1.line", -1)),
+        ("line", at("kinds.conv_1x1.line", "1")),
+        ("line", at("kinds.conv_1x1.line", float("nan"))),
+        ("line", at("kinds.conv_1x1.line", False)),
+        ("row_band", at("kinds.conv_1x1.step.row_band.4", 0)),
+        ("row_band", at("kinds.conv_1x1.step.row_band.4", KeyError)),
+        ("sliding_row", at("kinds.conv_1x1.step.sliding_row.3", 1)),
+        ("object", []),
+    ]
+
+
+@pytest.mark.parametrize(("word", "data"), _broken())
+def test_a_table_that_breaks_a_rule_is_refused(tmp_path: Path, word: str, data: Any) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(ConversionError, match=word):
+        load_table(path)
+
+
+def test_unreadable_tables(tmp_path: Path) -> None:
+    (tmp_path / "text.json").write_text("{")
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    for path, word in (("text.json", "must be JSON"), ("binary.json", "read"), ("missing.json", "read")):
+        with pytest.raises(ConversionError, match=word):
+            load_table(tmp_path / path)
+    with pytest.raises(ConversionError, match=r"arm64.*host"):
+        load_table("iphone")

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark's bookkeeping; no test depends on how fast the machine is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runtime.tiny_models import conv_layer
+from tfprune.errors import ModelError, RuntimeInputError
+from tfprune.runtime.benchmark import BenchmarkReport, Timing, benchmark, interleaved_seconds, quartiles, speedups
+from tfprune.runtime.machine import machine_facts
+from tfprune.runtime.tables import html_table, text_table
+
+
+class _Clock:
+    """A clock that only models move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def perf_counter_ns(self) -> int:
+        return round(self.now * 1e9)
+
+
+class _Model:
+    def __init__(self, clock: _Clock, seconds: float, log: list[float]) -> None:
+        self._clock, self._seconds, self._log = clock, seconds, log
+
+    def invoke(self) -> None:
+        self._clock.now += self._seconds
+        self._log.append(self._seconds)
+
+
+def test_interleaving_measures_each_model_and_turns_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = _Clock()
+    monkeypatch.setattr("tfprune.runtime.benchmark.time", clock)
+    log: list[float] = []
+    rounds = interleaved_seconds([_Model(clock, 0.002, log), _Model(clock, 0.005, log)], runs=4)
+    assert rounds == [[pytest.approx(0.002), pytest.approx(0.005)]] * 4
+    # The warm-up comes first; then the order turns round every round.
+    assert log[-8:] == [0.002, 0.005, 0.005, 0.002, 0.002, 0.005, 0.005, 0.002]
+
+
+def test_a_short_model_is_run_several_times_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = _Clock()
+    monkeypatch.setattr("tfprune.runtime.benchmark.time", clock)
+    log: list[float] = []
+    rounds = interleaved_seconds([_Model(clock, 1e-4, log)], runs=1)
+    assert rounds == [[pytest.approx(1e-4)]]
+    assert len(log) >= 1000 + 10
+
+
+def test_ratios_and_quartiles() -> None:
+    assert speedups([2.0, 3.0], [1.0, 6.0]) == [2.0, 0.5]
+    assert quartiles([1.0, 2.0, 3.0, 4.0, 5.0]) == (2.0, 4.0)
+
+
+def test_report_of_two_real_models(tmp_path: Path) -> None:
+    layer = conv_layer()
+    dense, sparse = tmp_path / "dense.tflite", layer.sparse()
+    dense.write_bytes(layer.dense())
+    report = benchmark(dense, sparse, runs=3)
+    assert [timing.name for timing in report.timings] == ["dense.tflite", "model 2"]
+    assert report.timings[0].speedup == 1.0
+    assert report.timings[0].kernel == ""
+    assert report.timings[1].kernel != ""
+    assert all(timing.milliseconds > 0 for timing in report.timings)
+    assert report.timings[1].size == len(sparse)
+    loaded = json.loads(json.dumps(report.to_dict()))
+    assert loaded["runs"] == 3
+    assert loaded["timings"][1]["name"] == "model 2"
+    assert {"processor", "cores", "LiteRT", "libtfprune"} <= set(loaded["machine"])
+
+
+def test_report_as_text_and_html() -> None:
+    timing = Timing("<model>", 1234, 1.5, (1.25, 1.75), 2.0, (1.5, 2.5), "row_band/avx2")
+    report = BenchmarkReport((timing,), 1, 50, {"processor": "one"})
+    text = str(report)
+    assert "1,234" in text
+    assert "2.00x" in text
+    assert "processor one" in text
+    assert "&lt;model&gt;" in report._repr_html_()
+    assert "<model>" not in report._repr_html_()
+
+
+@pytest.mark.parametrize("runs", [0, -1, 1.5, True])
+def test_wrong_runs_are_refused(runs: Any) -> None:
+    with pytest.raises(RuntimeInputError, match="runs"):
+        benchmark(conv_layer().dense(), runs=runs)
+
+
+def test_no_model_and_no_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeInputError, match="at least one model"):
+        benchmark()
+    with pytest.raises(ModelError, match="cannot be read"):
+        benchmark(tmp_path / "none.tflite")
+
+
+def test_tables() -> None:
+    assert text_table(["a", "b"], [["x", "10"], ["long", "2"]]) == "a      b\n----  --\nx     10\nlong   2"
+    assert html_table(["a"], [["<"]], "&") == (
+        "<table><caption>&amp;</caption><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;</td></tr></tbody></table>"
+    )
+
+
+def test_machine_facts_without_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TFPRUNE_LIBRARY", str(tmp_path / "none.so"))
+    assert machine_facts()["libtfprune"] == "not installed"

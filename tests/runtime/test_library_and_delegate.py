@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter as StockInterpreter
+
+from tests.runtime.tiny_models import conv_layer
+from tfprune.errors import DelegateError
+from tfprune.runtime import library, reference
+from tfprune.runtime.delegate import delegate
+from tfprune.runtime.library import library_path, load_library
+
+
+def test_environment_variable_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere.so"
+    copy.write_bytes(library_path().read_bytes())
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, str(copy))
+    assert library_path() == copy
+    assert load_library().path == copy
+
+
+def test_environment_variable_without_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, str(tmp_path / "none.so"))
+    with pytest.raises(DelegateError, match=r"TFPRUNE_LIBRARY must name the file .*none\.so"):
+        load_library()
+
+
+def test_missing_packaged_library_says_what_to_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(library.LIBRARY_VARIABLE, raising=False)
+    monkeypatch.setattr(library, "PACKAGED_LIBRARY", tmp_path / "libtfprune.so")
+    with pytest.raises(DelegateError, match="make build"):
+        delegate()
+
+
+def test_file_that_is_no_library_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.so"
+    broken.write_bytes(b"not a library")
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, str(broken))
+    with pytest.raises(DelegateError, match="must be a shared library for this machine"):
+        load_library()
+
+
+def test_another_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import _ctypes
+
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, _ctypes.__file__)
+    with pytest.raises(DelegateError, match="does not export `tflite_plugin_create_delegate`"):
+        load_library()
+
+
+def test_queries() -> None:
+    loaded = load_library()
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", loaded.version)
+    assert loaded.detected_arch in {"reference", "sse2", "avx2", "avx512", "neon"}
+    assert load_library() is loaded
+
+
+def test_unknown_option_is_refused_with_the_options_there_are() -> None:
+    with pytest.raises(DelegateError, match=r"'speed'.*options are: arch"):
+        delegate(speed="high")
+
+
+def test_unknown_arch_is_refused_with_the_values_there_are() -> None:
+    with pytest.raises(DelegateError, match=r"auto, reference.*'quick'"):
+        delegate(arch="quick")
+
+
+def test_option_that_is_no_string_is_refused() -> None:
+    with pytest.raises(DelegateError, match="`arch` must be a string, got 512"):
+        delegate(arch=512)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("arch", ["reference", "auto"])
+def test_stock_interpreter_runs_our_op_with_the_asked_kernels(arch: str) -> None:
+    layer = conv_layer()
+    interpreter = StockInterpreter(
+        model_content=layer.sparse(), num_threads=1, experimental_delegates=[delegate(arch=arch)]
+    )
+    interpreter.allocate_tensors()
+    x = np.random.default_rng(0).standard_normal(layer.input_shape).astype(np.float32)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    y = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_allclose(y, reference.conv2d(x, layer.packed(), layer.bias), rtol=1e-5, atol=1e-5)
+    expected = load_library().detected_arch if arch == "auto" else arch
+    assert expected in load_library().last_kernel.split("/")
+
+
+def test_one_delegate_serves_two_interpreters() -> None:
+    shared = delegate()
+    layers = [conv_layer(seed) for seed in (1, 2)]
+    interpreters = [StockInterpreter(model_content=layer.sparse(), experimental_delegates=[shared]) for layer in layers]
+    x = np.random.default_rng(3).standard_normal(layers[0].input_shape).astype(np.float32)
+    for layer, interpreter in zip(layers, interpreters, strict=True):
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+        interpreter.invoke()
+        y = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        np.testing.assert_allclose(y, reference.conv2d(x, layer.packed(), layer.bias), rtol=1e-5, atol=1e-5)

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tfprune benchmark``: how fast are models, side by side?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tfprune.cli.console import print_json, print_table, working
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--num-threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Interleaved rounds.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+def benchmark(models: tuple[Path, ...], num_threads: int, runs: int, as_json: bool) -> None:
+    """Time .tflite MODELS against the first one, in interleaved runs.
+
+    Speed-ups are above 1 where a model is faster than the first.
+    """
+    import tfprune
+    from tfprune.runtime.benchmark import HEADERS
+
+    with working("Timing the models"):
+        report = tfprune.benchmark(*models, num_threads=num_threads, runs=runs)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print_table(HEADERS, report.rows(), report.caption())

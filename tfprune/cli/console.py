@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands print: tables or one JSON document on stdout, progress on stderr, no foreign log lines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from tfprune.errors import TfpruneError
+
+# Pipes and files have no width; a table there must not be cut at 80 columns.
+_PIPE_WIDTH = 200
+
+
+def print_json(document: Any) -> None:
+    """Prints one JSON document; numbers that JSON does not know become null."""
+    click.echo(json.dumps(_plain(document), indent=2, allow_nan=False))
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> None:
+    """Prints a table with the first column left and the others right, and a caption below."""
+    table = Table(caption=caption or None, caption_justify="left")
+    for place, header in enumerate(headers):
+        table.add_column(header, justify="left" if place == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    stdout_console().print(table)
+
+
+def stdout_console() -> Console:
+    """A console on today's stdout: tests and pipes replace it."""
+    console = Console(markup=False, highlight=False)
+    return console if console.is_terminal else Console(markup=False, highlight=False, width=_PIPE_WIDTH)
+
+
+@contextlib.contextmanager
+def working(title: str) -> Iterator[None]:
+    """Shows a spinner on stderr while the body works, and keeps the chatter of the libraries below off the terminal.
+
+    TensorFlow and LiteRT write to the file descriptors themselves, so those are turned to a file. An unexpected error
+    prints that file's content first: it may hold the cause.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(tempfile.TemporaryFile())
+        terminal = stack.enter_context(_captured(log))
+        console = Console(file=terminal, stderr=True)
+        status = console.status(title) if console.is_terminal else contextlib.nullcontext()
+        try:
+            with status:
+                yield
+        except TfpruneError:
+            raise
+        except Exception:
+            log.seek(0)
+            terminal.write(log.read().decode(errors="replace"))
+            terminal.flush()
+            raise
+
+
+@contextlib.contextmanager
+def _captured(log: IO[bytes]) -> Iterator[IO[str]]:
+    """Turns stdout and stderr to ``log``; yields a stream to where stderr went before."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    terminal = os.fdopen(os.dup(saved[2]), "w")
+    text = os.fdopen(os.dup(log.fileno()), "w")
+    try:
+        for descriptor in saved:
+            os.dup2(log.fileno(), descriptor)
+        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+            yield terminal
+    finally:
+        text.close()
+        for descriptor, copy in saved.items():
+            os.dup2(copy, descriptor)
+            os.close(copy)
+        terminal.close()
+
+
+def _plain(value: Any) -> Any:
+    """Plain JSON types: tuples become lists, NaN and infinities None."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not -float("inf") < value < float("inf"):
+        return None
+    return value

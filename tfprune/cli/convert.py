@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tfprune convert``: a pruned model becomes a sparse .tflite file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tfprune.cli.console import print_json, working
+from tfprune.cli.layers_table import print_layers
+from tfprune.errors import OutputError
+
+EXIT_NOTHING_CONVERTED = 1
+OUTPUT_SUFFIX = ".sparse.tflite"
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Default: MODEL's stem + .sparse.tflite, beside it."
+)
+@click.option(
+    "--dense-output", type=click.Path(path_type=Path), help="Also write the dense twin: same zeros, stock ops."
+)
+@click.option("--device", default="arm64", show_default=True, help="Cost table that decides which layers gain.")
+@click.option("--target", default="delegate", show_default=True, help="What will run the file.")
+@click.option(
+    "--min-speedup", type=float, default=1.05, show_default=True, help="A layer predicted to gain less stays dense."
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that exist, even MODEL itself.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+@click.pass_context
+def convert(
+    ctx: click.Context,
+    model: Path,
+    output: Path | None,
+    dense_output: Path | None,
+    device: str,
+    target: str,
+    min_speedup: float,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Convert MODEL, a .keras file, a SavedModel folder or a dense .tflite file.
+
+    Exit code 1 when no layer was converted; the output is written all the same and equals the dense model.
+    """
+    import tfprune
+
+    output = default_output(model) if output is None else output
+    _check_apart(output, dense_output)
+    with working("Converting"):
+        converted = tfprune.convert(model, device=device, target=target, min_speedup=min_speedup)
+        converted.save(output, overwrite=overwrite)
+        if dense_output is not None:
+            converted.save_dense(dense_output, overwrite=overwrite)
+    report = converted.report
+    if as_json:
+        dense = None if dense_output is None else str(dense_output)
+        print_json({"output": str(output), "dense_output": dense, "report": report.to_dict()})
+    else:
+        print_layers(report)
+        for path in (output, dense_output):
+            if path is not None:
+                click.echo(f"wrote {path}")
+    # Somebody who asks for dense weights has no problem when there is no sparse layer.
+    if target == "delegate" and not report.converted_layers:
+        ctx.exit(EXIT_NOTHING_CONVERTED)
+
+
+def default_output(model: Path) -> Path:
+    """``classifier.keras`` becomes ``classifier.sparse.tflite`` in the same folder; so does a SavedModel folder."""
+    path = model.resolve() if model.name in ("", ".", "..") else model
+    return path.with_name((path.name if path.is_dir() else path.stem) + OUTPUT_SUFFIX)
+
+
+def _check_apart(output: Path, dense_output: Path | None) -> None:
+    """Refuses one path for two files before anything is written."""
+    if dense_output is not None and dense_output.resolve() == output.resolve():
+        raise OutputError(
+            f"--dense-output: must be another file than --output, got `{dense_output}` for both; name two files"
+        )

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layers of a conversion or an inspection as one table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import click
+
+from tfprune.cli.console import print_table
+from tfprune.converter.report import ConversionReport, LayerReport
+
+_HEADERS = ("#", "layer", "op", "weights", "zeros", "pattern", "verdict", "kB", "packed kB", "predicted")
+_NAME_WIDTH = 36
+
+
+def print_layers(report: ConversionReport) -> None:
+    """Prints a row a layer, then the reasons why layers stay dense, then the totals."""
+    if report.layers:
+        print_table(_HEADERS, [_row(layer) for layer in report.layers])
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for layer in report.layers:
+        if layer.reason:
+            reasons[layer.reason].append(str(layer.index))
+    for reason, places in reasons.items():
+        click.echo(f"# {', '.join(places)}: {reason}")
+    click.echo(_totals(report))
+
+
+def _row(layer: LayerReport) -> list[str]:
+    name = layer.name if len(layer.name) <= _NAME_WIDTH else f"…{layer.name[1 - _NAME_WIDTH :]}"
+    sparse = layer.verdict == "sparse"
+    return [
+        f"{layer.subgraph}:{layer.index}" if layer.subgraph else str(layer.index),
+        name,
+        layer.op,
+        "x".join(map(str, layer.shape)),
+        "-" if layer.sparsity is None else f"{layer.sparsity:.1%}",
+        layer.pattern or "-",
+        layer.encoding if sparse and layer.encoding else layer.verdict,
+        f"{layer.dense_bytes / 1000:.1f}",
+        "-" if layer.packed_bytes is None else f"{layer.packed_bytes / 1000:.1f}",
+        "-" if layer.predicted_speedup is None else f"{layer.predicted_speedup:.2f}x",
+    ]
+
+
+def _totals(report: ConversionReport) -> str:
+    verb = "would become" if report.action == "inspect" else "became"
+    parts = [f"{report.converted_layers} of {len(report.layers)} layers {verb} sparse"]
+    if report.output_bytes is not None:
+        parts.append(f"{report.input_bytes:,} bytes dense, {report.output_bytes:,} bytes written")
+    parts.append(f"predicted by cost table `{report.table}`, least speed-up {report.min_speedup:g}")
+    return "; ".join(parts) + ("" if report.note is None else f"\n{report.note}")

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What would happen to each operator of a model; shared by ``convert`` and ``inspect``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from tfprune.converter.capability import CUSTOM_CODES, WEIGHTS_INPUT, Layer, Refused, examine, layer_name
+from tfprune.converter.graph import Graph
+from tfprune.converter.plan import Plan, Study, choose, study
+from tfprune.converter.report import LayerReport
+from tfprune.costs import CostTable
+from tfprune.errors import ModelError, PackedFormatError
+from tfprune.formats import Encoding, Op, PackedWeights, read
+
+
+@dataclasses.dataclass
+class Finding:
+    """An operator with weights, and what is to become of it.
+
+    Attributes:
+        subgraph: number of its subgraph.
+        index: its place among the subgraph's operators.
+        name: name of its output.
+        op: name of the operator.
+        shape: shape of its weights.
+        dense_bytes: bytes of its weights.
+        layer: the layer, where a sparse kernel could run it.
+        known: what is known of its zeros.
+        outcome: the encoding it gets, or why it stays as it is.
+    """
+
+    subgraph: int
+    index: int
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    dense_bytes: int
+    layer: Layer | None
+    known: Study | None
+    outcome: Plan | Refused
+
+    def report(self) -> LayerReport:
+        """The finding as a line of a report."""
+        plan = self.outcome if isinstance(self.outcome, Plan) else None
+        refused = self.outcome if isinstance(self.outcome, Refused) else None
+        return LayerReport(
+            subgraph=self.subgraph,
+            index=self.index,
+            name=self.name,
+            op=self.op,
+            shape=self.shape,
+            sparsity=None if self.known is None else self.known.sparsity,
+            pattern=None if self.known is None else self.known.pattern,
+            verdict="dense" if plan is None else "sparse",
+            encoding=None if plan is None else plan.encoding_name,
+            dense_bytes=self.dense_bytes,
+            packed_bytes=None if plan is None else plan.packed_bytes,
+            predicted_speedup=None if plan is None else plan.speedup,
+            reason_code=None if refused is None else refused.code,
+            reason=None if refused is None else refused.text,
+        )
+
+
+def analyse(graph: Graph, table: CostTable, min_speedup: float) -> list[Finding]:
+    """Decides about every operator with weights, in file order.
+
+    Args:
+        graph: the model; not changed.
+        table: coefficients of the device.
+        min_speedup: a layer predicted to gain less stays dense.
+    """
+    findings = []
+    studies: dict[tuple[Any, ...], Study] = {}
+    for subgraph, index, op in graph.operators():
+        found = examine(graph, subgraph, index, op)
+        if found is None:
+            continue
+        weights = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
+        shape = () if weights is None else graph.shape(weights)
+        raw = None if weights is None else graph.raw(weights)
+        finding = Finding(
+            subgraph,
+            index,
+            layer_name(graph, subgraph, op),
+            graph.op_name(op),
+            shape,
+            0 if raw is None else len(raw),
+            found if isinstance(found, Layer) else None,
+            None,
+            found if isinstance(found, Refused) else Refused("undecided", ""),
+        )
+        if isinstance(found, Layer) and weights is not None:
+            key = (weights.buffer, found.spec, found.cost_shape, found.geometry)
+            if key not in studies:
+                studies[key] = study(found, found.matrix(graph), table)
+            finding.known = studies[key]
+            finding.outcome = _decide(found, studies[key], min_speedup)
+        findings.append(finding)
+    _keep_shared_weights_single(graph, findings)
+    return findings
+
+
+def _decide(layer: Layer, known: Study, min_speedup: float) -> Plan | Refused:
+    try:
+        return choose(layer, known, min_speedup)
+    except Refused as refused:
+        return refused
+
+
+def _keep_shared_weights_single(graph: Graph, findings: list[Finding]) -> None:
+    """Leaves weights dense where packing would have to keep the dense ones as well, or to pack them too often."""
+    by_buffer: dict[int, list[tuple[Finding, Layer, Plan]]] = defaultdict(list)
+    for finding in findings:
+        if finding.layer is not None and isinstance(finding.outcome, Plan):
+            tensor = graph.tensor(finding.subgraph, finding.layer.weights)
+            by_buffer[tensor.buffer].append((finding, finding.layer, finding.outcome))
+    for buffer, users in by_buffer.items():
+        others = graph.buffer_uses(buffer) - len(users)
+        packed = {(layer.spec, plan.encoding_name): plan.packed_bytes for _, layer, plan in users}
+        total = sum(packed.values())
+        for finding, _, _ in users:
+            if others > 0:
+                finding.outcome = Refused(
+                    "shared_weights", f"the weights are also used in {others} place(s) that stay dense"
+                )
+            elif total >= finding.dense_bytes:
+                finding.outcome = Refused(
+                    "not_smaller",
+                    f"packed {total} bytes for {len(packed)} operators that share the weights, "
+                    f"dense {finding.dense_bytes}",
+                )
+
+
+def packed_operators(graph: Graph) -> list[tuple[int, int, Any, PackedWeights]]:
+    """Subgraph, index, operator and weights of every tfprune op.
+
+    Raises:
+        ModelError: an op's weights are missing or break a rule of the format.
+    """
+    found = []
+    for subgraph, index, op in graph.operators():
+        if not graph.is_custom(op) or graph.op_name(op) not in CUSTOM_CODES.values():
+            continue
+        tensor = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
+        raw = None if tensor is None else graph.raw(tensor)
+        where = f"operator {index} of subgraph {subgraph} ({graph.op_name(op)})"
+        if raw is None:
+            raise ModelError(f"{where}: has no packed weights; convert the model again")
+        try:
+            packed = read(raw)
+        except PackedFormatError as error:
+            raise ModelError(f"{where}: {error}") from error
+        if CUSTOM_CODES[packed.header.spec.op] != graph.op_name(op):
+            raise ModelError(f"{where}: its packed weights are those of another op; convert the model again")
+        found.append((subgraph, index, op, packed))
+    return found
+
+
+def packed_report(graph: Graph, subgraph: int, index: int, op: Any, packed: PackedWeights, verdict: str) -> LayerReport:
+    """A line of a report for a tfprune op that is already in the file."""
+    header = packed.header
+    weights = header.out_channels * header.columns
+    fully_connected = graph.op_name(op) == CUSTOM_CODES[Op.FULLY_CONNECTED]
+    kernel = () if fully_connected else (header.kernel_h, header.kernel_w)
+    name = f"{Encoding(header.encoding).name.lower()} {header.group_rows}x{header.group_cols}"
+    return LayerReport(
+        subgraph=subgraph,
+        index=index,
+        name=layer_name(graph, subgraph, op),
+        op=graph.op_name(op),
+        shape=(header.out_channels, *kernel, header.in_channels),
+        sparsity=1 - int(np.count_nonzero(packed.values)) / weights,
+        pattern=None,
+        verdict=verdict,
+        encoding=name,
+        dense_bytes=4 * weights,
+        packed_bytes=header.total_bytes,
+        predicted_speedup=None,
+        reason_code=None,
+        reason=None,
+    )

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``convert`` and ``inspect``: from any model that people have to a verdict per layer and a file."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfprune import __version__
+from tfprune.converter import keras_source, passes
+from tfprune.converter.analysis import Finding, analyse, packed_operators, packed_report
+from tfprune.converter.capability import Refused
+from tfprune.converter.converted import Converted
+from tfprune.converter.graph import Graph
+from tfprune.converter.passes import restore
+from tfprune.converter.plan import Plan
+from tfprune.converter.report import ConversionReport, LayerReport
+from tfprune.costs import CostTable, load_table
+from tfprune.errors import AlreadyConvertedError, ConversionError, ModelError
+
+METADATA_NAME = "tfprune"
+PRECISIONS = ("float32",)
+TARGETS = ("delegate", "dense")
+_DEFAULT_DEVICE = "arm64"
+_DEFAULT_MIN_SPEEDUP = 1.05
+_MAX_INPUT_TEXT = 60
+
+
+def convert(
+    model: Any,
+    *,
+    precision: str = "float32",
+    device: str | os.PathLike[str] = _DEFAULT_DEVICE,
+    target: str = "delegate",
+    min_speedup: float = _DEFAULT_MIN_SPEEDUP,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> Converted:
+    """Converts a pruned model to a ``.tflite`` file with sparse ops; layers that would not gain stay as they are.
+
+    Every layer gets the encoding with the least predicted time; a layer whose predicted speed-up is below
+    ``min_speedup``, or whose packed weights would not be smaller, stays dense, and the report says why with numbers.
+    The input is never changed. The same input and options give the same bytes.
+
+    Args:
+        model: a Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file, or the bytes of one.
+        precision: ``"float32"``.
+        device: cost table behind the verdicts: ``"arm64"``, ``"host"``, or the path of a JSON table.
+        target: ``"delegate"``: packed weights and custom ops for ``libtfprune``. ``"dense"``: ordinary weights and
+            stock ops; a file that was converted before gets its weights back, bit by bit but for the sign of zeros.
+        min_speedup: least predicted speed-up of a layer, a finite number above 0.
+        custom_objects: classes and functions by name that a ``.keras`` file or Keras model needs.
+
+    Returns:
+        The converted file, its dense twin and the report.
+
+    Raises:
+        ModelError: not a model, cut off or corrupt.
+        AlreadyConvertedError: a ``.tflite`` file with tfprune's ops, unless ``target="dense"``.
+        ConversionError: an argument outside its range, or a Keras model that cannot be converted.
+
+    Example:
+        >>> converted = tfprune.convert("classifier.keras")
+        >>> print(converted.report)
+        >>> converted.save("classifier.sparse.tflite")
+    """
+    _one_of("precision", precision, PRECISIONS)
+    _one_of("target", target, TARGETS)
+    _check_min_speedup(min_speedup)
+    table = load_table(device)
+    data, source, subject = _tflite_bytes(model, custom_objects)
+    graph = Graph(data, subject)
+    if target == "dense":
+        return _to_dense(graph, data, source, table, float(min_speedup))
+    if packed_operators(graph):
+        raise AlreadyConvertedError(
+            f"{subject}: already holds tfprune's ops; convert the dense model, or get it back with target='dense'"
+        )
+    return _to_sparse(graph, data, source, table, float(min_speedup))
+
+
+def inspect(model: Any) -> ConversionReport:
+    """Says for each layer with weights which zeros it has, which pattern they show and whether it would be converted.
+
+    Nothing is written. The verdicts are those of :func:`convert` with its defaults.
+
+    Args:
+        model: a Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file, or the bytes of one.
+
+    Returns:
+        One entry per layer, with the reason where it would stay dense. Layers that were converted before are listed
+        with their encoding.
+
+    Raises:
+        ModelError: not a model, cut off or corrupt.
+        ConversionError: a Keras model that cannot be converted.
+
+    Example:
+        >>> print(tfprune.inspect("classifier.tflite"))
+    """
+    table = load_table(_DEFAULT_DEVICE)
+    data, _, subject = _tflite_bytes(model, None)
+    graph = Graph(data, subject)
+    layers = [finding.report() for finding in analyse(graph, table, _DEFAULT_MIN_SPEEDUP)]
+    packed = packed_operators(graph)
+    layers += [packed_report(graph, *operator, "sparse") for operator in packed]
+    note = f"{len(packed)} layer(s) were converted before" if packed else None
+    return _report("inspect", layers, table, _DEFAULT_MIN_SPEEDUP, len(data), None, note)
+
+
+def _to_sparse(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:
+    findings = analyse(graph, table, min_speedup)
+    sparse = data
+    note = None
+    if any(isinstance(finding.outcome, Plan) for finding in findings):
+        passes.run(graph, findings)
+        graph.set_metadata(METADATA_NAME, _metadata(findings, table, min_speedup))
+        sparse = graph.to_bytes()
+        if len(sparse) >= len(data):
+            refused = Refused("file_not_smaller", f"the file would have {len(sparse)} bytes, dense {len(data)}")
+            for finding in findings:
+                if isinstance(finding.outcome, Plan):
+                    finding.outcome = refused
+            sparse = data
+    if sparse is data:
+        note = "no layer was converted: the output equals the dense model"
+    layers = [finding.report() for finding in findings]
+    return Converted(sparse, data, _report("convert", layers, table, min_speedup, len(data), len(sparse), note), source)
+
+
+def _to_dense(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:
+    layers = restore.rewrite(graph)
+    note = "target 'dense': ordinary weights, no layer is sparse"
+    dense = data
+    if layers:
+        graph.set_metadata(METADATA_NAME, None)
+        dense = graph.to_bytes()
+        note += f"; {len(layers)} layer(s) were made dense again"
+    return Converted(dense, dense, _report("convert", layers, table, min_speedup, len(data), len(dense), note), source)
+
+
+def _report(
+    action: str,
+    layers: list[LayerReport],
+    table: CostTable,
+    min_speedup: float,
+    input_bytes: int,
+    output_bytes: int | None,
+    note: str | None,
+) -> ConversionReport:
+    ordered = tuple(sorted(layers, key=lambda layer: (layer.subgraph, layer.index)))
+    return ConversionReport(action, ordered, table.name, table.unit, min_speedup, input_bytes, output_bytes, note)
+
+
+def _metadata(findings: list[Finding], table: CostTable, min_speedup: float) -> bytes:
+    """What the file says about its own making; no times or paths, so that the same input gives the same bytes."""
+    layers = [
+        {
+            "subgraph": finding.subgraph,
+            "operator": finding.index,
+            "pattern": None if finding.known is None else finding.known.pattern,
+            "encoding": finding.outcome.encoding_name,
+        }
+        for finding in findings
+        if isinstance(finding.outcome, Plan)
+    ]
+    options = {"precision": "float32", "target": "delegate", "min_speedup": min_speedup}
+    content = {"version": __version__, "options": options, "cost_table": table.name, "layers": layers}
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _tflite_bytes(model: Any, custom_objects: Mapping[str, Any] | None) -> tuple[bytes, Path | None, str]:
+    """The model as TFLite bytes, the path it came from, and what messages call it."""
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        return bytes(model), None, "model"
+    if isinstance(model, (str, os.PathLike)):
+        path = Path(os.fsdecode(model))
+        return _from_path(path, custom_objects), path, f"`{path}`"
+    if _is_keras_model(model):
+        return (
+            keras_source.from_model(model, custom_objects, _module("keras"), _module("tensorflow")),
+            None,
+            f"model {model.name!r}",
+        )
+    raise ModelError(
+        "model must be a Keras model, the path of a .keras file, SavedModel folder or .tflite file, or bytes, "
+        f"got {type(model).__name__}: {repr(model)[:_MAX_INPUT_TEXT]}"
+    )
+
+
+def _from_path(path: Path, custom_objects: Mapping[str, Any] | None) -> bytes:
+    try:
+        if path.is_dir():
+            return keras_source.from_saved_model(path, lambda: _module("tensorflow"))
+        if path.suffix in (".keras", ".h5", ".hdf5") and path.exists():
+            return keras_source.from_file(path, custom_objects, _module("keras"), _module("tensorflow"))
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        if isinstance(error, (ModelError, ConversionError)):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ModelError(f"`{path}` cannot be read: {reason}; give the path of a model that exists") from error
+
+
+def _is_keras_model(value: Any) -> bool:
+    """Whether ``value`` is a Keras model; a program that never imported Keras has none."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(value, keras.Model)
+
+
+def _module(name: str) -> Any:
+    """Keras or TensorFlow, imported only where a model needs them."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConversionError(
+            f"converting a Keras model or SavedModel needs {name}: {error}; install it with "
+            "`pip install tfprune[tensorflow]`, or convert a .tflite file"
+        ) from error
+
+
+def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConversionError(f"convert: {name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+def _check_min_speedup(value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise ConversionError(
+            f"convert: min_speedup must be a finite number above 0, got {value!r}; "
+            f"the default is {_DEFAULT_MIN_SPEEDUP}"
+        )

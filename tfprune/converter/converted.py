@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The result of a conversion, and writing it without ever leaving half a file."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import secrets
+from pathlib import Path
+
+from tfprune.converter.report import ConversionReport
+from tfprune.errors import OutputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """What :func:`tfprune.convert` returns.
+
+    Attributes:
+        tflite: the converted file. Equal to ``dense`` where no layer was converted.
+        dense: the file with the same weights, zeros included, and stock ops only.
+        report: one verdict per layer.
+        source: path of the input file, or None where it was not a file.
+    """
+
+    tflite: bytes = dataclasses.field(repr=False)
+    dense: bytes = dataclasses.field(repr=False)
+    report: ConversionReport
+    source: Path | None = None
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Writes ``tflite`` to a temporary file beside ``path`` and renames it.
+
+        Args:
+            path: where to; its folder must exist.
+            overwrite: whether an existing file, even the input, may be replaced.
+
+        Raises:
+            OutputError: the file exists and ``overwrite`` is False, or it cannot be written.
+        """
+        write_file(path, self.tflite, overwrite=overwrite, source=self.source)
+
+    def save_dense(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Writes ``dense`` in the same way.
+
+        Args:
+            path: where to; its folder must exist.
+            overwrite: whether an existing file, even the input, may be replaced.
+
+        Raises:
+            OutputError: the file exists and ``overwrite`` is False, or it cannot be written.
+        """
+        write_file(path, self.dense, overwrite=overwrite, source=self.source)
+
+
+def write_file(
+    path: str | os.PathLike[str], content: bytes, *, overwrite: bool = False, source: Path | None = None
+) -> None:
+    """Writes a file as a whole or not at all.
+
+    Args:
+        path: where to; its folder must exist.
+        content: the bytes to write.
+        overwrite: whether an existing file may be replaced.
+        source: the input the content was made from, refused as output in words of its own.
+
+    Raises:
+        OutputError: the file exists and ``overwrite`` is False, or it cannot be written.
+    """
+    # A link is followed, so that its target is replaced and not the link.
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OutputError(f"`{path}`: the output must be a file, got a folder; add a file name")
+    if target.exists() and not overwrite:
+        if source is not None and source.exists() and os.path.samefile(target, source):
+            raise OutputError(f"`{path}`: the output is the input; give another path, or pass overwrite=True")
+        raise OutputError(f"`{path}`: the output exists already; give another path, or pass overwrite=True")
+    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.tmp")
+    try:
+        _write_through(temporary, content)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise OutputError(
+            f"`{path}`: cannot be written: {error.strerror}; check that the folder exists and is writable"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    # Opened with the usual mode, so that the user's umask decides who may read the result.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

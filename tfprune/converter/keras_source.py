@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keras models, ``.keras`` files and SavedModel folders to dense TFLite bytes.
+
+TensorFlow and Keras are handed in: only ``api`` imports them, and only where a model needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfprune.errors import ConversionError, ModelError
+
+# Words in Keras's messages about a class or function that it does not know.
+_UNKNOWN_OBJECT_WORDS = ("could not locate", "custom_objects", "unknown layer", "unknown object", "registered")
+
+
+def from_model(model: Any, custom_objects: Mapping[str, Any] | None, keras: Any, tensorflow: Any) -> bytes:
+    """Converts a Keras model.
+
+    Raises:
+        ConversionError: another backend than TensorFlow, a model not built, a layer name that TensorFlow refuses, or
+            an operator that TFLite does not know.
+    """
+    subject = f"model {model.name!r}"
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ConversionError(
+            f"{subject}: TFLite conversion needs Keras's tensorflow backend, got {backend!r}; save the model as .keras "
+            "and convert that file in a process with KERAS_BACKEND=tensorflow"
+        )
+    if not model.built or any(not layer.built for layer in model.layers):
+        raise ConversionError(
+            f"{subject}: the model is not built, so its shapes are unknown; call it once on data first"
+        )
+    for layer in _all_layers(model):
+        if layer.name.startswith("_"):
+            raise ConversionError(
+                f"{subject}: layer names must not start with '_', got {layer.name!r}: TensorFlow cannot convert "
+                "them; rename the layer"
+            )
+    with keras.saving.custom_object_scope(dict(custom_objects or {})):
+        return _run(tensorflow.lite.TFLiteConverter.from_keras_model, model, subject)
+
+
+def from_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any, tensorflow: Any) -> bytes:
+    """Loads a ``.keras`` or ``.h5`` file and converts it.
+
+    Raises:
+        ModelError: not a Keras file, cut off or corrupt.
+        ConversionError: it needs classes that ``custom_objects`` does not name, or cannot be converted.
+    """
+    try:
+        model = keras.saving.load_model(path, custom_objects=dict(custom_objects or {}), compile=False)
+    # Keras raises whatever the content leads to (zipfile, json, h5py, TypeError, ...).
+    except Exception as error:
+        text = str(error)
+        if any(words in text.lower() for words in _UNKNOWN_OBJECT_WORDS):
+            raise ConversionError(
+                f"`{path}`: holds a class or function that Keras does not know; pass it by name, "
+                f"custom_objects={{'Name': Class}}. Keras says: {_first_line(text)}"
+            ) from error
+        raise ModelError(f"`{path}`: not a readable Keras model: {_first_line(text)}") from error
+    return from_model(model, custom_objects, keras, tensorflow)
+
+
+def from_saved_model(path: Path, tensorflow: Callable[[], Any]) -> bytes:
+    """Converts a SavedModel folder.
+
+    Raises:
+        ModelError: the folder holds no SavedModel.
+        ConversionError: TFLite cannot convert it.
+    """
+    if not (path / "saved_model.pb").is_file():
+        raise ModelError(f"`{path}`: a SavedModel folder holds saved_model.pb, got a folder without it")
+    return _run(tensorflow().lite.TFLiteConverter.from_saved_model, str(path), f"`{path}`")
+
+
+def _run(make_converter: Any, source: Any, subject: str) -> bytes:
+    try:
+        return bytes(make_converter(source).convert())
+    # TensorFlow raises its own and Python's errors of many kinds for graphs that it cannot convert.
+    except Exception as error:
+        raise ConversionError(
+            f"{subject}: TensorFlow could not convert it to TFLite: {type(error).__name__}: {_first_line(str(error))}"
+        ) from error
+
+
+def _all_layers(model: Any) -> Iterator[Any]:
+    for layer in getattr(model, "layers", []):
+        yield layer
+        yield from _all_layers(layer)
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no message")

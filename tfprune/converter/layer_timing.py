@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures each converted layer against its dense twin: both cut into one-op files and timed in turns."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tfprune.converter.graph import Graph
+from tfprune.converter.schema import OP_ALIGNMENT, AlignedBuffer, text, tfl, write_model
+from tfprune.errors import ModelError
+from tfprune.runtime.benchmark import interleaved_seconds, quartiles, speedups
+from tfprune.runtime.interpreter import Interpreter
+from tfprune.runtime.library import load_library
+from tfprune.runtime.model_file import CUSTOM_OP_PREFIX, read_model
+from tfprune.runtime.random_inputs import random_inputs
+
+LAYER_OPS = ("CONV_2D", "FULLY_CONNECTED")
+_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerTiming:
+    """Time of one layer alone, in the shapes of the file.
+
+    Attributes:
+        subgraph: number of its subgraph.
+        index: its place among the subgraph's operators, as in the conversion's report.
+        layer: name of the layer's output tensor.
+        op: the dense op's name.
+        weights: shape of the dense weights: ``[out, kernel_h, kernel_w, in]`` or ``[out, in]``.
+        dense_ms: median milliseconds of the dense op.
+        sparse_ms: median milliseconds of the tfprune op, None where the layer stayed dense.
+        speedup: median over rounds of dense time / sparse time, None where the layer stayed dense.
+        speedup_quartiles: lower and upper quartile of that ratio.
+        kernel: the kernel variant that ran, ``""`` where the layer stayed dense.
+    """
+
+    subgraph: int
+    index: int
+    layer: str
+    op: str
+    weights: tuple[int, ...]
+    dense_ms: float
+    sparse_ms: float | None
+    speedup: float | None
+    speedup_quartiles: tuple[float, float] | None
+    kernel: str
+
+
+def time_layers(
+    dense: str | os.PathLike[str] | bytes,
+    sparse: str | os.PathLike[str] | bytes,
+    *,
+    num_threads: int = 1,
+    runs: int = 20,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[LayerTiming, ...]:
+    """Times every convolution and fully-connected layer alone.
+
+    An op alone meets warm caches and pays for no hand-over between our kernels and XNNPACK, so the sum over layers is
+    not the model's latency; it shows where time goes and which layers gain.
+
+    Args:
+        dense: the dense ``.tflite``: a path or bytes.
+        sparse: the sparse one converted from it.
+        num_threads: CPU threads, at least 1, default 1.
+        runs: interleaved rounds a layer, at least 1, default 20.
+        progress: called with (layers done, layers) after each layer.
+
+    Returns:
+        One entry a layer, in the order of the file.
+
+    Raises:
+        ModelError: a file cannot be read, or the two are not a dense model and its converted twin.
+        DelegateError: the library is missing.
+
+    Example:
+        >>> time_layers("dense.tflite", "pruned.tflite")  # doctest: +SKIP
+    """
+    dense_file, sparse_file = read_model(dense, "dense model"), read_model(sparse, "sparse model")
+    dense_graph = Graph(dense_file.content, dense_file.name)
+    sparse_graph = Graph(sparse_file.content, sparse_file.name)
+    left, right = list(dense_graph.operators()), list(sparse_graph.operators())
+    if len(left) != len(right):
+        raise ModelError(
+            f"`{sparse_file.name}` must be converted from `{dense_file.name}`, but they hold {len(right)} and "
+            f"{len(left)} operators; give the two files of one conversion"
+        )
+    layers = [pair for pair in zip(left, right, strict=True) if dense_graph.op_name(pair[0][2]) in LAYER_OPS]
+    timings = []
+    for done, ((subgraph, index, op), (_, _, twin)) in enumerate(layers, 1):
+        name = _output_name(dense_graph, subgraph, op)
+        if name != _output_name(sparse_graph, subgraph, twin):
+            raise ModelError(
+                f"`{sparse_file.name}` must be converted from `{dense_file.name}`, but operator {index} writes another "
+                f"tensor than `{name}` there; give the two files of one conversion"
+            )
+        contents = [cut_operator(dense_graph, subgraph, op)]
+        if sparse_graph.op_name(twin).encode().startswith(CUSTOM_OP_PREFIX):
+            contents.append(cut_operator(sparse_graph, subgraph, twin))
+        weights = dense_graph.input_tensor(subgraph, op, 1)
+        timings.append(
+            LayerTiming(
+                subgraph=subgraph,
+                index=index,
+                layer=name,
+                op=dense_graph.op_name(op),
+                weights=() if weights is None else dense_graph.shape(weights),
+                **_measure(contents, num_threads, runs),
+            )
+        )
+        if progress is not None:
+            progress(done, len(layers))
+    return tuple(timings)
+
+
+def cut_operator(graph: Graph, subgraph: int, op: Any) -> bytes:
+    """Returns a ``.tflite`` file of one operator; its inputs that are no constants are the file's inputs.
+
+    Args:
+        graph: where the operator stands; it is not changed.
+        subgraph: number of its subgraph.
+        op: the operator.
+    """
+    model = tfl.ModelT()
+    model.version = graph.model.version
+    model.description = "one operator"
+    model.buffers = [AlignedBuffer()]
+    cut = tfl.SubGraphT()
+    cut.tensors = []
+    places: dict[int, int] = {-1: -1}
+    for index in [*op.inputs, *op.outputs]:
+        if int(index) not in places:
+            places[int(index)] = len(cut.tensors)
+            cut.tensors.append(_copy_tensor(graph, subgraph, int(index), model))
+    single = tfl.OperatorT()
+    single.opcodeIndex = 0
+    single.inputs = np.array([places[int(index)] for index in op.inputs], np.int32)
+    single.outputs = np.array([places[int(index)] for index in op.outputs], np.int32)
+    single.builtinOptionsType, single.builtinOptions = op.builtinOptionsType, op.builtinOptions
+    single.customOptions, single.customOptionsFormat = op.customOptions, op.customOptionsFormat
+    cut.operators = [single]
+    cut.inputs = np.array([place for place in single.inputs if place >= 0 and not cut.tensors[place].buffer], np.int32)
+    cut.outputs = single.outputs
+    model.operatorCodes = [graph.model.operatorCodes[op.opcodeIndex]]
+    model.subgraphs = [cut]
+    return write_model(model)
+
+
+def _copy_tensor(graph: Graph, subgraph: int, index: int, model: Any) -> Any:
+    source = graph.tensor(subgraph, index)
+    tensor = tfl.TensorT()
+    tensor.name, tensor.type, tensor.shape = source.name, source.type, source.shape
+    tensor.shapeSignature, tensor.quantization, tensor.hasRank = (
+        source.shapeSignature,
+        source.quantization,
+        source.hasRank,
+    )
+    tensor.buffer = 0
+    data = graph.raw(source)
+    if data is not None:
+        tensor.buffer = len(model.buffers)
+        model.buffers.append(AlignedBuffer(data, OP_ALIGNMENT))
+    return tensor
+
+
+def _output_name(graph: Graph, subgraph: int, op: Any) -> str:
+    return text(graph.tensor(subgraph, int(op.outputs[0])).name)
+
+
+def _measure(contents: list[bytes], num_threads: int, runs: int) -> dict[str, Any]:
+    """The measured fields of :class:`LayerTiming` for a dense file, and its sparse twin if there is one."""
+    interpreters = [Interpreter(content, num_threads=num_threads) for content in contents]
+    for interpreter in interpreters:
+        interpreter.predict(random_inputs(interpreter.inputs(), None, _SEED))
+    kernel = load_library().last_kernel if len(contents) > 1 else ""
+    rounds = interleaved_seconds(interpreters, runs)
+    dense = [row[0] for row in rounds]
+    measured: dict[str, Any] = {
+        "dense_ms": statistics.median(dense) * 1e3,
+        "sparse_ms": None,
+        "speedup": None,
+        "speedup_quartiles": None,
+        "kernel": kernel,
+    }
+    if len(contents) > 1:
+        sparse = [row[1] for row in rounds]
+        ratios = speedups(dense, sparse)
+        measured["sparse_ms"] = statistics.median(sparse) * 1e3
+        measured["speedup"] = statistics.median(ratios)
+        measured["speedup_quartiles"] = quartiles(ratios)
+    return measured

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chooses the encoding of a layer: every candidate is counted and priced, and dense must be beaten in both."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from tfprune.converter.capability import Layer, Refused
+from tfprune.costs import CostTable, LayerShape, PackedShape, predict_dense, predict_sparse
+from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
+from tfprune.formats import Encoding, count_groups
+
+BAND_COLS = (1, 2, 4, 8)
+#: Candidates this close to the fastest are told apart by size.
+TIE = 0.02
+# Geometry tensor, options, tables and alignment of a rewritten operator; measured at 0.8 to 1.1 kB with names.
+OPERATOR_BYTES = 1024
+# Share of stored values that must be non-zero for a pattern to be named.
+_PATTERN_FILL = 0.95
+_ENCODING_NAMES = {Encoding.ROW_BAND: "row_band", Encoding.SLIDING_ROW: "sliding_row"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """An encoding for a layer, with what it is predicted to bring.
+
+    Attributes:
+        encoding: row-band or sliding-row.
+        rows: group rows.
+        cols: group columns.
+        packed_bytes: bytes of packed weights, geometry and what the operator takes more in the file.
+        dense_time: predicted time of the dense layer in the table's unit.
+        sparse_time: predicted time with this encoding.
+        fill: share of the stored values that are not zero; 1 for a matrix without non-zeros.
+    """
+
+    encoding: Encoding
+    rows: int
+    cols: int
+    packed_bytes: int
+    dense_time: float
+    sparse_time: float
+    fill: float
+
+    @property
+    def speedup(self) -> float:
+        """Predicted dense time divided by predicted sparse time."""
+        return self.dense_time / self.sparse_time if self.sparse_time else float("inf")
+
+    @property
+    def encoding_name(self) -> str:
+        """Name and group size, such as ``"row_band 4x1"``."""
+        return f"{_ENCODING_NAMES[self.encoding]} {self.rows}x{self.cols}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What is known of a layer's zeros.
+
+    Attributes:
+        sparsity: share of zeros.
+        pattern: what the zeros look like, e.g. ``"row_band 4x1"``, ``"unstructured"``, ``"none"``.
+        candidates: every encoding that was priced.
+    """
+
+    sparsity: float
+    pattern: str
+    candidates: tuple[Plan, ...]
+
+
+def study(layer: Layer, matrix: npt.NDArray[np.float32], table: CostTable) -> Study:
+    """Counts and prices every encoding of a weight matrix.
+
+    Args:
+        layer: the layer.
+        matrix: its weights, float32 ``[R, C]``.
+        table: coefficients of the device.
+    """
+    nonzero = matrix != 0
+    count = int(np.count_nonzero(nonzero))
+    sparsity = 1 - count / nonzero.size
+    if count == nonzero.size:
+        return Study(sparsity, "none", ())
+    shape = layer.cost_shape
+    dense_time = predict_dense(table, shape)
+    used_columns = int(np.count_nonzero(nonzero.any(axis=0)))
+    extra = OPERATOR_BYTES + int(np.prod(layer.geometry, dtype=object))
+    candidates = tuple(
+        _price(nonzero, count, candidate, shape, table, (dense_time, used_columns, extra))
+        for candidate in _candidates(nonzero.shape)
+    )
+    return Study(sparsity, _pattern(count, candidates), candidates)
+
+
+def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
+    """Returns the fastest encoding; of those within 2 % of it the smallest.
+
+    Raises:
+        Refused: no zeros, not small enough, or not fast enough; with numbers.
+    """
+    dense_bytes = 4 * layer.spec.out_channels * layer.spec.columns
+    if not known.candidates:
+        raise Refused("no_zeros", "no weight is zero")
+    fast = [plan for plan in known.candidates if plan.speedup >= min_speedup]
+    if not fast:
+        best = max(known.candidates, key=lambda plan: plan.speedup)
+        raise Refused(
+            "too_slow",
+            f"predicted {best.speedup:.2f}x with {best.encoding_name}, below min_speedup {min_speedup:g} "
+            f"({known.sparsity:.1%} zeros, pattern {known.pattern})",
+        )
+    small = [plan for plan in fast if plan.packed_bytes < dense_bytes]
+    if not small:
+        best = min(fast, key=lambda plan: plan.packed_bytes)
+        raise Refused(
+            "not_smaller",
+            f"packed {best.packed_bytes} bytes with {best.encoding_name}, dense {dense_bytes} "
+            f"({known.sparsity:.1%} zeros)",
+        )
+    fastest = min(plan.sparse_time for plan in small)
+    close = [plan for plan in small if plan.sparse_time <= fastest * (1 + TIE)]
+    return min(close, key=lambda plan: (plan.packed_bytes, plan.sparse_time))
+
+
+def _candidates(shape: tuple[int, int]) -> list[tuple[Encoding, int, int]]:
+    bands = [
+        (Encoding.ROW_BAND, rows, cols)
+        for rows in BAND_ROWS
+        if rows <= shape[0]
+        for cols in BAND_COLS
+        if cols <= shape[1]
+    ]
+    return bands + [(Encoding.SLIDING_ROW, rows, 1) for rows in SLIDING_ROWS if rows <= shape[0]]
+
+
+def _price(
+    nonzero: npt.NDArray[np.bool_],
+    count: int,
+    candidate: tuple[Encoding, int, int],
+    shape: LayerShape,
+    table: CostTable,
+    known: tuple[float, int, int],
+) -> Plan:
+    dense_time, used_columns, extra = known
+    encoding, rows, cols = candidate
+    cost = count_groups(nonzero, encoding, rows, cols)
+    packed = PackedShape(_ENCODING_NAMES[encoding], rows, cols, cost.lines, cost.groups, used_columns)
+    return Plan(
+        encoding=encoding,
+        rows=rows,
+        cols=cols,
+        packed_bytes=cost.size + extra,
+        dense_time=dense_time,
+        sparse_time=predict_sparse(table, shape, packed),
+        fill=count / cost.values if cost.values else 1.0,
+    )
+
+
+def _pattern(count: int, candidates: tuple[Plan, ...]) -> str:
+    """The largest groups that the non-zeros fill; aligned bands before sliding groups of the same size."""
+    if not count:
+        return "all zero"
+    filled = [plan for plan in candidates if plan.fill >= _PATTERN_FILL]
+    best = max(filled, key=lambda plan: (plan.rows * plan.cols, plan.encoding == Encoding.ROW_BAND, plan.fill))
+    return "unstructured" if best.rows * best.cols == 1 else best.encoding_name

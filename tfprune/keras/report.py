@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What pruning did to each layer, or why it left the layer alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+from dataclasses import dataclass
+from typing import Any
+
+from tfprune.sparsity.measure import Density, total_density
+
+_HEADINGS = ("layer", "variable", "shape", "pattern", "target", "achieved", "kept", "of", "status")
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One weight of one layer.
+
+    Args:
+        layer: Layer name.
+        variable: Weight name.
+        shape: Kernel shape.
+        pattern: The pattern in words; None for skipped weights.
+        target: Sparsity asked for so far, a fraction; None for skipped weights.
+        achieved: Fraction of the weights that are zero now.
+        kept: Weights that are not zero.
+        total: Weights.
+        status: ``"pruned"``, ``"dense"`` (is to be pruned, but keeps everything so far) or ``"skipped"``.
+        reason: Why it is dense or skipped; empty for pruned weights.
+    """
+
+    layer: str
+    variable: str
+    shape: tuple[int, ...]
+    pattern: str | None
+    target: float | None
+    achieved: float
+    kept: int
+    total: int
+    status: str
+    reason: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """The texts of a table row."""
+        return (
+            self.layer,
+            self.variable,
+            "x".join(map(str, self.shape)),
+            self.pattern or "-",
+            "-" if self.target is None else f"{self.target:.4f}",
+            f"{self.achieved:.4f}",
+            f"{self.kept}",
+            f"{self.total}",
+            f"{self.status}: {self.reason}" if self.reason else self.status,
+        )
+
+
+@dataclass(frozen=True)
+class PruningReport:
+    """What pruning did: a table a layer, as text (``str``), HTML in notebooks, or a dictionary.
+
+    Args:
+        layers: One entry a weight, pruned ones first.
+        step: Training steps done so far.
+    """
+
+    layers: tuple[LayerReport, ...]
+    step: int
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of zeros in all weights that are not skipped."""
+        chosen = [layer for layer in self.layers if layer.status != "skipped"]
+        return total_density(Density(layer.kept, layer.total) for layer in chosen).sparsity
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values.
+
+        Returns:
+            ``{"step", "sparsity", "layers": [{"layer", "variable", "shape", "pattern", "target", "achieved", "kept",
+            "total", "status", "reason"}, ...]}``.
+        """
+        layers = [{**dataclasses.asdict(layer), "shape": list(layer.shape)} for layer in self.layers]
+        return {"step": self.step, "sparsity": self.sparsity, "layers": layers}
+
+    def _title(self) -> str:
+        pruned = sum(layer.status == "pruned" for layer in self.layers)
+        return f"{pruned} of {len(self.layers)} weights pruned; sparsity {self.sparsity:.4f} after {self.step} steps"
+
+    def __str__(self) -> str:
+        """A table of plain text."""
+        rows = [_HEADINGS, *(layer.cells() for layer in self.layers)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+        lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join([self._title(), *lines])
+
+    def _repr_html_(self) -> str:
+        def row(tag: str, texts: tuple[str, ...]) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
+
+        body = "".join(row("td", layer.cells()) for layer in self.layers)
+        return f"<p>{html.escape(self._title())}</p><table>{row('th', _HEADINGS)}{body}</table>"

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times models side by side: interleaved runs, medians and ratios with their spread."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from tfprune.errors import RuntimeInputError
+from tfprune.runtime.interpreter import Interpreter
+from tfprune.runtime.library import load_library
+from tfprune.runtime.machine import machine_facts
+from tfprune.runtime.model_file import read_model
+from tfprune.runtime.random_inputs import random_inputs
+from tfprune.runtime.tables import html_table, text_table
+
+_SEED = 0
+_SAMPLE_SECONDS = 1e-3
+_WARM_UP_SECONDS = 0.1
+_WARM_UP_RUNS = 3
+HEADERS = ("model", "bytes", "median ms", "quartiles ms", "speed-up", "quartiles", "kernel")
+
+
+class Invocable(Protocol):
+    """Anything that can run again on the inputs it has."""
+
+    def invoke(self) -> None:
+        """Runs once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """How long one model took.
+
+    Attributes:
+        name: the model's file name, or ``"model 1"`` for bytes.
+        size: bytes of the file.
+        milliseconds: median time of one inference.
+        quartiles: lower and upper quartile of that time, in milliseconds.
+        speedup: median over rounds of (first model's time / this model's time); above 1 is faster than the first.
+        speedup_quartiles: lower and upper quartile of that ratio.
+        kernel: the tfprune kernel that ran last, ``""`` for a model without tfprune ops.
+    """
+
+    name: str
+    size: int
+    milliseconds: float
+    quartiles: tuple[float, float]
+    speedup: float
+    speedup_quartiles: tuple[float, float]
+    kernel: str
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkReport:
+    """What :func:`benchmark` measured.
+
+    Attributes:
+        timings: one for each model, in the order given.
+        num_threads: CPU threads.
+        runs: rounds; each runs every model once (short models several times, as one sample).
+        machine: processor, instruction set, system and versions, by name.
+    """
+
+    timings: tuple[Timing, ...]
+    num_threads: int
+    runs: int
+    machine: dict[str, str]
+
+    def __str__(self) -> str:
+        """The table and the machine, in plain text."""
+        return f"{text_table(HEADERS, self.rows())}\n{self.caption()}"
+
+    def _repr_html_(self) -> str:
+        return html_table(HEADERS, self.rows(), self.caption())
+
+    def rows(self) -> list[list[str]]:
+        """The table's cells as text, a row for each model."""
+        return [
+            [
+                timing.name,
+                f"{timing.size:,}",
+                f"{timing.milliseconds:.3f}",
+                "{:.3f} .. {:.3f}".format(*timing.quartiles),
+                f"{timing.speedup:.2f}x",
+                "{:.2f} .. {:.2f}".format(*timing.speedup_quartiles),
+                timing.kernel or "-",
+            ]
+            for timing in self.timings
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report as plain data for JSON."""
+        return dataclasses.asdict(self)
+
+    def caption(self) -> str:
+        """How it was measured, and on what."""
+        facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
+        threads = "1 thread" if self.num_threads == 1 else f"{self.num_threads} threads"
+        return f"{threads}, {self.runs} interleaved runs, batch as in the file; {facts}"
+
+
+def benchmark(*models: str | os.PathLike[str] | bytes, num_threads: int = 1, runs: int = 50) -> BenchmarkReport:
+    """Times models against the first one, on stock LiteRT with XNNPACK and our delegate where a file needs it.
+
+    Each round runs every model; the order turns round every other round, so that a machine that slows down or speeds
+    up meets all models alike. The speed-up is the median of the ratios within a round. Inputs are random and seeded,
+    of the shapes in the file (1 where open).
+
+    Args:
+        *models: paths of ``.tflite`` files, or their bytes; the dense one first.
+        num_threads: CPU threads, at least 1, default 1.
+        runs: rounds, at least 1, default 50.
+
+    Raises:
+        RuntimeInputError: no model, or ``runs`` or ``num_threads`` below 1.
+        ModelError: a file is not a model that LiteRT can load.
+        DelegateError: a file holds tfprune ops and the library is missing.
+
+    Example:
+        >>> print(benchmark("dense.tflite", "pruned.tflite"))  # doctest: +SKIP
+    """
+    if not models:
+        raise RuntimeInputError("benchmark: at least one model is needed, got none; give paths of .tflite files")
+    if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
+        raise RuntimeInputError(f"runs: must be a whole number from 1, got {runs!r}")
+    files = [read_model(model, f"model {place}") for place, model in enumerate(models, 1)]
+    interpreters, kernels = [], []
+    for file in files:
+        interpreter = Interpreter(file, num_threads=num_threads)
+        signature = interpreter.signatures[0]
+        interpreter.predict(random_inputs(interpreter.inputs(signature), None, _SEED), signature=signature)
+        interpreters.append(interpreter)
+        kernels.append(load_library().last_kernel if file.custom_ops else "")
+    rounds = interleaved_seconds(interpreters, runs)
+    timings = tuple(
+        _timing(file.name, len(file.content), kernel, [row[0] for row in rounds], [row[place] for row in rounds])
+        for place, (file, kernel) in enumerate(zip(files, kernels, strict=True))
+    )
+    return BenchmarkReport(timings, num_threads, runs, machine_facts())
+
+
+def interleaved_seconds(models: Sequence[Invocable], runs: int) -> list[list[float]]:
+    """Seconds of one inference of each model in each round, ``[runs][models]``; models are warm and hold inputs.
+
+    A sample of a short model is the mean of several inferences that together take about a millisecond, because one
+    inference alone would be mostly the clock and the call.
+    """
+    counts = [_warm_up(model) for model in models]
+    order = list(range(len(models)))
+    rounds = []
+    for number in range(runs):
+        seconds = [0.0] * len(models)
+        for place in order if number % 2 == 0 else reversed(order):
+            seconds[place] = _sample(models[place], counts[place])
+        rounds.append(seconds)
+    return rounds
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """Lower and upper quartile, linear between neighbours."""
+    lower, upper = np.quantile(values, [0.25, 0.75])
+    return float(lower), float(upper)
+
+
+def speedups(first: Sequence[float], other: Sequence[float]) -> list[float]:
+    """First time over other time, round by round."""
+    return [a / b for a, b in zip(first, other, strict=True)]
+
+
+def _warm_up(model: Invocable) -> int:
+    """Runs until caches and clocks are warm; returns how many inferences make one sample."""
+    best = math.inf
+    done = 0
+    end = time.perf_counter() + _WARM_UP_SECONDS
+    while done < _WARM_UP_RUNS or time.perf_counter() < end:
+        best = min(best, _sample(model, 1))
+        done += 1
+    return max(1, round(_SAMPLE_SECONDS / best))
+
+
+def _sample(model: Invocable, count: int) -> float:
+    start = time.perf_counter_ns()
+    for _ in range(count):
+        model.invoke()
+    # A clock that did not move must not divide by zero later.
+    return max(1, time.perf_counter_ns() - start) / count * 1e-9
+
+
+def _timing(name: str, size: int, kernel: str, first: Sequence[float], own: Sequence[float]) -> Timing:
+    ratios = speedups(first, own)
+    low, high = quartiles(own)
+    return Timing(
+        name=name,
+        size=size,
+        milliseconds=statistics.median(own) * 1e3,
+        quartiles=(low * 1e3, high * 1e3),
+        speedup=statistics.median(ratios),
+        speedup_quartiles=quartiles(ratios),
+        kernel=kernel,
+    )
