@@ -4,15 +4,14 @@
     python benchmarks/networks.py --output benchmarks/results/networks.json
 
 The networks have no pretrained weights, so accuracy means nothing here; equality and speed do. A random network must not be
-trivial, though: pruned kernels are scaled by ``1 / sqrt(1 - sparsity)`` so that activations keep their size, BatchNorm
-statistics are random, and outputs are logits. Every equality check has a twin in which one weight is changed and which
+trivial, though: kernels start with variance ``2 / inputs``, pruned ones are scaled by ``1 / sqrt(1 - sparsity)`` so that
+activations keep their size, BatchNorm statistics are random, and outputs are logits. Every equality check has a twin in which one weight is changed and which
 must fail.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -52,6 +51,10 @@ def pruned_network(name: str, seed: int) -> Any:
                     random.uniform(0.5, 1.5, variance.shape).astype("float32"),
                 ]
             )
+        if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
+            # Keras' own start makes depthwise kernels so small that later layers only see their BatchNorm's offsets.
+            fan_in = np.prod(layer.kernel.shape[:2]) * (layer.kernel.shape[2] if type(layer) is keras.layers.Conv2D else 1)
+            layer.kernel.assign(random.normal(0, np.sqrt(2 / fan_in), layer.kernel.shape))
         if type(layer) is keras.layers.Conv2D and layer.kernel.shape.num_elements() >= MIN_WEIGHTS:
             kernel = np.asarray(layer.kernel)
             mask = tp.select(kernel, tp.patterns.Groups(rows=4), SPARSITY, layout="conv2d")
@@ -75,31 +78,29 @@ def dense_tflite(name: str, seed: int, folder: Path) -> tuple[Path, float]:
 def convert_alone(dense: str, sparse: str, device: str) -> None:
     """Converts in a process of its own and prints seconds and extra peak memory as JSON (``--convert-only``)."""
     content = Path(dense).read_bytes()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_megabytes()
     start = time.perf_counter()
     converted = tp.convert(content, device=device)
     seconds = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    extra = peak_megabytes() - before
     converted.save(sparse, overwrite=True)
-    print(json.dumps({"seconds": seconds, "extra_megabytes": (after - before) / 1024, "report": converted.report.to_dict()}))
+    print(json.dumps({"seconds": seconds, "extra_megabytes": extra, "report": converted.report.to_dict()}))
+
+
+def peak_megabytes() -> float:
+    """Peak resident memory of this process. Not ``ru_maxrss``, which a child inherits from the process that forked it."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def with_one_weight_changed(sparse: bytes) -> bytes:
-    """The file with its largest packed tensor's largest value changed: what an equality check must notice."""
-    at = max(_packed_tensors(sparse), key=lambda place: int.from_bytes(sparse[place + 8 : place + 12], "little"))
+    """The file with one weight changed, the largest of its first packed tensor: what an equality check must notice."""
+    at = sparse.find(b"TFPK")
     count = int.from_bytes(sparse[at + 84 : at + 88], "little")
     first = at + int.from_bytes(sparse[at + 96 : at + 100], "little")
     values = np.frombuffer(sparse, np.float32, count, first).copy()
     values[np.argmax(np.abs(values))] *= -4
     return sparse[:first] + values.tobytes() + sparse[first + values.nbytes :]
-
-
-def _packed_tensors(content: bytes) -> list[int]:
-    places, at = [], content.find(b"TFPK")
-    while at >= 0:
-        places.append(at)
-        at = content.find(b"TFPK", at + 4)
-    return places
 
 
 def intermediate_error(dense: bytes, sparse: bytes, batch: int, seed: int) -> tuple[int, float]:

@@ -47,4 +47,5 @@ def _convolution(x: Any, channels: int, kernel: int, stride: int, name: str) -> 
     x = keras.layers.Conv2D(
         channels, kernel, strides=stride, padding="same", use_bias=False, kernel_initializer="he_normal", name=name
     )(x)
-    return keras.layers.BatchNormalization(name=f"{name}_bn")(x)
+    # Few steps an epoch: the moving statistics must follow within tens of steps, not hundreds.
+    return keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)

@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
+import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import tfprune
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import tfl
 from tfprune.formats import PackedWeights, decode, read
+
+STEADY_COSTS = Path(__file__).with_name("steady_costs.json")
+
+#: ``tfprune.convert`` with a cost table that no new fit changes.
+convert = functools.partial(tfprune.convert, device=STEADY_COSTS)
 
 
 def operators(data: bytes) -> list[tuple[Graph, int, Any]]:

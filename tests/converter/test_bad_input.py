@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfprune
+from tests.converter.helpers import convert
 from tests.converter.test_rewrite import chain
 from tests.models import ModelBuilder, conv_model, pruned
 from tfprune.converter import schema
@@ -32,13 +33,13 @@ def small() -> bytes:
 
 SMALL = small()
 CHAIN = chain().build()
-SPARSE = tfprune.convert(CHAIN).tflite
+SPARSE = convert(CHAIN).tflite
 
 
 def accepted_or_named(data: bytes) -> bool:
     """Converts; only a ModelError may come out, or AlreadyConverted and the like where names were hit."""
     try:
-        tfprune.convert(data, min_speedup=0.01)
+        convert(data, min_speedup=0.01)
     except ModelError:
         return False
     except ConversionError:
@@ -49,7 +50,7 @@ def accepted_or_named(data: bytes) -> bool:
 @pytest.mark.parametrize("data", [b"", b"TFL3", b"not a model", bytes(64), b"\0\0\0\0TFL3", b"\xff" * 8 + b"TFL3" * 9])
 def test_garbage_is_refused(data: bytes) -> None:
     with pytest.raises(ModelError, match=r"\.tflite"):
-        tfprune.convert(data)
+        convert(data)
     with pytest.raises(ModelError, match=r"\.tflite"):
         tfprune.inspect(data)
 
@@ -59,7 +60,7 @@ def test_no_truncation_gets_through_as_another_error(data: bytes) -> None:
     for size in np.unique(np.linspace(0, len(data) - 1, 400).astype(int)):
         accepted_or_named(data[:size])
     with pytest.raises(ModelError):
-        tfprune.convert(data[: len(data) // 2])
+        convert(data[: len(data) // 2])
 
 
 @settings(deadline=None, max_examples=400)
@@ -87,7 +88,7 @@ def test_random_changes_of_a_converted_file(changes: list[tuple[int, int]], from
         data[-1 - place if from_end else place] ^= flip
     for target in ("dense", "delegate"):
         try:
-            tfprune.convert(bytes(data), target=target)
+            convert(bytes(data), target=target)
         except TfpruneError:
             continue
 
@@ -127,24 +128,24 @@ def test_indices_out_of_range_are_named() -> None:
 
     for change in (tensor_buffer, op_input, op_code, signature, signature_graph, output):
         with pytest.raises(ModelError, match=r"refers to item"):
-            tfprune.convert(model(change))
+            convert(model(change))
 
     def no_graph(model: Any) -> None:
         model.subgraphs, model.signatureDefs = [], []
 
     with pytest.raises(ModelError, match="subgraph"):
-        tfprune.convert(model(no_graph))
+        convert(model(no_graph))
 
 
 def test_weights_outside_a_cut_off_file_are_named() -> None:
     with pytest.raises(ModelError, match="must lie inside"):
-        tfprune.convert(chain().build_with_outside_buffers()[:-1000])
+        convert(chain().build_with_outside_buffers()[:-1000])
 
 
 def test_a_file_above_2_gib_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "_MAX_FILE_BYTES", 50_000)
     with pytest.raises(ConversionError, match="2 GiB"):
-        tfprune.convert(CHAIN)
+        convert(CHAIN)
 
 
 @pytest.mark.parametrize(
@@ -163,26 +164,26 @@ def test_a_file_above_2_gib_is_refused_before_it_is_built(monkeypatch: pytest.Mo
 )
 def test_arguments_outside_their_range(options: dict[str, Any], name: str) -> None:
     with pytest.raises(ConversionError, match=name):
-        tfprune.convert(SMALL, **options)
+        convert(SMALL, **options)
 
 
 def test_things_that_are_no_model(tmp_path: Path) -> None:
     for thing in (None, 3, [SMALL], np.zeros(3)):
         with pytest.raises(ModelError, match="model must be"):
-            tfprune.convert(thing)
+            convert(thing)
     with pytest.raises(ModelError, match="cannot be read"):
-        tfprune.convert(tmp_path / "missing.tflite")
+        convert(tmp_path / "missing.tflite")
     with pytest.raises(ModelError, match="cannot be read"):
-        tfprune.convert("nul\0byte")
+        convert("nul\0byte")
     with pytest.raises(ModelError, match=r"saved_model\.pb"):
-        tfprune.convert(tmp_path)
+        convert(tmp_path)
     (tmp_path / "text.tflite").write_text("hello world, no model")
     with pytest.raises(ModelError, match=r"text\.tflite.*TFL3"):
-        tfprune.convert(str(tmp_path / "text.tflite"))
+        convert(str(tmp_path / "text.tflite"))
 
 
 def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(conv_model(pruned((64, 3, 3, 32))))
     for model in (path, str(path)):
-        assert tfprune.convert(model).tflite == tfprune.convert(path.read_bytes()).tflite
+        assert convert(model).tflite == convert(path.read_bytes()).tflite

@@ -8,7 +8,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 import tfprune
-from tests.converter.helpers import matrix, names, operators
+from tests.converter.helpers import convert, matrix, names, operators
 from tests.converter.test_rewrite import chain
 from tests.models import ModelBuilder, pruned
 from tests.models.builder import RELU, RELU6, VALID
@@ -37,9 +37,9 @@ def run(data: bytes, x: np.ndarray) -> np.ndarray:
 
 def test_the_weights_come_back_bit_by_bit_and_the_model_runs() -> None:
     data = stock()
-    sparse = tfprune.convert(data).tflite
+    sparse = convert(data).tflite
     assert all(name.startswith("Tfprune") for name in names(sparse))
-    converted = tfprune.convert(sparse, target="dense")
+    converted = convert(sparse, target="dense")
     assert names(converted.tflite) == names(data)
     for number in range(3):
         # + 0.0: the sign of a zero is not stored.
@@ -53,8 +53,8 @@ def test_the_weights_come_back_bit_by_bit_and_the_model_runs() -> None:
 
 def test_restoring_leaves_no_trace() -> None:
     data = chain().build()
-    sparse = tfprune.convert(data).tflite
-    dense = Graph(tfprune.convert(sparse, target="dense").tflite)
+    sparse = convert(data).tflite
+    dense = Graph(convert(sparse, target="dense").tflite)
     before = Graph(data)
     assert dense.metadata("tfprune") is None
     assert dense.metadata("min_runtime_version") == b"2.3.0"
@@ -67,8 +67,8 @@ def test_restoring_leaves_no_trace() -> None:
 
 
 def test_converting_the_restored_file_gives_the_same_packed_weights() -> None:
-    sparse = tfprune.convert(stock()).tflite
-    again = tfprune.convert(tfprune.convert(sparse, target="dense").tflite).tflite
+    sparse = convert(stock()).tflite
+    again = convert(convert(sparse, target="dense").tflite).tflite
     assert names(again) == names(sparse)
     for number in range(3):
         np.testing.assert_array_equal(matrix(again, number), matrix(sparse, number))
@@ -76,14 +76,14 @@ def test_converting_the_restored_file_gives_the_same_packed_weights() -> None:
 
 def test_a_dense_model_is_its_own_dense_target() -> None:
     data = stock()
-    converted = tfprune.convert(data, target="dense")
+    converted = convert(data, target="dense")
     assert converted.tflite == converted.dense == data
 
 
 def test_a_converted_file_is_refused_but_can_be_inspected() -> None:
-    sparse = tfprune.convert(stock()).tflite
+    sparse = convert(stock()).tflite
     with pytest.raises(AlreadyConvertedError, match="target='dense'"):
-        tfprune.convert(sparse)
+        convert(sparse)
     report = tfprune.inspect(sparse)
     assert report.converted_layers == 3
     assert "converted before" in str(report)
@@ -92,12 +92,12 @@ def test_a_converted_file_is_refused_but_can_be_inspected() -> None:
 
 @pytest.mark.parametrize("target", ["dense", "delegate"])
 def test_corrupt_packed_weights_are_named(target: str) -> None:
-    sparse = tfprune.convert(stock()).tflite
+    sparse = convert(stock()).tflite
     graph, subgraph, op = operators(sparse)[0]
     broken = bytearray(sparse)
     place = sparse.index(bytes(graph.raw(graph.input_tensor(subgraph, op, 1))[:128]))
     broken[place + 32] ^= 1
     with pytest.raises(ModelError, match="header_crc32"):
-        tfprune.convert(bytes(broken), target=target)
+        convert(bytes(broken), target=target)
     with pytest.raises(ModelError, match="operator 0 of subgraph 0"):
         tfprune.inspect(bytes(broken))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import tfprune
+from tests.converter.helpers import convert
 from tests.models import conv_model, pruned
 from tfprune.converter import converted as module
 from tfprune.errors import OutputError
@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_both_files_are_written(source: Path, tmp_path: Path) -> None:
-    converted = tfprune.convert(source)
+    converted = convert(source)
     converted.save(tmp_path / "sparse.tflite")
     converted.save_dense(str(tmp_path / "again.tflite"))
     assert (tmp_path / "sparse.tflite").read_bytes() == converted.tflite != DATA
@@ -33,7 +33,7 @@ def test_both_files_are_written(source: Path, tmp_path: Path) -> None:
 
 
 def test_the_input_is_refused_as_output(source: Path) -> None:
-    converted = tfprune.convert(source)
+    converted = convert(source)
     link = source.with_name("link.tflite")
     link.symlink_to(source)
     for path in (source, source.parent / "." / source.name, link):
@@ -46,7 +46,7 @@ def test_the_input_is_refused_as_output(source: Path) -> None:
 
 
 def test_an_existing_file_is_refused(source: Path, tmp_path: Path) -> None:
-    converted = tfprune.convert(source)
+    converted = convert(source)
     other = tmp_path / "other.txt"
     other.write_text("mine")
     with pytest.raises(OutputError, match=r"exists already.*overwrite=True"):
@@ -59,14 +59,14 @@ def test_an_existing_file_is_refused(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["missing/out.tflite", "dense.tflite/out.tflite", "x" * 300])
 def test_paths_that_cannot_be_written(source: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError):
-        tfprune.convert(source).save(tmp_path / name)
+        convert(source).save(tmp_path / name)
     with pytest.raises(OutputError, match="folder"):
-        tfprune.convert(source).save(tmp_path)
+        convert(source).save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["dense.tflite"]
 
 
 def test_a_write_that_fails_leaves_the_old_file(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    converted = tfprune.convert(source)
+    converted = convert(source)
     target = tmp_path / "out.tflite"
     target.write_text("old")
 
@@ -83,7 +83,7 @@ def test_a_write_that_fails_leaves_the_old_file(source: Path, tmp_path: Path, mo
 def test_the_users_mask_decides_who_may_read(source: Path, tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        tfprune.convert(source).save(tmp_path / "out.tflite")
+        convert(source).save(tmp_path / "out.tflite")
     finally:
         os.umask(before)
     assert (tmp_path / "out.tflite").stat().st_mode & 0o777 == 0o640

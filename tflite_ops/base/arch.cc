@@ -13,7 +13,7 @@ namespace {
 constexpr Arch kAll[] = {Arch::kReference, Arch::kSse2, Arch::kAvx2, Arch::kAvx512, Arch::kNeon};
 
 #if defined(__x86_64__)
-constexpr uint32_t kOsxsave = 1u << 27, kFma = 1u << 12;                                        // leaf 1, ecx
+constexpr uint32_t kOsxsave = 1u << 27, kFma = 1u << 12;                                              // leaf 1, ecx
 constexpr uint32_t kAvx2 = 1u << 5, kAvx512f = 1u << 16, kAvx512dq = 1u << 17, kAvx512vl = 1u << 31;  // leaf 7, ebx
 constexpr uint32_t kAvx512bw = 1u << 30;
 constexpr uint32_t kYmmState = 0x06, kZmmState = 0xE6;  // XCR0: what the operating system saves

@@ -6,8 +6,8 @@
 
 namespace tfprune {
 
-// The instruction sets kernels are written for. kReference is the plain-loops oracle that runs everywhere; the others are
-// planar SIMD kernels. The order is that of preference on one machine, worst first.
+// The instruction sets kernels are written for. kReference is the plain-loops oracle that runs everywhere; the others
+// are planar SIMD kernels. The order is that of preference on one machine, worst first.
 enum class Arch : uint8_t { kReference, kSse2, kAvx2, kAvx512, kNeon };
 
 // Lower-case name as the delegate's `arch` option spells it.

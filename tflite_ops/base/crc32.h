@@ -7,7 +7,8 @@
 
 namespace tfprune {
 
-// CRC-32 with the reflected polynomial 0xEDB88320, the one of zlib and PNG. Bitwise: it only runs over 124 bytes a layer.
+// CRC-32 with the reflected polynomial 0xEDB88320, the one of zlib and PNG. Bitwise: it only runs over 124 bytes a
+// layer.
 inline uint32_t Crc32(const uint8_t* bytes, size_t count) {
   uint32_t crc = 0xFFFFFFFFu;
   for (size_t i = 0; i < count; ++i) {

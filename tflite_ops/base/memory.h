@@ -16,8 +16,8 @@ constexpr size_t kAlignment = 64;
 // Stores `a * b` in `product`; false where it does not fit.
 inline bool CheckedMultiply(size_t a, size_t b, size_t* product) { return !__builtin_mul_overflow(a, b, product); }
 
-// A growing, 64-byte aligned array of plain values. Contents are zero after the first allocation and unspecified after a
-// growth. Only the C allocator is used, so that the library needs no C++ runtime.
+// A growing, 64-byte aligned array of plain values. Contents are zero after the first allocation and unspecified after
+// a growth. Only the C allocator is used, so that the library needs no C++ runtime.
 template <typename T>
 class AlignedArray {
  public:

@@ -7,8 +7,8 @@
 
 namespace tfprune {
 
-// Success, or the reason of a failure as one sentence. The library never prints, throws or aborts: a Status travels up to
-// the delegate glue, which hands the message to the interpreter's error reporter.
+// Success, or the reason of a failure as one sentence. The library never prints, throws or aborts: a Status travels up
+// to the delegate glue, which hands the message to the interpreter's error reporter.
 struct Status {
   char message[240] = {0};
 
@@ -26,10 +26,10 @@ __attribute__((format(printf, 1, 2))) inline Status Error(const char* format, ..
 
 }  // namespace tfprune
 
-#define TFPRUNE_RETURN_IF_ERROR(expression)       \
-  do {                                            \
+#define TFPRUNE_RETURN_IF_ERROR(expression)         \
+  do {                                              \
     const ::tfprune::Status status_ = (expression); \
-    if (!status_.ok()) return status_;            \
+    if (!status_.ok()) return status_;              \
   } while (false)
 
 #endif  // TFPRUNE_BASE_STATUS_H_

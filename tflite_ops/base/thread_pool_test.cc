@@ -45,7 +45,8 @@ TEST(ThreadPool, SeveralCallersAtOnceAllFinish) {
     callers.emplace_back([&] {
       for (int round = 0; round < 200; ++round) {
         pool.Run(
-            3, 10, [](void* context, size_t, uint32_t) { static_cast<std::atomic<int>*>(context)->fetch_add(1); }, &total);
+            3, 10, [](void* context, size_t, uint32_t) { static_cast<std::atomic<int>*>(context)->fetch_add(1); },
+            &total);
       }
     });
   }

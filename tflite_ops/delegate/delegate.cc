@@ -45,10 +45,8 @@ TfLiteStatus PrepareDelegate(TfLiteContext* context, TfLiteDelegate* delegate) {
 
 extern "C" {
 
-__attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_delegate(const char* const* keys,
-                                                                                     const char* const* values,
-                                                                                     size_t count,
-                                                                                     void (*report_error)(const char*)) {
+__attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_delegate(
+    const char* const* keys, const char* const* values, size_t count, void (*report_error)(const char*)) {
   tfprune::Options options;
   const tfprune::Status status = tfprune::ParseOptions(keys, values, count, &options);
   if (!status.ok()) {

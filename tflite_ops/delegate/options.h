@@ -13,8 +13,8 @@ struct Options {
   Arch arch = DetectedArch();  // option `arch`
 };
 
-// Reads the delegate's options: `arch` is "auto" or an ArchName this machine supports. Anything else is an error: an option
-// that does not exist or cannot be met is never ignored.
+// Reads the delegate's options: `arch` is "auto" or an ArchName this machine supports. Anything else is an error: an
+// option that does not exist or cannot be met is never ignored.
 Status ParseOptions(const char* const* keys, const char* const* values, size_t count, Options* options);
 
 }  // namespace tfprune

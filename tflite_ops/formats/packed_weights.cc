@@ -57,9 +57,11 @@ Status CheckFrame(const uint8_t* header, size_t size) {
   if (version != kVersion) {
     return Error("packed weights: this library reads version %u, got %u; use a newer libtfprune", kVersion, version);
   }
-  if (ReadU16(header, kHeaderBytesField) != kHeaderBytes) return Error("packed weights: header_bytes must be %u", kHeaderBytes);
+  if (ReadU16(header, kHeaderBytesField) != kHeaderBytes)
+    return Error("packed weights: header_bytes must be %u", kHeaderBytes);
   const uint32_t crc = Crc32(header, kHeaderCrc32);
-  if (ReadU32(header, kHeaderCrc32) != crc) return Error("packed weights: the header's CRC does not match; the file is damaged");
+  if (ReadU32(header, kHeaderCrc32) != crc)
+    return Error("packed weights: the header's CRC does not match; the file is damaged");
   if (ReadU32(header, kTotalBytes) != size) {
     return Error("packed weights: total_bytes %u must equal the tensor's %zu", ReadU32(header, kTotalBytes), size);
   }
@@ -96,11 +98,16 @@ Status ReadFields(const uint8_t* header, PackedWeights* packed) {
     uint32_t offset;
     uint32_t* field;
   } sizes[] = {
-      {"out_channels", kOutChannels, &packed->out_channels}, {"kernel_h", kKernelH, &packed->kernel_h},
-      {"kernel_w", kKernelW, &packed->kernel_w},             {"in_channels", kInChannels, &packed->in_channels},
-      {"stride_h", kStrideH, &packed->stride_h},             {"stride_w", kStrideW, &packed->stride_w},
-      {"dilation_h", kDilationH, &packed->dilation_h},       {"dilation_w", kDilationW, &packed->dilation_w},
-      {"group_rows", kGroupRows, &packed->group_rows},       {"group_cols", kGroupCols, &packed->group_cols},
+      {"out_channels", kOutChannels, &packed->out_channels},
+      {"kernel_h", kKernelH, &packed->kernel_h},
+      {"kernel_w", kKernelW, &packed->kernel_w},
+      {"in_channels", kInChannels, &packed->in_channels},
+      {"stride_h", kStrideH, &packed->stride_h},
+      {"stride_w", kStrideW, &packed->stride_w},
+      {"dilation_h", kDilationH, &packed->dilation_h},
+      {"dilation_w", kDilationW, &packed->dilation_w},
+      {"group_rows", kGroupRows, &packed->group_rows},
+      {"group_cols", kGroupCols, &packed->group_cols},
   };
   for (const auto& size : sizes) {
     *size.field = ReadU32(header, size.offset);
@@ -132,10 +139,10 @@ Status CheckShape(const PackedWeights& packed) {
   if (packed.encoding == Encoding::kSlidingRow && packed.group_rows > kMaxSlidingRows) {
     return Error("packed weights: sliding-row groups have at most %u rows, got %u", kMaxSlidingRows, packed.group_rows);
   }
-  const uint32_t lines = packed.encoding == Encoding::kRowBand
-                             ? (packed.out_channels - 1) / packed.group_rows + 1
-                             : packed.out_channels - packed.group_rows + 1;
-  if (packed.line_count != lines) return Error("packed weights: line_count must be %u, got %u", lines, packed.line_count);
+  const uint32_t lines = packed.encoding == Encoding::kRowBand ? (packed.out_channels - 1) / packed.group_rows + 1
+                                                               : packed.out_channels - packed.group_rows + 1;
+  if (packed.line_count != lines)
+    return Error("packed weights: line_count must be %u, got %u", lines, packed.line_count);
   return {};
 }
 
@@ -144,7 +151,8 @@ Status CheckSection(const char* name, uint64_t offset, uint64_t count, uint64_t 
     return Error("packed weights: %s_offset %llu must be a multiple of 64 behind the section before it", name,
                  static_cast<unsigned long long>(offset));
   }
-  if (offset > end || count * item > end - offset) return Error("packed weights: the %s reach over the end of the tensor", name);
+  if (offset > end || count * item > end - offset)
+    return Error("packed weights: the %s reach over the end of the tensor", name);
   return {};
 }
 
@@ -168,9 +176,11 @@ Status CheckGroups(const PackedWeights& packed) {
     values += uint64_t{end - before} * packed.group_cols * packed.RowsOfLine(line);
     before = end;
   }
-  if (before != packed.group_count) return Error("packed weights: line_ends must end at group_count %u", packed.group_count);
+  if (before != packed.group_count)
+    return Error("packed weights: line_ends must end at group_count %u", packed.group_count);
   if (values != packed.value_count) {
-    return Error("packed weights: value_count must be %llu, got %u", static_cast<unsigned long long>(values), packed.value_count);
+    return Error("packed weights: value_count must be %llu, got %u", static_cast<unsigned long long>(values),
+                 packed.value_count);
   }
   return {};
 }
@@ -185,9 +195,12 @@ Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
   const uint64_t lines = ReadU32(bytes, kLineEndsOffset), columns = ReadU32(bytes, kColumnsOffset);
   const uint64_t values = ReadU32(bytes, kValuesOffset);
   TFPRUNE_RETURN_IF_ERROR(CheckSection("line_ends", lines, packed->line_count, 4, kHeaderBytes, size));
-  TFPRUNE_RETURN_IF_ERROR(CheckSection("columns", columns, packed->group_count, 2, lines + uint64_t{packed->line_count} * 4, size));
-  TFPRUNE_RETURN_IF_ERROR(CheckSection("values", values, packed->value_count, 4, columns + uint64_t{packed->group_count} * 2, size));
-  if (values + uint64_t{packed->value_count} * 4 != size) return Error("packed weights: total_bytes must end with the values");
+  TFPRUNE_RETURN_IF_ERROR(
+      CheckSection("columns", columns, packed->group_count, 2, lines + uint64_t{packed->line_count} * 4, size));
+  TFPRUNE_RETURN_IF_ERROR(
+      CheckSection("values", values, packed->value_count, 4, columns + uint64_t{packed->group_count} * 2, size));
+  if (values + uint64_t{packed->value_count} * 4 != size)
+    return Error("packed weights: total_bytes must end with the values");
   if (reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
     if (!packed->copy.Reserve(size)) return Error("packed weights: no memory for a copy of %zu bytes", size);
     memcpy(packed->copy.data(), bytes, size);

@@ -46,8 +46,8 @@ struct PackedWeights {
   AlignedArray<uint8_t> copy;  // owns the bytes where the tensor was misaligned
 };
 
-// Checks every rule of docs/formats.md on `size` bytes at `bytes` and fills `packed`. The bytes must outlive it. No byte
-// outside the tensor is read, whatever it holds; a broken rule is named in the Status.
+// Checks every rule of docs/formats.md on `size` bytes at `bytes` and fills `packed`. The bytes must outlive it. No
+// byte outside the tensor is read, whatever it holds; a broken rule is named in the Status.
 Status ReadPackedWeights(const void* bytes, size_t size, PackedWeights* packed);
 
 // Calls `visit(line, group, start_column)` for every stored group in order.

@@ -66,7 +66,8 @@ Status ReadWeights(const TfLiteTensor& packed, const TfLiteTensor* bias, OpData*
     data->packed_data = packed.data.raw_const;
   }
   if (data->weights.op != data->op) return Error("the packed weights belong to the other tfprune op");
-  if (bias != nullptr && (bias->dims->size != 1 || bias->dims->data[0] != static_cast<int64_t>(data->weights.out_channels))) {
+  if (bias != nullptr &&
+      (bias->dims->size != 1 || bias->dims->data[0] != static_cast<int64_t>(data->weights.out_channels))) {
     return Error("bias must have shape [%u]", data->weights.out_channels);
   }
   return {};
@@ -82,7 +83,8 @@ Status ConvShapes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor&
   if (dims->data[3] != static_cast<int64_t>(data.weights.in_channels)) {
     return Error("input has %d channels, the weights have %u", dims->data[3], data.weights.in_channels);
   }
-  *in = {static_cast<uint32_t>(dims->data[0]), static_cast<uint32_t>(dims->data[1]), static_cast<uint32_t>(dims->data[2])};
+  *in = {static_cast<uint32_t>(dims->data[0]), static_cast<uint32_t>(dims->data[1]),
+         static_cast<uint32_t>(dims->data[2])};
   return {};
 }
 
@@ -135,7 +137,8 @@ TfLiteIntArray* OutputDims(const OpData& data, const TfLiteTensor& x, int featur
 
 Status PrepareOp(TfLiteContext* context, OpData* data) {
   if (data->version != kVersion) {
-    return Error("op version %d is unknown, this library runs version %d; use a newer libtfprune", data->version, kVersion);
+    return Error("op version %d is unknown, this library runs version %d; use a newer libtfprune", data->version,
+                 kVersion);
   }
   if (data->inputs[kGeometry] < 0 || data->output < 0) return Error("the op needs 3 or 4 inputs and 1 output");
   const TfLiteTensor& x = context->tensors[data->inputs[kInput]];
@@ -171,7 +174,8 @@ Status InvokeOp(TfLiteContext* context, OpData* data) {
   if (out.batch == 0 || out.height == 0 || out.width == 0) return {};
   const size_t values = size_t{out.batch} * out.height * out.width * data->weights.out_channels;
   const float* x = context->tensors[data->inputs[kInput]].data.f;
-  if (x == nullptr || y.data.f == nullptr || y.bytes < values * sizeof(float)) return Error("input or output has no memory");
+  if (x == nullptr || y.data.f == nullptr || y.bytes < values * sizeof(float))
+    return Error("input or output has no memory");
   const float* bias = data->inputs[kBias] < 0 ? nullptr : context->tensors[data->inputs[kBias]].data.f;
   Workspace* workspace = data->state->Acquire();
   if (workspace == nullptr) return Error("no memory for scratch");

@@ -79,12 +79,28 @@ inline Packed BuildPacked(const PackedSpec& spec, std::mt19937* random) {
   const auto align = [](size_t offset) { return (offset + 63) / 64 * 64; };
   const size_t columns_offset = align(128 + ends.size() * 4), values_offset = align(columns_offset + deltas.size() * 2);
   packed.bytes.assign(values_offset + values.size() * 4, 0);
-  const uint32_t words[] = {static_cast<uint32_t>(packed.bytes.size()), static_cast<uint32_t>(spec.op),
-                            static_cast<uint32_t>(spec.encoding), 1, static_cast<uint32_t>(spec.activation),
-                            static_cast<uint32_t>(spec.padding), rows, spec.kernel_h, spec.kernel_w, spec.in_channels,
-                            spec.stride_h, spec.stride_w, spec.dilation_h, spec.dilation_w, 0, spec.group_rows,
-                            spec.group_cols, lines, static_cast<uint32_t>(deltas.size()),
-                            static_cast<uint32_t>(values.size()), 128, static_cast<uint32_t>(columns_offset),
+  const uint32_t words[] = {static_cast<uint32_t>(packed.bytes.size()),
+                            static_cast<uint32_t>(spec.op),
+                            static_cast<uint32_t>(spec.encoding),
+                            1,
+                            static_cast<uint32_t>(spec.activation),
+                            static_cast<uint32_t>(spec.padding),
+                            rows,
+                            spec.kernel_h,
+                            spec.kernel_w,
+                            spec.in_channels,
+                            spec.stride_h,
+                            spec.stride_w,
+                            spec.dilation_h,
+                            spec.dilation_w,
+                            0,
+                            spec.group_rows,
+                            spec.group_cols,
+                            lines,
+                            static_cast<uint32_t>(deltas.size()),
+                            static_cast<uint32_t>(values.size()),
+                            128,
+                            static_cast<uint32_t>(columns_offset),
                             static_cast<uint32_t>(values_offset)};
   memcpy(packed.bytes.data(), "TFPK\x01\x00\x80\x00", 8);
   for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); ++i) PutU32(&packed.bytes, 8 + 4 * i, words[i]);

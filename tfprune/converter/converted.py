@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from tfprune.converter.report import ConversionReport
@@ -68,16 +69,12 @@ def write_file(
     Raises:
         OutputError: the file exists and ``overwrite`` is False, or it cannot be written.
     """
-    # A link is followed, so that its target is replaced and not the link.
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise OutputError(f"`{path}`: the output must be a file, got a folder; add a file name")
-    if target.exists() and not overwrite:
-        if source is not None and source.exists() and os.path.samefile(target, source):
-            raise OutputError(f"`{path}`: the output is the input; give another path, or pass overwrite=True")
-        raise OutputError(f"`{path}`: the output exists already; give another path, or pass overwrite=True")
-    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.tmp")
+    temporary = None
     try:
+        # A link is followed, so that its target is replaced and not the link.
+        target = Path(os.path.realpath(path))
+        _check_target(path, target, overwrite, source)
+        temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(8)}.tmp")
         _write_through(temporary, content)
         os.replace(temporary, target)
     except OSError as error:
@@ -85,8 +82,24 @@ def write_file(
             f"`{path}`: cannot be written: {error.strerror}; check that the folder exists and is writable"
         ) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _check_target(path: str | os.PathLike[str], target: Path, overwrite: bool, source: Path | None) -> None:
+    # Asked for here, where a name that is too long or a folder without access raises OSError on every Python version.
+    try:
+        is_folder = stat.S_ISDIR(os.stat(target).st_mode)
+    except FileNotFoundError:
+        return
+    if is_folder:
+        raise OutputError(f"`{path}`: the output must be a file, got a folder; add a file name")
+    if overwrite:
+        return
+    if source is not None and source.exists() and os.path.samefile(target, source):
+        raise OutputError(f"`{path}`: the output is the input; give another path, or pass overwrite=True")
+    raise OutputError(f"`{path}`: the output exists already; give another path, or pass overwrite=True")
 
 
 def _write_through(path: Path, content: bytes) -> None:

@@ -6,14 +6,17 @@ TensorFlow and Keras are handed in: only ``api`` imports them, and only where a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tfprune.errors import ConversionError, ModelError
 
-# Words in Keras's messages about a class or function that it does not know.
-_UNKNOWN_OBJECT_WORDS = ("could not locate", "custom_objects", "unknown layer", "unknown object", "registered")
+# Keras's message about a class or function that it does not know, as seen in Keras 3.
+_UNKNOWN_OBJECT = re.compile(
+    r"(?:could not locate|unknown) (?:class|function|layer|object)[^'\"]*['\"]([^'\"]+)", re.IGNORECASE
+)
 
 
 def from_model(model: Any, custom_objects: Mapping[str, Any] | None, keras: Any, tensorflow: Any) -> bytes:
@@ -56,10 +59,11 @@ def from_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any, 
     # Keras raises whatever the content leads to (zipfile, json, h5py, TypeError, ...).
     except Exception as error:
         text = str(error)
-        if any(words in text.lower() for words in _UNKNOWN_OBJECT_WORDS):
+        unknown = _UNKNOWN_OBJECT.search(text)
+        if unknown:
             raise ConversionError(
-                f"`{path}`: holds a class or function that Keras does not know; pass it by name, "
-                f"custom_objects={{'Name': Class}}. Keras says: {_first_line(text)}"
+                f"`{path}`: holds {unknown[1]!r}, a class or function that Keras does not know; pass it by name, "
+                f"custom_objects={{{unknown[1]!r}: ...}}"
             ) from error
         raise ModelError(f"`{path}`: not a readable Keras model: {_first_line(text)}") from error
     return from_model(model, custom_objects, keras, tensorflow)

@@ -91,7 +91,7 @@ def load_table(device: str | os.PathLike[str]) -> CostTable:
 
 
 def _read(device: str | os.PathLike[str]) -> tuple[str, str]:
-    name = os.fspath(device)
+    name = os.fspath(device) if isinstance(device, (str, os.PathLike)) else None
     if not isinstance(name, str):
         raise ConversionError(f"device must be a table name or the path of a JSON file, got {device!r}")
     if name in table_names():

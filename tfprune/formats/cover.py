@@ -140,7 +140,7 @@ def band_masks(nonzero: BoolArray, rows: int) -> BoolArray:
     """Which columns hold a non-zero in each band of ``rows`` rows; shape ``[ceil(R / rows), C]``."""
     if rows == 1:
         return nonzero
-    masks = nonzero[::rows].copy()
+    masks: BoolArray = nonzero[::rows].copy()
     for row in range(1, rows):
         part = nonzero[row::rows]
         masks[: len(part)] |= part

@@ -103,7 +103,7 @@ def _section(packed: npt.NDArray[np.uint8], offset: int, items: int, dtype: str)
 
 def _steps(groups: Groups) -> npt.NDArray[np.int64]:
     """Start columns as differences within each line."""
-    steps = groups.start.copy()
+    steps: npt.NDArray[np.int64] = groups.start.copy()
     steps[1:] -= np.where(groups.line[1:] == groups.line[:-1], groups.start[:-1], 0)
     return steps
 

@@ -65,6 +65,17 @@ def _hidden(optimizer: Any, masks: Sequence[Any]) -> Iterator[None]:
     finally:
         for mask in held:
             optimizer._track_variable(mask)
+        _allow_export(optimizer)
+
+
+def _allow_export(optimizer: Any) -> None:
+    """Lets TensorFlow export the model again.
+
+    Its wrapper of the optimizer's list remembers that something was taken out, and then refuses every SavedModel, also
+    the one that the TFLite converter makes. The list is whole, so it may forget that.
+    """
+    if hasattr(optimizer._variables, "_non_append_mutation"):
+        optimizer._variables._non_append_mutation = False
 
 
 class MaskSet:
@@ -130,6 +141,7 @@ class MaskSet:
                     delattr(target, name)
         for mask in self._masks:
             self._inner._untrack_variable(mask)
+        _allow_export(self._inner)
 
     def _hook_saving(self) -> None:
         """Leaves the masks out of what the optimizer saves and loads."""

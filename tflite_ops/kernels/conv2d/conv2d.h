@@ -2,7 +2,8 @@
 // Sparse 2D convolution on NHWC tensors; a fully-connected layer is a 1x1 convolution over `batch` pixels.
 //
 //     y[n, oy, ox, r] = clamp(bias[r] + sum_{kh, kw, c} W[r, (kh, kw, c)]
-//                             * x[n, oy * stride_h + kh * dilation_h - pad_top, ox * stride_w + kw * dilation_w - pad_left, c])
+//                             * x[n, oy * stride_h + kh * dilation_h - pad_top, ox * stride_w + kw * dilation_w -
+//                             pad_left, c])
 //
 // with x zero outside its image. The planar plan cuts the output into strips of rows. The input of a strip is copied
 // into planes, one for each channel and each phase of the stride:
@@ -14,8 +15,9 @@
 //
 // so that every kernel tap of every output position p is one offset: tap (kh, kw, c) of position p lies at
 // plane(kh * dilation_h % stride_h, kw * dilation_w % stride_w; c) + (kh * dilation_h / stride_h) * plane_width
-// + kw * dilation_w / stride_w + p. Positions run over the padded width of the plane; those behind the output's width are
-// computed and dropped. A 1x1 convolution with stride 1 has no such positions: its pixels are seen as rows of one tile.
+// + kw * dilation_w / stride_w + p. Positions run over the padded width of the plane; those behind the output's width
+// are computed and dropped. A 1x1 convolution with stride 1 has no such positions: its pixels are seen as rows of one
+// tile.
 #ifndef TFPRUNE_KERNELS_CONV2D_CONV2D_H_
 #define TFPRUNE_KERNELS_CONV2D_CONV2D_H_
 

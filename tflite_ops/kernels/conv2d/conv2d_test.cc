@@ -25,11 +25,15 @@ std::vector<double> DenseConv2D(const PackedSpec& spec, const std::vector<float>
         for (uint32_t r = 0; r < spec.out_channels; ++r) {
           double sum = bias == nullptr ? 0.0 : bias[r], size = fabs(sum);
           for (uint32_t column = 0; column < columns; ++column) {
-            const int tap = static_cast<int>(column / spec.in_channels), c = static_cast<int>(column % spec.in_channels);
+            const int tap = static_cast<int>(column / spec.in_channels),
+                      c = static_cast<int>(column % spec.in_channels);
             const int kh = tap / static_cast<int>(spec.kernel_w), kw = tap % static_cast<int>(spec.kernel_w);
-            const int iy = static_cast<int>(oy * spec.stride_h + kh * spec.dilation_h) - static_cast<int>(shape.pad_top);
-            const int ix = static_cast<int>(ox * spec.stride_w + kw * spec.dilation_w) - static_cast<int>(shape.pad_left);
-            if (iy < 0 || ix < 0 || iy >= static_cast<int>(shape.in.height) || ix >= static_cast<int>(shape.in.width)) continue;
+            const int iy =
+                static_cast<int>(oy * spec.stride_h + kh * spec.dilation_h) - static_cast<int>(shape.pad_top);
+            const int ix =
+                static_cast<int>(ox * spec.stride_w + kw * spec.dilation_w) - static_cast<int>(shape.pad_left);
+            if (iy < 0 || ix < 0 || iy >= static_cast<int>(shape.in.height) || ix >= static_cast<int>(shape.in.width))
+              continue;
             const size_t at = ((size_t{n} * shape.in.height + iy) * shape.in.width + ix) * spec.in_channels + c;
             const double term = static_cast<double>(dense[size_t{r} * columns + column]) * x[at];
             sum += term;
@@ -79,8 +83,8 @@ void Check(const PackedSpec& spec, const ImageSize& in, bool with_bias, uint32_t
       Conv2DPlan plan;
       const Status prepared = plan.Prepare(weights, in, arch, threads);
       ASSERT_TRUE(prepared.ok()) << prepared.message;
-      const std::string where = spec.Name() + " in " + std::to_string(in.batch) + "x" + std::to_string(in.height) + "x" +
-                                std::to_string(in.width) + " " + plan.kernel_name() + " threads " +
+      const std::string where = spec.Name() + " in " + std::to_string(in.batch) + "x" + std::to_string(in.height) +
+                                "x" + std::to_string(in.width) + " " + plan.kernel_name() + " threads " +
                                 std::to_string(threads) + " seed " + std::to_string(seed);
       Guarded<float> y(expected.size());
       std::fill(y.data(), y.data() + y.size(), NAN);
@@ -139,9 +143,11 @@ TEST(Conv2D, EveryKernelStrideDilationAndPadding) {
             spec.dilation_h = dilation;
             spec.dilation_w = 1 + (dilation + seed) % 2;
             spec.padding = padding;
-            const uint32_t extent_h = (kernel_h - 1) * spec.dilation_h + 1, extent_w = (kernel_w - 1) * spec.dilation_w + 1;
+            const uint32_t extent_h = (kernel_h - 1) * spec.dilation_h + 1,
+                           extent_w = (kernel_w - 1) * spec.dilation_w + 1;
             const bool valid = padding == Padding::kValid;
-            Check(spec, {1 + seed % 2, (valid ? extent_h : 1) + seed % 9, (valid ? extent_w : 1) + seed % 13}, true, seed);
+            Check(spec, {1 + seed % 2, (valid ? extent_h : 1) + seed % 9, (valid ? extent_w : 1) + seed % 13}, true,
+                  seed);
             if (HasFatalFailure()) return;
             ++seed;
           }

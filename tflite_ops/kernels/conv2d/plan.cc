@@ -64,8 +64,8 @@ Status Conv2DPlan::PreparePlanes() {
   }
   if (!CheckedMultiply(plane_stride_, w.in_channels, &planes_floats_) ||
       !CheckedMultiply(planes_floats_, phase_count_, &planes_floats_) || planes_floats_ > (UINT32_MAX >> 3)) {
-    return Error("convolution: %u channels of width %u need more scratch memory than 32-bit offsets reach", w.in_channels,
-                 plane_width_);
+    return Error("convolution: %u channels of width %u need more scratch memory than 32-bit offsets reach",
+                 w.in_channels, plane_width_);
   }
   planes_floats_ += kMaxTile;  // a tile may read behind the last position
   return {};

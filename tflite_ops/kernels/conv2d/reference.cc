@@ -28,11 +28,13 @@ void ReferenceConv2D(const PackedWeights& w, const ConvShape& shape, const float
             const int64_t ix = int64_t{ox} * w.stride_w + tap % w.kernel_w * w.dilation_w - shape.pad_left;
             const bool inside = iy >= 0 && iy < shape.in.height && ix >= 0 && ix < shape.in.width;
             const float input =
-                inside ? x[((n * int64_t{shape.in.height} + iy) * shape.in.width + ix) * w.in_channels + channel] : 0.0f;
+                inside ? x[((n * int64_t{shape.in.height} + iy) * shape.in.width + ix) * w.in_channels + channel]
+                       : 0.0f;
             const uint32_t first = w.FirstRow(line), rows = w.RowsOfLine(line);
             for (uint32_t i = 0; i < rows; ++i) {
               // In a sliding-row group, slot i holds the row whose number is i modulo the group's rows.
-              const uint32_t row = w.encoding == Encoding::kRowBand ? first + i : first + (i + rows - first % rows) % rows;
+              const uint32_t row =
+                  w.encoding == Encoding::kRowBand ? first + i : first + (i + rows - first % rows) % rows;
               out[row] += *value++ * input;
             }
           }

@@ -133,7 +133,8 @@ uint32_t Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin
     const size_t from = row_begin > begin ? row_begin : begin, to = row_end < end ? row_end : end;
     if (from >= to) continue;
     const size_t pixel = (size_t{strip.image} * view_.height + strip.first + row) * view_.width + (from - row_begin);
-    segments[count++] = {static_cast<uint32_t>(from - begin), static_cast<uint32_t>(to - from), job.y + pixel * channels};
+    segments[count++] = {static_cast<uint32_t>(from - begin), static_cast<uint32_t>(to - from),
+                         job.y + pixel * channels};
   }
   return count;
 }
@@ -152,8 +153,8 @@ void Conv2DPlan::FillStrip(const Job& job, const Strip& strip, float* planes) co
   }
 }
 
-// One row of every channel's plane of one phase. The order matters: ToPlanar may write behind the pixels, into what the zeros
-// on the right and the next row set afterwards.
+// One row of every channel's plane of one phase. The order matters: ToPlanar may write behind the pixels, into what the
+// zeros on the right and the next row set afterwards.
 void Conv2DPlan::FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const {
   const PackedWeights& w = *weights_;
   const int64_t a = phases_[2 * phase], b = phases_[2 * phase + 1];
@@ -166,7 +167,8 @@ void Conv2DPlan::FillRow(const Job& job, const Strip& strip, uint32_t phase, uin
   if (right > width) right = width;
   if (left > right) left = right;
   float* out = planes + size_t{phase} * w.in_channels * plane_stride_ + size_t{row} * plane_width_;
-  for (uint32_t c = 0; c < w.in_channels; ++c) memset(out + c * plane_stride_, 0, static_cast<size_t>(left) * sizeof(float));
+  for (uint32_t c = 0; c < w.in_channels; ++c)
+    memset(out + c * plane_stride_, 0, static_cast<size_t>(left) * sizeof(float));
   if (right > left) {
     const int64_t pixel = (strip.image * int64_t{shape_.in.height} + y) * shape_.in.width + left * stride + shift;
     to_planar_(job.x + pixel * w.in_channels, size_t{w.stride_w} * w.in_channels, static_cast<size_t>(right - left),

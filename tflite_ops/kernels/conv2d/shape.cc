@@ -33,8 +33,8 @@ Status InferAxis(const char* axis, uint64_t size, uint64_t kernel, uint64_t stri
 Status InferConvShape(const PackedWeights& w, const ImageSize& in, ConvShape* shape) {
   shape->in = in;
   shape->out.batch = in.batch;
-  TFPRUNE_RETURN_IF_ERROR(InferAxis("rows", in.height, w.kernel_h, w.stride_h, w.dilation_h, w.padding, &shape->out.height,
-                                    &shape->pad_top));
+  TFPRUNE_RETURN_IF_ERROR(InferAxis("rows", in.height, w.kernel_h, w.stride_h, w.dilation_h, w.padding,
+                                    &shape->out.height, &shape->pad_top));
   TFPRUNE_RETURN_IF_ERROR(InferAxis("columns", in.width, w.kernel_w, w.stride_w, w.dilation_w, w.padding,
                                     &shape->out.width, &shape->pad_left));
   size_t pixels = 0, values = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The body of the planar kernels, templated over one instruction set `S`. Each ISA file defines S and includes this file
-// inside its own namespace, so code built with different compiler flags never meets in the linker.
+// The body of the planar kernels, templated over one instruction set `S`. Each ISA file defines S and includes this
+// file inside its own namespace, so code built with different compiler flags never meets in the linker.
 //
 // S provides: `Vector`, `kLanes`, `Zero()`, `Set(value)`, `Load(p)`, `LoadPartial(p, n)`, `Store(p, v)`,
 // `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, and
@@ -40,8 +40,8 @@ struct Accumulators {
 
 // Reads one block of up to kLanes vectors of up to kLanes floats and transposes it.
 template <typename S>
-inline __attribute__((always_inline)) void LoadTransposed(const float* from, size_t stride, size_t vectors, size_t floats,
-                                                          typename S::Vector* v) {
+inline __attribute__((always_inline)) void LoadTransposed(const float* from, size_t stride, size_t vectors,
+                                                          size_t floats, typename S::Vector* v) {
   for (size_t i = 0; i < S::kLanes; ++i) v[i] = i < vectors ? S::LoadPartial(from + i * stride, floats) : S::Zero();
   S::Transpose(v);
 }
@@ -99,7 +99,8 @@ void ToPlanar(const float* in, size_t in_stride, size_t count, size_t channels, 
     const float* from = in + p * in_stride;
     size_t c = 0;
     if (positions == kLanes) {
-      for (; c < full_channels; c += kLanes) TransposeBlock<S>(from + c, in_stride, out + c * out_stride + p, out_stride);
+      for (; c < full_channels; c += kLanes)
+        TransposeBlock<S>(from + c, in_stride, out + c * out_stride + p, out_stride);
     }
     for (; c < channels; c += kLanes) {
       const size_t block = channels - c < kLanes ? channels - c : kLanes;
@@ -122,8 +123,8 @@ inline size_t CellsOfLine(const PackedWeights& w, uint32_t line) {
 
 // kRows rows of a band, `weights` at the first of them in the band's first cell.
 template <typename S, int kRows, int kVectors>
-inline __attribute__((always_inline)) void BandChunk(const TileArgs& a, uint32_t row, const uint32_t* offsets, size_t count,
-                                                     const float* weights, size_t stride, float* out) {
+inline __attribute__((always_inline)) void BandChunk(const TileArgs& a, uint32_t row, const uint32_t* offsets,
+                                                     size_t count, const float* weights, size_t stride, float* out) {
   using Acc = Accumulators<S, kRows, kVectors>;
   Acc acc;
   for (int r = 0; r < kRows; ++r) acc.SetRow(r, BiasOf(a, row + r));
@@ -133,8 +134,8 @@ inline __attribute__((always_inline)) void BandChunk(const TileArgs& a, uint32_t
 
 // The last rows of a band whose size is no multiple of the chunk: `rows` < kRows of them.
 template <typename S, int kRows, int kVectors>
-__attribute__((noinline)) void BandRest(const TileArgs& a, uint32_t rows, uint32_t row, const uint32_t* offsets, size_t count,
-                     const float* weights, size_t stride, float* out) {
+__attribute__((noinline)) void BandRest(const TileArgs& a, uint32_t rows, uint32_t row, const uint32_t* offsets,
+                                        size_t count, const float* weights, size_t stride, float* out) {
   if constexpr (kRows > 0) {
     if (rows == kRows) return BandChunk<S, kRows, kVectors>(a, row, offsets, count, weights, stride, out);
     BandRest<S, kRows - 1, kVectors>(a, rows, row, offsets, count, weights, stride, out);
@@ -176,8 +177,8 @@ void RowBandTile(const TileArgs& a) {
   StoreRows<S>(a, kTile, held_row, held);
 }
 
-// Walks the start rows of a sliding-row weight for output rows [row_begin, row_end). Row q lives in accumulator q % kRows;
-// after start row r, row r is complete and row r + kRows takes its accumulator.
+// Walks the start rows of a sliding-row weight for output rows [row_begin, row_end). Row q lives in accumulator q %
+// kRows; after start row r, row r is complete and row r + kRows takes its accumulator.
 template <typename S, int kRows, int kVectors>
 struct SlidingWalk {
   using Acc = Accumulators<S, kRows, kVectors>;
@@ -232,7 +233,8 @@ void SlidingTile(const TileArgs& a) {
   StoreRows<S>(a, SlidingWalk<S, kRows, kVectors>::Acc::kTile, walk.held_row, walk.held);
 }
 
-// Sliding-row for any number of rows: accumulators live in memory. For the group sizes that have no kernel of their own.
+// Sliding-row for any number of rows: accumulators live in memory. For the group sizes that have no kernel of their
+// own.
 template <typename S>
 void SlidingTileAnyRows(const TileArgs& a) {
   constexpr size_t kTile = S::kLanes;
@@ -250,8 +252,8 @@ void SlidingTileAnyRows(const TileArgs& a) {
       const size_t first = FirstCell(w, row);
       const float* weights = w.values + first * rows;
       for (size_t i = 0; i < CellsOfLine(w, row); ++i, weights += rows) {
-        const auto tile = S::Load(
-            reinterpret_cast<const float*>(reinterpret_cast<const char*>(a.x) + a.cell_offsets[first + i]));
+        const auto tile =
+            S::Load(reinterpret_cast<const float*>(reinterpret_cast<const char*>(a.x) + a.cell_offsets[first + i]));
         for (uint32_t r = 0; r < rows; ++r) acc[r] = S::MultiplyAddOne(acc[r], tile, weights[r]);
       }
     }
@@ -269,8 +271,8 @@ void SlidingTileAnyRows(const TileArgs& a) {
   StoreRows<S>(a, kTile, held_row, held);
 }
 
-// Matrix times one pixel. The compiler spreads the kRows neighbouring weights of a cell over vectors; four sums run side by
-// side to hide the latency of an addition. The order of additions is fixed, so results never depend on threads.
+// Matrix times one pixel. The compiler spreads the kRows neighbouring weights of a cell over vectors; four sums run
+// side by side to hide the latency of an addition. The order of additions is fixed, so results never depend on threads.
 template <int kRows>
 inline void AddCellsOfPixel(const char* x, const uint32_t* offsets, size_t count, const float* weights, size_t stride,
                             float* sums) {
@@ -291,8 +293,8 @@ inline void AddCellsOfPixel(const char* x, const uint32_t* offsets, size_t count
   for (int r = 0; r < kRows; ++r) sums[r] += (side[0][r] + side[1][r]) + (side[2][r] + side[3][r]);
 }
 
-inline void AddCellsOfPixelAnyRows(const char* x, const uint32_t* offsets, size_t count, const float* weights, size_t stride,
-                                   uint32_t rows, float* sums) {
+inline void AddCellsOfPixelAnyRows(const char* x, const uint32_t* offsets, size_t count, const float* weights,
+                                   size_t stride, uint32_t rows, float* sums) {
   uint32_t r = 0;
   for (; r + 16 <= rows; r += 16) AddCellsOfPixel<16>(x, offsets, count, weights + r, stride, sums + r);
   if (rows - r >= 8) AddCellsOfPixel<8>(x, offsets, count, weights + r, stride, sums + r), r += 8;

@@ -3,8 +3,8 @@
 
 namespace tfprune {
 
-#define TFPRUNE_ISA(name, value)   \
-  namespace name {                 \
+#define TFPRUNE_ISA(name, value)                                \
+  namespace name {                                              \
   KernelSet GetKernels(Encoding encoding, uint32_t group_rows); \
   }
 #include "tflite_ops/kernels/planar/isa.inc"

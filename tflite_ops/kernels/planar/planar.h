@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Planar sparse kernels: pixels lie across the vector, so a kept weight is one broadcast multiply-add over a tile of pixels
-// and the start column of a group costs nothing.
+// Planar sparse kernels: pixels lie across the vector, so a kept weight is one broadcast multiply-add over a tile of
+// pixels and the start column of a group costs nothing.
 //
 // Contract. A tile is `Kernel::tile` neighbouring positions of planar input: value `p` of cell `g` is read at byte
-// `cell_offsets[g] + 4 * p` from `TileArgs::x`, for `0 <= p < tile` whatever the number of useful positions is (the caller
-// provides the room). For every row `r` of the lines asked for, over all cells `g` that hold a weight `w[g, r]`:
+// `cell_offsets[g] + 4 * p` from `TileArgs::x`, for `0 <= p < tile` whatever the number of useful positions is (the
+// caller provides the room). For every row `r` of the lines asked for, over all cells `g` that hold a weight `w[g, r]`:
 //
 //     y[p, r] = min(max(bias[r] + sum_g w[g, r] * x[p, cell g], low), high)
 //
@@ -54,9 +54,10 @@ struct Kernel {
   void (*run)(const TileArgs&);
 };
 
-// NHWC to planar: `out[c * out_stride + p] = in[p * in_stride + c]` for p < count, c < channels. Up to kMaxLanes - 1 floats
-// behind each row of `count` may be overwritten.
-using ToPlanarFn = void (*)(const float* in, size_t in_stride, size_t count, size_t channels, float* out, size_t out_stride);
+// NHWC to planar: `out[c * out_stride + p] = in[p * in_stride + c]` for p < count, c < channels. Up to kMaxLanes - 1
+// floats behind each row of `count` may be overwritten.
+using ToPlanarFn = void (*)(const float* in, size_t in_stride, size_t count, size_t channels, float* out,
+                            size_t out_stride);
 
 struct KernelSet {
   Kernel many;    // for many positions

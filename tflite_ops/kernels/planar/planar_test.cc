@@ -59,8 +59,8 @@ TEST(Planar, ToPlanarTransposesEveryShape) {
           to_planar(in.data(), stride, count, channels, out.data(), plane);
           for (size_t c = 0; c < channels; ++c) {
             for (size_t p = 0; p < count; ++p) {
-              ASSERT_EQ(out[c * plane + p], in[p * stride + c]) << ArchName(arch) << " channels " << channels << " count "
-                                                                << count << " stride " << stride;
+              ASSERT_EQ(out[c * plane + p], in[p * stride + c])
+                  << ArchName(arch) << " channels " << channels << " count " << count << " stride " << stride;
             }
           }
         }

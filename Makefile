@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything a fresh Debian 12 machine needs is set up by the targets themselves; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .stamps
+LIBRARY := tfprune/runtime/lib/libtfprune.so
+DEBIAN_PACKAGES := third_party/debian-packages.txt
+CONSTRAINTS := third_party/python-constraints.txt
+CPP_INPUTS := $(shell find tflite_ops third_party -type f) WORKSPACE .bazelrc
+CPP_SOURCES := $(shell find tflite_ops -name '*.h' -o -name '*.cc' -o -name '*.inc')
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 demo clean
+
+help:  ## Show this list.
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
+
+setup: $(STAMPS)/system $(STAMPS)/python $(LIBRARY)  ## System packages, .venv with TensorFlow and JAX, libtfprune.so.
+
+$(STAMPS)/system: $(DEBIAN_PACKAGES) tools/setup/system_packages.sh
+	tools/setup/system_packages.sh $(DEBIAN_PACKAGES)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/venv: $(STAMPS)/system
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info < (3, 14) else "tfprune needs Python 3.10 to 3.13")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(STAMPS)/python: setup.cfg setup.py pyproject.toml $(CONSTRAINTS) $(LIBRARY) | $(STAMPS)/venv
+	@if [[ ! -e $@ || -n "$(filter-out $(LIBRARY),$?)" ]]; then set -x; \
+	  $(BIN)/python -m pip install --progress-bar off -c $(CONSTRAINTS) -e '.[tensorflow,jax,dev]'; fi
+	@touch $@
+
+build: $(LIBRARY)  ## Compile libtfprune.so with Bazel and put it into the package.
+
+$(LIBRARY): $(CPP_INPUTS) tools/build_library.py $(STAMPS)/system
+	$(PYTHON) tools/build_library.py
+	@touch $@
+
+lint: setup  ## Format, lint and type checks; changes nothing.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	clang-format --dry-run -Werror $(CPP_SOURCES)
+
+format: setup  ## Rewrite the sources as `make lint` wants them.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	clang-format -i $(CPP_SOURCES)
+
+test-cpp: $(STAMPS)/system  ## C++ tests.
+	bazel test //...
+
+test-python: setup  ## Quick Python tests.
+	$(BIN)/python -m pytest
+
+test-wheel: setup  ## Build the wheel, install it in a fresh environment, convert and run a model there.
+	$(BIN)/python -m pytest -m wheel tests/packaging
+
+# The steps run one after the other in this order; Bazel's server goes when they are through, or at the first failure.
+test: setup  ## All checks of a change: set-up, lint, C++, Python, wheel.
+	@trap 'bazel shutdown' EXIT; set -e; \
+	for step in lint test-cpp test-python test-wheel; do echo "== make $$step"; $(MAKE) --no-print-directory $$step; done
+
+test-all: test test-aarch64  ## `test`, the slow tests and the aarch64 ones.
+	$(BIN)/python -m pytest -m slow
+
+test-aarch64: setup  ## C++ and Python tests of the aarch64 library under qemu.
+	bazel test --config=aarch64 //...
+	$(PYTHON) tools/build_library.py .cache/aarch64/libtfprune.so aarch64
+	tools/aarch64/make_root.sh .cache/aarch64/root
+	$(BIN)/python -m pytest -m aarch64 tests/aarch64 tests/packaging
+	bazel shutdown
+
+demo: setup  ## Train, prune, convert and measure a network on Fashion-MNIST; writes report.html.
+	$(BIN)/python examples/fashion_mnist.py
+
+clean:  ## Remove what was built; the installed system packages stay.
+	rm -rf $(VENV) $(STAMPS) .cache build dist tfprune.egg-info tfprune/runtime/lib .mypy_cache .ruff_cache .pytest_cache
+	if command -v bazel >/dev/null; then bazel clean --expunge; fi

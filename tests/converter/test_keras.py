@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keras models, ``.keras`` files and SavedModel folders as input."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfprune
+from tests.converter.helpers import convert, matrix, names
+from tests.models import pruned
+from tfprune.errors import ConversionError, ModelError
+
+keras = pytest.importorskip("keras")
+pytestmark = [
+    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="conversion needs the tensorflow backend"),
+    # Keras's own code for TensorFlow variables under numpy 2; nothing that tfprune could call differently.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+
+def model(name: str = "net", **options: Any) -> Any:
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [
+            keras.Input((8, 8, 32)),
+            keras.layers.Conv2D(64, 3, padding="same", use_bias=False, name="stem"),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(10, name=options.get("head", "head")),
+        ],
+        name=name,
+    )
+    net.get_layer("stem").set_weights([np.transpose(pruned((64, 3, 3, 32)), (1, 2, 3, 0))])
+    return net
+
+
+class Doubled(keras.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x * 2.0
+
+
+@pytest.fixture(scope="module")
+def converted() -> Any:
+    return convert(model())
+
+
+def test_a_keras_model(converted: Any) -> None:
+    assert "TfpruneConv2D" in names(converted.tflite)
+    assert "CONV_2D" in names(converted.dense)
+    number = names(converted.tflite).index("TfpruneConv2D")
+    np.testing.assert_array_equal(matrix(converted.tflite, number), matrix(converted.dense, number))
+    # Batch normalisation is folded by a factor per output channel: the zeros are those of the Keras kernel.
+    np.testing.assert_array_equal(matrix(converted.tflite, number) == 0, pruned((64, 3, 3, 32)).reshape(64, -1) == 0)
+
+
+def test_a_keras_file(tmp_path: Path, converted: Any) -> None:
+    path = tmp_path / "net.keras"
+    model().save(path)
+    from_file = convert(path)
+    assert names(from_file.tflite) == names(converted.tflite)
+    np.testing.assert_array_equal(matrix(from_file.tflite), matrix(converted.tflite))
+    assert tfprune.inspect(str(path)).layers[0].pattern == "row_band 4x1"
+
+
+def test_a_saved_model_folder(tmp_path: Path, converted: Any) -> None:
+    model().export(tmp_path / "saved", verbose=False)
+    assert "TfpruneConv2D" in names(convert(tmp_path / "saved").tflite)
+
+
+def test_a_model_that_is_not_built() -> None:
+    net = keras.Sequential([keras.layers.Dense(4)], name="unborn")
+    with pytest.raises(ConversionError, match=r"'unborn'.*not built"):
+        convert(net)
+
+
+def test_a_layer_name_that_tensorflow_refuses() -> None:
+    with pytest.raises(ConversionError, match=r"must not start with '_', got '_head'"):
+        convert(model(head="_head"))
+    outer = keras.Sequential([keras.Input((8, 8, 32)), model(head="_inner")], name="outer")
+    with pytest.raises(ConversionError, match="'_inner'"):
+        convert(outer)
+
+
+def test_custom_objects_are_asked_for_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "custom.keras"
+    net = keras.Sequential([keras.Input((8, 8, 32)), Doubled(), keras.layers.Conv2D(64, 3)])
+    net.layers[1].set_weights([np.transpose(pruned((64, 3, 3, 32)), (1, 2, 3, 0)), np.zeros(64)])
+    net.save(path)
+    with pytest.raises(ConversionError, match=r"custom_objects=\{'Doubled'"):
+        convert(path)
+    assert "TfpruneConv2D" in names(convert(path, custom_objects={"Doubled": Doubled}).tflite)
+
+
+def test_a_custom_function_is_asked_for_by_name(tmp_path: Path) -> None:
+    def wavy(x: Any) -> Any:
+        return x
+
+    path = tmp_path / "function.keras"
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, activation=wavy)]).save(path)
+    with pytest.raises(ConversionError, match=r"custom_objects=\{'wavy'"):
+        convert(path)
+    assert names(convert(path, custom_objects={"wavy": wavy}).tflite)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x03\x04 broken"])
+def test_a_file_that_is_no_keras_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.keras"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"broken\.keras"):
+        convert(path)
+
+
+def test_a_truncated_keras_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.keras"
+    model().save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ModelError, match=r"net\.keras"):
+        convert(path)
+
+
+def test_a_folder_with_a_broken_saved_model(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"garbage")
+    with pytest.raises((ModelError, ConversionError)):
+        convert(tmp_path)
+
+
+def test_a_missing_keras_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        convert(tmp_path / "missing.keras")
+
+
+def test_converting_a_tflite_file_needs_neither_tensorflow_nor_keras(tmp_path: Path, converted: Any) -> None:
+    path = tmp_path / "dense.tflite"
+    path.write_bytes(converted.dense)
+    code = (
+        "import sys, tfprune\n"
+        "assert not {'numpy', 'ai_edge_litert', 'keras', 'tensorflow'} & set(sys.modules)\n"
+        f"print(tfprune.convert({str(path)!r}, min_speedup=0.01).report.converted_layers)\n"
+        "assert not {'keras', 'tensorflow'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 1
