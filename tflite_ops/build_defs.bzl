@@ -4,6 +4,7 @@
 # The library needs no C++ runtime: see docs/architecture.md.
 LIBRARY_COPTS = [
     "-O3",
+    "-fomit-frame-pointer",
     "-fno-exceptions",
     "-fno-rtti",
     "-fno-threadsafe-statics",

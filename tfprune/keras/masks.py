@@ -74,8 +74,10 @@ def _allow_export(optimizer: Any) -> None:
     Its wrapper of the optimizer's list remembers that something was taken out, and then refuses every SavedModel, also
     the one that the TFLite converter makes. The list is whole, so it may forget that.
     """
-    if hasattr(optimizer._variables, "_non_append_mutation"):
-        optimizer._variables._non_append_mutation = False
+    variables = optimizer._variables
+    if hasattr(variables, "_non_append_mutation"):
+        variables._non_append_mutation = variables._external_modification = False
+        variables._update_snapshot()
 
 
 class MaskSet:

@@ -271,26 +271,40 @@ void SlidingTileAnyRows(const TileArgs& a) {
   StoreRows<S>(a, kTile, held_row, held);
 }
 
-// Matrix times one pixel. The compiler spreads the kRows neighbouring weights of a cell over vectors; four sums run
-// side by side to hide the latency of an addition. The order of additions is fixed, so results never depend on threads.
+// kRows neighbouring floats as one value; the compiler maps it to the registers of the instruction set.
 template <int kRows>
-inline void AddCellsOfPixel(const char* x, const uint32_t* offsets, size_t count, const float* weights, size_t stride,
-                            float* sums) {
-  float side[4][kRows] = {};
+struct Lanes {
+  typedef float Vector __attribute__((vector_size(4 * kRows)));
+  typedef float Memory __attribute__((vector_size(4 * kRows), aligned(4), may_alias));
+};
+template <>
+struct Lanes<1> {
+  typedef float Vector;
+  typedef float Memory;
+};
+
+// Matrix times one pixel: sums[r] += sum of weights[i * stride + r] * x[cell i] over the cells of a line. Four sums run
+// side by side to hide the latency of an addition; their order is fixed, so results never depend on threads.
+template <int kRows>
+inline __attribute__((always_inline)) void AddCellsOfPixel(const char* x, const uint32_t* offsets, size_t count,
+                                                           const float* weights, size_t stride, float* sums) {
+  using Vector = typename Lanes<kRows>::Vector;
+  using Memory = typename Lanes<kRows>::Memory;
+  const auto add = [&](Vector * sum, size_t i) __attribute__((always_inline)) {
+    const float value = *reinterpret_cast<const float*>(x + offsets[i]);
+    *sum += *reinterpret_cast<const Memory*>(weights + i * stride) * value;
+  };
+  Vector a = {}, b = {}, c = {}, d = {};
   size_t i = 0;
   for (; i + 4 <= count; i += 4) {
-#pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) {
-      const float value = *reinterpret_cast<const float*>(x + offsets[i + u]);
-#pragma GCC unroll 16
-      for (int r = 0; r < kRows; ++r) side[u][r] += weights[(i + u) * stride + r] * value;
-    }
+    add(&a, i);
+    add(&b, i + 1);
+    add(&c, i + 2);
+    add(&d, i + 3);
   }
-  for (; i < count; ++i) {
-    const float value = *reinterpret_cast<const float*>(x + offsets[i]);
-    for (int r = 0; r < kRows; ++r) side[0][r] += weights[i * stride + r] * value;
-  }
-  for (int r = 0; r < kRows; ++r) sums[r] += (side[0][r] + side[1][r]) + (side[2][r] + side[3][r]);
+  for (; i < count; ++i) add(&a, i);
+  Memory* out = reinterpret_cast<Memory*>(sums);
+  *out = *out + ((a + b) + (c + d));
 }
 
 inline void AddCellsOfPixelAnyRows(const char* x, const uint32_t* offsets, size_t count, const float* weights,
