@@ -12,6 +12,7 @@ and writes tables to the terminal and to ``report.html``::
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -33,8 +34,8 @@ from fashion.results import LAYER_HEADERS, SUMMARY_HEADERS, Accuracies, Results,
 from tfprune.converter.layer_timing import LayerTiming, time_layers
 
 QUICK_IMAGES = 16_000
-RUNS = 50
-LAYER_RUNS = 20
+RUNS = 200
+LAYER_RUNS = 50
 SHOWN_LAYER = "stage3_block2_conv2"
 
 
@@ -62,7 +63,8 @@ class Demo:
             pruning = training.train_and_prune(model, images, self._options["prune_epochs"], [recorder])
         keras_pruned = evaluation.keras_accuracy(model, images.test)
         model.save(output / "pruned.keras")
-        with self._part("converting"):
+        # TensorFlow prints what it saved on the way; nobody asked for that here.
+        with self._part("converting"), contextlib.redirect_stdout(io.StringIO()):
             converted = tp.convert(model, device="host")
             converted.save(output / "pruned.tflite", overwrite=True)
             converted.save_dense(output / "dense.tflite", overwrite=True)
@@ -116,7 +118,9 @@ class Demo:
     @contextlib.contextmanager
     def _progress(self, total: int) -> Iterator[Callable[[], None]]:
         columns = (TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
+        with Progress(
+            *columns, console=self._console, transient=True, disable=not self._console.is_terminal
+        ) as progress:
             task = progress.add_task("", total=total)
             yield lambda: progress.advance(task)
 

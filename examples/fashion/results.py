@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 from fashion.evaluation import TOLERANCE, Comparison
@@ -12,7 +13,14 @@ from tfprune.converter.layer_timing import LayerTiming
 
 Rows = list[list[str]]
 
+# The number after the layer's name is TensorFlow's, to tell traces of a model apart.
+_CONVOLUTION = re.compile(r"([^/;]+?)(?:_\d+)?/convolution")
+
 SUMMARY_HEADERS = ("", "dense", "pruned", "ratio")
+# The converter's reason codes in the words of the table; the sentences below it say more.
+_REASONS = {"no_zeros": "was not pruned", "too_slow": "would not gain"}
+# Quartiles of a quiet machine lie a few percent apart.
+_BUSY = 1.5
 LAYER_HEADERS = ("layer", "weights", "zeros", "dense ms", "sparse ms", "measured", "predicted", "verdict")
 
 
@@ -115,17 +123,23 @@ class Results:
     def layer_notes(self) -> list[str]:
         """What the layer table shows, in sentences: how many are sparse, faster, slower, and why some are dense."""
         converted = [timing for timing in self.timings if timing.speedup is not None]
-        slower = [timing.layer for timing in converted if (timing.speedup or 0.0) < 1.0]
-        reasons: dict[str, int] = {}
-        for layer in self.conversion.layers:
-            if layer.verdict == "dense" and layer.reason_code:
-                reasons[layer.reason_code] = reasons.get(layer.reason_code, 0) + 1
+        slower = [short_name(timing.layer) for timing in converted if (timing.speedup or 0.0) < 1.0]
         notes = [f"{len(converted)} of {len(self.timings)} layers are sparse."]
-        notes += [f"{count} stay dense: {code.replace('_', ' ')}." for code, count in reasons.items()]
+        notes += [
+            f"{short_name(layer.name)} stays dense: {layer.reason}." for layer in self.conversion.layers if layer.reason
+        ]
         if slower:
             notes.append(f"Measured slower than dense in spite of the prediction: {', '.join(slower)}.")
         else:
             notes.append("No sparse layer measured slower than its dense twin.")
+        busy = sum(
+            high > _BUSY * low for low, high in (timing.speedup_quartiles or (1.0, 1.0) for timing in self.timings)
+        )
+        if busy:
+            notes.append(
+                f"The machine was busy with other work: quartiles of {busy} layers lie more than {_BUSY:g}x apart, and "
+                "their medians are unreliable."
+            )
         total = sum(timing.dense_ms for timing in self.timings)
         kept = sum(timing.dense_ms if timing.sparse_ms is None else timing.sparse_ms for timing in self.timings)
         notes.append(
@@ -137,7 +151,7 @@ class Results:
 
 def _layer_row(layer: Any, timing: LayerTiming) -> list[str]:
     if timing.speedup is None or timing.sparse_ms is None or timing.speedup_quartiles is None:
-        verdict = f"dense: {(layer.reason_code or 'left alone').replace('_', ' ')}"
+        verdict = f"dense: {_REASONS.get(layer.reason_code, layer.reason_code)}"
         measured, sparse = "-", "-"
     else:
         verdict = f"{layer.encoding}, {'faster' if timing.speedup >= 1 else 'SLOWER'}"
@@ -157,10 +171,9 @@ def _layer_row(layer: Any, timing: LayerTiming) -> list[str]:
 
 
 def short_name(name: str) -> str:
-    """The Keras layer inside a tensor's name, which TensorFlow joins from all ops that were fused."""
-    parts = [part for part in name.replace(";", "/").split("/") if part]
-    for part in parts:
-        for ending in ("_bn", "_add", "_relu", "_relu1", "_relu2"):
-            if part.endswith(ending) and not part.endswith("_add"):
-                return part.removesuffix(ending)
-    return parts[1] if len(parts) > 1 else name
+    """The Keras layer in a tensor's name, which TensorFlow joins from the names of all ops it fused.
+
+    ``net/relu_1/Relu;net/conv_1/convolution;...`` is ``conv``. The model's output bears no layer's name.
+    """
+    found = _CONVOLUTION.search(name)
+    return found.group(1) if found else "output layer"

@@ -7,9 +7,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=${1:?usage: count.sh ROOT MODEL [LIBRARY [KEY=VALUE ...]]}
 model=${2:?usage: count.sh ROOT MODEL [LIBRARY [KEY=VALUE ...]]}
 shift 2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 instructions_of() {
-  COUNT_INSTRUCTIONS=1 "$here/run.sh" "$root" "$here/invoke.py" "$model" "$@" 2>&1 >/dev/null |
-    awk '$1 == "instructions" { print $2; found = 1 } END { exit !found }'
+  if ! COUNT_INSTRUCTIONS=1 "$here/run.sh" "$root" "$here/invoke.py" "$model" "$@" >/dev/null 2>"$log"; then
+    cat "$log" >&2
+    return 1
+  fi
+  awk '$1 == "instructions" { print $2 }' "$log"
 }
 one=$(instructions_of 1 "$@")
 many=$(instructions_of 101 "$@")

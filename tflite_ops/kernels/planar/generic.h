@@ -283,28 +283,40 @@ struct Lanes<1> {
   typedef float Memory;
 };
 
+// Floats in a register of the instruction set this file is compiled for.
+#if defined(__AVX512F__)
+constexpr int kPixelLanes = 16;
+#elif defined(__AVX__)
+constexpr int kPixelLanes = 8;
+#else
+constexpr int kPixelLanes = 4;
+#endif
+
 // Matrix times one pixel: sums[r] += sum of weights[i * stride + r] * x[cell i] over the cells of a line. Four sums run
 // side by side to hide the latency of an addition; their order is fixed, so results never depend on threads.
 template <int kRows>
 inline __attribute__((always_inline)) void AddCellsOfPixel(const char* x, const uint32_t* offsets, size_t count,
                                                            const float* weights, size_t stride, float* sums) {
-  using Vector = typename Lanes<kRows>::Vector;
-  using Memory = typename Lanes<kRows>::Memory;
+  constexpr int kWidth = kRows < kPixelLanes ? kRows : kPixelLanes, kParts = kRows / kWidth;
+  using Vector = typename Lanes<kWidth>::Vector;
+  using Memory = typename Lanes<kWidth>::Memory;
+  Vector side[4][kParts] = {};
   const auto add = [&](Vector * sum, size_t i) __attribute__((always_inline)) {
     const float value = *reinterpret_cast<const float*>(x + offsets[i]);
-    *sum += *reinterpret_cast<const Memory*>(weights + i * stride) * value;
+    const Memory* column = reinterpret_cast<const Memory*>(weights + i * stride);
+#pragma GCC unroll 4
+    for (int part = 0; part < kParts; ++part) sum[part] += column[part] * value;
   };
-  Vector a = {}, b = {}, c = {}, d = {};
   size_t i = 0;
   for (; i + 4 <= count; i += 4) {
-    add(&a, i);
-    add(&b, i + 1);
-    add(&c, i + 2);
-    add(&d, i + 3);
+#pragma GCC unroll 4
+    for (size_t u = 0; u < 4; ++u) add(side[u], i + u);
   }
-  for (; i < count; ++i) add(&a, i);
+  for (; i < count; ++i) add(side[0], i);
   Memory* out = reinterpret_cast<Memory*>(sums);
-  *out = *out + ((a + b) + (c + d));
+  for (int part = 0; part < kParts; ++part) {
+    out[part] = out[part] + ((side[0][part] + side[1][part]) + (side[2][part] + side[3][part]));
+  }
 }
 
 inline void AddCellsOfPixelAnyRows(const char* x, const uint32_t* offsets, size_t count, const float* weights,
