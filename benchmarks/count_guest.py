@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs inside the aarch64 root: invokes every model of a folder between two marks that the counting plugin prints.
 
-    count_guest.py FOLDER LIBTFPRUNE RUNS
+Usage: count_guest.py FOLDER LIBTFPRUNE RUNS
 """
 
 from __future__ import annotations

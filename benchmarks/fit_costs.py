@@ -2,10 +2,10 @@
 """Measures layers and fits a cost table of ``tfprune/costs`` to them.
 
     python benchmarks/fit_costs.py --device host
-    make aarch64-root && python benchmarks/fit_costs.py --device arm64
+    make test-aarch64 && python benchmarks/fit_costs.py --device arm64
 
-Every coefficient is at least 0 and the sum of squared *relative* errors is smallest. A quarter of the measurements is held
-out: the table's `source` names the error of the predicted speed-up on them.
+Every coefficient is at least 0 and the sum of squared *relative* errors is smallest. A quarter of the measurements is
+held out: the table's `source` names the error of the predicted speed-up on them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 import click
 import numpy as np
 import numpy.typing as npt
-from measure import REPOSITORY, aarch64_instructions, host_microseconds
-from one_op import Layer, dense_model, grouped_weights, packed_shape, read_layers, sparse_model
 from scipy.optimize import nnls
 
+from measure import REPOSITORY, aarch64_instructions, host_microseconds
+from one_op import Layer, dense_model, grouped_weights, packed_shape, read_layers, sparse_model
 from tfprune.costs.predict import LayerShape, PackedShape, predict_dense, predict_sparse
 from tfprune.costs.table import BAND_ROWS, KINDS, SLIDING_ROWS, TABLE_VERSION, load_table
 from tfprune.formats import Encoding
@@ -82,9 +82,7 @@ def fit_kind(samples: list[Sample]) -> dict[str, Any]:
         "dense_layer": rounded[0],
         "dense_mac": rounded[1],
         **dict(zip(SCALARS, rounded[2:], strict=False)),
-        "step": {
-            name: {str(rows): steps[name, rows] for step, rows in STEPS if step == name} for name in ENCODINGS
-        },
+        "step": {name: {str(rows): steps[name, rows] for step, rows in STEPS if step == name} for name in ENCODINGS},
     }
 
 
@@ -104,8 +102,10 @@ def speedup_errors(path: Path, samples: list[Sample]) -> Array:
 
 @click.command()
 @click.option("--device", type=click.Choice(["host", "arm64"]), required=True)
-@click.option("--root", default=REPOSITORY / ".cache/aarch64", type=Path, help="The aarch64 root of `make aarch64-root`.")
-@click.option("--library", default=REPOSITORY / ".cache/libtfprune_aarch64.so", type=Path, help="libtfprune for arm64.")
+@click.option(
+    "--root", default=REPOSITORY / ".cache/aarch64/root", type=Path, help="A root of tools/aarch64/make_root.sh."
+)
+@click.option("--library", default=REPOSITORY / ".cache/aarch64/libtfprune.so", type=Path, help="libtfprune for arm64.")
 @click.option("--layers", default=REPOSITORY / "benchmarks/shapes/layers.txt", type=Path)
 @click.option("--output", type=Path, help="Default: the table of the package.")
 def main(device: str, root: Path, library: Path, layers: Path, output: Path | None) -> None:
@@ -118,13 +118,12 @@ def main(device: str, root: Path, library: Path, layers: Path, output: Path | No
     write_table(path, device, unit, "held out", kept)
     errors = speedup_errors(path, held)
     facts = machine_facts()
-    where = (
-        f"{facts['processor']}, {facts['libtfprune']}" if device == "host" else "Cortex-A76 emulated by qemu, NEON kernels"
-    )
+    emulated = "Cortex-A76 emulated by qemu, NEON kernels"
+    where = f"{facts['processor']}, libtfprune {facts['libtfprune']}" if device == "host" else emulated
     found = f"median {np.median(errors):.0%}, 90 % of layers within {np.quantile(errors, 0.9):.0%}"
     source = (
-        f"benchmarks/fit_costs.py --device {device}: {len(samples)} layers against LiteRT {facts['LiteRT']} with XNNPACK, "
-        f"one thread, on {where}; error of the predicted speed-up on {len(held)} held-out layers: {found}"
+        f"benchmarks/fit_costs.py --device {device}: {len(samples)} layers against LiteRT {facts['LiteRT']} with "
+        f"XNNPACK, one thread, on {where}; error of the predicted speed-up on {len(held)} held-out layers: {found}"
     )
     write_table(path, device, unit, source, samples)
     click.echo(source)

@@ -20,7 +20,9 @@ REPOSITORY = FOLDER.parent
 Pair = tuple[bytes, bytes]
 
 
-def host_microseconds(pairs: Iterable[Pair], rounds: int = 15, sample_seconds: float = 2e-3) -> Iterator[tuple[float, float]]:
+def host_microseconds(
+    pairs: Iterable[Pair], rounds: int = 15, sample_seconds: float = 2e-3
+) -> Iterator[tuple[float, float]]:
     """Median time of one run of both models of each pair, interleaved, one thread, on stock LiteRT."""
     for pair in track(list(pairs), "timing"):
         interpreters = [_ready(model) for model in pair]

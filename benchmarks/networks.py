@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MobileNetV1, MobileNetV2 and ResNet-50 at 224 px, pruned to 80 %: equality, size, speed, conversion time and memory.
+"""MobileNetV1, MobileNetV2 and ResNet-50 at 224 px, pruned to 80 %: equality, size, speed, conversion time, memory.
 
     python benchmarks/networks.py --output benchmarks/results/networks.json
 
-The networks have no pretrained weights, so accuracy means nothing here; equality and speed do. A random network must not be
-trivial, though: kernels start with variance ``2 / inputs``, pruned ones are scaled by ``1 / sqrt(1 - sparsity)`` so that
-activations keep their size, BatchNorm statistics are random, and outputs are logits. Every equality check has a twin in which one weight is changed and which
-must fail.
+The networks have no pretrained weights, so accuracy means nothing here; equality and speed do. A random network must
+not be trivial, though: kernels start with variance ``2 / inputs``, pruned ones are scaled by ``1 / sqrt(1 - sparsity)``
+so that activations keep their size, BatchNorm statistics are random, and outputs are logits. Every equality check has a
+twin in which one weight is changed and which must fail.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SPARSITY = 0.8
 
 
 def pruned_network(name: str, seed: int) -> Any:
-    """A Keras network whose convolutions are pruned to 80 % with ``Groups(rows=4)``; depthwise and the last layer stay."""
+    """A Keras network, its convolutions pruned to 80 % with ``Groups(rows=4)``; depthwise and dense layers stay."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -53,7 +53,8 @@ def pruned_network(name: str, seed: int) -> Any:
             )
         if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
             # Keras' own start makes depthwise kernels so small that later layers only see their BatchNorm's offsets.
-            fan_in = np.prod(layer.kernel.shape[:2]) * (layer.kernel.shape[2] if type(layer) is keras.layers.Conv2D else 1)
+            inputs = layer.kernel.shape[2] if type(layer) is keras.layers.Conv2D else 1
+            fan_in = np.prod(layer.kernel.shape[:2]) * inputs
             layer.kernel.assign(random.normal(0, np.sqrt(2 / fan_in), layer.kernel.shape))
         if type(layer) is keras.layers.Conv2D and layer.kernel.shape.num_elements() >= MIN_WEIGHTS:
             kernel = np.asarray(layer.kernel)
@@ -88,7 +89,7 @@ def convert_alone(dense: str, sparse: str, device: str) -> None:
 
 
 def peak_megabytes() -> float:
-    """Peak resident memory of this process. Not ``ru_maxrss``, which a child inherits from the process that forked it."""
+    """Peak resident memory of this process; ``ru_maxrss`` would also count the process that forked it."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
@@ -104,7 +105,7 @@ def with_one_weight_changed(sparse: bytes) -> bytes:
 
 
 def intermediate_error(dense: bytes, sparse: bytes, batch: int, seed: int) -> tuple[int, float]:
-    """Compares every tensor both files name, on one random input; returns their number and the largest relative error."""
+    """Compares every tensor that both files name, on one random input; returns their number and largest error."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     image = np.random.default_rng(seed).uniform(-1, 1, (batch, 224, 224, 3)).astype("float32")
@@ -169,8 +170,20 @@ def study(name: str, device: str, runs: int, seed: int, folder: Path) -> dict[st
 
 def show(results: list[dict[str, Any]]) -> None:
     """Prints the table."""
-    table = Table(title=f"80 % sparse, Groups(rows=4), against stock LiteRT with XNNPACK on {machine_facts()}")
-    for header in ("network", "size", "1 thread", "2 threads", "convert s", "extra MB", "error b1 / b3", "tensors", "twin fails"):
+    facts = ", ".join(machine_facts().values())
+    table = Table(title=f"80 % sparse, Groups(rows=4), against stock LiteRT with XNNPACK on {facts}")
+    headers = [
+        "network",
+        "size",
+        "1 thread",
+        "2 threads",
+        "convert s",
+        "extra MB",
+        "error b1 / b3",
+        "tensors",
+        "twins fail",
+    ]
+    for header in headers:
         table.add_column(header)
     for row in results:
         one, three = row["verified"]["batch 1"], row["verified"]["batch 3"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One-op models for measuring: a layer, dense and in any encoding, without TensorFlow and without the converter's choice."""
+"""One-op models for measuring: a layer, dense and in any encoding, whatever the converter would choose."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def read_layers(path: Path) -> list[Layer]:
 
 
 def grouped_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, seed: int) -> Matrix:
-    """Random weights that keep groups of ``rows`` output channels, aligned for row-band and anywhere for sliding-row."""
+    """Random weights in groups of ``rows`` output channels, aligned for row-band and anywhere for sliding-row."""
     random = np.random.default_rng(seed)
     shape = (layer.out_channels, layer.columns)
     if encoding == Encoding.ROW_BAND:
@@ -84,7 +84,7 @@ def grouped_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float
     else:
         mask = np.zeros(shape, bool)
         free = np.zeros(shape[1], np.int64)
-        # A start at every free row with this probability leaves `sparsity` zeros: gaps of mean length s / (1 - s) * rows.
+        # A start at each free row with this probability makes gaps of mean length s / (1 - s) * rows.
         start = (1 - sparsity) / ((1 - sparsity) + sparsity * rows)
         for row in range(shape[0] - rows + 1):
             begins = (free <= row) & (random.random(shape[1]) < start)
@@ -156,7 +156,9 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
 _TYPES = {"float32": schema.TensorType.FLOAT32, "int8": schema.TensorType.INT8, "uint8": schema.TensorType.UINT8}
 
 
-def _model(layer: Layer, constants: list[npt.NDArray[Any]], code: int, options: Any, custom: str | None = None) -> bytes:
+def _model(
+    layer: Layer, constants: list[npt.NDArray[Any]], code: int, options: Any, custom: str | None = None
+) -> bytes:
     model, graph, op, opcode = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
     model.version, model.description, model.buffers = 3, b"", [_AlignedBuffer()]
 
@@ -172,7 +174,11 @@ def _model(layer: Layer, constants: list[npt.NDArray[Any]], code: int, options: 
             made.buffer = len(model.buffers) - 1
         return made
 
-    graph.tensors = [tensor(layer.in_shape, None), *(tensor(c.shape, c) for c in constants), tensor(layer.out_shape, None)]
+    graph.tensors = [
+        tensor(layer.in_shape, None),
+        *(tensor(c.shape, c) for c in constants),
+        tensor(layer.out_shape, None),
+    ]
     last = len(graph.tensors) - 1
     graph.inputs, graph.outputs = np.array([0], np.int32), np.array([last], np.int32)
     op.opcodeIndex, op.inputs, op.outputs = 0, np.arange(last, dtype=np.int32), graph.outputs

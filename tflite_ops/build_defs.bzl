@@ -4,6 +4,7 @@
 # The library needs no C++ runtime: see docs/architecture.md.
 LIBRARY_COPTS = [
     "-O3",
+    "-fno-stack-protector",  # its symbols differ between C libraries
     "-fomit-frame-pointer",
     "-fno-exceptions",
     "-fno-rtti",

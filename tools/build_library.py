@@ -23,7 +23,7 @@ def run_bazel(*arguments: str) -> str:
     """
     bazel = shutil.which("bazel")
     if bazel is None:
-        raise SystemExit("tfprune's library is built by Bazel, which was not found: run `make setup`, or install Bazel.")
+        raise SystemExit("libtfprune.so is built by Bazel, which was not found: run `make setup`, or install it.")
     result = subprocess.run([bazel, *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=False)
     if result.returncode:
         raise SystemExit(f"`bazel {' '.join(arguments)}` failed with exit code {result.returncode}.")

@@ -31,7 +31,7 @@ class History:
     sparsity: list[float] = dataclasses.field(default_factory=list)
 
 
-class Recorder(keras.callbacks.Callback):
+class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information.
     """Adds to a :class:`History` and tells the progress bar; steps count on over both trainings.
 
     Args:

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 import click
 
 from tfprune.cli.console import print_table
-from tfprune.converter.report import ConversionReport, LayerReport
+
+if TYPE_CHECKING:
+    # The converter loads LiteRT, which `--help` has no use for.
+    from tfprune.converter.report import ConversionReport, LayerReport
 
 _HEADERS = ("#", "layer", "op", "weights", "zeros", "pattern", "verdict", "kB", "packed kB", "predicted")
 _NAME_WIDTH = 36

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which part of the package may import which, and what ``import tfprune`` loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "tfprune"
+# Part: what it may import besides the standard library, itself and tfprune.errors.
+ALLOWED: dict[str, set[str]] = {
+    "sparsity": {"numpy"},
+    "formats": {"numpy", "flatbuffers"},
+    "costs": {"numpy"},
+    "keras": {"numpy", "keras", "tensorflow", "jinja2", "matplotlib", "tfprune.sparsity"},
+    "runtime": {"numpy", "flatbuffers", "ai_edge_litert", "tfprune.formats", "rich"},
+    "converter": {"numpy", "flatbuffers", "ai_edge_litert", "tfprune.formats", "tfprune.costs", "tfprune.runtime"},
+    "cli": {"numpy", "click", "rich", "tfprune"},
+}
+# The only modules of the converter that may touch Keras and TensorFlow, inside their functions.
+KERAS_SIDE = {"converter/api.py", "converter/keras_source.py"}
+
+
+def _modules() -> list[Path]:
+    return sorted(path for part in ALLOWED for path in (PACKAGE / part).rglob("*.py"))
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
+    """Every imported module, and whether the import runs when the file is loaded."""
+    late = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _is_type_checking(node)
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) not in late) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the direction"
+            names = [node.module or ""]
+            if node.module in ("tfprune", "ai_edge_litert"):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from ((name, id(node) not in late) for name in names)
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _permitted(name: str, part: str, allowed: set[str]) -> bool:
+    if name.split(".")[0] in sys.stdlib_module_names or name in ("tfprune.errors", "tfprune.__version__"):
+        return True
+    return any(name == root or name.startswith(root + ".") for root in allowed | {f"tfprune.{part}"})
+
+
+def test_every_part_is_listed() -> None:
+    parts = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    assert parts == set(ALLOWED)
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_keep_their_direction(path: Path) -> None:
+    relative = str(path.relative_to(PACKAGE))
+    part = relative.split("/")[0]
+    allowed = ALLOWED[part] | ({"keras", "tensorflow"} if relative in KERAS_SIDE else set())
+    imports = list(_imports(ast.parse(path.read_text())))
+    assert [name for name, _ in imports if not _permitted(name, part, allowed)] == []
+    if part != "keras":
+        heavy = [name for name, at_load in imports if at_load and name.split(".")[0] in ("keras", "tensorflow")]
+        assert heavy == []
+
+
+def test_importing_the_package_loads_neither_tensorflow_nor_litert() -> None:
+    code = "import sys, tfprune; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "tfprune" in loaded
+    assert not loaded & {"tensorflow", "keras", "jax", "torch", "ai_edge_litert", "flatbuffers", "matplotlib", "rich"}

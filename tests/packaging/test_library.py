@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the compiled library imports, exports and needs: the C library only, and only what Android API 24 has."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ALLOWED = REPOSITORY / "third_party" / "android_api24_symbols.txt"
+LIBRARIES = [
+    pytest.param(REPOSITORY / "tfprune" / "runtime" / "lib" / "libtfprune.so", id="host"),
+    pytest.param(REPOSITORY / ".cache" / "aarch64" / "libtfprune.so", id="aarch64", marks=pytest.mark.aarch64),
+]
+# What the compiler refers to by itself: weakly or for clean-up at exit from the C start files that gcc links into every
+# library of the host, and where its stack protector finds an overflow.
+COMPILER = {
+    "_ITM_deregisterTMCloneTable",
+    "_ITM_registerTMCloneTable",
+    "__cxa_finalize",
+    "__gmon_start__",
+    "__stack_chk_fail",
+}
+
+
+def _symbols(library: Path, which: str) -> set[str]:
+    listing = subprocess.run(["nm", "-D", which, library], capture_output=True, text=True, check=True).stdout
+    return {line.split()[-1].split("@")[0] for line in listing.splitlines()}
+
+
+def _allowed() -> set[str]:
+    lines = ALLOWED.read_text().splitlines()
+    return {line.split()[1] for line in lines if line and not line.startswith("#")}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_imports_are_c_functions_of_android_api_24(library: Path) -> None:
+    imported = _symbols(library, "--undefined-only")
+    assert "malloc" in imported or "posix_memalign" in imported  # the listing is a real one
+    assert imported - _allowed() - COMPILER == set()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_exports_are_the_delegate_interface_and_nothing_else(library: Path) -> None:
+    exported = _symbols(library, "--defined-only")
+    assert {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate", "tfprune_version"} <= exported
+    assert all(name.startswith(("tflite_plugin_", "tfprune_")) for name in exported), exported
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_it_needs_the_c_library_only(library: Path) -> None:
+    listing = subprocess.run(["readelf", "-dW", library], capture_output=True, text=True, check=True).stdout
+    needed = set(re.findall(r"\(NEEDED\).*\[(.+?)\]", listing))
+    assert "libc.so" in {name.removesuffix(".6") for name in needed}
+    assert needed <= {"libc.so.6", "libm.so.6", "libc.so", "libm.so", "libdl.so"}
+    assert "TEXTREL" not in listing
+
+
+@pytest.mark.aarch64
+def test_the_aarch64_library_has_16_kb_pages() -> None:
+    library = REPOSITORY / ".cache" / "aarch64" / "libtfprune.so"
+    listing = subprocess.run(["readelf", "-lW", library], capture_output=True, text=True, check=True).stdout
+    alignments = [int(line.split()[-1], 16) for line in listing.splitlines() if line.split()[:1] == ["LOAD"]]
+    assert alignments
+    assert min(alignments) >= 0x4000
+
+
+def test_the_list_names_no_function_that_differs_between_c_libraries() -> None:
+    assert not _allowed() & {"__errno_location", "__errno", "stderr", "__assert_fail", "sysconf", "__tls_get_addr"}
