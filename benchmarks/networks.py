@@ -5,8 +5,8 @@
 
 The networks have no pretrained weights, so accuracy means nothing here; equality and speed do. A random network must
 not be trivial, though: kernels start with variance ``2 / inputs``, pruned ones are scaled by ``1 / sqrt(1 - sparsity)``
-so that activations keep their size, BatchNorm statistics are random, and outputs are logits. Every equality check has a
-twin in which one weight is changed and which must fail.
+so that activations keep their size, BatchNorm statistics are those of random images with noise, and outputs are logits.
+Every equality check has a twin in which one weight is changed and which must fail.
 """
 
 from __future__ import annotations
@@ -41,16 +41,6 @@ def pruned_network(name: str, seed: int) -> Any:
     model = getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=(224, 224, 3))
     random = np.random.default_rng(seed)
     for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            gamma, beta, mean, variance = layer.get_weights()
-            layer.set_weights(
-                [
-                    random.uniform(0.5, 1.5, gamma.shape).astype("float32"),
-                    random.normal(0, 0.3, beta.shape).astype("float32"),
-                    random.normal(0, 0.3, mean.shape).astype("float32"),
-                    random.uniform(0.5, 1.5, variance.shape).astype("float32"),
-                ]
-            )
         if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
             # Keras' own start makes depthwise kernels so small that later layers only see their BatchNorm's offsets.
             inputs = layer.kernel.shape[2] if type(layer) is keras.layers.Conv2D else 1
@@ -60,7 +50,28 @@ def pruned_network(name: str, seed: int) -> Any:
             kernel = np.asarray(layer.kernel)
             mask = tp.select(kernel, tp.patterns.Groups(rows=4), SPARSITY, layout="conv2d")
             layer.kernel.assign(kernel * mask / np.sqrt(1 - SPARSITY))
+    set_statistics(
+        [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)], model, random
+    )
     return model
+
+
+def set_statistics(layers: list[Any], model: Any, random: np.random.Generator) -> None:
+    """Gives every BatchNorm the statistics of random images, disturbed, and random factors and offsets.
+
+    Statistics that do not fit the activations saturate ReLU6 layer after layer, and the network then amplifies rounding
+    by a thousand: its outputs would differ between any two correct kernels.
+    """
+    for layer in layers:
+        gamma, beta, mean, variance = layer.get_weights()
+        gamma, beta = random.uniform(0.7, 1.3, gamma.shape), random.normal(0, 0.3, beta.shape)
+        layer.set_weights([gamma, beta, mean, variance])
+        layer.momentum = 0.0
+    model(random.uniform(-1, 1, (4, 224, 224, 3)).astype("float32"), training=True)
+    for layer in layers:
+        gamma, beta, mean, variance = layer.get_weights()
+        mean = mean + random.normal(0, 0.1, mean.shape) * np.sqrt(variance)
+        layer.set_weights([gamma, beta, mean, variance * random.uniform(0.8, 1.25, variance.shape)])
 
 
 def dense_tflite(name: str, seed: int, folder: Path) -> tuple[Path, float]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.models.builder import ModelBuilder
 from tests.runtime.tiny_models import conv_layer, dense_layer
 from tfprune.errors import DelegateError, ModelError, RuntimeInputError
 from tfprune.runtime import library, reference
@@ -101,6 +102,41 @@ def test_threads_give_the_same_answer() -> None:
 def test_unknown_signature_is_refused() -> None:
     with pytest.raises(RuntimeInputError, match="has `serving_default`, got `train`"):
         Interpreter(dense_layer().dense()).predict(np.zeros((1, 24), np.float32), signature="train")
+
+
+def test_signatures_in_several_subgraphs() -> None:
+    builder = ModelBuilder()
+    builder.subgraph()
+    for graph, (key, factor) in enumerate([("later", 1.0), ("early", 3.0)]):
+        x = builder.tensor("x", [1, 4], batch=True, graph=graph)
+        y = builder.fully_connected(x, factor * np.eye(4, dtype=np.float32), graph=graph)
+        builder.io([x], [y], graph)
+        builder.signature(key, {"x": x}, {"y": y}, graph)
+    interpreter = Interpreter(builder.build())
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    assert set(interpreter.signatures) == {"early", "later"}
+    np.testing.assert_array_equal(interpreter.predict(x, signature="early"), 3 * x)
+    interpreter.invoke()
+    np.testing.assert_array_equal(interpreter.predict(x, signature="later"), x)
+    with pytest.raises(RuntimeInputError, match="say which one to run"):
+        interpreter.predict(x)
+
+
+def test_several_outputs_come_by_name() -> None:
+    builder = ModelBuilder()
+    a, b = builder.tensor("a", [1, 4], batch=True), builder.tensor("b", [1, 3], batch=True)
+    y = builder.fully_connected(a, np.eye(4, dtype=np.float32), name="y")
+    z = builder.fully_connected(b, np.eye(3, dtype=np.float32), name="z")
+    builder.io([b, a], [y, z])
+    builder.signature("serve", {"a": a, "b": b}, {"first": y, "second": z})
+    interpreter = Interpreter(builder.build())
+    left, right = np.ones((2, 4), np.float32), np.full((2, 3), 2, np.float32)
+    # A list is in the order of the graph's inputs, not of the alphabet.
+    for x in ([right, left], {"a": left, "b": right}):
+        result = interpreter.predict(x)
+        assert isinstance(result, dict)
+        np.testing.assert_array_equal(result["first"], left)
+        np.testing.assert_array_equal(result["second"], right)
 
 
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"0000TFL3", b"not a model at all", bytes(4) + b"TFL3" + bytes(99)])

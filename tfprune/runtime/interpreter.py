@@ -62,7 +62,8 @@ class Interpreter:
             raise RuntimeInputError(f"num_threads: must be a whole number from 1, got {num_threads!r}")
         self._file = model if isinstance(model, ModelFile) else read_model(model)
         self._interpreter = _create(self._file, num_threads)
-        signatures = self._interpreter._get_full_signature_list()
+        self._subgraph = 0
+        signatures = self._interpreter.get_signature_list()
         self._signatures: dict[str, Signature] = {key: _signature(self._interpreter, key) for key in signatures}
         if not self._signatures:
             self._signatures[""] = _unnamed_signature(self._interpreter)
@@ -121,12 +122,14 @@ class Interpreter:
         return results[outputs[0].name] if len(outputs) == 1 else results
 
     def invoke(self) -> None:
-        """Runs the first subgraph again on the inputs of the last :meth:`predict`, for timing."""
-        self._interpreter.invoke()
+        """Runs again on the inputs of the last :meth:`predict`, for timing."""
+        # LiteRT's public invoke() knows the first subgraph only; a signature may live in another.
+        self._interpreter._interpreter.Invoke(self._subgraph)
 
     def _run(self, key: str, feeds: dict[str, Array]) -> dict[str, Array]:
         if key:
             runner = self._interpreter.get_signature_runner(key)
+            self._subgraph = runner._subgraph_index
             return {name: np.asarray(value) for name, value in runner(**feeds).items()}
         inputs, outputs = self._signatures[key]
         for spec in inputs:
@@ -206,7 +209,7 @@ def _matched(x: Inputs, specs: Sequence[TensorSpec]) -> list[tuple[TensorSpec, n
 
 def _checked(value: npt.ArrayLike, spec: TensorSpec) -> Array:
     array = np.asarray(value)
-    wanted = ["batch" if place == 0 and size in (-1, 1) else size for place, size in enumerate(spec.shape)]
+    wanted = ["batch", *spec.shape[1:]] if spec.shape else []
     text = f"input `{spec.name}`: must be {spec.dtype} of shape {wanted}".replace("'", "").replace("-1", "any")
     fits = array.ndim == len(spec.shape) and all(
         place == 0 or size in (-1, got) for place, (size, got) in enumerate(zip(spec.shape, array.shape, strict=True))
