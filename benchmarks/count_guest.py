@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, load_delegate
 
-MARK = 0x7F  # as in count_marks.c
+MARK = 0x7F  # as in tools/aarch64/count_instructions.c
 
 
 def main(folder: str, library: str, runs: int) -> None:
@@ -28,7 +28,6 @@ def main(folder: str, library: str, runs: int) -> None:
         interpreter.set_tensor(details["index"], data)
         for _ in range(2):
             interpreter.invoke()
-        print("MODEL", path.stem, file=sys.stderr, flush=True)
         mark(MARK, 0)
         for _ in range(runs):
             interpreter.invoke()

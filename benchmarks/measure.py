@@ -55,23 +55,19 @@ def aarch64_instructions(pairs: Iterable[Pair], root: Path, library: Path, runs:
     """Instructions of one run of both models of each pair on an emulated Cortex-A76, with the real aarch64 LiteRT."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        plugin = folder / "count_marks.so"
-        source = FOLDER / "count_marks.c"
-        link = "-Wl,--unresolved-symbols=ignore-all"
-        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", source, "-o", plugin, link], check=True)
         for index, (dense, sparse) in enumerate(pairs):
             (folder / f"{index:04}_dense.tflite").write_bytes(dense)
             (folder / f"{index:04}_sparse.tflite").write_bytes(sparse)
-        command = ["qemu-aarch64", "-plugin", plugin, "-L", root, "-cpu", "cortex-a76", "-E", f"PYTHONPATH={root}/site"]
-        command += ["-E", f"PYTHONHOME={root}/usr", root / "usr/bin/python3.11", FOLDER / "count_guest.py"]
+        command = [REPOSITORY / "tools/aarch64/run.sh", root, FOLDER / "count_guest.py", folder, library, str(runs)]
         done = subprocess.run(
-            [os.fspath(part) for part in [*command, folder, library, str(runs)]],
+            [os.fspath(part) for part in command],
+            env={**os.environ, "COUNT_INSTRUCTIONS": "1"},
             capture_output=True,
             text=True,
             check=False,
         )
     if done.returncode:
         raise SystemExit(f"qemu failed with {done.returncode}:\n{done.stderr[-2000:]}")
-    counts = [int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("INSTRUCTIONS")]
+    counts = [int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("mark ")]
     per_run = [(after - before) / runs for before, after in zip(counts[::2], counts[1::2], strict=True)]
     return list(zip(per_run[::2], per_run[1::2], strict=True))

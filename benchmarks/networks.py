@@ -25,12 +25,14 @@ from rich.console import Console
 from rich.table import Table
 
 import tfprune as tp
+from measure import REPOSITORY, aarch64_instructions
 from tfprune.runtime.machine import machine_facts
 
 NETWORKS = ("MobileNet", "MobileNetV2", "ResNet50")
 MIN_WEIGHTS = 2048  # as the callback: smaller kernels stay dense
 RTOL = 1e-4
 SPARSITY = 0.8
+AARCH64_ROOT = REPOSITORY / ".cache/aarch64/root"
 
 
 def pruned_network(name: str, seed: int) -> Any:
@@ -140,7 +142,7 @@ def intermediate_error(dense: bytes, sparse: bytes, batch: int, seed: int) -> tu
     return len(common), float(max(errors))
 
 
-def study(name: str, device: str, runs: int, seed: int, folder: Path) -> dict[str, Any]:
+def study(name: str, device: str, runs: int, seed: int, folder: Path, library: Path | None) -> dict[str, Any]:
     """Everything the table shows of one network."""
     dense, keras_seconds = dense_tflite(name, seed, folder)
     sparse = folder / f"{name}.sparse.tflite"
@@ -160,6 +162,11 @@ def study(name: str, device: str, runs: int, seed: int, folder: Path) -> dict[st
             "intermediate tensors": count,
             "intermediate error": error,
         }
+    instructions = {}
+    if library is not None:
+        for_phone = tp.convert(dense_bytes, device="arm64").tflite
+        counts = aarch64_instructions([(dense_bytes, for_phone)], AARCH64_ROOT, library, runs=1)[0]
+        instructions = {"aarch64 instructions": counts, "aarch64 ratio": counts[0] / counts[1]}
     timed = tp.benchmark(dense, sparse, num_threads=1, runs=runs)
     two = tp.benchmark(dense, sparse, num_threads=2, runs=runs)
     return {
@@ -174,6 +181,7 @@ def study(name: str, device: str, runs: int, seed: int, folder: Path) -> dict[st
         "tflite converter seconds": keras_seconds,
         "tp.convert seconds": alone["seconds"],
         "tp.convert extra megabytes": alone["extra_megabytes"],
+        **instructions,
         "verified": verified,
         "report": alone["report"],
     }
@@ -208,6 +216,7 @@ def show(results: list[dict[str, Any]]) -> None:
             f"{one['error']:.1e} / {three['error']:.1e}",
             f"{one['intermediate tensors']}, {max(one['intermediate error'], three['intermediate error']):.1e}",
             str(one["changed twin fails"] and three["changed twin fails"]),
+            f"{row['aarch64 ratio']:.2f}x" if "aarch64 ratio" in row else "-",
         )
     Console(width=140).print(table)
 
@@ -216,18 +225,27 @@ def show(results: list[dict[str, Any]]) -> None:
 @click.option("--network", "names", multiple=True, type=click.Choice(NETWORKS), help="Default: all three.")
 @click.option("--device", default="host", show_default=True, help="Cost table of the verdicts.")
 @click.option("--runs", default=30, show_default=True, help="Interleaved runs of a timing.")
+@click.option(
+    "--aarch64", type=click.Path(exists=True, path_type=Path), help="libtfprune for aarch64: count instructions."
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False), help="Results as JSON.")
 @click.option("--convert-only", nargs=2, hidden=True)
 def main(
-    names: tuple[str, ...], device: str, runs: int, seed: int, output: str | None, convert_only: tuple[str, str] | None
+    names: tuple[str, ...],
+    device: str,
+    runs: int,
+    aarch64: Path | None,
+    seed: int,
+    output: str | None,
+    convert_only: tuple[str, str] | None,
 ) -> None:
     """Measures the networks and prints one table."""
     if convert_only:
         convert_alone(*convert_only, device=device)
         return
     with tempfile.TemporaryDirectory() as folder:
-        results = [study(name, device, runs, seed, Path(folder)) for name in names or NETWORKS]
+        results = [study(name, device, runs, seed, Path(folder), aarch64) for name in names or NETWORKS]
     show(results)
     if output:
         facts = {"machine": machine_facts(), "command": " ".join(["python", *sys.argv]), "version": tp.__version__}

@@ -72,6 +72,7 @@ def _fetch_aar(ctx):
         maven,
         "--batch-mode",
         "--quiet",
+        "-Dmaven.wagon.http.retryHandler.count=5",
         _MAVEN_DEPENDENCY_PLUGIN + ":copy",
         "-Dartifact=org.tensorflow:tensorflow-lite:%s:aar" % _TFLITE_VERSION,
         "-DoutputDirectory=%s" % ctx.path("aar"),

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -26,14 +27,31 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(_plain(document), indent=2, allow_nan=False))
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> None:
-    """Prints a table with the first column left and the others right, and a caption below."""
-    table = Table(caption=caption or None, caption_justify="left")
+def print_table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", *, text_columns: Sequence[int] = (0,)
+) -> None:
+    """Prints a table and a caption below it.
+
+    Args:
+        headers: one a column.
+        rows: the cells.
+        caption: what stands below the table.
+        text_columns: columns that stand left; the first of them is cut short where the terminal is narrow.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for place, header in enumerate(headers):
-        table.add_column(header, justify="left" if place == 0 else "right", overflow="fold")
+        table.add_column(
+            header,
+            justify="left" if place in text_columns else "right",
+            no_wrap=place != text_columns[0],
+            overflow="ellipsis",
+        )
     for row in rows:
         table.add_row(*row)
-    stdout_console().print(table)
+    console = stdout_console()
+    console.print(table)
+    if caption:
+        console.print(caption)
 
 
 def stdout_console() -> Console:
@@ -52,15 +70,20 @@ def working(title: str) -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(tempfile.TemporaryFile())
-        terminal = stack.enter_context(_captured(log))
+        terminal = stack.enter_context(_captured_descriptors(log))
         console = Console(file=terminal, stderr=True)
-        status = console.status(title) if console.is_terminal else contextlib.nullcontext()
+        if console.is_terminal:
+            stack.enter_context(console.status(title))
+        # After the spinner, which sends Python's streams to the terminal.
+        text = stack.enter_context(os.fdopen(os.dup(log.fileno()), "w"))
+        stack.enter_context(contextlib.redirect_stdout(text))
+        stack.enter_context(contextlib.redirect_stderr(text))
         try:
-            with status:
-                yield
+            yield
         except TfpruneError:
             raise
         except Exception:
+            text.flush()
             log.seek(0)
             terminal.write(log.read().decode(errors="replace"))
             terminal.flush()
@@ -68,20 +91,17 @@ def working(title: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _captured(log: IO[bytes]) -> Iterator[IO[str]]:
-    """Turns stdout and stderr to ``log``; yields a stream to where stderr went before."""
+def _captured_descriptors(log: IO[bytes]) -> Iterator[IO[str]]:
+    """Turns the descriptors of stdout and stderr to ``log``; yields a stream to where stderr went before."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
     terminal = os.fdopen(os.dup(saved[2]), "w")
-    text = os.fdopen(os.dup(log.fileno()), "w")
     try:
         for descriptor in saved:
             os.dup2(log.fileno(), descriptor)
-        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
-            yield terminal
+        yield terminal
     finally:
-        text.close()
         for descriptor, copy in saved.items():
             os.dup2(copy, descriptor)
             os.close(copy)

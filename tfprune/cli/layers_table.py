@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     # The converter loads LiteRT, which `--help` has no use for.
     from tfprune.converter.report import ConversionReport, LayerReport
 
-_HEADERS = ("#", "layer", "op", "weights", "zeros", "pattern", "verdict", "kB", "packed kB", "predicted")
-_NAME_WIDTH = 36
+_HEADERS = ("#", "layer", "weights", "zeros", "pattern", "verdict", "kB", "packed", "speed-up")
+_LAYER, _PATTERN, _VERDICT = 1, 4, 5
+_NAME_WIDTH = 40
+# Names of three or more parts begin with the model's.
+_MODEL_LAYER_OP = 3
 
 
 def print_layers(report: ConversionReport) -> None:
     """Prints a row a layer, then the reasons why layers stay dense, then the totals."""
     if report.layers:
-        print_table(_HEADERS, [_row(layer) for layer in report.layers])
+        print_table(_HEADERS, [_row(layer) for layer in report.layers], text_columns=(_LAYER, _PATTERN, _VERDICT))
     reasons: dict[str, list[str]] = defaultdict(list)
     for layer in report.layers:
         if layer.reason:
@@ -32,20 +35,25 @@ def print_layers(report: ConversionReport) -> None:
 
 
 def _row(layer: LayerReport) -> list[str]:
-    name = layer.name if len(layer.name) <= _NAME_WIDTH else f"…{layer.name[1 - _NAME_WIDTH :]}"
     sparse = layer.verdict == "sparse"
     return [
         f"{layer.subgraph}:{layer.index}" if layer.subgraph else str(layer.index),
-        name,
-        layer.op,
+        _short(layer.name),
         "x".join(map(str, layer.shape)),
         "-" if layer.sparsity is None else f"{layer.sparsity:.1%}",
         layer.pattern or "-",
-        layer.encoding if sparse and layer.encoding else layer.verdict,
+        f"as {layer.encoding}" if sparse and layer.encoding != layer.pattern else layer.verdict,
         f"{layer.dense_bytes / 1000:.1f}",
         "-" if layer.packed_bytes is None else f"{layer.packed_bytes / 1000:.1f}",
         "-" if layer.predicted_speedup is None else f"{layer.predicted_speedup:.2f}x",
     ]
+
+
+def _short(name: str) -> str:
+    """The telling part of a name that TensorFlow joined from all ops it fused: ``net/conv/x;net/bn/y`` is ``bn/y``."""
+    parts = name.rsplit(";", 1)[-1].split("/")
+    short = "/".join(parts[1:] if len(parts) > _MODEL_LAYER_OP - 1 else parts)
+    return short if len(short) <= _NAME_WIDTH else f"{short[: _NAME_WIDTH - 1]}…"
 
 
 def _totals(report: ConversionReport) -> str:
