@@ -201,6 +201,7 @@ def show(results: list[dict[str, Any]]) -> None:
         "error b1 / b3",
         "tensors",
         "twins fail",
+        "aarch64",
     ]
     for header in headers:
         table.add_column(header)

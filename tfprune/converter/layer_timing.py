@@ -83,24 +83,10 @@ def time_layers(
     Example:
         >>> time_layers("dense.tflite", "pruned.tflite")  # doctest: +SKIP
     """
-    dense_file, sparse_file = read_model(dense, "dense model"), read_model(sparse, "sparse model")
-    dense_graph = Graph(dense_file.content, dense_file.name)
-    sparse_graph = Graph(sparse_file.content, sparse_file.name)
-    left, right = list(dense_graph.operators()), list(sparse_graph.operators())
-    if len(left) != len(right):
-        raise ModelError(
-            f"`{sparse_file.name}` must be converted from `{dense_file.name}`, but they hold {len(right)} and "
-            f"{len(left)} operators; give the two files of one conversion"
-        )
-    layers = [pair for pair in zip(left, right, strict=True) if dense_graph.op_name(pair[0][2]) in LAYER_OPS]
+    dense_graph, sparse_graph = _graph(dense, "dense model"), _graph(sparse, "sparse model")
+    layers = _pairs(dense_graph, sparse_graph)
     timings = []
-    for done, ((subgraph, index, op), (_, _, twin)) in enumerate(layers, 1):
-        name = _output_name(dense_graph, subgraph, op)
-        if name != _output_name(sparse_graph, subgraph, twin):
-            raise ModelError(
-                f"`{sparse_file.name}` must be converted from `{dense_file.name}`, but operator {index} writes another "
-                f"tensor than `{name}` there; give the two files of one conversion"
-            )
+    for done, (subgraph, index, op, twin) in enumerate(layers, 1):
         contents = [cut_operator(dense_graph, subgraph, op)]
         if sparse_graph.op_name(twin).encode().startswith(CUSTOM_OP_PREFIX):
             contents.append(cut_operator(sparse_graph, subgraph, twin))
@@ -109,7 +95,7 @@ def time_layers(
             LayerTiming(
                 subgraph=subgraph,
                 index=index,
-                layer=name,
+                layer=_output_name(dense_graph, subgraph, op),
                 op=dense_graph.op_name(op),
                 weights=() if weights is None else dense_graph.shape(weights),
                 **_measure(contents, num_threads, runs),
@@ -118,6 +104,33 @@ def time_layers(
         if progress is not None:
             progress(done, len(layers))
     return tuple(timings)
+
+
+def _graph(model: str | os.PathLike[str] | bytes, name: str) -> Graph:
+    file = read_model(model, name)
+    return Graph(file.content, file.name)
+
+
+def _pairs(dense: Graph, sparse: Graph) -> list[tuple[int, int, Any, Any]]:
+    """(subgraph, index, dense operator, its twin) of every layer; converting keeps operators in their places."""
+    left, right = list(dense.operators()), list(sparse.operators())
+    if len(left) != len(right):
+        raise ModelError(
+            f"the sparse model must be converted from the dense one, but they hold {len(right)} and {len(left)} "
+            "operators; give the two files of one conversion"
+        )
+    pairs = []
+    for (subgraph, index, op), (_, _, twin) in zip(left, right, strict=True):
+        if dense.op_name(op) not in LAYER_OPS:
+            continue
+        name = _output_name(dense, subgraph, op)
+        if name != _output_name(sparse, subgraph, twin):
+            raise ModelError(
+                f"the sparse model must be converted from the dense one, but its operator {index} writes another "
+                f"tensor than `{name}`; give the two files of one conversion"
+            )
+        pairs.append((subgraph, index, op, twin))
+    return pairs
 
 
 def cut_operator(graph: Graph, subgraph: int, op: Any) -> bytes:

@@ -150,16 +150,12 @@ def verify(
     Example:
         >>> assert verify("dense.tflite", "pruned.tflite", images)  # doctest: +SKIP
     """
-    if isinstance(rtol, bool) or not isinstance(rtol, (int, float)) or not 0 <= rtol < float("inf"):
-        raise RuntimeInputError(f"rtol: must be a number from 0, got {rtol!r}")
+    _check_rtol(rtol)
     pair = (Interpreter(read_model(dense, "dense model")), Interpreter(read_model(sparse, "sparse model")))
     _check_same_interface(*pair)
     signatures = pair[0].signatures
-    if inputs is not None and len(signatures) != 1:
-        raise RuntimeInputError(
-            f"inputs: `{pair[0].name}` has {len(signatures)} signatures ({', '.join(signatures)}), and it is not said "
-            "which one they are for; leave inputs out, or verify files with one signature"
-        )
+    if inputs is not None:
+        _check_one_signature(pair[0])
     outputs: list[OutputCheck] = []
     sizes: list[int] = []
     for signature in signatures:
@@ -176,6 +172,19 @@ def verify(
         seed=SEED if inputs is None else None,
         notes=tuple(_notes(outputs)),
     )
+
+
+def _check_rtol(rtol: float) -> None:
+    if isinstance(rtol, bool) or not isinstance(rtol, (int, float)) or not 0 <= rtol < float("inf"):
+        raise RuntimeInputError(f"rtol: must be a number from 0, got {rtol!r}")
+
+
+def _check_one_signature(dense: Interpreter) -> None:
+    if len(dense.signatures) != 1:
+        raise RuntimeInputError(
+            f"inputs: `{dense.name}` has {len(dense.signatures)} signatures ({', '.join(dense.signatures)}), and it is "
+            "not said which one they are for; leave inputs out, or verify files with one signature"
+        )
 
 
 def _compare(
