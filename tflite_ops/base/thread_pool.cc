@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/base/thread_pool.h"
 
+#include <unistd.h>
+
 namespace tfprune {
 namespace {
 
@@ -12,12 +14,13 @@ void Wait(sem_t* semaphore) {
 
 }  // namespace
 
-ThreadPool::ThreadPool() {
+ThreadPool::ThreadPool() : owner_(getpid()) {
   pthread_mutex_init(&busy_, nullptr);
   sem_init(&done_, 0, 0);
 }
 
 ThreadPool::~ThreadPool() {
+  if (getpid() != owner_) return;  // no worker to stop, and none that would ever be joined
   stop_ = true;
   for (uint32_t i = 0; i < worker_count_; ++i) sem_post(&workers_[i].wake);
   for (uint32_t i = 0; i < worker_count_; ++i) {
@@ -64,7 +67,7 @@ uint32_t ThreadPool::Grow(uint32_t workers) {
 void ThreadPool::Run(uint32_t threads, size_t tasks, Task task, void* context) {
   if (threads > kMaxThreads) threads = kMaxThreads;
   if (threads > tasks) threads = static_cast<uint32_t>(tasks);
-  if (threads <= 1 || pthread_mutex_trylock(&busy_) != 0) {
+  if (threads <= 1 || getpid() != owner_ || pthread_mutex_trylock(&busy_) != 0) {
     for (size_t i = 0; i < tasks; ++i) task(context, i, 0);
     return;
   }

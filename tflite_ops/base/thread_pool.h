@@ -6,6 +6,7 @@
 #include <semaphore.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 namespace tfprune {
 
@@ -24,8 +25,8 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   // Calls `task(context, i, slot)` once for every i < tasks on up to `threads` threads, the calling one included, and
-  // returns when all are done. Where the pool is busy with another caller's run, or the system gives no thread, the
-  // calling thread does the work alone.
+  // returns when all are done. Where the pool is busy with another caller's run, the system gives no thread, or the
+  // process is a fork of the one that started the workers, the calling thread does the work alone.
   void Run(uint32_t threads, size_t tasks, Task task, void* context);
 
  private:
@@ -45,6 +46,7 @@ class ThreadPool {
   Worker workers_[kMaxThreads - 1];
   uint32_t worker_count_ = 0;
   bool stop_ = false;
+  pid_t owner_;  // threads do not survive a fork
 
   Task task_ = nullptr;
   void* context_ = nullptr;

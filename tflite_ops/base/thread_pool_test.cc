@@ -2,6 +2,8 @@
 #include "tflite_ops/base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
@@ -52,6 +54,23 @@ TEST(ThreadPool, SeveralCallersAtOnceAllFinish) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(total, 4 * 200 * 10);
+}
+
+TEST(ThreadPool, AForkedProcessWorksAlone) {
+  ThreadPool pool;
+  Counts before(8);
+  pool.Run(4, 8, Count, &before);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);  // a child that waits for its parent's workers is killed
+    Counts counts(8);
+    pool.Run(4, 8, Count, &counts);
+    _exit(counts.calls[7] == 1 ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status)) << status;
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

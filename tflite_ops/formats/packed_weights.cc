@@ -124,6 +124,10 @@ Status CheckShape(const PackedWeights& packed) {
   if (area > kMaxColumns || area * packed.in_channels > kMaxColumns || packed.out_channels > kMaxColumns) {
     return Error("packed weights: out_channels and kernel_h * kernel_w * in_channels must stay below 2^31");
   }
+  if ((packed.kernel_h - 1) * uint64_t{packed.dilation_h} >= kMaxColumns ||
+      (packed.kernel_w - 1) * uint64_t{packed.dilation_w} >= kMaxColumns) {
+    return Error("packed weights: (kernel - 1) * dilation + 1 must stay below 2^31");
+  }
   if (packed.op == Op::kConv2D) {
     if (packed.keep_num_dims) return Error("packed weights: keep_num_dims must be 0 for a convolution");
   } else if (area != 1 || packed.stride_h != 1 || packed.stride_w != 1 || packed.dilation_h != 1 ||

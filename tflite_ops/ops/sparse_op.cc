@@ -188,7 +188,7 @@ Status InvokeOp(TfLiteContext* context, OpData* data) {
 
 TfLiteStatus Report(TfLiteContext* context, const OpData* data, const Status& status) {
   if (status.ok()) return kTfLiteOk;
-  context->ReportError(context, "%s: %s", data->op == Op::kConv2D ? kConv2D : kFullyConnected, status.message);
+  context->ReportError(context, "%s: %s. ", data->op == Op::kConv2D ? kConv2D : kFullyConnected, status.message);
   return kTfLiteError;
 }
 

@@ -76,6 +76,7 @@ class Conv2DPlan {
   void FillStrip(const Job& job, const Strip& strip, float* planes) const;
   void FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const;
   uint32_t SegmentsOf(const Job& job, const Strip& strip, size_t begin, Segment* segments) const;
+  TileArgs ArgsOf(const Job& job, uint32_t part) const;
   void RunStrip(const Job& job, size_t task, uint32_t slot) const;
   void RunPixels(const Job& job, size_t task) const;
 

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <vector>
 
@@ -201,6 +202,54 @@ TEST(Conv2D, ValidKernelLargerThanImageIsRefused) {
   const Status status = plan.Prepare(weights, {1, 4, 4}, DetectedArch(), 1);
   EXPECT_FALSE(status.ok());
   EXPECT_NE(std::string(status.message).find("kernel reaches over 5"), std::string::npos) << status.message;
+}
+
+// The dense op lets a NaN through its activation; so must every kernel, or a broken input would look like a number.
+TEST(Conv2D, NanPassesThroughEveryActivation) {
+  for (const Activation activation : {Activation::kNone, Activation::kRelu, Activation::kRelu6}) {
+    for (const Encoding encoding : {Encoding::kRowBand, Encoding::kSlidingRow}) {
+      for (const uint32_t width : {1u, 40u}) {
+        PackedSpec spec;
+        spec.encoding = encoding;
+        spec.out_channels = 8;
+        spec.in_channels = 4;
+        spec.activation = activation;
+        spec.density = encoding == Encoding::kRowBand ? 1.0 : 4.0;
+        std::mt19937 random(3);
+        const Packed packed = BuildPacked(spec, &random);
+        PackedWeights weights;
+        ASSERT_TRUE(ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &weights).ok());
+        const std::vector<float> x(width * 4, NAN);
+        ThreadPool pool;
+        Workspace workspace;
+        for (const Arch arch : SupportedArchs()) {
+          Conv2DPlan plan;
+          ASSERT_TRUE(plan.Prepare(weights, {1, 1, width}, arch, 1).ok());
+          std::vector<float> y(width * 8, 0.0f);
+          ASSERT_TRUE(plan.Run(x.data(), nullptr, y.data(), &pool, &workspace));
+          for (const float value : y) EXPECT_TRUE(std::isnan(value)) << plan.kernel_name();
+        }
+      }
+    }
+  }
+}
+
+TEST(Conv2D, HugeDilationsAreRefused) {
+  for (const uint32_t dilation : {0x7fffffffu, 0x7ffffff0u, 0x3fffffffu, 0x10000000u, 0xffffffffu}) {
+    for (const bool rows : {false, true}) {
+      PackedSpec spec;
+      spec.out_channels = 4;
+      spec.kernel_h = spec.kernel_w = 3;
+      (rows ? spec.dilation_h : spec.dilation_w) = dilation;
+      std::mt19937 random(1);
+      const Packed packed = BuildPacked(spec, &random);
+      PackedWeights weights;
+      Conv2DPlan plan;
+      EXPECT_FALSE(ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &weights).ok() &&
+                   plan.Prepare(weights, {1, 6, 6}, DetectedArch(), 1).ok())
+          << dilation;
+    }
+  }
 }
 
 TEST(Conv2D, TheForcedArchIsTheOneThatRuns) {

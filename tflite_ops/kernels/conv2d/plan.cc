@@ -19,7 +19,7 @@ uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads) {
   weights_ = &weights;
   kernel_ = {};
-  threads_ = threads == 0 ? 1 : threads;
+  threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
   TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
   low_ = weights.activation == Activation::kNone ? -INFINITY : 0.0f;
   high_ = weights.activation == Activation::kRelu6 ? 6.0f : INFINITY;
@@ -44,6 +44,10 @@ Status Conv2DPlan::PreparePlanes() {
   const PackedWeights& w = *weights_;
   halo_rows_ = (w.kernel_h - 1) * w.dilation_h / w.stride_h;
   plane_width_ = view_.width + (w.kernel_w - 1) * w.dilation_w / w.stride_w;
+  // Both sums of two numbers below 2^31 fit 32 bits; a plane that large is refused here, before anything multiplies.
+  const uint64_t smallest_plane = (uint64_t{halo_rows_} + 1) * plane_width_;
+  if (smallest_plane > UINT32_MAX >> 3)
+    return Error("convolution: padding makes planes of %llu values", static_cast<unsigned long long>(smallest_plane));
   if (!phases_.Reserve(2 * size_t{w.kernel_h} * w.kernel_w)) return Error("convolution: no memory for its plan");
   phase_count_ = 0;
   for (uint32_t tap = 0; tap < w.kernel_h * w.kernel_w; ++tap) {

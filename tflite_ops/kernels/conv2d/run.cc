@@ -66,29 +66,30 @@ bool Conv2DPlan::Run(const float* x, const float* bias, float* y, ThreadPool* po
   return true;
 }
 
-void Conv2DPlan::RunPixels(const Job& job, size_t task) const {
-  const PackedWeights& w = *weights_;
-  const size_t pixel = task / row_parts_;
-  const uint32_t part = static_cast<uint32_t>(task % row_parts_);
-  const Segment segment = {0, 1, job.y + pixel * w.out_channels};
+TileArgs Conv2DPlan::ArgsOf(const Job& job, uint32_t part) const {
   TileArgs args = {};
   args.weights = weights_;
   args.cell_offsets = cell_offsets_.data();
   args.bias = job.bias;
   args.low = low_;
   args.high = high_;
-  args.row_begin = PartBegin(w, part, row_parts_);
-  args.row_end = PartBegin(w, part + 1, row_parts_);
-  args.x = job.x + pixel * w.in_channels;
+  args.row_begin = PartBegin(*weights_, part, row_parts_);
+  args.row_end = PartBegin(*weights_, part + 1, row_parts_);
+  args.out_stride = weights_->out_channels;
+  return args;
+}
+
+void Conv2DPlan::RunPixels(const Job& job, size_t task) const {
+  const size_t pixel = task / row_parts_;
+  const Segment segment = {0, 1, job.y + pixel * weights_->out_channels};
+  TileArgs args = ArgsOf(job, static_cast<uint32_t>(task % row_parts_));
   args.segments = &segment;
   args.segment_count = 1;
-  args.out_stride = w.out_channels;
+  args.x = job.x + pixel * weights_->in_channels;
   if (args.row_begin < args.row_end) kernel_.run(args);
 }
 
 void Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const {
-  const PackedWeights& w = *weights_;
-  const uint32_t part = static_cast<uint32_t>(task % row_parts_);
   const size_t strip_index = task / row_parts_;
   Strip strip = {static_cast<uint32_t>(strip_index / strips_per_image_),
                  static_cast<uint32_t>(strip_index % strips_per_image_) * strip_rows_, strip_rows_};
@@ -96,16 +97,8 @@ void Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const {
 
   float* planes = job.scratch + slot * job.scratch_floats;
   Segment segments[kMaxTile + 1];
-  TileArgs args = {};
-  args.weights = weights_;
-  args.cell_offsets = cell_offsets_.data();
-  args.bias = job.bias;
-  args.low = low_;
-  args.high = high_;
-  args.row_begin = PartBegin(w, part, row_parts_);
-  args.row_end = PartBegin(w, part + 1, row_parts_);
+  TileArgs args = ArgsOf(job, static_cast<uint32_t>(task % row_parts_));
   args.segments = segments;
-  args.out_stride = w.out_channels;
   args.scratch = planes + planes_floats_;
   if (args.row_begin >= args.row_end) return;
   FillStrip(job, strip, planes);

@@ -15,9 +15,10 @@ struct Simd {
   static Vector Set(float value) { return _mm512_set1_ps(value); }
   static Vector Load(const float* p) { return _mm512_loadu_ps(p); }
   static void Store(float* p, Vector v) { _mm512_storeu_ps(p, v); }
+  // max and min return their second operand where one is NaN: a NaN passes through, as in the dense op.
   // The maskz forms with a full mask: GCC 12's plain ones warn about a value of their own that is not initialised.
   static Vector Clamp(Vector v, Vector low, Vector high) {
-    return _mm512_maskz_min_ps(Mask(kLanes), _mm512_maskz_max_ps(Mask(kLanes), v, low), high);
+    return _mm512_maskz_min_ps(Mask(kLanes), high, _mm512_maskz_max_ps(Mask(kLanes), low, v));
   }
   static Vector MultiplyAddOne(Vector acc, Vector x, float weight) {
     return _mm512_fmadd_ps(x, _mm512_set1_ps(weight), acc);

@@ -14,7 +14,8 @@ struct Simd {
   static Vector Set(float value) { return _mm_set1_ps(value); }
   static Vector Load(const float* p) { return _mm_loadu_ps(p); }
   static void Store(float* p, Vector v) { _mm_storeu_ps(p, v); }
-  static Vector Clamp(Vector v, Vector low, Vector high) { return _mm_min_ps(_mm_max_ps(v, low), high); }
+  // max and min return their second operand where one is NaN: a NaN passes through, as in the dense op.
+  static Vector Clamp(Vector v, Vector low, Vector high) { return _mm_min_ps(high, _mm_max_ps(low, v)); }
   static Vector MultiplyAddOne(Vector acc, Vector x, float weight) {
     return _mm_add_ps(acc, _mm_mul_ps(x, _mm_set1_ps(weight)));
   }
