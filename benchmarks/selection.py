@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Times the exact choice of unaligned groups, and compares the magnitude it keeps with aligned groups.
 
-    python benchmarks/selection.py
+python benchmarks/selection.py
 """
 
 from __future__ import annotations
