@@ -27,7 +27,7 @@ $(STAMPS)/system: $(DEBIAN_PACKAGES) tools/setup/system_packages.sh
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/venv: $(STAMPS)/system
-	$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info < (3, 14) else "tfprune needs Python 3.10 to 3.13")'
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "make setup needs Python 3.11 to 3.13; choose one with PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@touch $@
 

@@ -66,7 +66,8 @@ def relative_fit(features: Array, times: Array) -> Array:
     scaled = features / times[:, None]
     norms = np.linalg.norm(scaled, axis=0)
     norms[norms == 0] = 1
-    return nnls(scaled / norms, np.ones(len(times)))[0] / norms
+    coefficients: Array = nnls(scaled / norms, np.ones(len(times)))[0] / norms
+    return coefficients
 
 
 def fit_kind(samples: list[Sample]) -> dict[str, Any]:
@@ -97,7 +98,8 @@ def speedup_errors(path: Path, samples: list[Sample]) -> Array:
     """Relative errors of the predicted speed-up."""
     table = load_table(path)
     predicted = [predict_dense(table, layer) / predict_sparse(table, layer, packed) for layer, packed, _, _ in samples]
-    return np.abs(np.array(predicted) / np.array([dense / sparse for _, _, dense, sparse in samples]) - 1)
+    errors: Array = np.abs(np.array(predicted) / np.array([dense / sparse for _, _, dense, sparse in samples]) - 1)
+    return errors
 
 
 @click.command()

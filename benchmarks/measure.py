@@ -58,9 +58,9 @@ def aarch64_instructions(pairs: Iterable[Pair], root: Path, library: Path, runs:
         for index, (dense, sparse) in enumerate(pairs):
             (folder / f"{index:04}_dense.tflite").write_bytes(dense)
             (folder / f"{index:04}_sparse.tflite").write_bytes(sparse)
-        command = [REPOSITORY / "tools/aarch64/run.sh", root, FOLDER / "count_guest.py", folder, library, str(runs)]
+        paths = [REPOSITORY / "tools/aarch64/run.sh", root, FOLDER / "count_guest.py", folder, library]
         done = subprocess.run(
-            [os.fspath(part) for part in command],
+            [*map(str, paths), str(runs)],
             env={**os.environ, "COUNT_INSTRUCTIONS": "1"},
             capture_output=True,
             text=True,

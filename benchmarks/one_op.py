@@ -132,7 +132,11 @@ def sparse_model(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -
     )
     stride = layer.stride
     geometry = np.zeros((layer.out_channels, stride, stride, 1, 1) if conv else (layer.out_channels, 1, 1), np.int8)
-    constants = [encode(weights, spec, encoding, rows), geometry, np.zeros(layer.out_channels, np.float32)]
+    constants: list[npt.NDArray[Any]] = [
+        encode(weights, spec, encoding, rows),
+        geometry,
+        np.zeros(layer.out_channels, np.float32),
+    ]
     name = "TfpruneConv2D" if conv else "TfpruneFullyConnected"
     return _model(layer, constants, schema.BuiltinOperator.CUSTOM, None, name)
 

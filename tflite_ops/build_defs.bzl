@@ -31,6 +31,7 @@ def tfprune_test(name, deps, **kwargs):
     """A GoogleTest of libtfprune's parts; linked statically, because the library hides its symbols."""
     native.cc_test(
         name = name,
+        size = "small",
         srcs = [name + ".cc"],
         linkopts = ["-pthread"],
         linkstatic = True,

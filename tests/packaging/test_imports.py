@@ -15,10 +15,10 @@ PACKAGE = Path(__file__).resolve().parents[2] / "tfprune"
 # Part: what it may import besides the standard library, itself and tfprune.errors.
 ALLOWED: dict[str, set[str]] = {
     "sparsity": {"numpy"},
-    "formats": {"numpy", "flatbuffers"},
-    "costs": {"numpy"},
-    "keras": {"numpy", "keras", "tensorflow", "jinja2", "matplotlib", "tfprune.sparsity"},
-    "runtime": {"numpy", "flatbuffers", "ai_edge_litert", "tfprune.formats", "rich"},
+    "formats": {"numpy"},
+    "costs": set(),
+    "keras": {"numpy", "keras", "tensorflow", "tfprune.sparsity"},
+    "runtime": {"numpy", "ai_edge_litert", "tfprune.formats"},
     "converter": {"numpy", "flatbuffers", "ai_edge_litert", "tfprune.formats", "tfprune.costs", "tfprune.runtime"},
     "cli": {"numpy", "click", "rich", "tfprune"},
 }
