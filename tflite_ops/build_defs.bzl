@@ -5,6 +5,7 @@
 LIBRARY_COPTS = [
     "-O3",
     "-fno-stack-protector",  # its symbols differ between C libraries
+    "-fno-tree-loop-vectorize",  # the kernels say what is a vector; guessed gathers are slow
     "-fomit-frame-pointer",
     "-fno-exceptions",
     "-fno-rtti",
