@@ -12,7 +12,6 @@ and writes tables to the terminal and to ``report.html``::
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -63,8 +62,7 @@ class Demo:
             pruning = training.train_and_prune(model, images, self._options["prune_epochs"], [recorder])
         keras_pruned = evaluation.keras_accuracy(model, images.test)
         model.save(output / "pruned.keras")
-        # TensorFlow prints what it saved on the way; nobody asked for that here.
-        with self._part("converting"), contextlib.redirect_stdout(io.StringIO()):
+        with self._part("converting"):
             converted = tp.convert(model, device="host")
             converted.save(output / "pruned.tflite", overwrite=True)
             converted.save_dense(output / "dense.tflite", overwrite=True)

@@ -15,6 +15,7 @@ from tests.models.builder import ModelBuilder, conv_model, pruned
 from tfprune import __version__
 from tfprune.cli import main
 from tfprune.cli.convert import default_output
+from tfprune.errors import ConversionError
 
 STEADY_COSTS = Path(__file__).parent.parent / "converter" / "steady_costs.json"
 
@@ -233,3 +234,36 @@ def test_a_model_without_layers_is_exit_1(tmp_path: Path) -> None:
     result = convert(path)
     assert result.exit_code == 1
     assert "0 of 0 layers" in result.stdout
+
+
+def test_a_refused_dense_output_leaves_nothing_behind(pruned_file: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "taken.tflite"
+    taken.write_text("mine")
+    for dense in (taken, pruned_file, tmp_path / "missing" / "dense.tflite", f"{tmp_path}/newdir/"):
+        result = convert(pruned_file, "-o", tmp_path / "out.tflite", "--dense-output", dense)
+        assert result.exit_code == 2
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["pruned.tflite", "taken.tflite"]
+    assert taken.read_text() == "mine"
+
+
+def test_remedies_are_those_of_the_command_line(
+    pruned_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = convert(pruned_file, "-o", pruned_file)
+    assert "pass --overwrite" in result.stderr
+    assert "overwrite=True" not in result.stderr
+    sparse = tmp_path / "sparse.tflite"
+    convert(pruned_file, "-o", sparse)
+    assert "--target dense" in convert(sparse).stderr
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConversionError("pass it by name, custom_objects={'Doubled': ...}")
+
+    monkeypatch.setattr("tfprune.convert", refuse)
+    assert "use the Python interface: tp.convert(..., custom_objects={'Doubled': ...})" in convert(pruned_file).stderr
+
+
+def test_inspect_does_not_promise_what_is_done_already(pruned_file: Path, tmp_path: Path) -> None:
+    sparse = tmp_path / "sparse.tflite"
+    convert(pruned_file, "-o", sparse)
+    assert "0 of 0 layers would become sparse, 1 are sparse already" in run("inspect", sparse).stdout

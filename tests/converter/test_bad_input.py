@@ -151,8 +151,8 @@ def test_a_file_above_2_gib_is_refused_before_it_is_built(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("options", "name"),
     [
-        ({"precision": "int8"}, "precision"),
-        ({"target": "stock"}, "target"),
+        ({"precision": "int8"}, "precision must be 'float32', got 'int8'"),
+        ({"target": "stock"}, "target must be one of 'delegate', 'dense', got 'stock'"),
         ({"min_speedup": 0}, "min_speedup"),
         ({"min_speedup": float("nan")}, "min_speedup"),
         ({"min_speedup": "2"}, "min_speedup"),
@@ -187,3 +187,18 @@ def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
     path.write_bytes(conv_model(pruned((64, 3, 3, 32))))
     for model in (path, str(path)):
         assert convert(model).tflite == convert(path.read_bytes()).tflite
+
+
+def test_a_kernel_that_reaches_2_to_the_31_stays_dense() -> None:
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 8, 8, 32])
+    y = builder.conv_2d(x, pruned((64, 3, 3, 32)), dilation=(1, 2**30))
+    builder.io([x], [y])
+    report = convert(builder.build()).report
+    assert "below 2^31" in str(report.layers[0].reason)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert convert(SMALL, min_speedup=np.float32(2)).report.min_speedup == 2
+    runnable = conv_model(pruned((4, 1, 1, 4)), np.zeros(4, np.float32), (1, 2, 2))
+    assert tfprune.verify(runnable, runnable, rtol=np.float32(0.5)).rtol == 0.5

@@ -96,6 +96,7 @@ def test_custom_objects_are_asked_for_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"custom_objects=\{'Doubled'"):
         convert(path)
     assert "TfpruneConv2D" in names(convert(path, custom_objects={"Doubled": Doubled}).tflite)
+    assert tfprune.inspect(path, custom_objects={"Doubled": Doubled}).layers
 
 
 def test_a_custom_function_is_asked_for_by_name(tmp_path: Path) -> None:
@@ -148,3 +149,20 @@ def test_converting_a_tflite_file_needs_neither_tensorflow_nor_keras(tmp_path: P
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 1
+
+
+def test_converting_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    convert(model())
+    assert capsys.readouterr().out == ""
+
+
+def test_mixed_precision_is_refused_with_the_remedy() -> None:
+    net = keras.Sequential(
+        [
+            keras.Input((8,)),
+            keras.layers.Dense(8, dtype="mixed_float16", name="half"),
+            keras.layers.Dense(4, dtype="float32"),
+        ]
+    )
+    with pytest.raises(ConversionError, match=r"float32, got float16 in layer 'half'.*set_weights"):
+        convert(net)

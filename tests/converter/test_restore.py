@@ -87,6 +87,7 @@ def test_a_converted_file_is_refused_but_can_be_inspected() -> None:
     report = tfprune.inspect(sparse)
     assert report.converted_layers == 3
     assert "converted before" in str(report)
+    assert "0 of 0 layers with weights would become sparse, 3 are sparse already" in str(report)
     assert all(layer.sparsity is not None and 0.7 < layer.sparsity < 0.9 for layer in report.layers)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,3 +88,25 @@ def test_the_users_mask_decides_who_may_read(source: Path, tmp_path: Path) -> No
     finally:
         os.umask(before)
     assert (tmp_path / "out.tflite").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_is_no_regular_file_is_refused_even_with_overwrite(source: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        for overwrite in (False, True):
+            with pytest.raises(OutputError, match="must be a regular file"):
+                convert(source).save(path, overwrite=overwrite)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("path", [None, 3, "nul\0byte"])
+def test_what_is_no_path_is_refused(source: Path, path: Any) -> None:
+    with pytest.raises(OutputError, match="output"):
+        convert(source).save(path)
+
+
+def test_a_trailing_separator_is_no_file_name(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="add a file name"):
+        convert(source).save(f"{tmp_path}/newdir/")
+    assert [path.name for path in tmp_path.iterdir()] == ["dense.tflite"]

@@ -17,7 +17,8 @@ from tests.converter.helpers import convert, names, packed_weights
 from tests.models import ModelBuilder, conv_model, fully_connected_model, pruned
 from tests.models.builder import TANH
 from tfprune.converter.capability import Refused
-from tfprune.converter.plan import TIE, Plan, Study, choose
+from tfprune.converter.plan import TIE, Plan, Study, choose, study
+from tfprune.costs import load_table
 from tfprune.formats import Encoding
 
 
@@ -161,6 +162,49 @@ def test_groups_along_the_input_get_wide_groups() -> None:
     weights = pruned((256, 64), rows=4).T.copy()  # 4 neighbouring inputs of one output
     report = convert(fully_connected_model(weights.astype(np.float32))).report
     assert report.layers[0].pattern == "row_band 1x4"
+
+
+@pytest.mark.parametrize("rows", [3, 5, 6, 7, 12, 15])
+def test_aligned_groups_of_any_rows_up_to_16_are_stored_exactly(rows: int) -> None:
+    weights = pruned((96, 3, 3, 32), rows=rows)
+    converted = convert(conv_model(weights))
+    layer = converted.report.layers[0]
+    assert layer.pattern == layer.encoding == f"row_band {rows}x1"
+    assert packed_weights(converted.tflite).values.size == np.count_nonzero(weights)
+
+
+def _blocks(rows: int, cols: int) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    keep = np.kron(rng.random((96 // rows, 240 // cols)) < 0.2, np.ones((rows, cols), bool))
+    return (keep * rng.standard_normal((96, 240))).astype(np.float32)
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(1, 3), (1, 5), (1, 6), (3, 3), (4, 3), (3, 4), (6, 5)])
+def test_groups_of_other_columns_are_candidates(rows: int, cols: int) -> None:
+    weights = _blocks(rows, cols)
+    found = study(_layer(fully_connected_model(weights)), weights, load_table("arm64"))
+    assert found.pattern == f"row_band {rows}x{cols}"
+    exact = [plan for plan in found.candidates if plan.encoding_name == found.pattern]
+    assert [plan.fill > 0.99 for plan in exact] == [True]
+    assert exact[0].packed_bytes == min(plan.packed_bytes for plan in found.candidates)
+
+
+@pytest.mark.parametrize("rows", [3, 5, 12])
+def test_unaligned_groups_of_other_rows_are_named_by_their_runs(rows: int) -> None:
+    rng = np.random.default_rng(0)
+    weights = np.zeros((64, 256), np.float32)
+    for column in range(256):
+        start = int(rng.integers(0, 65 - rows))
+        weights[start : start + rows, column] = rng.standard_normal(rows)
+    layer = tfprune.inspect(conv_model(weights.reshape(64, 1, 1, 256))).layers[0]
+    assert layer.pattern == f"sliding_row {rows}x1"
+
+
+def test_few_candidates_are_counted() -> None:
+    # Counting is what converting a large model spends its time on.
+    for weights in (pruned((64, 3, 3, 32), rows=12), pruned((64, 3, 3, 32), sparsity=0.01, rows=1)):
+        data = conv_model(weights)
+        assert len(study(_layer(data), weights.reshape(64, -1), load_table("arm64")).candidates) <= 27
 
 
 def _plan(time: float, size: int) -> Plan:

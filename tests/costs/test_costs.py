@@ -63,6 +63,30 @@ def test_the_formula(tmp_path: Path) -> None:
     assert predict_sparse(table, layer, packed) == 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 13 * 3 * 2 + 11 * 8) * 10
 
 
+@pytest.mark.parametrize(
+    ("encoding", "rows", "same_as"),
+    [
+        ("row_band", 3, {2: 0.5, 4: 0.5}),
+        ("row_band", 5, {4: 0.75, 8: 0.25}),
+        ("row_band", 12, {8: 0.5, 16: 0.5}),
+        ("row_band", 24, {16: 1.5}),
+        ("sliding_row", 6, {4: 0.5, 8: 0.5}),
+        ("sliding_row", 1, {2: 1.0}),
+    ],
+)
+def test_rows_that_the_table_lacks_lie_between_their_neighbours(
+    encoding: str, rows: int, same_as: dict[int, float]
+) -> None:
+    table = load_table("arm64")
+
+    def time(size: int) -> float:
+        return predict_sparse(table, LAYER, PackedShape(encoding, size, 1, 128, 2000, 512))
+
+    base = predict_sparse(table, LAYER, PackedShape(encoding, rows, 1, 128, 0, 512))
+    steps = sum(part * (time(size) - base) for size, part in same_as.items())
+    assert time(rows) == pytest.approx(base + steps, rel=1e-12)
+
+
 ARM_SLIDING = ARM["kinds"]["conv_1x1"]["step"]["sliding_row"]
 
 

@@ -154,6 +154,9 @@ def corruptions(blobs: dict[str, bytes]) -> list[str]:
             u32(name, 32 + 4 * index, 0, what)
         for index, what in enumerate(MANIFEST_FIELDS[7:10]):
             u32(name, 36 + 4 * index, 0xFFFFFFFF, what)
+        for offset, axis in ((56, "h"), (60, "w")):
+            if field[f"kernel_{axis}"] > 1:
+                u32(name, offset, 0x7FFFFFFF, f"dilation_{axis}")
         u32(name, 64, 2, "keep_num_dims")
         for offset, what in ((68, "group_rows"), (72, "group_cols")):
             u32(name, offset, 0, what)

@@ -77,7 +77,7 @@ def test_default_choice() -> None:
         "transpose": "Conv2DTranspose weights are not supported",
         "frozen": "not trainable",
         "small": "16 weights, fewer than min_weights=20",
-        "head": "last Dense layer (name it in `filters` to prune it)",
+        "head": "last Dense layer: it makes an output of the model (name it in `filters` to prune it)",
     }
 
 
@@ -151,6 +151,78 @@ def test_kinds_of_models(make: Any, expected: list[str]) -> None:
     assert [row.layer for row in rows if row.status == "pruned"] == expected
     assert [row.kept for row in rows if row.status == "pruned"] == [32] * len(expected)
     assert {row.layer for row in rows if row.status == "skipped"} == {"head"}
+
+
+def two_heads() -> Any:
+    inputs = keras.Input((8,))
+    x = layers.Dense(8, name="hidden")(inputs)
+    boxes = layers.Reshape((2, 4))(layers.Dense(8, name="boxes")(x))
+    scores = keras.ops.sigmoid(layers.Dense(8, name="scores")(x))
+    return keras.Model(inputs, [layers.Softmax()(layers.Dense(8, name="classes")(x)), boxes, scores])
+
+
+def head_inside() -> Any:
+    inputs = keras.Input((8,))
+    inner = keras.Sequential([keras.Input((8,)), layers.Dense(8, name="hidden"), layers.Dense(8, name="head")])
+    # Defined last, but not an output.
+    return keras.Model(inputs, inner(layers.Dense(8, name="late")(inputs)))
+
+
+def head_before_body() -> Any:
+    head = layers.Dense(8, name="head")
+    inputs = keras.Input((8,))
+    return keras.Model(inputs, head(layers.Dense(8, name="zz")(inputs)))
+
+
+def sequential() -> Any:
+    parts = [layers.Dense(8, name="hidden"), layers.Dense(8, name="head"), layers.Dropout(0.5), layers.Softmax()]
+    model = keras.Sequential(parts)
+    model(np.ones((1, 8)))
+    return model
+
+
+def no_dense_output() -> Any:
+    inputs = keras.Input((64,))
+    x = layers.Reshape((4, 4, 4))(layers.Dense(64, name="decoder")(inputs))
+    return keras.Model(inputs, layers.Conv2D(4, 3, name="image")(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "spared"),
+    [
+        (two_heads, {"boxes", "scores", "classes"}),
+        (head_inside, {"head"}),
+        (head_before_body, {"head"}),
+        (sequential, {"head"}),
+        (no_dense_output, set()),
+    ],
+)
+def test_every_dense_layer_that_makes_an_output_stays(make: Any, spared: set[str]) -> None:
+    pruned, skipped = sorted_out(make())
+    assert {name for name, reason in skipped.items() if "makes an output" in reason} == spared
+    assert pruned
+    assert not set(pruned) & spared
+    assert set(sorted_out(make(), "*")[0]) == set(pruned) | spared
+
+
+class CalledBackwards(keras.Model):
+    """Defines its head first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = layers.Dense(8, name="head")
+        self.body = layers.Dense(8, name="body")
+
+    def call(self, inputs: Any) -> Any:
+        return self.head(self.body(inputs))
+
+
+def test_of_a_subclassed_model_the_last_defined_dense_layer_stays() -> None:
+    model = CalledBackwards()
+    model(np.ones((1, 8)))
+    pruned, skipped = sorted_out(model)
+    assert pruned == ["head"]
+    assert "the order of calls is not known" in skipped["body"]
 
 
 def test_layers_inside_wrappers_are_found() -> None:

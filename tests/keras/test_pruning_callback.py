@@ -331,6 +331,17 @@ def test_wrong_arguments(arguments: tuple[Any, ...], message: str) -> None:
 def test_wrong_options() -> None:
     with pytest.raises(PruningError, match="min_weights"):
         PruningCallback(Groups(), HALF, min_weights=-1)
+    for value in (True, np.bool_(True), 2.0, "2", np.int64(-1)):
+        with pytest.raises(PruningError, match="min_weights"):
+            PruningCallback(Groups(), HALF, min_weights=value)  # type: ignore[arg-type]
+
+
+def test_numpy_integers_are_whole_numbers(build: Callable[..., Any], data: Any) -> None:
+    model = build()
+    schedule = ConstantSparsity(0.5, np.int32(0), np.int64(-1), frequency=np.int64(1))  # type: ignore[arg-type]
+    pruning = PruningCallback(Groups(rows=np.int64(4)), schedule, min_weights=np.int64(128))  # type: ignore[arg-type]
+    model.fit(*data, batch_size=BATCH, verbose=0, callbacks=[pruning])
+    assert zeros(model, "hidden") == 64
     with pytest.raises(ValueError, match="`scores`"):
         PruningCallback(Groups(), HALF, scores="l7")
     with pytest.raises(PruningError, match="no report before"):

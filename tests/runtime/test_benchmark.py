@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
+from tests.models.builder import ModelBuilder, pruned
 from tests.runtime.tiny_models import conv_layer
 from tfprune.errors import ModelError, RuntimeInputError
 from tfprune.runtime.benchmark import BenchmarkReport, Timing, benchmark, interleaved_seconds, quartiles, speedups
@@ -113,3 +115,21 @@ def test_tables() -> None:
 def test_machine_facts_without_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TFPRUNE_LIBRARY", str(tmp_path / "none.so"))
     assert machine_facts()["libtfprune"] == "not installed"
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    report = benchmark(conv_layer().dense(), runs=cast(int, np.int64(1)), num_threads=cast(int, np.int32(1)))
+    assert json.loads(json.dumps(report.to_dict()))["runs"] == 1
+
+
+def test_the_caption_names_the_signature_of_a_file_with_several() -> None:
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 8])
+    y = builder.fully_connected(x, pruned((8, 8)), np.zeros(8, np.float32))
+    builder.io([x], [y])
+    builder.signature("classify", {"x": x}, {"y": y})
+    assert "signature" not in str(benchmark(builder.build(), runs=1))
+    builder.signature("explain", {"x": x}, {"y": y})
+    report = benchmark(builder.build(), runs=1)
+    assert report.timings[0].signature in ("classify", "explain")
+    assert f"signature `{report.timings[0].signature}` of model 1" in str(report)

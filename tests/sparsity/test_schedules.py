@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,3 +103,16 @@ def test_wrong_constant_sparsity() -> None:
         ConstantSparsity(1.0)
     with pytest.raises(ScheduleError, match="not before"):
         ConstantSparsity(0.5, begin_step=5, end_step=4)
+
+
+def test_numpy_numbers_are_stored_as_plain_ones() -> None:
+    schedule = PolynomialDecay(
+        np.float32(0.5),  # type: ignore[arg-type]
+        np.float64(0.75),
+        np.int64(1),  # type: ignore[arg-type]
+        np.int32(9),  # type: ignore[arg-type]
+        np.int64(2),  # type: ignore[arg-type]
+        np.int8(5),  # type: ignore[arg-type]
+    )
+    assert schedule == PolynomialDecay(0.5, 0.75, 1, 9, 2, 5)
+    assert schedules.deserialize(json.loads(json.dumps(schedules.serialize(schedule)))) == schedule

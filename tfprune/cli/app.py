@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -15,6 +16,15 @@ from tfprune.cli.verify import verify
 from tfprune.errors import TfpruneError
 
 EXIT_BAD_USE = 2
+# Remedies of the Python interface, and the same for somebody at a terminal.
+_REMEDIES = (
+    (re.compile(r"pass overwrite=True"), "pass --overwrite"),
+    (re.compile(r"target='dense'"), "--target dense"),
+    (
+        re.compile(r"pass it by name, (custom_objects=\{.*\})"),
+        r"use the Python interface: tp.convert(..., \1)",
+    ),
+)
 
 
 class BadUse(click.ClickException):
@@ -31,7 +41,13 @@ class TfpruneGroup(click.Group):
         try:
             return super().invoke(ctx)
         except TfpruneError as error:
-            raise BadUse(str(error)) from error
+            raise BadUse(_for_terminal(str(error))) from error
+
+
+def _for_terminal(message: str) -> str:
+    for pattern, replacement in _REMEDIES:
+        message = pattern.sub(replacement, message)
+    return message
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

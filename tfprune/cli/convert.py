@@ -18,10 +18,10 @@ OUTPUT_SUFFIX = ".sparse.tflite"
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Default: MODEL's stem + .sparse.tflite, beside it."
+    "-o", "--output", type=click.Path(path_type=str), help="Default: MODEL's stem + .sparse.tflite, beside it."
 )
 @click.option(
-    "--dense-output", type=click.Path(path_type=Path), help="Also write the dense twin: same zeros, stock ops."
+    "--dense-output", type=click.Path(path_type=str), help="Also write the dense twin: same zeros, stock ops."
 )
 @click.option("--device", default="arm64", show_default=True, help="Cost table that decides which layers gain.")
 @click.option("--target", default="delegate", show_default=True, help="What will run the file.")
@@ -34,8 +34,8 @@ OUTPUT_SUFFIX = ".sparse.tflite"
 def convert(
     ctx: click.Context,
     model: Path,
-    output: Path | None,
-    dense_output: Path | None,
+    output: str | None,
+    dense_output: str | None,
     device: str,
     target: str,
     min_speedup: float,
@@ -48,17 +48,23 @@ def convert(
     """
     import tfprune
 
-    output = default_output(model) if output is None else output
+    # As text: a Path would drop the separator that makes `folder/` no file name.
+    output = str(default_output(model)) if output is None else output
     _check_apart(output, dense_output)
     with working("Converting"):
+        from tfprune.converter.converted import check_target
+
+        # Both before the work, so that a refused one leaves nothing behind.
+        for path in (output, dense_output):
+            if path is not None:
+                check_target(path, overwrite=overwrite, source=model)
         converted = tfprune.convert(model, device=device, target=target, min_speedup=min_speedup)
         converted.save(output, overwrite=overwrite)
         if dense_output is not None:
             converted.save_dense(dense_output, overwrite=overwrite)
     report = converted.report
     if as_json:
-        dense = None if dense_output is None else str(dense_output)
-        print_json({"output": str(output), "dense_output": dense, "report": report.to_dict()})
+        print_json({"output": output, "dense_output": dense_output, "report": report.to_dict()})
     else:
         print_layers(report)
         for path in (output, dense_output):
@@ -75,9 +81,9 @@ def default_output(model: Path) -> Path:
     return path.with_name((path.name if path.is_dir() else path.stem) + OUTPUT_SUFFIX)
 
 
-def _check_apart(output: Path, dense_output: Path | None) -> None:
+def _check_apart(output: str, dense_output: str | None) -> None:
     """Refuses one path for two files before anything is written."""
-    if dense_output is not None and dense_output.resolve() == output.resolve():
+    if dense_output is not None and Path(dense_output).resolve() == Path(output).resolve():
         raise OutputError(
             f"--dense-output: must be another file than --output, got `{dense_output}` for both; name two files"
         )

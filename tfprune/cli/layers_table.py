@@ -57,8 +57,7 @@ def _short(name: str) -> str:
 
 
 def _totals(report: ConversionReport) -> str:
-    verb = "would become" if report.action == "inspect" else "became"
-    parts = [f"{report.converted_layers} of {len(report.layers)} layers {verb} sparse"]
+    parts = [report.outcome()]
     if report.output_bytes is not None:
         parts.append(f"{report.input_bytes:,} bytes dense, {report.output_bytes:,} bytes written")
     parts.append(f"predicted by cost table `{report.table}`, least speed-up {report.min_speedup:g}")

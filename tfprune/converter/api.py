@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import numbers
 import os
 import sys
 from collections.abc import Mapping
@@ -84,13 +85,14 @@ def convert(
     return _to_sparse(graph, data, source, table, float(min_speedup))
 
 
-def inspect(model: Any) -> ConversionReport:
+def inspect(model: Any, *, custom_objects: Mapping[str, Any] | None = None) -> ConversionReport:
     """Says for each layer with weights which zeros it has, which pattern they show and whether it would be converted.
 
     Nothing is written. The verdicts are those of :func:`convert` with its defaults.
 
     Args:
         model: a Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file, or the bytes of one.
+        custom_objects: classes and functions by name that a ``.keras`` file or Keras model needs.
 
     Returns:
         One entry per layer, with the reason where it would stay dense. Layers that were converted before are listed
@@ -104,7 +106,7 @@ def inspect(model: Any) -> ConversionReport:
         >>> print(tfprune.inspect("classifier.tflite"))
     """
     table = load_table(_DEFAULT_DEVICE)
-    data, _, subject = _tflite_bytes(model, None)
+    data, _, subject = _tflite_bytes(model, custom_objects)
     graph = Graph(data, subject)
     layers = [finding.report() for finding in analyse(graph, table, _DEFAULT_MIN_SPEEDUP)]
     packed = packed_operators(graph)
@@ -226,11 +228,12 @@ def _module(name: str) -> Any:
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ConversionError(f"convert: {name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+        rule = repr(known[0]) if len(known) == 1 else f"one of {', '.join(map(repr, known))}"
+        raise ConversionError(f"convert: {name} must be {rule}, got {value!r}")
 
 
 def _check_min_speedup(value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value <= 0:
         raise ConversionError(
             f"convert: min_speedup must be a finite number above 0, got {value!r}; "
             f"the default is {_DEFAULT_MIN_SPEEDUP}"

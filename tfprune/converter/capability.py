@@ -17,6 +17,7 @@ from tfprune.formats import Activation, Op, OpSpec, Padding
 
 WEIGHTS_INPUT = 1
 BIAS_INPUT = 2
+_EXTENT_LIMIT = 2**31
 CUSTOM_CODES = {Op.CONV_2D: "TfpruneConv2D", Op.FULLY_CONNECTED: "TfpruneFullyConnected"}
 
 _ACTIVATION_NAMES = {
@@ -124,6 +125,9 @@ def _conv_2d(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     strides = (options.strideH, options.strideW, options.dilationHFactor, options.dilationWFactor)
     if min(strides) < 1:
         raise Refused("malformed", f"strides and dilations must be at least 1, got {strides}")
+    extents = ((kernel_h - 1) * strides[2] + 1, (kernel_w - 1) * strides[3] + 1)
+    if max(extents) >= _EXTENT_LIMIT:
+        raise Refused("malformed", f"(kernel - 1) * dilation + 1 must be below 2^31, got {extents}")
     spec = OpSpec(
         Op.CONV_2D,
         out_channels,
@@ -134,9 +138,8 @@ def _conv_2d(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         padding=Padding(options.padding),
         activation=_activation(options.fusedActivationFunction),
     )
-    extents = (1, 1)
-    if spec.padding == Padding.VALID:
-        extents = ((kernel_h - 1) * strides[2] + 1, (kernel_w - 1) * strides[3] + 1)
+    if spec.padding == Padding.SAME:
+        extents = (1, 1)
     return Layer(
         subgraph,
         index,

@@ -6,6 +6,8 @@ TensorFlow and Keras are handed in: only ``api`` imports them, and only where a 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,8 +25,8 @@ def from_model(model: Any, custom_objects: Mapping[str, Any] | None, keras: Any,
     """Converts a Keras model.
 
     Raises:
-        ConversionError: another backend than TensorFlow, a model not built, a layer name that TensorFlow refuses, or
-            an operator that TFLite does not know.
+        ConversionError: another backend than TensorFlow, a model not built, a layer name that TensorFlow refuses,
+            a layer that computes in another precision than float32, or an operator that TFLite does not know.
     """
     subject = f"model {model.name!r}"
     backend = keras.backend.backend()
@@ -42,6 +44,12 @@ def from_model(model: Any, custom_objects: Mapping[str, Any] | None, keras: Any,
             raise ConversionError(
                 f"{subject}: layer names must not start with '_', got {layer.name!r}: TensorFlow cannot convert "
                 "them; rename the layer"
+            )
+        # Layers for whole numbers or text have other types than floats, and TFLite's own.
+        if "float" in layer.compute_dtype and layer.compute_dtype != "float32":
+            raise ConversionError(
+                f"{subject}: layers must compute in float32, got {layer.compute_dtype} in layer {layer.name!r}; build "
+                "the same model under the float32 policy and copy the weights with set_weights"
             )
     with keras.saving.custom_object_scope(dict(custom_objects or {})):
         return _run(tensorflow.lite.TFLiteConverter.from_keras_model, model, subject)
@@ -83,7 +91,9 @@ def from_saved_model(path: Path, tensorflow: Callable[[], Any]) -> bytes:
 
 def _run(make_converter: Any, source: Any, subject: str) -> bytes:
     try:
-        return bytes(make_converter(source).convert())
+        # TensorFlow prints what it saved on the way; nobody asked for that.
+        with contextlib.redirect_stdout(io.StringIO()):
+            return bytes(make_converter(source).convert())
     # TensorFlow raises its own and Python's errors of many kinds for graphs that it cannot convert.
     except Exception as error:
         raise ConversionError(

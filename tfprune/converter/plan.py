@@ -14,6 +14,8 @@ from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
 from tfprune.formats import Encoding, count_groups
 
 BAND_COLS = (1, 2, 4, 8)
+# Largest group size that is looked for beyond the sizes that are always counted.
+MOST_ROWS, MOST_COLS = 16, 8
 #: Candidates this close to the fastest are told apart by size.
 TIE = 0.02
 # Geometry tensor, options, tables and alignment of a rewritten operator; measured at 0.8 to 1.1 kB with names.
@@ -90,9 +92,9 @@ def study(layer: Layer, matrix: npt.NDArray[np.float32], table: CostTable) -> St
     extra = OPERATOR_BYTES + int(np.prod(layer.geometry, dtype=object))
     candidates = tuple(
         _price(nonzero, count, candidate, shape, table, (dense_time, used_columns, extra))
-        for candidate in _candidates(nonzero.shape)
+        for candidate in _candidates(nonzero, count)
     )
-    return Study(sparsity, _pattern(count, candidates), candidates)
+    return Study(sparsity, _pattern(nonzero, count, candidates), candidates)
 
 
 def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
@@ -125,15 +127,41 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
     return min(close, key=lambda plan: (plan.packed_bytes, plan.sparse_time))
 
 
-def _candidates(shape: tuple[int, int]) -> list[tuple[Encoding, int, int]]:
-    bands = [
-        (Encoding.ROW_BAND, rows, cols)
-        for rows in BAND_ROWS
-        if rows <= shape[0]
-        for cols in BAND_COLS
-        if cols <= shape[1]
-    ]
-    return bands + [(Encoding.SLIDING_ROW, rows, 1) for rows in SLIDING_ROWS if rows <= shape[0]]
+def _candidates(nonzero: npt.NDArray[np.bool_], count: int) -> list[tuple[Encoding, int, int]]:
+    """The sizes that are always counted, and bands of the largest other groups that the zeros show."""
+    height, width = nonzero.shape
+    rows, cols = _band_rows(nonzero, count), _longest_runs(nonzero, MOST_COLS)
+    bands = [(band, group) for band in BAND_ROWS if band <= height for group in BAND_COLS if group <= width]
+    bands += [size for size in ((rows, 1), (1, cols), (rows, cols)) if size not in bands]
+    sliding = [(Encoding.SLIDING_ROW, band, 1) for band in SLIDING_ROWS if band <= height]
+    return [(Encoding.ROW_BAND, *size) for size in dict.fromkeys(bands)] + sliding
+
+
+def _band_rows(nonzero: npt.NDArray[np.bool_], count: int) -> int:
+    """Most rows, up to 16, whose aligned bands the non-zeros fill."""
+    for rows in range(min(MOST_ROWS, nonzero.shape[0]), 1, -1):
+        values = count_groups(nonzero, Encoding.ROW_BAND, rows, 1).values
+        if count >= _PATTERN_FILL * values:
+            return rows
+    return 1
+
+
+def _longest_runs(lines: npt.NDArray[np.bool_], most: int) -> int:
+    """The largest size up to ``most`` whose multiples are the lengths of the runs of True along the lines.
+
+    A run of n takes ceil(n / size) groups; at least 95 % of what they hold must be True.
+    """
+    closed = np.zeros((lines.shape[0], lines.shape[1] + 1), bool)
+    closed[:, :-1] = lines
+    flat = closed.reshape(-1)
+    edges = np.flatnonzero(np.diff(flat, prepend=False))
+    runs = np.bincount(edges[1::2] - edges[::2], minlength=1)
+    length = np.arange(len(runs))
+    filled = int(runs @ length)
+    for size in range(min(most, lines.shape[1]), 1, -1):
+        if filled >= _PATTERN_FILL * size * int(runs @ -(-length // size)):
+            return size
+    return 1
 
 
 def _price(
@@ -159,10 +187,16 @@ def _price(
     )
 
 
-def _pattern(count: int, candidates: tuple[Plan, ...]) -> str:
-    """The largest groups that the non-zeros fill; aligned bands before sliding groups of the same size."""
+def _pattern(nonzero: npt.NDArray[np.bool_], count: int, candidates: tuple[Plan, ...]) -> str:
+    """The largest groups that the non-zeros fill; aligned bands before sliding groups of the same size.
+
+    Sliding groups of sizes that are not among the candidates are named too, although they are not stored as such.
+    """
     if not count:
         return "all zero"
     filled = [plan for plan in candidates if plan.fill >= _PATTERN_FILL]
     best = max(filled, key=lambda plan: (plan.rows * plan.cols, plan.encoding == Encoding.ROW_BAND, plan.fill))
+    rows = _longest_runs(np.ascontiguousarray(nonzero.T), MOST_ROWS)
+    if rows > best.rows * best.cols:
+        return f"{_ENCODING_NAMES[Encoding.SLIDING_ROW]} {rows}x1"
     return "unstructured" if best.rows * best.cols == 1 else best.encoding_name

@@ -82,6 +82,15 @@ class ConversionReport:
         """Layers with the verdict ``"sparse"``."""
         return sum(layer.verdict == "sparse" for layer in self.layers)
 
+    def outcome(self, noun: str = "layers") -> str:
+        """How many layers became sparse, or would; those of a file that was converted before are so already."""
+        if self.action != "inspect":
+            return f"{self.converted_layers} of {len(self.layers)} {noun} became sparse"
+        # An op of ours has no prediction; a layer that is to become one always has.
+        before = sum(layer.verdict == "sparse" and layer.predicted_speedup is None for layer in self.layers)
+        text = f"{self.converted_layers - before} of {len(self.layers) - before} {noun} would become sparse"
+        return f"{text}, {before} are sparse already" if before else text
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
         return {
@@ -128,8 +137,7 @@ class ConversionReport:
         return [f"  {layer.index} stays dense: {layer.reason}" for layer in self.layers if layer.reason]
 
     def _totals(self) -> str:
-        verb = "would become" if self.action == "inspect" else "became"
-        total = f"{self.converted_layers} of {len(self.layers)} layers with weights {verb} sparse"
+        total = self.outcome("layers with weights")
         if self.output_bytes is not None:
             share = self.output_bytes / self.input_bytes
             total += f"; {self.input_bytes / 1e6:.3f} MB -> {self.output_bytes / 1e6:.3f} MB ({share:.0%})"

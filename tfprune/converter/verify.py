@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -175,7 +176,7 @@ def verify(
 
 
 def _check_rtol(rtol: float) -> None:
-    if isinstance(rtol, bool) or not isinstance(rtol, (int, float)) or not 0 <= rtol < float("inf"):
+    if isinstance(rtol, bool) or not isinstance(rtol, numbers.Real) or not 0 <= rtol < float("inf"):
         raise RuntimeInputError(f"rtol: must be a number from 0, got {rtol!r}")
 
 

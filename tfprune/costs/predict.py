@@ -77,16 +77,23 @@ def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> 
     Args:
         table: coefficients of the device.
         layer: sizes of the layer.
-        packed: sizes of its packed weights; ``rows`` must be in the table.
-
-    Raises:
-        KeyError: the table has no coefficient for the encoding and rows; the converter only asks for those it has.
+        packed: sizes of its packed weights. The ``step`` of rows that the table lacks lies on the straight line between
+            its neighbours; above the most rows of the table it grows with the rows, below the fewest it is theirs.
     """
     costs = table.kinds[layer.kind]
     per_pixel = (
         costs.column_value * packed.used_columns
         + costs.line * packed.lines
-        + costs.step[packed.encoding][packed.rows] * packed.groups * packed.cols
+        + _step(costs.step[packed.encoding], packed.rows) * packed.groups * packed.cols
         + costs.output_value * layer.out_channels
     )
     return costs.sparse_layer + costs.input_value * layer.input_values + per_pixel * layer.pixels
+
+
+def _step(steps: dict[int, float], rows: int) -> float:
+    """Cost of a group column; see `predict_sparse` for rows that the table lacks."""
+    fewer = max((known for known in steps if known <= rows), default=min(steps))
+    more = min((known for known in steps if known >= rows), default=fewer)
+    if fewer >= more:
+        return steps[fewer] * max(1.0, rows / fewer)
+    return steps[fewer] + (steps[more] - steps[fewer]) * (rows - fewer) / (more - fewer)

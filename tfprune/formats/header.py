@@ -18,6 +18,7 @@ MAX_COLUMN_STEP = 65_535
 MAX_SLIDING_ROWS = 16
 _U32_MAX = 2**32 - 1
 _COLUMN_LIMIT = 2**31
+_EXTENT_LIMIT = 2**31
 _RESERVED_BYTES = 24
 # magic, version, header_bytes, the 23 fields of PackedHeader, reserved; the checksum follows.
 _LAYOUT = struct.Struct("<4sHH23I24s")
@@ -168,6 +169,9 @@ class PackedHeader:
         for name in ("dilation_h", "dilation_w"):
             _in_range(name, getattr(self, name), 1, _U32_MAX)
         _in_range("kernel_h * kernel_w * in_channels", self.columns, 1, _COLUMN_LIMIT - 1)
+        for axis in ("h", "w"):
+            extent = (getattr(self, f"kernel_{axis}") - 1) * getattr(self, f"dilation_{axis}") + 1
+            _in_range(f"(kernel_{axis} - 1) * dilation_{axis} + 1", extent, 1, _EXTENT_LIMIT - 1)
         if self.op == Op.FULLY_CONNECTED:
             for name in ("kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w"):
                 _equal(f"{name} of a fully-connected op", getattr(self, name), 1)

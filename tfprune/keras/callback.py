@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from typing import Any
 
@@ -27,8 +28,9 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     *without* the callback fills the zeros in again; pass the same callback to keep them.
 
     Conv2D and Dense kernels are pruned. Biases, BatchNorm, other layers, grouped convolutions and the last Dense layer
-    are left alone; `report` says why, layer by layer. Keras logs get ``"sparsity"``: the fraction of zeros over all
-    kernels that are to be pruned.
+    are left alone; `report` says why, layer by layer. Of a functional or sequential model the last ones are all Dense
+    layers whose output, or a softmax, reshape or the like of it, is an output of the model; of a subclassed model it is
+    the one defined last. Keras logs get ``"sparsity"``: the fraction of zeros over all kernels that are to be pruned.
 
     Steps are counted by the callback, from 0, and go on in a second ``fit`` of the same model with the same callback;
     with another model it begins anew.
@@ -39,7 +41,7 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
             first fit.
         filters: Which layers to prune: a layer name pattern such as ``"block*_conv"`` (``*``, ``?``, ``[abc]``; matched
             against name and path), a layer class, a callable ``layer -> bool``, or a list of these, of which any may
-            match. Layers named here are pruned even if they are the last Dense or a grouped convolution. None
+            match. Layers named here are pruned even if they are a last Dense or a grouped convolution. None
             (default): as above.
         scores: What a weight is worth: ``"l1"`` (default), ``"l2"``, ``"squared"`` or a callable; see `select`.
         min_weights: Kernels with fewer weights stay dense. Default 2048.
@@ -80,14 +82,18 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
                     f"{'Groups(rows=4)' if kind is Pattern else 'PolynomialDecay(final_sparsity=0.8)'}. "
                     f"Received: {name}={value!r}."
                 )
-        if isinstance(min_weights, bool) or not isinstance(min_weights, int) or min_weights < 0:
+        try:
+            least = -1 if isinstance(min_weights, bool) else operator.index(min_weights)
+        except TypeError:
+            least = -1
+        if least < 0:
             raise PruningError(f"`min_weights` must be a whole number of at least 0. Received: {min_weights!r}.")
         resolve_scores(scores)
         self._pattern = pattern
         self._schedule = schedule
         self._filters = filters
         self._scores = scores
-        self._min_weights = min_weights
+        self._min_weights = least
         self._pruner: Pruner | None = None
         self._planned = False
         self._running = 1

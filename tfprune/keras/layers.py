@@ -15,6 +15,9 @@ from tfprune.errors import PruningError
 LayerFilter: TypeAlias = str | type | Callable[[Any], bool]
 Filters: TypeAlias = LayerFilter | Sequence[LayerFilter] | None
 
+_IS_OUTPUT = "last Dense layer: it makes an output of the model"
+_IS_LAST_DEFINED = "last Dense layer to be defined; the order of calls is not known"
+
 
 @dataclass(frozen=True)
 class PrunableWeight:
@@ -90,7 +93,8 @@ def find_weights(model: Any, filters: Filters, min_weights: int) -> tuple[list[P
             f"weights yet: {unbuilt}. Call the model once on a batch, or call model.build(input_shape)."
         )
     chosen = _match(layers, filters)
-    last_dense = next((layer for layer in reversed(layers) if isinstance(layer, keras.layers.Dense)), None)
+    spared: dict[int, str] = {}
+    _spare(model, None, spared)
     names = [layer.name for layer in layers]
     prunable: list[PrunableWeight] = []
     skipped: list[SkippedWeight] = []
@@ -102,7 +106,7 @@ def find_weights(model: Any, filters: Filters, min_weights: int) -> tuple[list[P
         if kernel is None:
             skipped += _other_weights(layer, label, named)
             continue
-        reason = _reason(layer, kernel, named, layer is last_dense, min_weights)
+        reason = _reason(layer, kernel, named, spared.get(id(layer)), min_weights)
         if filters is not None and not named:
             reason = "not selected by `filters`"
         if reason is None and id(kernel) in owners:
@@ -115,6 +119,40 @@ def find_weights(model: Any, filters: Filters, min_weights: int) -> tuple[list[P
     return prunable, skipped
 
 
+def _spare(layer: Any, index: int | None, spared: dict[int, str]) -> None:
+    """Adds the ids of the Dense layers that make output `index` (None: any output), each with the reason.
+
+    The graph of a functional model and the list of a sequential one say which they are. The code of other models and
+    layers says nothing, so of theirs the last one in definition order counts.
+    """
+    outputs = [tensor for tensor in getattr(layer, "outputs", None) or () if hasattr(tensor, "_keras_history")]
+    if isinstance(layer, keras.layers.Dense):
+        spared[id(layer)] = _IS_OUTPUT
+    elif outputs:
+        for tensor in outputs if index is None else outputs[index : index + 1]:
+            _spare_behind(tensor, spared)
+    elif isinstance(layer, keras.Sequential):
+        for each in reversed(layer.layers):
+            if each.weights:
+                _spare(each, index, spared)
+                return
+    elif isinstance(layer, keras.layers.Layer):
+        dense = [each for each in walk_layers(layer) if isinstance(each, keras.layers.Dense)]
+        if dense:
+            spared.setdefault(id(dense[-1]), _IS_LAST_DEFINED)
+
+
+def _spare_behind(tensor: Any, spared: dict[int, str]) -> None:
+    """Goes back from a symbolic tensor over softmax, reshape and the like: one input, no weights."""
+    while True:
+        # Keras has no public way to ask where a symbolic tensor comes from.
+        operation, node, index = tensor._keras_history
+        inputs = operation._inbound_nodes[node].input_tensors
+        if len(inputs) != 1 or getattr(operation, "weights", None):
+            return _spare(operation, index, spared)
+        tensor = inputs[0]
+
+
 def _kernel(layer: Any) -> tuple[Any, str]:
     """The kernel variable of a supported layer and its layout, else ``(None, "")``."""
     for kind, layout, rank in ((keras.layers.Conv2D, "conv2d", 4), (keras.layers.Dense, "dense", 2)):
@@ -125,7 +163,7 @@ def _kernel(layer: Any) -> tuple[Any, str]:
     return None, ""
 
 
-def _reason(layer: Any, kernel: Any, named: bool, is_last_dense: bool, min_weights: int) -> str | None:
+def _reason(layer: Any, kernel: Any, named: bool, spared: str | None, min_weights: int) -> str | None:
     """Why a kernel is not pruned, or None."""
     size = 1
     for length in kernel.shape:
@@ -134,8 +172,8 @@ def _reason(layer: Any, kernel: Any, named: bool, is_last_dense: bool, min_weigh
         return "not trainable"
     if size < min_weights:
         return f"{size} weights, fewer than min_weights={min_weights}"
-    if is_last_dense and not named:
-        return "last Dense layer (name it in `filters` to prune it)"
+    if spared is not None and not named:
+        return f"{spared} (name it in `filters` to prune it)"
     if getattr(layer, "groups", 1) > 1 and not named:
         return f"grouped convolution, groups={layer.groups} (name it in `filters` to prune it)"
     return None

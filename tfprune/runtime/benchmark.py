@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfprune.errors import RuntimeInputError
+from tfprune.runtime.arguments import positive_whole_number
 from tfprune.runtime.interpreter import Interpreter
 from tfprune.runtime.library import load_library
 from tfprune.runtime.machine import machine_facts
-from tfprune.runtime.model_file import read_model
+from tfprune.runtime.model_file import ModelFile, read_model
 from tfprune.runtime.random_inputs import random_inputs
 from tfprune.runtime.tables import html_table, text_table
 
@@ -47,6 +48,7 @@ class Timing:
         speedup: median over rounds of (first model's time / this model's time); above 1 is faster than the first.
         speedup_quartiles: lower and upper quartile of that ratio.
         kernel: the tfprune kernel that ran last, ``""`` for a model without tfprune ops.
+        signature: which signature was timed where the file has several, else ``""``.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Timing:
     speedup: float
     speedup_quartiles: tuple[float, float]
     kernel: str
+    signature: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +107,8 @@ class BenchmarkReport:
         """How it was measured, and on what."""
         facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
         threads = "1 thread" if self.num_threads == 1 else f"{self.num_threads} threads"
-        return f"{threads}, {self.runs} interleaved runs, batch as in the file; {facts}"
+        timed = "".join(f"; signature `{item.signature}` of {item.name}" for item in self.timings if item.signature)
+        return f"{threads}, {self.runs} interleaved runs, batch as in the file{timed}; {facts}"
 
 
 def benchmark(*models: str | os.PathLike[str] | bytes, num_threads: int = 1, runs: int = 50) -> BenchmarkReport:
@@ -112,7 +116,7 @@ def benchmark(*models: str | os.PathLike[str] | bytes, num_threads: int = 1, run
 
     Each round runs every model; the order turns round every other round, so that a machine that slows down or speeds
     up meets all models alike. The speed-up is the median of the ratios within a round. Inputs are random and seeded,
-    of the shapes in the file (1 where open).
+    of the shapes in the file (1 where open). Of a file with several signatures the first is timed; the caption says so.
 
     Args:
         *models: paths of ``.tflite`` files, or their bytes; the dense one first.
@@ -129,20 +133,21 @@ def benchmark(*models: str | os.PathLike[str] | bytes, num_threads: int = 1, run
     """
     if not models:
         raise RuntimeInputError("benchmark: at least one model is needed, got none; give paths of .tflite files")
-    if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
-        raise RuntimeInputError(f"runs: must be a whole number from 1, got {runs!r}")
+    runs = positive_whole_number("runs", runs)
+    num_threads = positive_whole_number("num_threads", num_threads)
     files = [read_model(model, f"model {place}") for place, model in enumerate(models, 1)]
-    interpreters, kernels = [], []
+    interpreters, kernels, signatures = [], [], []
     for file in files:
         interpreter = Interpreter(file, num_threads=num_threads)
         signature = interpreter.signatures[0]
         interpreter.predict(random_inputs(interpreter.inputs(signature), None, _SEED), signature=signature)
         interpreters.append(interpreter)
+        signatures.append(signature if len(interpreter.signatures) > 1 else "")
         kernels.append(load_library().last_kernel if file.custom_ops else "")
     rounds = interleaved_seconds(interpreters, runs)
     timings = tuple(
-        _timing(file.name, len(file.content), kernel, [row[0] for row in rounds], [row[place] for row in rounds])
-        for place, (file, kernel) in enumerate(zip(files, kernels, strict=True))
+        _timing(file, kernel, signature, [row[0] for row in rounds], [row[place] for row in rounds])
+        for place, (file, kernel, signature) in enumerate(zip(files, kernels, signatures, strict=True))
     )
     return BenchmarkReport(timings, num_threads, runs, machine_facts())
 
@@ -194,15 +199,16 @@ def _sample(model: Invocable, count: int) -> float:
     return max(1, time.perf_counter_ns() - start) / count * 1e-9
 
 
-def _timing(name: str, size: int, kernel: str, first: Sequence[float], own: Sequence[float]) -> Timing:
+def _timing(file: ModelFile, kernel: str, signature: str, first: Sequence[float], own: Sequence[float]) -> Timing:
     ratios = speedups(first, own)
     low, high = quartiles(own)
     return Timing(
-        name=name,
-        size=size,
+        name=file.name,
+        size=len(file.content),
         milliseconds=statistics.median(own) * 1e3,
         quartiles=(low * 1e3, high * 1e3),
         speedup=statistics.median(ratios),
         speedup_quartiles=quartiles(ratios),
         kernel=kernel,
+        signature=signature,
     )

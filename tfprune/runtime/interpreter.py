@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import ModelError, RuntimeInputError
+from tfprune.runtime.arguments import positive_whole_number
 from tfprune.runtime.delegate import delegate
 from tfprune.runtime.model_file import ModelFile, read_model
 
@@ -58,8 +59,7 @@ class Interpreter:
     """
 
     def __init__(self, model: str | os.PathLike[str] | bytes | ModelFile, *, num_threads: int = 1) -> None:
-        if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
-            raise RuntimeInputError(f"num_threads: must be a whole number from 1, got {num_threads!r}")
+        num_threads = positive_whole_number("num_threads", num_threads)
         self._file = model if isinstance(model, ModelFile) else read_model(model)
         self._interpreter = _create(self._file, num_threads)
         self._subgraph = 0

@@ -179,6 +179,7 @@ class PolynomialDecay(Schedule):
         power = self.power
         if isinstance(power, bool) or not isinstance(power, numbers.Real) or not 0 < power < math.inf:
             raise ScheduleError(f"`power` of `PolynomialDecay` must be a number above 0. Received: power={power!r}.")
+        object.__setattr__(self, "power", power if isinstance(power, int) else float(power))
 
     @property
     def last_step(self) -> int | None:
