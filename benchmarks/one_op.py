@@ -7,11 +7,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from tfprune.converter.schema import AlignedBuffer, write_model
 from tfprune.costs.predict import LayerShape, PackedShape
 from tfprune.formats import Encoding, Op, OpSpec, Padding, encode
 from tfprune.formats.cover import count_groups
@@ -141,22 +141,6 @@ def sparse_model(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -
     return _model(layer, constants, schema.BuiltinOperator.CUSTOM, None, name)
 
 
-class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
-    """A buffer whose data start at a multiple of 64 in the file."""
-
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
-        data = None
-        if self.data is not None:
-            builder.StartVector(1, len(self.data), ALIGNMENT)
-            builder.head -= len(self.data)
-            builder.Bytes[builder.head : builder.head + len(self.data)] = self.data.tobytes()
-            data = builder.EndVector()
-        schema.BufferStart(builder)
-        if data is not None:
-            schema.BufferAddData(builder, data)
-        return int(schema.BufferEnd(builder))
-
-
 _TYPES = {"float32": schema.TensorType.FLOAT32, "int8": schema.TensorType.INT8, "uint8": schema.TensorType.UINT8}
 
 
@@ -164,7 +148,7 @@ def _model(
     layer: Layer, constants: list[npt.NDArray[Any]], code: int, options: Any, custom: str | None = None
 ) -> bytes:
     model, graph, op, opcode = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
-    model.version, model.description, model.buffers = 3, b"", [_AlignedBuffer()]
+    model.version, model.description, model.buffers = 3, b"", [AlignedBuffer()]
 
     def tensor(shape: tuple[int, ...], data: npt.NDArray[Any] | None) -> Any:
         made = schema.TensorT()
@@ -172,9 +156,7 @@ def _model(
         made.type = schema.TensorType.FLOAT32
         if data is not None:
             made.type = _TYPES[data.dtype.name]
-            buffer = _AlignedBuffer()
-            buffer.data = np.frombuffer(data.tobytes(), np.uint8)
-            model.buffers.append(buffer)
+            model.buffers.append(AlignedBuffer(np.frombuffer(data.tobytes(), np.uint8), ALIGNMENT))
             made.buffer = len(model.buffers) - 1
         return made
 
@@ -193,6 +175,4 @@ def _model(
     if custom is not None:
         opcode.customCode = custom.encode()
     graph.operators, model.operatorCodes, model.subgraphs = [op], [opcode], [graph]
-    builder = flatbuffers.Builder(sum(c.nbytes for c in constants) + 4096)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return write_model(model)
