@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much a weight, and a cell of weights, is worth keeping.
 
+`select` takes the name of a rule that needs the weights alone (``"l1"``, ``"l2"``, ``"squared"``, ``"plane_share"``), a
+function of the weights, or an array. Arrays come from the functions below, which need gradients or second derivatives::
+
+    select(w, pattern, 0.8, scores=taylor(w, gradients))
+
 Cells are compared by sums of integers: each weight's score is rounded to a multiple of ``2 ** -30`` of the largest one.
 Integer sums do not depend on their order, so a mask is the same on every machine.
 """
@@ -15,12 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
+from tfprune.sparsity.layouts import LayoutLike, to_matrix
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Integers: TypeAlias = npt.NDArray[np.int64]
-Scores: TypeAlias = str | Callable[[npt.NDArray[Any]], npt.ArrayLike]
+Scores: TypeAlias = str | npt.NDArray[Any] | Callable[[npt.NDArray[Any]], npt.ArrayLike]
 
 SCORE_BITS = 30
+# Rows converted to integers at a time: whole cache lines of kernels whose rows are the fastest axis.
+_CHUNK_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -31,16 +39,143 @@ class ScoreRule:
         name: Name for reports.
         weight_score: Elementwise score, or any function of the whole array.
         root: Whether a cell's score is the square root of its sum.
+        on_matrix: Whether `weight_score` takes the matrix ``[rows, segments, cols]`` in place of the kernel.
     """
 
     name: str
     weight_score: Callable[[npt.NDArray[Any]], npt.ArrayLike]
     root: bool = False
+    on_matrix: bool = False
+
+
+def plane_share(matrix: npt.ArrayLike) -> Floats:
+    """Share of each element in the magnitude of its kernel plane: ``|w[r, p, c]| / sum_p |w[r, p, c]|``.
+
+    The importance of kernel elements in KEP: every plane has one vote, however large its weights are.
+
+    Args:
+        matrix: Weights ``[rows, segments, cols]``; segments are the elements of a plane.
+
+    Returns:
+        Shares of the same shape, in [0, 1]; 0 in planes without magnitude.
+
+    Example:
+        >>> plane_share([[[1.0], [3.0]]]).ravel()
+        array([0.25, 0.75])
+    """
+    size = np.abs(np.asarray(matrix, np.float64))
+    total = size.sum(axis=1, keepdims=True)
+    shares: Floats = np.divide(size, total, out=np.zeros_like(size), where=total > 0)
+    return shares
+
+
+def taylor(weights: npt.ArrayLike, gradients: npt.ArrayLike) -> Floats:
+    """First-order change of the loss when a weight is removed: ``|w * g|`` (Molchanov et al. 2019).
+
+    Args:
+        weights: Weights.
+        gradients: Gradient of the loss by the weights, same shape; averaged over a few batches.
+
+    Returns:
+        Scores of the same shape, at least 0.
+
+    Raises:
+        PatternError: Shapes differ.
+
+    Example:
+        >>> taylor([2.0, -1.0], [0.5, 3.0])
+        array([1., 3.])
+    """
+    values, slopes = _same_shape(weights, gradients, "gradients")
+    return np.abs(values * slopes)
+
+
+def movement(weights: npt.ArrayLike, gradients: npt.ArrayLike) -> Floats:
+    """Movement away from zero: ``-w * g``, moved up so that the least is 0 (Sanh et al. 2020).
+
+    Where descent makes a weight larger, the score is high; where it shrinks it, low. Cells of one size are ranked alike
+    whatever is added to all weights; shorter last cells lose a little by the move.
+
+    Args:
+        weights: Weights.
+        gradients: Gradient of the loss by the weights, same shape; for the movement over many steps pass the sum of
+            ``w * g`` over the steps as `gradients` and ones as `weights`.
+
+    Returns:
+        Scores of the same shape, at least 0.
+
+    Raises:
+        PatternError: Shapes differ.
+
+    Example:
+        >>> movement([1.0, 1.0, -1.0], [0.5, -0.5, -0.25])   # shrinks, grows, shrinks
+        array([0.  , 1.  , 0.25])
+    """
+    values, slopes = _same_shape(weights, gradients, "gradients")
+    moved = -values * slopes
+    return moved - moved.min(initial=np.inf) if moved.size else moved
+
+
+def fisher(weights: npt.ArrayLike, gradients: npt.ArrayLike) -> Floats:
+    """Second-order change of the loss by the diagonal of the Fisher matrix: ``w ** 2 * mean(g ** 2) / 2``.
+
+    Args:
+        weights: Weights.
+        gradients: Gradients of single samples (or batches), ``[samples, *weights.shape]``, at least one.
+
+    Returns:
+        Scores of the shape of the weights, at least 0.
+
+    Raises:
+        PatternError: Shapes do not fit.
+
+    Example:
+        >>> fisher([2.0, 1.0], [[1.0, 0.0], [3.0, 2.0]])
+        array([10.,  1.])
+    """
+    slopes = np.asarray(gradients, np.float64)
+    if slopes.ndim < 1 or slopes.shape[0] < 1:
+        raise PatternError(
+            "`gradients` of `fisher` must hold one gradient a sample, [samples, *weights.shape], and at least one. "
+            f"Received: shape {slopes.shape}."
+        )
+    return diagonal_hessian(weights, np.square(slopes).mean(axis=0))
+
+
+def diagonal_hessian(weights: npt.ArrayLike, curvature: npt.ArrayLike) -> Floats:
+    """Second-order change of the loss by a diagonal Hessian: ``h * w ** 2 / 2`` (optimal brain damage, LeCun 1989).
+
+    Args:
+        weights: Weights.
+        curvature: Diagonal of the Hessian, same shape. Negative entries, which promise a better loss without the
+            weight, count as 0.
+
+    Returns:
+        Scores of the same shape, at least 0.
+
+    Raises:
+        PatternError: Shapes differ.
+
+    Example:
+        >>> diagonal_hessian([2.0, 1.0], [1.0, 6.0])
+        array([2., 3.])
+    """
+    values, bend = _same_shape(weights, curvature, "curvature")
+    return np.maximum(bend, 0) * np.square(values) / 2
+
+
+def _same_shape(weights: npt.ArrayLike, other: npt.ArrayLike, name: str) -> tuple[Floats, Floats]:
+    """Both as float64 arrays of one shape."""
+    values, others = np.asarray(weights, np.float64), np.asarray(other, np.float64)
+    if values.shape != others.shape:
+        raise PatternError(f"`{name}` must have the shape of the weights, {values.shape}. Received: {others.shape}.")
+    return values, others
 
 
 _RULES = {
     "l1": ScoreRule("l1", np.abs),
     "l2": ScoreRule("l2", np.square, root=True),
+    "plane_share": ScoreRule("plane_share", plane_share, on_matrix=True),
     "squared": ScoreRule("squared", np.square),
 }
 
@@ -50,43 +185,69 @@ def resolve_scores(scores: Scores) -> ScoreRule:
 
     Args:
         scores: ``"l1"``: a cell is worth ``sum(|w|)``. ``"squared"``: ``sum(w ** 2)``. ``"l2"``: ``sqrt(sum(w ** 2))``.
-            Or a callable that takes the weights and returns one non-negative score a weight, which cells sum.
+            ``"plane_share"``: the sum of `plane_share`. Or one non-negative score a weight, which cells sum: an array
+            of the shape of the weights, or a callable that takes the weights and returns one.
 
     Returns:
         The rule.
 
     Raises:
-        PatternError: Neither a known name nor callable.
+        PatternError: Neither a known name, nor an array, nor callable.
     """
     if isinstance(scores, str) and scores in _RULES:
         return _RULES[scores]
+    if isinstance(scores, np.ndarray):
+        return ScoreRule("array", lambda _: scores)
     if callable(scores):
         return ScoreRule(getattr(scores, "__name__", type(scores).__name__), scores)
-    raise PatternError(f"`scores` must be one of {sorted(_RULES)} or a callable. Received: scores={scores!r}.")
+    raise PatternError(
+        f"`scores` must be one of {sorted(_RULES)}, an array or a callable. Received: scores={scores!r}."
+    )
+
+
+def matrix_scores(weights: npt.NDArray[Any], rule: ScoreRule, layout: LayoutLike = None) -> Floats:
+    """Scores of the weights of a kernel as a matrix, checked.
+
+    Args:
+        weights: Kernel.
+        rule: The rule.
+        layout: Name of a layout, a `Layout`, or None to go by rank.
+
+    Returns:
+        Non-negative finite scores ``[rows, segments, cols]``.
+
+    Raises:
+        PatternError: Not a kernel shape; the rule gives another shape, or values that are negative or not finite.
+    """
+    if rule.on_matrix:
+        return weight_scores(to_matrix(weights, layout), rule)
+    return to_matrix(weight_scores(weights, rule), layout)
 
 
 def weight_scores(weights: npt.NDArray[Any], rule: ScoreRule) -> Floats:
     """Scores of single weights, checked.
 
     Args:
-        weights: Float weights of any shape.
+        weights: Weights of any shape.
         rule: The rule.
 
     Returns:
-        Non-negative finite scores, ``float64``, of the same shape.
+        Non-negative finite scores of the same shape: ``float32`` where the rule keeps the precision of ``float32``
+        weights without a loss (``"l1"``), else ``float64``.
 
     Raises:
         PatternError: The rule gives another shape, or values that are negative or not finite.
     """
-    wide = weights.astype(np.float64)
-    result = np.asarray(rule.weight_score(wide))
+    lossless = rule.weight_score is np.abs and weights.dtype == np.float32
+    result = np.asarray(rule.weight_score(weights if lossless else weights.astype(np.float64)))
     if result.shape != weights.shape or result.dtype.kind not in "fiub":
         raise PatternError(
-            f"`scores` must return one number a weight. Received from {rule.name!r}: shape {result.shape}, dtype "
+            f"`scores` must be one number a weight. Received from {rule.name!r}: shape {result.shape}, dtype "
             f"{result.dtype} for weights of shape {weights.shape}."
         )
-    found = result.astype(np.float64, copy=False)
-    if not np.isfinite(found).all() or (found < 0).any():
+    found = result if lossless else result.astype(np.float64, copy=False)
+    # A NaN is neither the least nor the greatest of anything: both sides notice it.
+    if found.size and not (found.min() >= 0 and found.max() < np.inf):
         raise PatternError(f"`scores` must be finite and at least 0. Received other values from {rule.name!r}.")
     return found
 
@@ -95,17 +256,20 @@ def to_integers(scores: Floats) -> Integers:
     """Rounds scores to multiples of ``2 ** -30`` of the largest.
 
     Args:
-        scores: Non-negative finite scores.
+        scores: Non-negative finite scores, at least one axis.
 
     Returns:
-        ``int64`` scores in ``[0, 2 ** 30]`` of the same shape.
+        ``int64`` scores in ``[0, 2 ** 30]`` of the same shape, C-contiguous.
     """
-    largest = scores.max(initial=0.0)
+    integers: Integers = np.zeros(scores.shape, np.int64)
+    largest = float(scores.max(initial=0.0))
     if largest == 0:
-        return np.zeros(scores.shape, np.int64)
-    scaled = scores / largest
-    scaled *= float(2**SCORE_BITS)
-    integers: Integers = np.rint(scaled, out=scaled).astype(np.int64)
+        return integers
+    # A few rows at a time: the scores may be a transposed view, and float copies of all of them are not needed.
+    for first in range(0, scores.shape[0], _CHUNK_ROWS):
+        scaled = np.divide(scores[first : first + _CHUNK_ROWS], largest, dtype=np.float64)
+        scaled *= float(2**SCORE_BITS)
+        integers[first : first + _CHUNK_ROWS] = np.rint(scaled, out=scaled)
     return integers
 
 

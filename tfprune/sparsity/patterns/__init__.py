@@ -9,7 +9,28 @@ Example:
 """
 
 from tfprune.sparsity.patterns.base import Pattern, deserialize, register, serialize
+from tfprune.sparsity.patterns.block_punched import BlockPunched
+from tfprune.sparsity.patterns.block_rows_columns import BlockRowsColumns
+from tfprune.sparsity.patterns.channels import Channels
+from tfprune.sparsity.patterns.filters import Filters
 from tfprune.sparsity.patterns.groups import Groups
+from tfprune.sparsity.patterns.kernel_elements import KernelElements
+from tfprune.sparsity.patterns.kernel_patterns import KernelPatterns
+from tfprune.sparsity.patterns.n_of_m import NofM
 from tfprune.sparsity.patterns.unstructured import Unstructured
 
-__all__ = ["Groups", "Pattern", "Unstructured", "deserialize", "register", "serialize"]
+__all__ = [
+    "BlockPunched",
+    "BlockRowsColumns",
+    "Channels",
+    "Filters",
+    "Groups",
+    "KernelElements",
+    "KernelPatterns",
+    "NofM",
+    "Pattern",
+    "Unstructured",
+    "deserialize",
+    "register",
+    "serialize",
+]

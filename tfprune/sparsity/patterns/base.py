@@ -6,16 +6,23 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from tfprune.errors import PatternError
-from tfprune.sparsity.layouts import MatrixShape, matrix_shape
+from tfprune.sparsity.layouts import LayoutLike, MatrixShape, matrix_shape
 from tfprune.sparsity.registry import Registry
 
 P = TypeVar("P", bound="Pattern")
+
+# A rate of a pattern's own, such as 5/9, may be written with six decimals.
+_OWN_TOLERANCE = 1e-6
 
 _REGISTRY: Registry[Pattern] = Registry("pattern", PatternError)
 serialize = _REGISTRY.serialize
@@ -54,31 +61,149 @@ def check_sparsity(value: object, name: str = "sparsity") -> float:
     return float(value)
 
 
+def exact_fraction(value: float) -> Fraction:
+    """A float as the shortest decimal that means the same float: 0.8 is 8/10."""
+    return Fraction(repr(float(value)))
+
+
+def round_half_up(value: Fraction) -> int:
+    """The nearest whole number; halves go up."""
+    return math.floor(value + Fraction(1, 2))
+
+
+def set_whole(pattern: Pattern, field: str, least: int = 1) -> None:
+    """Checks a whole-number field of a pattern and stores it as an int.
+
+    Args:
+        pattern: The pattern.
+        field: Name of the field.
+        least: Smallest value allowed.
+
+    Raises:
+        PatternError: Not a whole number, or below `least`.
+    """
+    value = getattr(pattern, field)
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise PatternError(
+            f"`{field}` of `{type(pattern).__name__}` must be a whole number of at least {least}. "
+            f"Received: {field}={value!r}."
+        )
+    object.__setattr__(pattern, field, number)
+
+
 class Pattern(ABC):
-    """A shape of sparsity; a frozen dataclass whose fields are its configuration."""
+    """A shape of sparsity; a frozen dataclass whose fields are its configuration.
+
+    A pattern divides a weight matrix ``[rows, segments, cols]`` into *cells*, the smallest things it keeps or removes.
+    `pool` turns scores of weights into scores of cells, `expand` turns kept cells into a mask of weights. `select`
+    ranks cells, so a pattern of one's own needs no more than the abstract methods below and `register`.
+    """
+
+    #: Cells are single weights: their scores are compared as they are, not rounded to integers first.
+    single_weights: ClassVar[bool] = False
 
     @abstractmethod
     def cell_size(self, shape: MatrixShape) -> int:
         """Weights in one full cell of a matrix of this size."""
 
     @abstractmethod
-    def most_kept(self, shape: MatrixShape) -> int:
-        """The most weights that cells can cover in a matrix of this size."""
+    def pool(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Scores of all cells: the sums of the scores of their weights.
 
-    def min_sparsity(self, shape: Sequence[int], layout: str | None = None) -> float:
+        Args:
+            scores: Non-negative scores of weights ``[rows, segments, cols]``.
+
+        Returns:
+            Scores of cells, in a shape of the pattern's own; -1 where there is no cell.
+        """
+
+    @abstractmethod
+    def expand(self, kept: npt.NDArray[np.bool_], shape: MatrixShape) -> npt.NDArray[np.bool_]:
+        """Mask of the weights in kept cells.
+
+        Args:
+            kept: Mask of cells, in the shape that `pool` returns.
+            shape: Matrix size.
+
+        Returns:
+            Mask ``[rows, segments, cols]``, True stays.
+        """
+
+    @abstractmethod
+    def index_bits(self, mask: npt.NDArray[np.bool_]) -> int:
+        """Bits that say which cells a mask keeps, in the pattern's own most compact everyday form.
+
+        Args:
+            mask: Mask of this pattern, ``[rows, segments, cols]``.
+
+        Returns:
+            Number of bits; the values themselves are not counted.
+        """
+
+    def most_kept(self, shape: MatrixShape) -> int:
+        """The most weights that cells can cover in a matrix of this size. By default all."""
+        return shape.size
+
+    def check(self, shape: MatrixShape) -> None:  # noqa: B027 (most patterns refuse nothing)
+        """Refuses matrices that the pattern cannot apply to. By default none.
+
+        Raises:
+            PatternError: The pattern has no cells in a matrix of this size.
+        """
+
+    def own_sparsity(self, shape: MatrixShape) -> float | None:
+        """The only sparsity besides 0 that a pattern with a rate of its own has. By default None: any."""
+        return None
+
+    @property
+    def kept_per_unit(self) -> int | None:
+        """Cells that stay along the last axis of what `pool` returns, in each unit the same. By default None: any."""
+        return None
+
+    def fitted(self, scores: npt.NDArray[Any]) -> Pattern:
+        """The pattern with everything filled in that it finds from the weights. By default itself.
+
+        Args:
+            scores: Non-negative scores of weights ``[rows, segments, cols]``.
+        """
+        return self
+
+    def during(self, sparsity: float, shape: Sequence[int], layout: LayoutLike = None) -> Pattern | None:
+        """What stands in for the pattern while a schedule is on its way to the final sparsity.
+
+        A pattern with a rate of its own removes its cells one after the other: it comes back with more kept cells.
+
+        Args:
+            sparsity: Sparsity asked for now, in [0, 1).
+            shape: Kernel shape.
+            layout: Name of a layout, a `Layout`, or None to go by rank.
+
+        Returns:
+            The pattern to select with now; None where everything still stays.
+
+        Raises:
+            PatternError: Not a sparsity or not a kernel shape.
+        """
+        return self if sparsity > 0 and self.reaches(sparsity, shape, layout) else None
+
+    def min_sparsity(self, shape: Sequence[int], layout: LayoutLike = None) -> float:
         """Least sparsity above 0 that the pattern can reach: ``1 - most weights that cells can cover / weights``.
 
         Sparsity 0 itself is always possible: it keeps everything.
 
         Args:
-            shape: Kernel shape, ``[in, out]`` or ``[kernel_h, kernel_w, in, out]``.
-            layout: ``"dense"``, ``"conv2d"``, or None to go by rank.
+            shape: Kernel shape, such as ``[in, out]`` or ``[kernel_h, kernel_w, in, out]``.
+            layout: Name of a layout, a `Layout`, or None to go by rank.
 
         Returns:
             A fraction in [0, 1).
 
         Raises:
-            PatternError: Not a kernel shape.
+            PatternError: Not a kernel shape, or one that the pattern cannot apply to.
 
         Example:
             >>> from tfprune.sparsity.patterns import Groups
@@ -86,25 +211,68 @@ class Pattern(ABC):
             0.2
         """
         matrix = matrix_shape(shape, layout)
-        return float(1 - Fraction(self.most_kept(matrix), matrix.size))
+        self.check(matrix)
+        own = self.own_sparsity(matrix)
+        return float(1 - Fraction(self.most_kept(matrix), matrix.size)) if own is None else own
 
-    def reaches(self, sparsity: float, shape: Sequence[int], layout: str | None = None) -> bool:
-        """Whether the pattern can have this sparsity: it is 0, or not below `min_sparsity`.
+    def reaches(self, sparsity: float, shape: Sequence[int], layout: LayoutLike = None) -> bool:
+        """Whether the pattern can have this sparsity.
+
+        It can have 0, its own if it fixes one (to 6 decimals), else any not below `min_sparsity`.
 
         Args:
             sparsity: Fraction in [0, 1).
             shape: Kernel shape.
-            layout: ``"dense"``, ``"conv2d"``, or None to go by rank.
+            layout: Name of a layout, a `Layout`, or None to go by rank.
 
         Returns:
             True or False.
 
         Raises:
-            PatternError: Not a sparsity or not a kernel shape.
+            PatternError: Not a sparsity or not a kernel shape, or one that the pattern cannot apply to.
         """
-        return check_sparsity(sparsity) == 0 or sparsity >= self.min_sparsity(shape, layout)
+        if check_sparsity(sparsity) == 0:
+            return True
+        matrix = matrix_shape(shape, layout)
+        self.check(matrix)
+        own = self.own_sparsity(matrix)
+        return sparsity >= self.min_sparsity(shape, layout) if own is None else abs(sparsity - own) < _OWN_TOLERANCE
 
-    def kept_cells(self, sparsity: float, shape: Sequence[int], layout: str | None = None) -> int:
+    def resolve_sparsity(self, sparsity: float | None, shape: Sequence[int], layout: LayoutLike = None) -> float:
+        """The sparsity to select with: the one asked for, or the pattern's own where None is asked for.
+
+        Args:
+            sparsity: Fraction in [0, 1), or None.
+            shape: Kernel shape.
+            layout: Name of a layout, a `Layout`, or None to go by rank.
+
+        Returns:
+            A sparsity that the pattern reaches on this shape.
+
+        Raises:
+            PatternError: None for a pattern without a rate of its own, or a sparsity it cannot have on this shape.
+        """
+        matrix = matrix_shape(shape, layout)
+        self.check(matrix)
+        own = self.own_sparsity(matrix)
+        if sparsity is None:
+            if own is None:
+                raise PatternError(f"`sparsity` is needed: {self!r} has no rate of its own. Received: sparsity=None.")
+            return own
+        if not self.reaches(sparsity, shape, layout):
+            if own is not None:
+                raise PatternError(
+                    f"{self!r} fixes the sparsity of weights of shape {tuple(shape)} at {own:.6g}. Received: "
+                    f"sparsity={sparsity}. Use None, or that value."
+                )
+            least = self.min_sparsity(shape, layout)
+            raise PatternError(
+                f"{self!r} cannot keep {1 - sparsity:.2%} of weights of shape {tuple(shape)}: its cells cover at most "
+                f"{1 - least:.2%}. Received: sparsity={sparsity}. Use 0 (keep everything) or at least {least:.6g}."
+            )
+        return sparsity if own is None or sparsity == 0 else own
+
+    def kept_cells(self, sparsity: float, shape: Sequence[int], layout: LayoutLike = None) -> int:
         """Cells kept at a sparsity: ``round_half_up((1 - sparsity) * weights / cell size)``.
 
         The sparsity is read as the shortest decimal that means the same float, so 0.8 is exactly 8/10.
@@ -112,13 +280,13 @@ class Pattern(ABC):
         Args:
             sparsity: Fraction in (0, 1); at 0 everything is kept and no cells are counted.
             shape: Kernel shape.
-            layout: ``"dense"``, ``"conv2d"``, or None to go by rank.
+            layout: Name of a layout, a `Layout`, or None to go by rank.
 
         Returns:
             Number of cells, at least 0.
 
         Raises:
-            PatternError: A sparsity outside (0, 1), or below what the pattern can reach on this shape.
+            PatternError: A sparsity outside (0, 1), or one that the pattern cannot have on this shape.
 
         Example:
             >>> from tfprune.sparsity.patterns import Groups
@@ -127,15 +295,20 @@ class Pattern(ABC):
         """
         if check_sparsity(sparsity) == 0:
             raise PatternError("`sparsity` must be above 0 to count cells: at 0 every weight is kept.")
-        if not self.reaches(sparsity, shape, layout):
-            least = self.min_sparsity(shape, layout)
-            raise PatternError(
-                f"{self!r} cannot keep {1 - sparsity:.2%} of weights of shape {tuple(shape)}: its groups cover at most "
-                f"{1 - least:.2%}. Received: sparsity={sparsity}. Use 0 (keep everything) or at least {least:.6g}."
-            )
-        matrix = matrix_shape(shape, layout)
-        exact = (1 - Fraction(repr(float(sparsity)))) * matrix.size / self.cell_size(matrix)
-        return math.floor(exact + Fraction(1, 2))
+        self.resolve_sparsity(sparsity, shape, layout)
+        return self.count_cells(sparsity, matrix_shape(shape, layout))
+
+    def count_cells(self, sparsity: float, shape: MatrixShape) -> int:
+        """`kept_cells` of a matrix, unchecked.
+
+        Args:
+            sparsity: Fraction in (0, 1) that the pattern reaches.
+            shape: Matrix size.
+
+        Returns:
+            Number of cells.
+        """
+        return round_half_up((1 - exact_fraction(sparsity)) * shape.size / self.cell_size(shape))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the pattern.

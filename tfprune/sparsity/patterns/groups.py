@@ -1,14 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neighbouring weights kept or removed together, on a grid or starting anywhere along one axis."""
+"""Neighbouring weights kept or removed together, on a grid or starting anywhere along one axis or both."""
 
 from __future__ import annotations
 
-import operator
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tfprune.errors import PatternError
+from tfprune.sparsity.blocks import block_sums, cover_windows, spread, window_sums
 from tfprune.sparsity.layouts import MatrixShape
-from tfprune.sparsity.patterns.base import Pattern, register
+from tfprune.sparsity.patterns.base import Pattern, register, set_whole
+from tfprune.sparsity.patterns.index import list_bits
+
+_ALONG = ("output", "input", "both")
+# Rows of a unit by default, in groups: with groups of four, the 32 rows of a typical GPU work group.
+_UNIT_GROUPS = 8
 
 
 @register
@@ -24,12 +34,19 @@ class Groups(Pattern):
         rows: Output channels of a group, at least 1. Default 4.
         cols: Input channels of a group, at least 1. Default 1.
         along: Axis on which unaligned groups may start anywhere: ``"output"`` (default) or ``"input"``; the other axis
-            is aligned. Has no effect with ``aligned=True``.
-        aligned: True: groups start only at multiples of their size. False (default): anywhere along one axis,
-            without overlap, chosen so that the kept score is the largest possible.
+            is aligned, and the choice is optimal. ``"both"``: on both axes, a packing problem without a fast exact
+            answer; the best of three heuristics, never worse than ``"output"`` and ``"input"`` where sizes divide the
+            weight (elsewhere those two may end in a shorter group). Has no effect with ``aligned=True``.
+        aligned: True: groups start only at multiples of their size. False (default): anywhere, without overlap, chosen
+            so that the kept score is the largest possible.
+        balanced: True: the matrix is cut every `unit_rows` rows, groups never cross a cut, and every unit keeps the
+            same number of groups, so that parallel units finish together. A last, shorter unit keeps its share.
+            Default False.
+        unit_rows: Rows of a unit, at least `rows`; with ``aligned=True`` a multiple of `rows`. None (default):
+            ``8 * rows``. Only with ``balanced=True``.
 
     Raises:
-        PatternError: A size below 1, or another value of `along` or `aligned`.
+        PatternError: An argument that breaks a rule above.
 
     Example:
         >>> import numpy as np
@@ -46,28 +63,44 @@ class Groups(Pattern):
     _: KW_ONLY
     along: str = "output"
     aligned: bool = False
+    balanced: bool = False
+    unit_rows: int | None = None
 
     def __post_init__(self) -> None:
         """Checks the fields."""
-        for name in ("rows", "cols"):
-            value = getattr(self, name)
-            try:
-                size = -1 if isinstance(value, bool) else operator.index(value)
-            except TypeError:
-                size = -1
-            if size < 1:
+        set_whole(self, "rows")
+        set_whole(self, "cols")
+        if self.along not in _ALONG:
+            raise PatternError(f"`along` of `Groups` must be one of {_ALONG}. Received: along={self.along!r}.")
+        for name in ("aligned", "balanced"):
+            if not isinstance(getattr(self, name), bool):
                 raise PatternError(
-                    f"`{name}` of `Groups` must be a whole number of at least 1. Received: {name}={value!r}."
+                    f"`{name}` of `Groups` must be True or False. Received: {name}={getattr(self, name)!r}."
                 )
-            object.__setattr__(self, name, size)
-        if self.along not in ("output", "input"):
-            raise PatternError(f"`along` of `Groups` must be 'output' or 'input'. Received: along={self.along!r}.")
-        if not isinstance(self.aligned, bool):
-            raise PatternError(f"`aligned` of `Groups` must be True or False. Received: aligned={self.aligned!r}.")
+        if self.unit_rows is not None:
+            self._check_unit()
+
+    def _check_unit(self) -> None:
+        set_whole(self, "unit_rows", self.rows)
+        if not self.balanced:
+            raise PatternError(
+                f"`unit_rows` of `Groups` needs balanced=True. Received: unit_rows={self.unit_rows}, balanced=False."
+            )
+        if self.aligned and self.unit_size % self.rows:
+            raise PatternError(
+                "`unit_rows` of aligned `Groups` must be a multiple of `rows`, so that no group crosses a cut. "
+                f"Received: unit_rows={self.unit_rows}, rows={self.rows}."
+            )
 
     def __str__(self) -> str:
         """Short text for tables, such as ``Groups 4x1, unaligned along output``."""
-        return f"Groups {self.rows}x{self.cols}, " + ("aligned" if self.aligned else f"unaligned along {self.along}")
+        place = "aligned" if self.aligned else f"unaligned along {self.along}"
+        return f"Groups {self.rows}x{self.cols}, {place}" + (f", units of {self.unit_size}" if self.balanced else "")
+
+    @property
+    def unit_size(self) -> int:
+        """Rows of a unit: `unit_rows` or its default."""
+        return _UNIT_GROUPS * self.rows if self.unit_rows is None else self.unit_rows
 
     def clipped(self, shape: MatrixShape) -> tuple[int, int]:
         """Group size on a matrix of this size.
@@ -86,10 +119,88 @@ class Groups(Pattern):
         return rows * cols
 
     def most_kept(self, shape: MatrixShape) -> int:
-        """Aligned: every weight. Unaligned: what whole groups cover of each line along the free axis."""
-        if self.aligned:
-            return shape.size
+        """Aligned: every weight. Unaligned: what whole groups cover of each line along the free axes."""
         rows, cols = self.clipped(shape)
-        if self.along == "output":
-            return shape.rows // rows * rows * shape.segments * shape.cols
-        return shape.cols // cols * cols * shape.segments * shape.rows
+        free_rows, free_cols = self.free_axes()
+        unit = min(self.unit_size, shape.rows) if self.balanced else shape.rows
+        most = shape.size
+        if free_cols:
+            most = most // shape.cols * (shape.cols // cols * cols)
+        if free_rows:
+            most = most * (unit // rows * rows) // unit
+        return most
+
+    def units(self, shape: MatrixShape) -> Iterator[slice]:
+        """Rows of each unit; all rows where groups are not balanced."""
+        size = self.unit_size if self.balanced else shape.rows
+        for first in range(0, shape.rows, size):
+            yield slice(first, min(first + size, shape.rows))
+
+    def in_unit(self) -> Groups:
+        """The pattern inside one unit: the same, not balanced."""
+        return replace(self, balanced=False, unit_rows=None) if self.balanced else self
+
+    def unit_count(self, sparsity: float, unit: MatrixShape) -> int:
+        """Groups that a unit keeps: its share of all, as far as it has room for them.
+
+        Args:
+            sparsity: Fraction in (0, 1) that the pattern reaches.
+            unit: Matrix size of the unit.
+
+        Returns:
+            Number of groups.
+        """
+        within = self.in_unit()
+        wanted = super(Groups, within).count_cells(sparsity, unit)
+        if not self.balanced or within.aligned:
+            return wanted
+        return min(wanted, within.most_kept(unit) // within.cell_size(unit))
+
+    def count_cells(self, sparsity: float, shape: MatrixShape) -> int:
+        """Groups of all units."""
+        shapes = (MatrixShape(unit.stop - unit.start, shape.segments, shape.cols) for unit in self.units(shape))
+        return sum(self.unit_count(sparsity, unit) for unit in shapes)
+
+    def pool(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Scores of all places for a group, ``[first rows, segments, first cols]``.
+
+        On a free axis there is a place at every row or column where a whole group has room, on the other one every
+        `rows` or `cols`. Places that cross a cut between units have -1.
+        """
+        rows, cols = self.clipped(MatrixShape(*scores.shape))
+        free_rows, free_cols = self.free_axes()
+        sums = window_sums(scores, rows, 0) if free_rows else block_sums(scores, rows, 0)
+        sums = window_sums(sums, cols, 2) if free_cols else block_sums(sums, cols, 2)
+        if self.balanced and free_rows:
+            place = np.arange(sums.shape[0])
+            sums = np.where((place % self.unit_size + rows > self.unit_size)[:, None, None], -1, sums)
+        return sums
+
+    def expand(self, kept: npt.NDArray[np.bool_], shape: MatrixShape) -> npt.NDArray[np.bool_]:
+        """Every weight of the kept groups."""
+        rows, cols = self.clipped(shape)
+        free_rows, free_cols = self.free_axes()
+        mask = cover_windows(kept, rows, 0) if free_rows else spread(kept, rows, 0, shape.rows)
+        return cover_windows(mask, cols, 2) if free_cols else spread(mask, cols, 2, shape.cols)
+
+    def index_bits(self, mask: npt.NDArray[np.bool_]) -> int:
+        """A 16-bit column a group, and a 32-bit end a band or, along output, a start row."""
+        shape = MatrixShape(*mask.shape)
+        rows, cols = self.clipped(shape)
+        free_rows, _ = self.free_axes()
+        lines = shape.rows - rows + 1 if free_rows else -(-shape.rows // rows)
+        return list_bits(self._count_groups(mask, rows, cols), lines)
+
+    def _count_groups(self, mask: npt.NDArray[np.bool_], rows: int, cols: int) -> int:
+        """Groups of a mask of this pattern: one a touched block on aligned axes, whole groups on free ones."""
+        free_rows, free_cols = self.free_axes()
+        if not free_rows:
+            mask = block_sums(mask.astype(np.int64), rows, 0) > 0
+        if not free_cols:
+            mask = block_sums(mask.astype(np.int64), cols, 2) > 0
+        size = (rows if free_rows else 1) * (cols if free_cols else 1)
+        return int(np.count_nonzero(mask)) // size
+
+    def free_axes(self) -> tuple[bool, bool]:
+        """Whether groups may start at any row, and at any column."""
+        return not self.aligned and self.along != "input", not self.aligned and self.along != "output"

@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
 
 from tfprune.sparsity.layouts import MatrixShape
 from tfprune.sparsity.patterns.base import Pattern, register
+from tfprune.sparsity.patterns.index import list_bits
 
 
 @register
@@ -22,6 +27,8 @@ class Unstructured(Pattern):
                [1, 0]])
     """
 
+    single_weights: ClassVar[bool] = True
+
     def __str__(self) -> str:
         """Short text for tables."""
         return "Unstructured"
@@ -30,6 +37,14 @@ class Unstructured(Pattern):
         """Always 1."""
         return 1
 
-    def most_kept(self, shape: MatrixShape) -> int:
-        """Every weight."""
-        return shape.size
+    def pool(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The scores themselves."""
+        return scores
+
+    def expand(self, kept: npt.NDArray[np.bool_], shape: MatrixShape) -> npt.NDArray[np.bool_]:
+        """The mask itself."""
+        return kept
+
+    def index_bits(self, mask: npt.NDArray[np.bool_]) -> int:
+        """A 16-bit column a weight, a 32-bit end a row."""
+        return list_bits(entries=int(np.count_nonzero(mask)), lines=mask.shape[0])
