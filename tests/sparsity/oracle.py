@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
@@ -41,6 +42,34 @@ def best_total(scores: np.ndarray, window: int, count: int) -> int | None:
             for used in range(count + 1)
         ]
     return total[count]
+
+
+@functools.cache
+def all_choices(positions: int, lines: int, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every choice of disjoint windows, and how many windows each has.
+
+    Args:
+        positions: First cells a line.
+        lines: Lines.
+        window: Cells in a window.
+
+    Returns:
+        Bools ``[choices, positions * lines]`` in the order of ``scores.T.reshape(-1)``, and counts ``[choices]``.
+    """
+    line = [
+        choice
+        for choice in itertools.product((False, True), repeat=positions)
+        if all(not any(choice[first + 1 : first + window]) for first in range(positions) if choice[first])
+    ]
+    choices = np.array([sum(each, ()) for each in itertools.product(line, repeat=lines)], bool)
+    return choices, choices.sum(axis=1)
+
+
+def best_totals(scores: np.ndarray, window: int) -> list[int]:
+    """Best total score for every count from 0 to the most that fit, by trying every choice."""
+    choices, counts = all_choices(*scores.shape, window)
+    totals = choices @ scores.T.reshape(-1).astype(np.int64)
+    return [int(totals[counts == count].max()) for count in range(int(counts.max()) + 1)]
 
 
 def brute_force_total(scores: np.ndarray, window: int, count: int) -> int | None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tfprune.errors import ScheduleError
 from tfprune.sparsity import schedules
-from tfprune.sparsity.schedules import ConstantSparsity, PolynomialDecay
+from tfprune.sparsity.penalties import PriorMaskPenalty, shrink_factor
+from tfprune.sparsity.schedules import ConstantSparsity, PolynomialDecay, StrengthRamp
 
 FRACTIONS = st.floats(0, 0.99)
 
@@ -71,6 +72,8 @@ def test_open_end_is_70_percent_of_the_training() -> None:
         PolynomialDecay(0.1, 0.8, 3, None, 2.5, 7),
         PolynomialDecay(final_sparsity=0.5, end_step=9),
         ConstantSparsity(0.5),
+        PolynomialDecay(0.25),
+        ConstantSparsity(begin_step=3),
     ],
 )
 def test_round_trips(schedule: schedules.Schedule) -> None:
@@ -83,7 +86,7 @@ def test_round_trips(schedule: schedules.Schedule) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "needs `final_sparsity`"),
+        ({"initial_sparsity": None}, "initial_sparsity"),
         ({"final_sparsity": 80}, "write 0.8 for 80 %"),
         ({"final_sparsity": 0.8, "initial_sparsity": -0.1}, "initial_sparsity"),
         ({"final_sparsity": 0.8, "begin_step": -1}, "`begin_step`"),
@@ -103,6 +106,77 @@ def test_wrong_constant_sparsity() -> None:
         ConstantSparsity(1.0)
     with pytest.raises(ScheduleError, match="not before"):
         ConstantSparsity(0.5, begin_step=5, end_step=4)
+
+
+@pytest.mark.parametrize("schedule", [PolynomialDecay(end_step=10), ConstantSparsity(begin_step=4)])
+def test_an_open_final_sparsity_is_set_later(schedule: schedules.Schedule) -> None:
+    assert schedule.final is None
+    with pytest.raises(ScheduleError, match=r"call with_final"):
+        schedule.sparsity(3)
+    ended = schedule.with_final(5 / 9)
+    assert ended.final == ended.sparsity(10) == 5 / 9
+    assert type(ended) is type(schedule)
+    with pytest.raises(ScheduleError, match="sparsity"):
+        schedule.with_final(1.0)
+
+
+@given(
+    st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 20), st.integers(1, 50), st.floats(0.25, 4), st.integers(0, 99)
+)
+def test_strength_ramp(final: float, initial: float, begin: int, length: int, power: float, step: int) -> None:
+    ramp = StrengthRamp(final, begin, begin + length, initial, power)
+    progress = min(1.0, (step - begin) / length)
+    expected = initial + (final - initial) * progress**power if step >= begin else 0.0
+    assert ramp.strength(step) == pytest.approx(expected)
+    assert StrengthRamp.from_config(json.loads(json.dumps(ramp.get_config()))) == ramp
+
+
+def test_literal_strengths() -> None:
+    ramp = StrengthRamp(4.0, begin_step=2, initial=1.0)
+    with pytest.raises(ScheduleError, match="no `end_step`"):
+        ramp.strength(0)
+    assert [ramp.resolve(5).strength(step) for step in range(7)] == [0, 0, 1, 2, 3, 4, 4]
+    assert ramp.resolve(5).resolve(9) == ramp.resolve(5)
+    assert [StrengthRamp(4.0, 2, 2).strength(step) for step in (1, 2, 3)] == [0, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"final": -1.0}, "`final` of `StrengthRamp` must be a finite number of at least 0"),
+        ({"final": float("nan")}, "`final`"),
+        ({"final": float("inf")}, "`final`"),
+        ({"final": True}, "`final`"),
+        ({"final": 1.0, "initial": "0"}, "`initial`"),
+        ({"final": 1.0, "begin_step": 1.5}, "`begin_step`"),
+        ({"final": 1.0, "begin_step": 3, "end_step": 2}, "before `begin_step`"),
+        ({"final": 1.0, "power": 0}, "`power` of `StrengthRamp` must be a finite number above 0"),
+        ({"final": 1.0, "rate": 0}, "must fit"),
+        ({}, "must fit"),
+    ],
+)
+def test_wrong_strength_ramps(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ScheduleError, match=message):
+        StrengthRamp.from_config(arguments)
+
+
+def test_penalty() -> None:
+    penalty = PriorMaskPenalty(StrengthRamp(3.0, begin_step=5))
+    assert [step for step in range(99) if penalty.should_choose(step)] == [5]
+    for one in (penalty, PriorMaskPenalty(StrengthRamp(3.0, 5, 9), refresh=2)):
+        assert PriorMaskPenalty.from_config(json.loads(json.dumps(one.get_config()))) == one
+    for config in ({"strength": 3.0}, {"strength": penalty.strength, "refresh": 0}, {"lambda": 3.0}, {}):
+        with pytest.raises(ScheduleError):
+            PriorMaskPenalty.from_config(config)
+
+
+@given(st.floats(0, 1e30), st.floats(0, 10), st.floats(-5, 5).filter(lambda weight: abs(weight) > 1e-9))
+def test_the_proximal_step_is_the_minimum(strength: float, rate: float, weight: float) -> None:
+    best = weight * shrink_factor(strength, rate)
+    assert abs(best) <= abs(weight)
+    # The derivative of strength * v ** 2 + (v - w) ** 2 / (2 * rate), times rate, is zero there.
+    terms = 2 * rate * strength * best, best - weight
+    assert abs(sum(terms)) <= 1e-12 * abs(weight)
 
 
 def test_numpy_numbers_are_stored_as_plain_ones() -> None:

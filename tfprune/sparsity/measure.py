@@ -1,17 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers about weights and masks that reports need."""
+"""Numbers about weights and masks: what reports, tables and pictures show.
+
+Example:
+    >>> import numpy as np
+    >>> from tfprune.sparsity.patterns import Groups
+    >>> from tfprune.sparsity.select import select
+    >>> w = np.array([[1.0, 5.0, 6.0, 0.0, 9.0, 9.0, 0.0, 2.0]])
+    >>> found = measure(w, select(w, Groups(rows=2), 0.5), Groups(rows=2))
+    >>> found.sparsity, found.kept_score, found.against_unstructured, found.index_bytes
+    (0.5, 0.90625, 1.0, 32)
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import numbers
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
-from tfprune.sparsity.scores import Scores, resolve_scores, weight_scores
+from tfprune.sparsity.blocks import block_sums
+from tfprune.sparsity.layouts import LayoutLike, MatrixShape, to_matrix
+from tfprune.sparsity.patterns import Groups, KernelElements, Pattern
+from tfprune.sparsity.scores import Floats, Integers, Scores, matrix_scores, resolve_scores, weight_scores
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,97 @@ class Density:
     def sparsity(self) -> float:
         """Fraction of weights that are zero."""
         return 1 - self.kept / self.total
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How evenly groups are spread over bands of rows, which a runtime may compute in parallel.
+
+    Args:
+        band_rows: Output channels of a band; the last one may have fewer.
+        counts: Groups of each band.
+    """
+
+    band_rows: int
+    counts: tuple[int, ...]
+
+    @property
+    def least(self) -> int:
+        """Groups of the emptiest band."""
+        return min(self.counts)
+
+    @property
+    def most(self) -> int:
+        """Groups of the fullest band."""
+        return max(self.counts)
+
+    @property
+    def mean(self) -> float:
+        """Groups of a band on average."""
+        return sum(self.counts) / len(self.counts)
+
+    @property
+    def variation(self) -> float:
+        """Coefficient of variation: standard deviation over mean. 0: all alike, or nothing kept."""
+        return float(np.std(self.counts)) / self.mean if self.mean else 0.0
+
+    @property
+    def waiting(self) -> float:
+        """Fullest band over the average: time factor lost where bands run in parallel and wait for each other."""
+        return self.most / self.mean if self.mean else 1.0
+
+
+@dataclass(frozen=True)
+class PatternMeasure:
+    """What a mask costs and what it keeps.
+
+    Args:
+        pattern: The pattern in words.
+        kept: Weights that stay.
+        total: All weights.
+        kept_score: Share of the weights' score that stays, in [0, 1].
+        unstructured_score: The same for the best mask of as many single weights: what no pattern can beat.
+        bands: Spread of the groups over bands of rows.
+        index_bytes: Bytes that say which cells stay (``pattern.index_bits``), rounded up; values come on top.
+        macs: Multiply-adds left, ``kept * positions``.
+        dense_macs: Multiply-adds without zeros, ``total * positions``.
+    """
+
+    pattern: str
+    kept: int
+    total: int
+    kept_score: float
+    unstructured_score: float
+    bands: Balance
+    index_bytes: int
+    macs: int
+    dense_macs: int
+
+    @property
+    def sparsity(self) -> float:
+        """Achieved sparsity: fraction of weights that go."""
+        return Density(self.kept, self.total).sparsity
+
+    @property
+    def against_unstructured(self) -> float:
+        """Kept score over that of single weights at the same rate, in [0, 1]: what the pattern's shape costs."""
+        return self.kept_score / self.unstructured_score if self.unstructured_score else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The measure as plain values.
+
+        Returns:
+            The fields, ``bands`` as ``{"band_rows", "least", "most", "mean", "variation", "waiting"}``, and
+            ``"sparsity"`` and ``"against_unstructured"``.
+        """
+        names = ("band_rows", "least", "most", "mean", "variation", "waiting")
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            **fields,
+            "bands": {name: getattr(self.bands, name) for name in names},
+            "sparsity": self.sparsity,
+            "against_unstructured": self.against_unstructured,
+        }
 
 
 def density(weights: npt.ArrayLike) -> Density:
@@ -82,22 +190,181 @@ def total_density(parts: Iterable[Density]) -> Density:
     return Density(kept=sum(part.kept for part in listed), total=sum(part.total for part in listed))
 
 
-def kept_score(weights: npt.NDArray[Any], mask: npt.NDArray[np.bool_], scores: Scores = "l1") -> float:
-    """Share of the weights' total score that a mask keeps: 1.0 loses nothing.
+def kept_score(
+    weights: npt.NDArray[Any], mask: Mask, scores: Scores = "l1", *, layout: LayoutLike = None
+) -> tuple[float, float]:
+    """Shares of the weights' total score that a mask keeps, and that as many single weights could keep at best.
 
     Args:
         weights: Weights.
         mask: True where a weight stays; same shape.
         scores: Scoring rule of `select`. Scores of single weights are summed, for ``"l2"`` their squares.
+        layout: As for `select`; only ``"plane_share"`` needs it.
 
     Returns:
-        A fraction in [0, 1]; 1.0 if all scores are zero.
+        ``(kept, best)``, fractions in [0, 1] with ``kept <= best`` up to rounding; both 1.0 if all scores are zero.
 
     Raises:
         PatternError: Different shapes, or a wrong scoring rule.
+
+    Example:
+        >>> kept_score(np.array([[6.0, 1.0, 3.0]]), np.array([[False, True, True]]))
+        (0.4, 0.9)
     """
-    if weights.shape != mask.shape:
-        raise PatternError(f"`mask` must have the shape of `weights`, {weights.shape}. Received: {mask.shape}.")
-    single = weight_scores(weights, resolve_scores(scores))
-    total = float(single.sum())
-    return float(single[mask].sum()) / total if total else 1.0
+    _check_mask(weights, mask)
+    rule = resolve_scores(scores)
+    single: Floats = weight_scores(weights, rule)
+    if rule.on_matrix:
+        single, mask = matrix_scores(weights, rule, layout), to_matrix(mask, layout)
+    total = float(single.sum(dtype=np.float64))
+    if not total:
+        return 1.0, 1.0
+    count = int(np.count_nonzero(mask))
+    best = np.partition(single, single.size - count, axis=None)[single.size - count :] if count else single[mask]
+    return float(single[mask].sum(dtype=np.float64)) / total, float(best.sum(dtype=np.float64)) / total
+
+
+def _check_mask(weights: npt.NDArray[Any], mask: Mask) -> None:
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or weights.shape != mask.shape:
+        kind = f"{mask.dtype} of {mask.shape}" if isinstance(mask, np.ndarray) else repr(type(mask).__name__)
+        raise PatternError(f"`mask` must be bool, of the shape of `weights`, {weights.shape}. Received: {kind}.")
+
+
+def groups_a_row(mask: Mask, pattern: Groups) -> Integers:
+    """Groups of a mask by the row that they start in; aligned ones start in the first row of their band.
+
+    Args:
+        mask: Mask of the pattern, ``[rows, segments, cols]``.
+        pattern: The pattern.
+
+    Returns:
+        ``int64 [rows]``.
+
+    Raises:
+        PatternError: The mask does not consist of groups of this pattern.
+    """
+    counts = np.zeros(len(mask), np.int64)
+    within = pattern.in_unit()
+    for unit in pattern.units(MatrixShape(*mask.shape)):
+        starts = _starts(mask[unit], within)
+        if starts is None:
+            raise PatternError(
+                f"`mask` must consist of groups of {pattern!r}. Received: a mask with other runs. "
+                "Measure it with the pattern it was selected with."
+            )
+        counts[unit] = starts
+    return counts
+
+
+def _starts(mask: Mask, pattern: Groups) -> Integers | None:
+    """Groups by first row; None if the mask has others."""
+    rows, cols = pattern.clipped(MatrixShape(*mask.shape))
+    free_rows, free_cols = pattern.free_axes()
+    counts = np.zeros(len(mask), np.int64)
+    step = 1 if free_rows else rows
+    # On an aligned axis a block is one cell, kept as a whole or not at all.
+    left, whole_blocks = mask, mask
+    for axis, size in [(0, rows)] * (not free_rows) + [(2, cols)] * (not free_cols):
+        first = np.arange(0, mask.shape[axis], size)
+        left = np.logical_or.reduceat(left, first, axis=axis)
+        whole_blocks = np.logical_and.reduceat(whole_blocks, first, axis=axis)
+    if not np.array_equal(left, whole_blocks):
+        return None
+    left = left.copy()
+    height, width = rows if free_rows else 1, cols if free_cols else 1
+    place = np.arange(left.shape[2])
+    for row, cells in enumerate(left):
+        # Cells since the last one that is not kept. The first row left over holds only first rows of groups, so groups
+        # begin at every multiple of their width in a run.
+        run = place - np.maximum.accumulate(np.where(cells, -1, place), axis=1)
+        count = int(np.count_nonzero(cells & ((run - 1) % width == 0)))
+        whole = count * width == np.count_nonzero(cells) and (not count or row + height <= len(left))
+        if not whole or not left[row : row + height, cells].all():
+            return None
+        counts[row * step] = count
+        left[row : row + height, cells] = False
+    return counts
+
+
+def band_balance(mask: Mask, pattern: Pattern) -> Balance:
+    """Spread of groups over bands of output channels.
+
+    A band has the rows of the pattern's blocks, or of a unit of balanced groups, else a single row. `Groups` count by
+    the row they start in. For other patterns a group is a column that any row of the band keeps: what a kernel that
+    computes the band's rows together has to load. A full mask counts as aligned groups.
+
+    Args:
+        mask: Mask of the pattern, ``[rows, segments, cols]``.
+        pattern: The pattern.
+
+    Returns:
+        The counts.
+
+    Raises:
+        PatternError: The mask is not one of this pattern.
+    """
+    shape = MatrixShape(*mask.shape)
+    if isinstance(pattern, Groups):
+        if mask.all():
+            pattern = replace(pattern.in_unit(), aligned=True)
+        band = min(pattern.unit_size if pattern.balanced else pattern.rows, shape.rows)
+        counts = block_sums(groups_a_row(mask, pattern), band, 0)
+    else:
+        band = min(_block_rows(pattern), shape.rows)
+        used = block_sums(mask.astype(np.int64), band, 0) > 0
+        counts = used.sum(axis=(1, 2))
+    return Balance(band, tuple(counts.tolist()))
+
+
+def _block_rows(pattern: Pattern) -> int:
+    """Output channels of the pattern's blocks; 1 for patterns without."""
+    if isinstance(pattern, KernelElements):
+        return pattern.share if isinstance(pattern.share, int) else 1
+    return int(getattr(pattern, "rows", 1))
+
+
+def measure(
+    weights: npt.ArrayLike,
+    mask: Mask,
+    pattern: Pattern,
+    *,
+    layout: LayoutLike = None,
+    positions: int = 1,
+    scores: Scores = "l1",
+) -> PatternMeasure:
+    """Measures a mask: achieved sparsity, kept score, balance of bands, index bytes, multiply-adds left.
+
+    Args:
+        weights: Kernel; real and finite.
+        mask: What `select` chose; same shape.
+        pattern: The pattern it was chosen with.
+        layout: As for `select`.
+        positions: How often each weight is used in an inference: output height x width of a convolution (input height x
+            width of a transposed one), rows of a dense layer's batch. At least 1; default 1.
+        scores: Scoring rule of `select`.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        PatternError: Shapes that differ, a wrong layout, scoring rule or number of positions, or a mask that is not one
+            of the pattern.
+    """
+    array = np.asarray(weights)
+    _check_mask(array, mask)
+    if isinstance(positions, bool) or not isinstance(positions, numbers.Integral) or positions < 1:
+        raise PatternError(f"`positions` must be a whole number of at least 1. Received: positions={positions!r}.")
+    counted = density(mask)
+    matrix = to_matrix(mask, layout)
+    kept, best = kept_score(array, mask, scores, layout=layout)
+    return PatternMeasure(
+        pattern=str(pattern),
+        kept=counted.kept,
+        total=counted.total,
+        kept_score=kept,
+        unstructured_score=best,
+        bands=band_balance(matrix, pattern),
+        index_bytes=-(-pattern.index_bits(matrix) // 8),
+        macs=counted.kept * int(positions),
+        dense_macs=counted.total * int(positions),
+    )

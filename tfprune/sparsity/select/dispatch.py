@@ -9,13 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
-from tfprune.sparsity.layouts import MatrixShape, from_matrix, matrix_shape, to_matrix
-from tfprune.sparsity.patterns import Groups, Pattern, Unstructured
-from tfprune.sparsity.patterns.base import check_sparsity
-from tfprune.sparsity.scores import ScoreRule, Scores, resolve_scores, to_integers, weight_scores
-from tfprune.sparsity.select.aligned import block_sums, keep_aligned, spread
-from tfprune.sparsity.select.rank import top_cells
+from tfprune.sparsity.blocks import block_sums, spread
+from tfprune.sparsity.layouts import LayoutLike, MatrixShape, from_matrix
+from tfprune.sparsity.patterns import BlockRowsColumns, Groups, KernelPatterns, Pattern
+from tfprune.sparsity.scores import (
+    Integers,
+    ScoreRule,
+    Scores,
+    matrix_scores,
+    resolve_scores,
+    to_integers,
+)
+from tfprune.sparsity.select.kernel_shapes import keep_kernels
+from tfprune.sparsity.select.packing import keep_rectangles
+from tfprune.sparsity.select.prices import PriceHint, PriceMemory
+from tfprune.sparsity.select.rank import top_cells, top_of_each
+from tfprune.sparsity.select.rows_columns import keep_rows_columns
 from tfprune.sparsity.select.unaligned import keep_windows
+
+Mask = npt.NDArray[np.bool_]
 
 
 def select(
@@ -23,29 +35,36 @@ def select(
     pattern: Pattern,
     sparsity: float | None = None,
     *,
-    layout: str | None = None,
+    layout: LayoutLike = None,
     scores: Scores = "l1",
-) -> npt.NDArray[np.bool_]:
+    prices: PriceMemory | None = None,
+) -> Mask:
     """Chooses which weights stay so that their pattern holds and their total score is the largest possible.
 
     Exactly ``pattern.kept_cells(sparsity, shape)`` cells stay, also where scores are equal (those first in the order
     output channel, kernel position, input channel win, or lines in that order for unaligned groups). At sparsity 0
-    everything stays. The result is the optimum for every pattern, and the same on every machine.
+    everything stays. The result is the same on every machine, and the optimum for every pattern but two whose optimum
+    nobody knows how to find fast: `BlockRowsColumns` and ``Groups(along="both")``.
 
     Args:
-        weights: Kernel, ``[in, out]`` or ``[kernel_h, kernel_w, in, out]``; real and finite.
-        pattern: `Unstructured` or `Groups`.
-        sparsity: Fraction of weights to remove, in [0, 1). These patterns have no rate of their own, so it is needed.
-        layout: ``"dense"``, ``"conv2d"``, or None (default) to go by rank.
+        weights: Kernel; real and finite.
+        pattern: Any of `tfprune.patterns`.
+        sparsity: Fraction of weights to remove, in [0, 1). None (default) for patterns with a rate of their own
+            (`NofM`, `KernelElements` with `keep`), which take no other.
+        layout: ``"dense"`` (``[in, out]``), ``"conv1d"`` (``[k, in, out]``), ``"conv2d"``
+            (``[kernel_h, kernel_w, in, out]``), ``"conv2d_transpose"``, ``"depthwise_conv1d"``, ``"depthwise_conv2d"``,
+            a `tfprune.sparsity.layouts.Layout`, or None (default): dense, conv1d or conv2d by rank.
         scores: ``"l1"`` (default): a cell is worth ``sum(|w|)``; ``"squared"``: ``sum(w ** 2)``; ``"l2"``:
-            ``sqrt(sum(w ** 2))``; or a callable ``scores(weights) -> array`` of one non-negative number a weight.
+            ``sqrt(sum(w ** 2))``; ``"plane_share"``: ``|w|`` as a share of its kernel plane; an array of one
+            non-negative number a weight, see `tfprune.sparsity.scores`; or a callable ``scores(weights) -> array``.
+        prices: What the last choice on this layer learned, to be faster; read and updated. It never changes the result.
 
     Returns:
         Bool array of the shape of `weights`: True stays.
 
     Raises:
-        PatternError: Weights, sparsity, layout or scores that break a rule above, or a sparsity that the pattern cannot
-            reach on this shape (see ``pattern.min_sparsity``).
+        PatternError: Weights, sparsity, layout or scores that break a rule above, a layer that the pattern cannot apply
+            to, or a sparsity that it cannot reach there (see ``pattern.min_sparsity``).
 
     Example:
         >>> import numpy as np
@@ -58,14 +77,11 @@ def select(
         raise PatternError(f"`pattern` must be a pattern, such as `Groups(rows=4)`. Received: pattern={pattern!r}.")
     rule = resolve_scores(scores)
     array = _checked_weights(weights)
-    shape = matrix_shape(array.shape, layout)
-    if sparsity is None:
-        raise PatternError(f"`sparsity` is needed: {pattern!r} has no rate of its own. Received: sparsity=None.")
-    if check_sparsity(sparsity) == 0:
+    wanted = pattern.resolve_sparsity(sparsity, array.shape, layout)
+    if wanted == 0:
         return np.ones(array.shape, np.bool_)
-    count = pattern.kept_cells(sparsity, array.shape, layout)
-    matrix = to_matrix(weight_scores(array, rule))
-    return from_matrix(_keep(matrix, shape, pattern, count, rule), array.shape)
+    mask = _keep(matrix_scores(array, rule, layout), pattern, wanted, rule, prices or PriceMemory())
+    return from_matrix(mask, array.shape, layout)
 
 
 def _checked_weights(weights: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -80,24 +96,76 @@ def _checked_weights(weights: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def _keep(
-    matrix: npt.NDArray[np.floating[Any]], shape: MatrixShape, pattern: Pattern, count: int, rule: ScoreRule
-) -> npt.NDArray[np.bool_]:
-    """Mask ``[rows, segments, cols]``."""
-    if isinstance(pattern, Unstructured):
+    matrix: npt.NDArray[np.floating[Any]], pattern: Pattern, sparsity: float, rule: ScoreRule, prices: PriceMemory
+) -> Mask:
+    """Mask ``[rows, segments, cols]`` for scores of that shape."""
+    shape = MatrixShape(*matrix.shape)
+    if pattern.single_weights:
         # Nothing is summed, so no rounding is needed and the finest differences count.
-        return top_cells(np.ascontiguousarray(matrix), count)
-    if not isinstance(pattern, Groups):
-        raise PatternError(f"`select` knows no algorithm for {pattern!r}. Use `Unstructured` or `Groups`.")
-    cells = to_integers(matrix)
+        return pattern.expand(_ranked(np.ascontiguousarray(matrix), pattern, sparsity, shape), shape)
+    cells = _line_integers(matrix) if _is_by_input(pattern) else to_integers(matrix)
+    del matrix  # large, and not needed any more
+    if isinstance(pattern, Groups):
+        return _keep_groups(cells, pattern, sparsity, rule.root, prices)
+    fitted = pattern.fitted(cells)
+    if isinstance(fitted, BlockRowsColumns):
+        return fitted.expand(_rows_columns(cells, fitted, sparsity), shape)
+    if isinstance(fitted, KernelPatterns):
+        return fitted.expand(keep_kernels(fitted.pool(cells), fitted.count_cells(sparsity, shape)), shape)
+    return fitted.expand(_ranked(cells, fitted, sparsity, shape), shape)
+
+
+def _ranked(cells: npt.NDArray[Any], pattern: Pattern, sparsity: float, shape: MatrixShape) -> Mask:
+    """The best cells of all, or of each unit. Equal cells: a root would not change their order."""
+    pooled = pattern.pool(cells)
+    if pattern.kept_per_unit is not None:
+        return top_of_each(pooled, pattern.kept_per_unit)
+    return top_cells(pooled, pattern.count_cells(sparsity, shape))
+
+
+def _rows_columns(cells: Integers, pattern: BlockRowsColumns, sparsity: float) -> Mask:
+    """Mask of rows and columns of every block."""
+    lines = pattern.pool(cells)
+    blocks = pattern.blocks(cells)
+    most = pattern.count_cells(sparsity, MatrixShape(*cells.shape))
+    flat = blocks.reshape(-1, *blocks.shape[3:])
+    return keep_rows_columns(flat, (lines >= 0).reshape(len(flat), -1), most).reshape(lines.shape)
+
+
+def _is_by_input(pattern: Pattern) -> bool:
+    return isinstance(pattern, Groups) and pattern.along == "input" and not pattern.aligned
+
+
+def _line_integers(matrix: npt.NDArray[np.floating[Any]]) -> Integers:
+    """`to_integers` with input channels slowest in memory, so that lines along the input need no copy."""
+    return to_integers(matrix.transpose(2, 0, 1)).transpose(1, 2, 0)
+
+
+def _keep_groups(cells: Integers, pattern: Groups, sparsity: float, root: bool, prices: PriceMemory) -> Mask:
+    """Groups, unit by unit; a matrix that is not balanced is one unit."""
+    shape = MatrixShape(*cells.shape)
+    mask = np.empty(cells.shape, np.bool_)
+    for index, unit in enumerate(pattern.units(shape)):
+        part = MatrixShape(unit.stop - unit.start, shape.segments, shape.cols)
+        count = pattern.unit_count(sparsity, part)
+        mask[unit] = _keep_unit(cells[unit], pattern.in_unit(), count, root, prices.hint(index))
+    return mask
+
+
+def _keep_unit(cells: Integers, pattern: Groups, count: int, root: bool, hint: PriceHint) -> Mask:
+    """`count` groups of a part of the matrix."""
+    shape = MatrixShape(*cells.shape)
     rows, cols = pattern.clipped(shape)
     if pattern.aligned:
-        return keep_aligned(cells, rows, cols, count)
+        return pattern.expand(top_cells(pattern.pool(cells), count), shape)
+    if pattern.along == "both":
+        return keep_rectangles(cells, rows, cols, count, root=root)
     if pattern.along == "output":
         blocks = block_sums(cells, cols, 2)
         lines = np.ascontiguousarray(blocks.reshape(shape.rows, -1))
-        kept = keep_windows(lines, rows, count, root=rule.root)
+        kept = keep_windows(lines, rows, count, root=root, hint=hint)
         return spread(kept.reshape(blocks.shape), cols, 2, shape.cols)
     blocks = block_sums(cells, rows, 0)
     lines = np.ascontiguousarray(blocks.reshape(-1, shape.cols).T)
-    kept = np.ascontiguousarray(keep_windows(lines, cols, count, root=rule.root).T)
+    kept = np.ascontiguousarray(keep_windows(lines, cols, count, root=root, hint=hint).T)
     return spread(kept.reshape(blocks.shape), rows, 0, shape.rows)

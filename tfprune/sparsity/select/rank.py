@@ -28,3 +28,19 @@ def top_cells(scores: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
     kept[np.flatnonzero(flat == threshold)[:missing]] = True
     mask: npt.NDArray[np.bool_] = kept.reshape(scores.shape)
     return mask
+
+
+def top_of_each(scores: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
+    """Marks the `count` largest scores along the last axis; of equal ones those that come first.
+
+    Args:
+        scores: Scores ``[..., n]``.
+        count: 0 .. n.
+
+    Returns:
+        Mask of the same shape with exactly `count` true values along the last axis.
+    """
+    best = np.argsort(-scores, axis=-1, kind="stable")[..., :count]
+    kept = np.zeros(scores.shape, np.bool_)
+    np.put_along_axis(kept, best, True, axis=-1)
+    return kept
