@@ -16,7 +16,7 @@ STEPS = 6
 
 @pytest.fixture(autouse=True)
 def fresh_keras() -> Iterator[None]:
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(1)
     yield
     keras.config.set_dtype_policy("float32")

@@ -18,6 +18,7 @@ from tfprune.sparsity.patterns import Groups
 from tfprune.sparsity.schedules import ConstantSparsity
 
 layers = keras.layers
+DEPTHWISE = "depthwise kernel: few weights, one input channel an output (name it in `filters` to prune it)"
 
 
 class MyConv(layers.Conv2D):
@@ -70,11 +71,10 @@ def sorted_out(model: Any, filters: Any = None, min_weights: int = 20) -> tuple[
 
 def test_default_choice() -> None:
     pruned, skipped = sorted_out(convolutional())
-    assert pruned == ["plain", "custom", "hidden"]
+    assert pruned == ["plain", "custom", "transpose", "hidden"]
     assert skipped == {
         "grouped": "grouped convolution, groups=2 (name it in `filters` to prune it)",
-        "depthwise": "DepthwiseConv2D weights are not supported",
-        "transpose": "Conv2DTranspose weights are not supported",
+        "depthwise": DEPTHWISE,
         "frozen": "not trainable",
         "small": "16 weights, fewer than min_weights=20",
         "head": "last Dense layer: it makes an output of the model (name it in `filters` to prune it)",

@@ -11,9 +11,11 @@ import keras
 
 from tfprune.errors import PruningError
 from tfprune.keras.layers import Filters
+from tfprune.keras.progress import no_final_sparsity
 from tfprune.keras.pruner import Pruner
 from tfprune.keras.report import PruningReport
 from tfprune.sparsity.patterns import Pattern
+from tfprune.sparsity.penalties import PriorMaskPenalty
 from tfprune.sparsity.schedules import Schedule
 from tfprune.sparsity.scores import Scores, resolve_scores
 
@@ -27,28 +29,35 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     optimizer and the layers' own constraints are as before, and it saves as a plain Keras model. Training it further
     *without* the callback fills the zeros in again; pass the same callback to keep them.
 
-    Conv2D and Dense kernels are pruned. Biases, BatchNorm, other layers, grouped convolutions and the last Dense layer
-    are left alone; `report` says why, layer by layer. Of a functional or sequential model the last ones are all Dense
-    layers whose output, or a softmax, reshape or the like of it, is an output of the model; of a subclassed model it is
-    the one defined last. Keras logs get ``"sparsity"``: the fraction of zeros over all kernels that are to be pruned.
+    The kernels of Dense, EinsumDense, Conv1D, Conv2D, Conv2DTranspose, and the pointwise kernels of SeparableConv1D and
+    SeparableConv2D are pruned. Biases, BatchNorm, other layers, depthwise kernels, grouped convolutions, the last Dense
+    or EinsumDense layer and layers that the pattern cannot apply to are left alone; `report` says why, layer by layer.
+    Of a functional or sequential model the last ones are all layers of that kind whose output, or a softmax, reshape or
+    the like of it, is an output of the model; of a subclassed model it is the one defined last. Keras logs get
+    ``"sparsity"``: the fraction of zeros over all kernels that are to be pruned.
 
     Steps are counted by the callback, from 0, and go on in a second ``fit`` of the same model with the same callback;
     with another model it begins anew.
 
     Args:
-        pattern: `Unstructured` or `Groups`.
+        pattern: Any of `tfprune.patterns`.
         schedule: `PolynomialDecay` or `ConstantSparsity`. Without `end_step`, a `PolynomialDecay` ends at 70 % of the
-            first fit.
+            first fit. Without a final sparsity, every layer ends at the pattern's own rate.
         filters: Which layers to prune: a layer name pattern such as ``"block*_conv"`` (``*``, ``?``, ``[abc]``; matched
             against name and path), a layer class, a callable ``layer -> bool``, or a list of these, of which any may
-            match. Layers named here are pruned even if they are a last Dense or a grouped convolution. None
-            (default): as above.
-        scores: What a weight is worth: ``"l1"`` (default), ``"l2"``, ``"squared"`` or a callable; see `select`.
+            match. One kernel of a separable convolution is named as in ``"conv/pointwise_kernel"``. Layers named here
+            are pruned even if they are a last Dense, a depthwise or a grouped convolution, and the pattern must be able
+            to apply to them. None (default): as above.
+        scores: What a weight is worth: ``"l1"`` (default), ``"l2"``, ``"squared"``, ``"plane_share"`` or a callable;
+            see `select`.
+        penalty: A `PriorMaskPenalty` that squeezes weights before the schedule cuts them, or None (default).
         min_weights: Kernels with fewer weights stay dense. Default 2048.
 
     Raises:
-        PruningError: Arguments of wrong types; when ``fit`` begins: no layer to prune, a filter without a match,
-            a back end other than TensorFlow, or several replicas.
+        PruningError: Arguments of wrong types; when ``fit`` begins: no layer to prune, a filter without a match, a
+            pattern that cannot apply to a layer named in `filters`, a final sparsity that is missing or not the
+            pattern's own, a back end other than TensorFlow, or several replicas.
+        ScheduleError: When ``fit`` begins: a schedule or a penalty that begins too late.
 
     Example:
         >>> import keras, numpy as np
@@ -71,6 +80,7 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         *,
         filters: Filters = None,
         scores: Scores = "l1",
+        penalty: PriorMaskPenalty | None = None,
         min_weights: int = 2048,
     ) -> None:
         """Checks the arguments."""
@@ -82,18 +92,27 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
                     f"{'Groups(rows=4)' if kind is Pattern else 'PolynomialDecay(final_sparsity=0.8)'}. "
                     f"Received: {name}={value!r}."
                 )
+        # Whether others have a rate of their own depends on the layer.
+        if schedule.final is None and type(pattern).own_sparsity is Pattern.own_sparsity:
+            raise no_final_sparsity(schedule, pattern)
         try:
             least = -1 if isinstance(min_weights, bool) else operator.index(min_weights)
         except TypeError:
             least = -1
         if least < 0:
             raise PruningError(f"`min_weights` must be a whole number of at least 0. Received: {min_weights!r}.")
+        if penalty is not None and not isinstance(penalty, PriorMaskPenalty):
+            raise PruningError(
+                "`penalty` of `PruningCallback` must be None or a `PriorMaskPenalty`, such as "
+                f"PriorMaskPenalty(StrengthRamp(100.0)). Received: penalty={penalty!r}."
+            )
         resolve_scores(scores)
         self._pattern = pattern
         self._schedule = schedule
         self._filters = filters
         self._scores = scores
         self._min_weights = least
+        self._penalty = penalty
         self._pruner: Pruner | None = None
         self._planned = False
         self._running = 1
@@ -111,16 +130,19 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Puts the masks in place."""
-        if self._pruner is None or self._pruner.model is not self.model:
-            self._pruner = Pruner(
+        pruner = self._pruner
+        if pruner is None or pruner.model is not self.model:
+            pruner = Pruner(
                 self.model,
                 self._pattern,
                 self._schedule,
                 filters=self._filters,
                 scores=self._scores,
                 min_weights=self._min_weights,
+                penalty=self._penalty,
             )
-        self._pruner.start()
+        pruner.start()
+        self._pruner = pruner
         self._planned = False
         # A step compiled by an earlier fit knows nothing of the constraints.
         self.model.make_train_function(force=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,13 +11,24 @@ from typing import Any, TypeAlias
 
 import keras
 
-from tfprune.errors import PruningError
+from tfprune.errors import PatternError, PruningError
+from tfprune.sparsity.layouts import LAYOUTS, Layout, einsum_layout
 
 LayerFilter: TypeAlias = str | type | Callable[[Any], bool]
 Filters: TypeAlias = LayerFilter | Sequence[LayerFilter] | None
 
-_IS_OUTPUT = "last Dense layer: it makes an output of the model"
-_IS_LAST_DEFINED = "last Dense layer to be defined; the order of calls is not known"
+# Layer class: its kernels, each with its layout.
+_KERNELS: tuple[tuple[type, tuple[tuple[str, str], ...]], ...] = (
+    (keras.layers.Dense, (("kernel", "dense"),)),
+    (keras.layers.Conv1D, (("kernel", "conv1d"),)),
+    (keras.layers.Conv2D, (("kernel", "conv2d"),)),
+    (keras.layers.Conv2DTranspose, (("kernel", "conv2d_transpose"),)),
+    (keras.layers.DepthwiseConv1D, (("kernel", "depthwise_conv1d"),)),
+    (keras.layers.DepthwiseConv2D, (("kernel", "depthwise_conv2d"),)),
+    (keras.layers.SeparableConv1D, (("depthwise_kernel", "depthwise_conv1d"), ("pointwise_kernel", "conv1d"))),
+    (keras.layers.SeparableConv2D, (("depthwise_kernel", "depthwise_conv2d"), ("pointwise_kernel", "conv2d"))),
+)
+_DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
 
 
 @dataclass(frozen=True)
@@ -26,12 +38,19 @@ class PrunableWeight:
     Args:
         layer: Name of its layer; the whole path where names repeat.
         variable: The Keras variable.
-        layout: ``"dense"`` or ``"conv2d"``.
+        layout: How its axes make a matrix.
+        named: Whether `filters` chose it.
     """
 
     layer: str
     variable: Any
-    layout: str
+    layout: Layout
+    named: bool
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return math.prod(self.variable.shape)
 
 
 @dataclass(frozen=True)
@@ -101,33 +120,33 @@ def find_weights(model: Any, filters: Filters, min_weights: int) -> tuple[list[P
     owners: dict[int, str] = {}
     for layer in layers:
         label = layer.name if names.count(layer.name) == 1 else layer.path
-        kernel, layout = _kernel(layer)
-        named = filters is not None and id(layer) in chosen
-        if kernel is None:
-            skipped += _other_weights(layer, label, named)
-            continue
-        reason = _reason(layer, kernel, named, spared.get(id(layer)), min_weights)
-        if filters is not None and not named:
-            reason = "not selected by `filters`"
-        if reason is None and id(kernel) in owners:
-            reason = f"shares its weights with {owners[id(kernel)]}"
-        if reason is not None:
-            skipped.append(SkippedWeight(label, kernel, reason))
-            continue
-        owners[id(kernel)] = label
-        prunable.append(PrunableWeight(label, kernel, layout))
+        kernels = kernels_of(layer)
+        if not kernels:
+            skipped += _other_weights(layer, label, filters is not None and id(layer) in chosen)
+        for kernel, layout in kernels:
+            named = filters is not None and (id(layer) in chosen or id(kernel) in chosen)
+            reason = _reason(layer, kernel, layout, named, spared.get(id(layer)), min_weights)
+            if filters is not None and not named:
+                reason = "not selected by `filters`"
+            if reason is None and id(kernel) in owners:
+                reason = f"shares its weights with {owners[id(kernel)]}"
+            if reason is not None:
+                skipped.append(SkippedWeight(label, kernel, reason))
+                continue
+            owners[id(kernel)] = label
+            prunable.append(PrunableWeight(label, kernel, layout, named))
     return prunable, skipped
 
 
 def _spare(layer: Any, index: int | None, spared: dict[int, str]) -> None:
-    """Adds the ids of the Dense layers that make output `index` (None: any output), each with the reason.
+    """Adds the ids of the dense layers that make output `index` (None: any output), each with the reason.
 
     The graph of a functional model and the list of a sequential one say which they are. The code of other models and
     layers says nothing, so of theirs the last one in definition order counts.
     """
     outputs = [tensor for tensor in getattr(layer, "outputs", None) or () if hasattr(tensor, "_keras_history")]
-    if isinstance(layer, keras.layers.Dense):
-        spared[id(layer)] = _IS_OUTPUT
+    if isinstance(layer, _DENSE):
+        spared[id(layer)] = f"last {_dense_name(layer)} layer: it makes an output of the model"
     elif outputs:
         for tensor in outputs if index is None else outputs[index : index + 1]:
             _spare_behind(tensor, spared)
@@ -137,9 +156,15 @@ def _spare(layer: Any, index: int | None, spared: dict[int, str]) -> None:
                 _spare(each, index, spared)
                 return
     elif isinstance(layer, keras.layers.Layer):
-        dense = [each for each in walk_layers(layer) if isinstance(each, keras.layers.Dense)]
+        dense = [each for each in walk_layers(layer) if isinstance(each, _DENSE)]
         if dense:
-            spared.setdefault(id(dense[-1]), _IS_LAST_DEFINED)
+            text = f"last {_dense_name(dense[-1])} layer to be defined; the order of calls is not known"
+            spared.setdefault(id(dense[-1]), text)
+
+
+def _dense_name(layer: Any) -> str:
+    """The name of a dense layer's class that people know, also for classes derived from it."""
+    return "EinsumDense" if isinstance(layer, keras.layers.EinsumDense) else "Dense"
 
 
 def _spare_behind(tensor: Any, spared: dict[int, str]) -> None:
@@ -153,23 +178,37 @@ def _spare_behind(tensor: Any, spared: dict[int, str]) -> None:
         tensor = inputs[0]
 
 
-def _kernel(layer: Any) -> tuple[Any, str]:
-    """The kernel variable of a supported layer and its layout, else ``(None, "")``."""
-    for kind, layout, rank in ((keras.layers.Conv2D, "conv2d", 4), (keras.layers.Dense, "dense", 2)):
-        if isinstance(layer, kind):
-            kernel = getattr(layer, "kernel", None)
-            if isinstance(kernel, keras.Variable) and len(kernel.shape) == rank:
-                return kernel, layout
-    return None, ""
+def kernels_of(layer: Any) -> list[tuple[Any, Layout]]:
+    """The kernel variables of a supported layer, each with its layout."""
+    found = [(getattr(layer, name, None), layout) for name, layout in _layouts(layer)]
+    # Quantised and LoRA layers compute their kernel from other variables.
+    return [
+        (kernel, layout)
+        for kernel, layout in found
+        if isinstance(kernel, keras.Variable) and len(kernel.shape) == layout.rank
+    ]
 
 
-def _reason(layer: Any, kernel: Any, named: bool, spared: str | None, min_weights: int) -> str | None:
+def _layouts(layer: Any) -> list[tuple[str, Layout]]:
+    """Names of a layer's kernels and their layouts."""
+    if isinstance(layer, keras.layers.EinsumDense):
+        try:
+            return [("kernel", einsum_layout(layer.equation))]
+        except PatternError:  # such as a kernel without output channels
+            return []
+    return [
+        (name, LAYOUTS[layout]) for kind, kernels in _KERNELS if isinstance(layer, kind) for name, layout in kernels
+    ]
+
+
+def _reason(layer: Any, kernel: Any, layout: Layout, named: bool, spared: str | None, min_weights: int) -> str | None:
     """Why a kernel is not pruned, or None."""
-    size = 1
-    for length in kernel.shape:
-        size *= int(length)
+    size = math.prod(kernel.shape)
     if not any(kernel is variable for variable in layer.trainable_variables):
         return "not trainable"
+    # Said before the size: for these kernels it is the better reason.
+    if layout.name.startswith("depthwise") and not named:
+        return "depthwise kernel: few weights, one input channel an output (name it in `filters` to prune it)"
     if size < min_weights:
         return f"{size} weights, fewer than min_weights={min_weights}"
     if spared is not None and not named:
@@ -194,7 +233,7 @@ def _other_weights(layer: Any, label: str, named: bool) -> list[SkippedWeight]:
 
 
 def _match(layers: list[Any], filters: Filters) -> set[int]:
-    """Ids of the layers that match any of the filters."""
+    """Ids of the layers, and of single kernels, that match any of the filters."""
     if filters is None:
         return set()
     listed = list(filters) if isinstance(filters, (list, tuple, set, frozenset)) else [filters]
@@ -206,6 +245,8 @@ def _match(layers: list[Any], filters: Filters) -> set[int]:
                 f"Received: {one!r} in filters={filters!r}."
             )
         found = {id(layer) for layer in layers if _matches(layer, one)}
+        if isinstance(one, str):
+            found |= {id(kernel) for layer in layers for kernel in _matching_kernels(layer, one)}
         if not found:
             raise PruningError(
                 f"Every part of `filters` must match a layer. Received: {one!r}, which matches none of "
@@ -222,3 +263,15 @@ def _matches(layer: Any, one: Any) -> bool:
     if isinstance(one, type):
         return isinstance(layer, one)
     return bool(one(layer))
+
+
+def _matching_kernels(layer: Any, one: str) -> list[Any]:
+    """Of a layer with several kernels, those whose ``layer/kernel`` matches a name pattern."""
+    kernels = [kernel for kernel, _ in kernels_of(layer)]
+    if len(kernels) < 2 or "/" not in one:
+        return []
+    return [
+        kernel
+        for kernel in kernels
+        if fnmatchcase(f"{layer.name}/{kernel.name}", one) or fnmatchcase(f"{layer.path}/{kernel.name}", one)
+    ]

@@ -3,7 +3,8 @@
 
 A variable's constraint runs right after every optimizer update, in the compiled step. The mask it reads is a variable
 of the optimizer: compiled steps keep reading its current value, and the model's own weights and files are not touched.
-What the optimizer saves leaves the masks out, so a reloaded model finds the optimizer state it expects.
+What the optimizer saves leaves the masks out, so a reloaded model finds the optimizer state it expects. Prior masks and
+the strength of a penalty are kept in the same way.
 """
 
 from __future__ import annotations
@@ -16,28 +17,36 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from tfprune.keras.penalties import ProximalStep
+
 _SAVE_METHODS = ("save_own_variables", "load_own_variables")
 
 
 class MaskConstraint:
-    """Applies the user's own constraint, then zeros what the mask removes.
+    """Applies the user's own constraint, then a penalty if there is one, then zeros what the mask removes.
 
     Args:
         mask: Optimizer variable of ones and zeros.
         inner: The constraint that was on the variable, or None.
         owner: The `MaskSet` that put it there.
+        penalty: The penalty's proximal step, or None.
     """
 
-    def __init__(self, mask: Any, inner: Callable[[Any], Any] | None, owner: MaskSet) -> None:
+    def __init__(
+        self, mask: Any, inner: Callable[[Any], Any] | None, owner: MaskSet, penalty: ProximalStep | None = None
+    ) -> None:
         """Stores the parts."""
         self.mask = mask
         self.inner = inner
         self.owner = owner
+        self.penalty = penalty
 
     def __call__(self, weights: Any) -> Any:
         """Constrained weights; removed ones are +0.0, whatever they were."""
         constrained = weights if self.inner is None else self.inner(weights)
         constrained = ops.convert_to_tensor(constrained)
+        if self.penalty is not None:
+            constrained = self.penalty(constrained)
         return ops.where(ops.cast(self.mask, "bool"), constrained, ops.zeros_like(constrained))
 
 
@@ -87,9 +96,17 @@ class MaskSet:
         optimizer: The compiled optimizer, a `LossScaleOptimizer` included.
         variables: Variables to mask.
         trainable_variables: All trainable variables of the model, to build the optimizer with if it is not built.
+        penalised: Whether each variable gets a prior mask as well; of ones, and with a strength of 0 to begin with.
     """
 
-    def __init__(self, optimizer: Any, variables: Sequence[Any], trainable_variables: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        optimizer: Any,
+        variables: Sequence[Any],
+        trainable_variables: Sequence[Any],
+        *,
+        penalised: bool = False,
+    ) -> None:
         """Adds one mask of ones a variable and puts the constraints on."""
         if not optimizer.built:
             optimizer.build(list(trainable_variables))
@@ -101,12 +118,17 @@ class MaskSet:
             # Left behind by a training that was interrupted.
             if isinstance(variable.constraint, MaskConstraint):
                 variable.constraint.owner.remove()
-        self._masks = [
-            self._inner.add_variable_from_reference(variable, name="mask", initializer="ones")
-            for variable in self._variables
-        ]
-        for variable, mask in zip(self._variables, self._masks, strict=True):
-            variable.constraint = MaskConstraint(mask, variable.constraint, self)
+        self._masks = self._add_masks("mask")
+        self._priors = self._add_masks("prior_mask") if penalised else []
+        self._strength = (
+            self._inner.add_variable(shape=(), initializer="zeros", dtype="float32", name="penalty_strength")
+            if penalised
+            else None
+        )
+        self._owned = [*self._masks, *self._priors, *([] if self._strength is None else [self._strength])]
+        for index, variable in enumerate(self._variables):
+            step = ProximalStep(self._priors[index], self._strength, self._inner) if penalised else None
+            variable.constraint = MaskConstraint(self._masks[index], variable.constraint, self, step)
         self._hook_saving()
         self.active = True
 
@@ -119,6 +141,24 @@ class MaskSet:
         """
         self._masks[index].assign(mask.astype(np.float32))
         self.apply(index)
+
+    def set_prior(self, index: int, prior: npt.NDArray[np.bool_]) -> None:
+        """Replaces one prior mask.
+
+        Args:
+            index: Position of the variable.
+            prior: False where the penalty acts.
+        """
+        self._priors[index].assign(prior.astype(np.float32))
+
+    def set_strength(self, strength: float) -> None:
+        """Sets how strong the penalty is from the next step on.
+
+        Args:
+            strength: A number of at least 0.
+        """
+        assert self._strength is not None
+        self._strength.assign(strength)
 
     def apply(self, index: int) -> None:
         """Zeros what the mask of one variable removes, outside the training step."""
@@ -134,16 +174,23 @@ class MaskSet:
         for variable in self._variables:
             if isinstance(variable.constraint, MaskConstraint) and variable.constraint.owner is self:
                 variable.constraint = variable.constraint.inner
-        own = {id(mask) for mask in self._masks}
+        own = {id(variable) for variable in self._owned}
         for target in {id(each): each for each in (self._optimizer, self._inner)}.values():
             for name in _SAVE_METHODS:
                 method = vars(target)[name]
                 method.masks = [mask for mask in method.masks if id(mask) not in own]
                 if not method.masks:
                     delattr(target, name)
-        for mask in self._masks:
-            self._inner._untrack_variable(mask)
+        for variable in self._owned:
+            self._inner._untrack_variable(variable)
         _allow_export(self._inner)
+
+    def _add_masks(self, name: str) -> list[Any]:
+        """One variable of ones for each masked variable."""
+        return [
+            self._inner.add_variable_from_reference(variable, name=name, initializer="ones")
+            for variable in self._variables
+        ]
 
     def _hook_saving(self) -> None:
         """Leaves the masks out of what the optimizer saves and loads."""
@@ -153,4 +200,4 @@ class MaskSet:
                 if not isinstance(method, _WithoutMasks):
                     method = _WithoutMasks(getattr(target, name), self._inner)
                     setattr(target, name, method)
-                method.masks = [*method.masks, *self._masks]
+                method.masks = [*method.masks, *self._owned]

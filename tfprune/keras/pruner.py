@@ -4,31 +4,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
-from tfprune.errors import PruningError
+from tfprune.errors import PruningError, ScheduleError
+from tfprune.keras.choice import MaskChooser, to_numpy
 from tfprune.keras.layers import Filters, PrunableWeight, SkippedWeight, find_weights
 from tfprune.keras.masks import MaskSet
+from tfprune.keras.progress import Mask, Progress, sort_by_pattern
 from tfprune.keras.report import LayerReport, PruningReport
-from tfprune.sparsity.measure import Density, density, total_density
+from tfprune.sparsity.measure import density, total_density
 from tfprune.sparsity.patterns import Pattern
+from tfprune.sparsity.penalties import PriorMaskPenalty
 from tfprune.sparsity.schedules import Schedule
 from tfprune.sparsity.scores import Scores
-from tfprune.sparsity.select import select
-
-
-@dataclasses.dataclass
-class _Progress:
-    """Where one weight stands: its target so far, the counts of its mask, and why it is dense."""
-
-    weight: PrunableWeight
-    mask: Density
-    target: float = 0.0
-    reason: str = "no pruning step yet"
 
 
 class Pruner:
@@ -41,10 +33,19 @@ class Pruner:
         filters: Layers to prune; see `PruningCallback`.
         scores: Scoring rule; see `select`.
         min_weights: Smaller kernels stay dense.
+        penalty: What squeezes weights before they go, or None.
     """
 
     def __init__(
-        self, model: Any, pattern: Pattern, schedule: Schedule, *, filters: Filters, scores: Scores, min_weights: int
+        self,
+        model: Any,
+        pattern: Pattern,
+        schedule: Schedule,
+        *,
+        filters: Filters,
+        scores: Scores,
+        min_weights: int,
+        penalty: PriorMaskPenalty | None = None,
     ) -> None:
         """Takes the arguments; `start` does the work."""
         self.model = model
@@ -53,33 +54,48 @@ class Pruner:
         self.filters = filters
         self.scores = scores
         self.min_weights = min_weights
+        self.penalty = penalty
         self.step_count = 0
         self._checked_step = -1
-        self._target: float | None = None
-        self._progress: list[_Progress] = []
+        self._chosen_step: int | None = None
+        self._strength = 0.0
+        self._progress: list[Progress] = []
         self._skipped: list[SkippedWeight] = []
         self._masks: MaskSet | None = None
+        self._chooser: MaskChooser
 
     def start(self) -> None:
         """Finds the weights and puts masks on them, at the sparsity reached by an earlier training, if any.
 
         Raises:
-            PruningError: Nothing to prune, or a model and back end that cannot be pruned.
+            PruningError: Nothing to prune, a pattern that cannot apply to a layer named in `filters`, a final sparsity
+                that is missing or that a pattern with a rate of its own cannot have, or a model and back end that
+                cannot be pruned.
         """
         _check_environment(self.model)
         prunable, skipped = find_weights(self.model, self.filters, self.min_weights)
-        if not prunable:
-            listed = "; ".join(f"{each.layer}: {each.reason}" for each in skipped) or "no Conv2D or Dense layer"
+        fitting, unfit = sort_by_pattern(self.pattern, prunable)
+        self._skipped = [*skipped, *unfit]
+        if not fitting:
+            listed = "; ".join(f"{each.layer}: {each.reason}" for each in self._skipped) or "no layer with a kernel"
             raise PruningError(
                 f"The model {self.model.name!r} has no layer to prune. Received: {listed}. Choose layers with "
                 "`filters` or lower `min_weights`."
             )
-        self._skipped = skipped
-        self._progress = [_Progress(weight, density(np.ones(weight.variable.shape, bool))) for weight in prunable]
-        variables = [weight.variable for weight in prunable]
-        self._masks = MaskSet(self.model.optimizer, variables, self.model.trainable_variables)
-        if self._target is not None:
-            self._refresh(self._target)
+        self._chooser = MaskChooser(self.model, self.pattern, self.scores)
+        earlier = {id(each.weight.variable): each.prior for each in self._progress}
+        self._progress = [Progress.begin(weight, self.pattern, self.schedule) for weight in fitting]
+        variables = [weight.variable for weight in fitting]
+        self._masks = MaskSet(
+            self.model.optimizer, variables, self.model.trainable_variables, penalised=self.penalty is not None
+        )
+        self._strength = 0.0
+        if self._chosen_step is not None:
+            self._update([(index, self._chosen_step) for index in range(len(self._progress))])
+        for index, each in enumerate(self._progress):
+            prior = earlier.get(id(each.weight.variable))
+            if prior is not None:
+                self._set_prior(index, prior)
 
     def plan(self, total_steps: int | None) -> list[str]:
         """Sets open ends of the schedule and looks for what cannot come true.
@@ -92,7 +108,7 @@ class Pruner:
 
         Raises:
             PruningError: The schedule has no end, and the length of the training is unknown.
-            ScheduleError: The schedule has no end, and begins too late for one.
+            ScheduleError: The schedule has no end, and begins too late for one; or the penalty begins too late.
         """
         if self.schedule.last_step is None:
             if total_steps is None:
@@ -101,33 +117,43 @@ class Pruner:
                     "training data of unknown length. Give `end_step` to the schedule or `steps_per_epoch` to fit."
                 )
             self.schedule = self.schedule.resolve(total_steps)
+            for each in self._progress:
+                each.schedule = each.schedule.resolve(total_steps)
         last = self.schedule.last_step
         assert last is not None  # resolve sets it
-        final = self.schedule.sparsity(last)
+        if self.penalty is not None:
+            self.penalty = _ending_with(self.penalty, last)
         problems = []
         end = None if total_steps is None else self.step_count + total_steps
         if end is not None and end < last:
-            problems.append(
-                f"the schedule reaches its final sparsity {final:g} at step {last}, this training ends at step {end}"
-            )
-        unreached = [each.weight for each in self._progress if not self._reaches(each.weight, final)]
+            finals = {each.schedule.final for each in self._progress}
+            text = f"sparsity {finals.pop():g}" if len(finals) == 1 else "sparsities"
+            problems.append(f"the schedule reaches its final {text} at step {last}, this training ends at step {end}")
+        unreached = [each for each in self._progress if not each.can_end]
         if unreached:
-            names = ", ".join(weight.layer for weight in unreached)
-            problems.append(f"{self.pattern} cannot be as dense as sparsity {final:g}, so these stay dense: {names}")
+            names = ", ".join(each.weight.layer for each in unreached)
+            problems.append(
+                f"{self.pattern} cannot be as dense as sparsity {unreached[0].schedule.final:g}, so these stay dense: "
+                f"{names}"
+            )
         return problems
 
     def prepare(self) -> None:
-        """Call before each training step: chooses masks anew where the schedule asks for it.
+        """Call before each training step: chooses masks anew where the schedule asks for it, and sets the penalty.
 
         Raises:
-            PruningError: `start` has not been called, or another pruner has taken a weight over.
+            PruningError: `start` has not been called, another pruner has taken a weight over, or a mask cannot be
+                chosen for a layer, such as one with NaN weights.
         """
         if self._masks is None or not self._masks.active:
             raise PruningError(
                 "Masks are not in place: another PruningCallback prunes the same layer, or the pruner was not started. "
                 "Let each layer be pruned by one callback (see `filters`)."
             )
-        self._refresh_if_due(self.step_count)
+        steps = self._steps_to_check()
+        self._refresh(steps)
+        if self.penalty is not None:
+            self._penalise(self.penalty, steps)
 
     def advance(self, count: int = 1) -> None:
         """Call after each training step.
@@ -146,7 +172,7 @@ class Pruner:
             return
         try:
             if self.schedule.last_step is not None:
-                self._refresh_if_due(self.step_count)
+                self._refresh(self._steps_to_check())
             for index in range(len(self._progress)):
                 self._masks.apply(index)
         finally:
@@ -166,51 +192,93 @@ class Pruner:
         rows = [
             _row(
                 each.weight,
-                pattern=str(self.pattern),
+                pattern=f"{each.pattern}{self._chooser.note}",
                 target=each.target,
                 status="dense" if each.reason else "pruned",
-                reason=each.reason,
+                reason=f"{each.reason}; its penalty acts" if each.reason and each.prior is not None else each.reason,
             )
             for each in self._progress
         ]
         rows += [_row(each, pattern=None, target=None, status="skipped", reason=each.reason) for each in self._skipped]
         return PruningReport(tuple(rows), self.step_count)
 
-    def _refresh_if_due(self, step: int) -> None:
-        """Chooses masks for the last due step among those not looked at yet, up to `step`."""
-        due = [each for each in range(self._checked_step + 1, step + 1) if self.schedule.should_prune(each)]
-        self._checked_step = max(self._checked_step, step)
-        if due:
-            self._refresh(self.schedule.sparsity(due[-1]))
+    def _steps_to_check(self) -> range:
+        """The steps not looked at yet, up to now."""
+        steps = range(self._checked_step + 1, self.step_count + 1)
+        self._checked_step = max(self._checked_step, self.step_count)
+        return steps
 
-    def _refresh(self, target: float) -> None:
-        """Chooses all masks for a sparsity."""
-        assert self._masks is not None
-        self._target = target
-        for index, each in enumerate(self._progress):
-            weight = each.weight
-            each.target = target
-            if self._reaches(weight, target):
-                mask = select(
-                    _finite(weight, self.step_count), self.pattern, target, layout=weight.layout, scores=self.scores
-                )
-                each.reason = "" if target > 0 else "the schedule asks for sparsity 0"
+    def _refresh(self, steps: range) -> None:
+        """Chooses the masks of all weights whose schedule asks for it at one of the steps, for the last such step."""
+        due = [
+            (index, next((step for step in reversed(steps) if each.schedule.should_prune(step)), None))
+            for index, each in enumerate(self._progress)
+        ]
+        self._update([(index, step) for index, step in due if step is not None])
+
+    def _update(self, due: Sequence[tuple[int, int]]) -> None:
+        """Chooses the masks of weights, each as its schedule says at a step."""
+        requests = []
+        for index, step in due:
+            self._chosen_step = step
+            request = self._progress[index].ask(step)
+            if request is None:
+                self._set_mask(index, np.ones(self._progress[index].shape, np.bool_))
             else:
-                mask = np.ones(weight.variable.shape, np.bool_)
-                least = self.pattern.min_sparsity(tuple(weight.variable.shape), weight.layout)
-                each.reason = f"the pattern reaches no sparsity below {least:.4f} here"
-            each.mask = density(mask)
-            self._masks.set_mask(index, mask)
+                requests.append((index, request))
+        masks = self._chooser.choose([request for _, request in requests], self.step_count)
+        for (index, _), mask in zip(requests, masks, strict=True):
+            self._set_mask(index, mask)
 
-    def _reaches(self, weight: PrunableWeight, sparsity: float) -> bool:
-        return self.pattern.reaches(sparsity, tuple(weight.variable.shape), weight.layout)
+    def _set_mask(self, index: int, mask: Mask) -> None:
+        assert self._masks is not None
+        self._progress[index].mask = density(mask)
+        self._masks.set_mask(index, mask)
+
+    def _penalise(self, penalty: PriorMaskPenalty, steps: range) -> None:
+        """Chooses prior masks where they are due, lifts those of weights that are cut, and sets the strength."""
+        assert self._masks is not None
+        for index, each in enumerate(self._progress):
+            if each.prior is not None and each.is_cut(self.step_count):
+                self._set_prior(index, None)
+        if any(penalty.should_choose(step) for step in steps):
+            waiting = [
+                (index, each)
+                for index, each in enumerate(self._progress)
+                if not each.is_cut(self.step_count) and each.can_end
+            ]
+            priors = self._chooser.choose([each.at_end() for _, each in waiting], self.step_count)
+            for (index, _), prior in zip(waiting, priors, strict=True):
+                self._set_prior(index, prior)
+        strength = penalty.strength.strength(self.step_count)
+        if strength != self._strength:
+            self._strength = strength
+            self._masks.set_strength(strength)
+
+    def _set_prior(self, index: int, prior: Mask | None) -> None:
+        """Sets a prior mask; None: the penalty of this weight is over."""
+        assert self._masks is not None
+        each = self._progress[index]
+        each.prior = prior
+        self._masks.set_prior(index, np.ones(each.shape, np.bool_) if prior is None else prior)
+
+
+def _ending_with(penalty: PriorMaskPenalty, last: int) -> PriorMaskPenalty:
+    """The penalty with its open end set to the step of the last cut."""
+    if penalty.strength.begin_step >= last:
+        raise ScheduleError(
+            "A penalty must begin before the last weights are cut, or it does nothing. Received: "
+            f"begin_step={penalty.strength.begin_step} of {penalty.strength!r}, and a schedule whose last cut is at "
+            f"step {last}. Let the penalty begin earlier, or the schedule cut later (begin_step of ConstantSparsity)."
+        )
+    return dataclasses.replace(penalty, strength=penalty.strength.resolve(last))
 
 
 def _row(
     weight: PrunableWeight | SkippedWeight, *, pattern: str | None, target: float | None, status: str, reason: str
 ) -> LayerReport:
     """A report's line on a weight, counted now."""
-    found = density(_to_numpy(weight.variable))
+    found = density(to_numpy(weight.variable))
     return LayerReport(
         layer=weight.layer,
         variable=weight.variable.name,
@@ -240,20 +308,3 @@ def _check_environment(model: Any) -> None:
         )
     if getattr(model, "optimizer", None) is None:
         raise PruningError("The model must be compiled before it is pruned. Call model.compile(...) first.")
-
-
-def _finite(weight: PrunableWeight, step: int) -> npt.NDArray[Any]:
-    """The value of a weight, which a training that diverged has lost."""
-    value = _to_numpy(weight.variable)
-    if not np.isfinite(value).all():
-        raise PruningError(
-            f"Weights must be finite to be pruned. Received: NaN or infinite weights in layer {weight.layer!r} at step "
-            f"{step}. The training has diverged: lower the learning rate, or stop it with TerminateOnNaN."
-        )
-    return value
-
-
-def _to_numpy(variable: Any) -> npt.NDArray[Any]:
-    """The value of a variable; bfloat16, which numpy does not know, as float32."""
-    value: npt.NDArray[Any] = variable.numpy()
-    return value if value.dtype.kind == "f" else value.astype(np.float32)
