@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from tfprune.converter import convert, inspect
     from tfprune.converter.verify import verify
     from tfprune.keras.callback import PruningCallback
+    from tfprune.plotting import plot_masks
     from tfprune.runtime.benchmark import benchmark
     from tfprune.runtime.delegate import delegate
     from tfprune.runtime.interpreter import Interpreter
-    from tfprune.sparsity import patterns, schedules
+    from tfprune.sparsity import patterns, penalties, schedules
+    from tfprune.sparsity.measure import measure
     from tfprune.sparsity.select import select
 
 __version__ = "0.1.0"
@@ -32,7 +34,10 @@ __all__ = [
     "delegate",
     "errors",
     "inspect",
+    "measure",
     "patterns",
+    "penalties",
+    "plot_masks",
     "schedules",
     "select",
     "verify",
@@ -46,7 +51,10 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "convert": ("tfprune.converter", "convert"),
     "delegate": ("tfprune.runtime.delegate", "delegate"),
     "inspect": ("tfprune.converter", "inspect"),
+    "measure": ("tfprune.sparsity.measure", "measure"),
     "patterns": ("tfprune.sparsity.patterns", None),
+    "penalties": ("tfprune.sparsity.penalties", None),
+    "plot_masks": ("tfprune.plotting", "plot_masks"),
     "schedules": ("tfprune.sparsity.schedules", None),
     "select": ("tfprune.sparsity.select", "select"),
     "verify": ("tfprune.converter.verify", "verify"),

@@ -19,7 +19,24 @@ ALLOWED: dict[str, set[str]] = {
     "costs": set(),
     "keras": {"numpy", "keras", "tensorflow", "tfprune.sparsity"},
     "runtime": {"numpy", "ai_edge_litert", "tfprune.formats"},
-    "converter": {"numpy", "flatbuffers", "ai_edge_litert", "tfprune.formats", "tfprune.costs", "tfprune.runtime"},
+    "converter": {
+        "numpy",
+        "flatbuffers",
+        "ai_edge_litert",
+        "tfprune.sparsity",
+        "tfprune.formats",
+        "tfprune.costs",
+        "tfprune.runtime",
+    },
+    "plotting": {
+        "numpy",
+        "matplotlib",
+        "keras",
+        "tfprune.sparsity",
+        "tfprune.formats",
+        "tfprune.converter",
+        "tfprune.keras",
+    },
     "cli": {"numpy", "click", "rich", "tfprune"},
 }
 # The only modules of the converter that may touch Keras and TensorFlow, inside their functions.
@@ -74,6 +91,13 @@ def test_imports_keep_their_direction(path: Path) -> None:
     if part != "keras":
         heavy = [name for name, at_load in imports if at_load and name.split(".")[0] in ("keras", "tensorflow")]
         assert heavy == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "plotting").glob("*.py")), ids=lambda path: path.name)
+def test_pictures_load_what_draws_and_reads_models_only_when_asked(path: Path) -> None:
+    late = ("matplotlib", "keras", "tfprune.converter", "tfprune.keras")
+    names = [name for name, at_load in _imports(ast.parse(path.read_text())) if at_load]
+    assert [name for name in names if name.startswith(late)] == []
 
 
 def test_importing_the_package_loads_neither_tensorflow_nor_litert() -> None:

@@ -16,6 +16,7 @@ from tfprune.converter.report import LayerReport
 from tfprune.costs import CostTable
 from tfprune.errors import ModelError, PackedFormatError
 from tfprune.formats import Encoding, Op, PackedWeights, read
+from tfprune.sparsity.measure import Density
 
 
 @dataclasses.dataclass
@@ -174,7 +175,7 @@ def packed_report(graph: Graph, subgraph: int, index: int, op: Any, packed: Pack
         name=layer_name(graph, subgraph, op),
         op=graph.op_name(op),
         shape=(header.out_channels, *kernel, header.in_channels),
-        sparsity=1 - int(np.count_nonzero(packed.values)) / weights,
+        sparsity=Density(int(np.count_nonzero(packed.values)), weights).sparsity,
         pattern=None,
         verdict=verdict,
         encoding=name,

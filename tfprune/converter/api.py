@@ -74,7 +74,7 @@ def convert(
     _one_of("target", target, TARGETS)
     _check_min_speedup(min_speedup)
     table = load_table(device)
-    data, source, subject = _tflite_bytes(model, custom_objects)
+    data, source, subject = tflite_bytes(model, custom_objects)
     graph = Graph(data, subject)
     if target == "dense":
         return _to_dense(graph, data, source, table, float(min_speedup))
@@ -106,7 +106,7 @@ def inspect(model: Any, *, custom_objects: Mapping[str, Any] | None = None) -> C
         >>> print(tfprune.inspect("classifier.tflite"))
     """
     table = load_table(_DEFAULT_DEVICE)
-    data, _, subject = _tflite_bytes(model, custom_objects)
+    data, _, subject = tflite_bytes(model, custom_objects)
     graph = Graph(data, subject)
     layers = [finding.report() for finding in analyse(graph, table, _DEFAULT_MIN_SPEEDUP)]
     packed = packed_operators(graph)
@@ -176,16 +176,16 @@ def _metadata(findings: list[Finding], table: CostTable, min_speedup: float) -> 
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _tflite_bytes(model: Any, custom_objects: Mapping[str, Any] | None) -> tuple[bytes, Path | None, str]:
+def tflite_bytes(model: Any, custom_objects: Mapping[str, Any] | None) -> tuple[bytes, Path | None, str]:
     """The model as TFLite bytes, the path it came from, and what messages call it."""
     if isinstance(model, (bytes, bytearray, memoryview)):
         return bytes(model), None, "model"
     if isinstance(model, (str, os.PathLike)):
         path = Path(os.fsdecode(model))
         return _from_path(path, custom_objects), path, f"`{path}`"
-    if _is_keras_model(model):
+    if is_keras_model(model):
         return (
-            keras_source.from_model(model, custom_objects, _module("keras"), _module("tensorflow")),
+            keras_source.from_model(model, custom_objects, load_module("keras"), load_module("tensorflow")),
             None,
             f"model {model.name!r}",
         )
@@ -198,9 +198,9 @@ def _tflite_bytes(model: Any, custom_objects: Mapping[str, Any] | None) -> tuple
 def _from_path(path: Path, custom_objects: Mapping[str, Any] | None) -> bytes:
     try:
         if path.is_dir():
-            return keras_source.from_saved_model(path, lambda: _module("tensorflow"))
+            return keras_source.from_saved_model(path, lambda: load_module("tensorflow"))
         if path.suffix in (".keras", ".h5", ".hdf5") and path.exists():
-            return keras_source.from_file(path, custom_objects, _module("keras"), _module("tensorflow"))
+            return keras_source.from_file(path, custom_objects, load_module("keras"), load_module("tensorflow"))
         return path.read_bytes()
     except (OSError, ValueError) as error:
         if isinstance(error, (ModelError, ConversionError)):
@@ -209,13 +209,13 @@ def _from_path(path: Path, custom_objects: Mapping[str, Any] | None) -> bytes:
         raise ModelError(f"`{path}` cannot be read: {reason}; give the path of a model that exists") from error
 
 
-def _is_keras_model(value: Any) -> bool:
+def is_keras_model(value: Any) -> bool:
     """Whether ``value`` is a Keras model; a program that never imported Keras has none."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(value, keras.Model)
 
 
-def _module(name: str) -> Any:
+def load_module(name: str) -> Any:
     """Keras or TensorFlow, imported only where a model needs them."""
     try:
         return importlib.import_module(name)

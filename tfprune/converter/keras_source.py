@@ -62,8 +62,18 @@ def from_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any, 
         ModelError: not a Keras file, cut off or corrupt.
         ConversionError: it needs classes that ``custom_objects`` does not name, or cannot be converted.
     """
+    return from_model(load_file(path, custom_objects, keras), custom_objects, keras, tensorflow)
+
+
+def load_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any) -> Any:
+    """Loads a ``.keras`` or ``.h5`` file.
+
+    Raises:
+        ModelError: not a Keras file, cut off or corrupt.
+        ConversionError: it needs classes that ``custom_objects`` does not name.
+    """
     try:
-        model = keras.saving.load_model(path, custom_objects=dict(custom_objects or {}), compile=False)
+        return keras.saving.load_model(path, custom_objects=dict(custom_objects or {}), compile=False)
     # Keras raises whatever the content leads to (zipfile, json, h5py, TypeError, ...).
     except Exception as error:
         text = str(error)
@@ -74,7 +84,6 @@ def from_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any, 
                 f"custom_objects={{{unknown[1]!r}: ...}}"
             ) from error
         raise ModelError(f"`{path}`: not a readable Keras model: {_first_line(text)}") from error
-    return from_model(model, custom_objects, keras, tensorflow)
 
 
 def from_saved_model(path: Path, tensorflow: Callable[[], Any]) -> bytes:

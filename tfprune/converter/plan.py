@@ -12,6 +12,7 @@ from tfprune.converter.capability import Layer, Refused
 from tfprune.costs import CostTable, LayerShape, PackedShape, predict_dense, predict_sparse
 from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
 from tfprune.formats import Encoding, count_groups
+from tfprune.sparsity.measure import density
 
 BAND_COLS = (1, 2, 4, 8)
 # Largest group size that is looked for beyond the sizes that are always counted.
@@ -82,8 +83,8 @@ def study(layer: Layer, matrix: npt.NDArray[np.float32], table: CostTable) -> St
         table: coefficients of the device.
     """
     nonzero = matrix != 0
-    count = int(np.count_nonzero(nonzero))
-    sparsity = 1 - count / nonzero.size
+    found = density(nonzero)
+    count, sparsity = found.kept, found.sparsity
     if count == nonzero.size:
         return Study(sparsity, "none", ())
     shape = layer.cost_shape

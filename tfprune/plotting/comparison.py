@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every pattern on one layer at one sparsity: what each would keep, and which one the layer's zeros have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfprune.errors import PatternError
+from tfprune.plotting.weights import MATRIX
+from tfprune.sparsity.layouts import MatrixShape
+from tfprune.sparsity.measure import PatternMeasure, measure
+from tfprune.sparsity.patterns import (
+    BlockPunched,
+    BlockRowsColumns,
+    Channels,
+    Filters,
+    Groups,
+    KernelElements,
+    KernelPatterns,
+    NofM,
+    Pattern,
+    Unstructured,
+)
+from tfprune.sparsity.select import select
+
+#: A pattern that keeps this share of what single weights keep describes the zeros. Shorter last cells cost a little.
+FITS = 0.995
+# NofM is compared in runs of this length: fine enough steps of sparsity.
+_RUN = 8
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pattern, tried on a layer.
+
+    Args:
+        pattern: The pattern.
+        found: What it keeps there.
+        fits: Whether the layer's own zeros are of this pattern.
+    """
+
+    pattern: Pattern
+    found: PatternMeasure
+    fits: bool
+
+
+def everyday_patterns(shape: MatrixShape, target: float) -> list[Pattern]:
+    """The patterns that are worth comparing on a layer; some cannot apply to it.
+
+    Args:
+        shape: Matrix size.
+        target: Sparsity they are compared at.
+    """
+    listed: list[Pattern] = [
+        Unstructured(),
+        Groups(4),
+        Groups(4, aligned=True),
+        Groups(8),
+        Groups(1, 4, along="input"),
+        Groups(1, 4, aligned=True),
+        Groups(4, 4),
+        BlockPunched(8, 4),
+        BlockRowsColumns(16, 16),
+    ]
+    if shape.segments > 1:
+        keep = min(max(1, round((1 - target) * shape.segments)), shape.segments - 1)
+        listed += [KernelPatterns(min(shape.segments - 1, 4)), KernelElements(keep, "kernel"), KernelElements()]
+    return [*listed, NofM(min(max(1, round((1 - target) * _RUN)), _RUN - 1), _RUN), Filters(), Channels()]
+
+
+def compare(matrix: npt.NDArray[Any], target: float, patterns: Sequence[Pattern] | None = None) -> list[Candidate]:
+    """Selects with every pattern that can apply, and measures the masks.
+
+    Args:
+        matrix: Weights ``[rows, segments, cols]``.
+        target: Sparsity to select at, in (0, 1). A pattern with a rate of its own has that.
+        patterns: What to compare. None: `everyday_patterns`.
+
+    Returns:
+        A candidate for each pattern that applies to the layer and reaches the sparsity, in the order given.
+    """
+    shape = MatrixShape(*matrix.shape)
+    kept = int(np.count_nonzero(matrix))
+    found = []
+    for pattern in everyday_patterns(shape, target) if patterns is None else patterns:
+        if _applies(pattern, shape, target):
+            own = pattern.own_sparsity(shape)
+            mask = select(matrix, pattern, target if own is None else None, layout=MATRIX)
+            result = measure(matrix, mask, pattern, layout=MATRIX)
+            fits = kept < matrix.size and result.kept_score >= FITS and result.kept <= kept / FITS
+            found.append(Candidate(pattern, result, fits))
+    return found
+
+
+def _applies(pattern: Pattern, shape: MatrixShape, target: float) -> bool:
+    """Whether the pattern has cells there and can have the sparsity, or has one of its own."""
+    try:
+        pattern.check(shape)
+    except PatternError:
+        return False
+    size = (shape.rows, shape.segments, shape.cols)
+    return pattern.own_sparsity(shape) is not None or pattern.reaches(target, size, MATRIX)
+
+
+def described_by(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The pattern that says with the fewest index bytes where the layer's zeros are; None if no pattern does."""
+    fitting = [candidate for candidate in candidates if candidate.fits]
+    return min(fitting, key=lambda candidate: candidate.found.index_bytes, default=None)

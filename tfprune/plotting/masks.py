@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`plot_masks`: one figure that shows what pruning did to the layers of a model."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfprune.errors import OutputError, PatternError
+from tfprune.plotting import panels, style
+from tfprune.plotting.comparison import compare, described_by
+from tfprune.plotting.weights import LayerWeights, choose_layers, read_layers
+from tfprune.sparsity.patterns import Pattern
+from tfprune.sparsity.patterns.base import check_sparsity
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FORMATS = ("pdf", "png", "svg")
+_MOST_LAYERS = 3
+_WIDTH, _HEIGHT, _FOOT = 16.0, 3.7, 0.35
+_DPI = 110
+# At which sparsity patterns are compared where a layer has no zeros yet.
+_DENSE_TARGET = 0.75
+# Without a date and a version a file depends on the picture alone.
+_METADATA: dict[str, dict[str, Any]] = {
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+}
+
+
+def plot_masks(
+    model: Any,
+    layers: str | Sequence[str] | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    sparsity: float | None = None,
+    patterns: Sequence[Pattern] | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Draws masks of layers, how much magnitude each pattern would keep there, and how groups spread over bands.
+
+    A row a layer: the mask ``[output channels, (kernel position, input channel)]`` as a whole and its first rows and
+    columns weight by weight; the magnitude that every pattern keeps when `tfprune.select` chooses at the layer's
+    sparsity, in parts of what as many single weights keep; and a histogram of the groups in each band of rows, for the
+    pattern that describes the layer's zeros with the smallest index (its name is bold). On a pruned layer a pattern at
+    100 % is one that its zeros have.
+
+    Needs matplotlib: ``pip install tfprune[report]``.
+
+    Args:
+        model: A Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file (one that `convert` wrote,
+            too), the bytes of one, or a mapping from names to kernels (dense, conv1d or conv2d by rank).
+        layers: Names of layers, or patterns with ``*`` and ``?``. None (default): the three largest layers with zeros,
+            or of all where none has any.
+        output: Where to write the picture, a ``.png``, ``.svg`` or ``.pdf`` file. None (default): nothing is written.
+        overwrite: Whether an existing file may be replaced. Default False.
+        sparsity: Sparsity at which patterns are compared, in (0, 1). None (default): that of each layer; 0.75 where it
+            has no zeros.
+        patterns: What to compare. None (default): a list of everyday ones.
+        custom_objects: Classes and functions by name that a ``.keras`` file needs.
+
+    Returns:
+        A `matplotlib.figure.Figure` of its own: `pyplot` does not know it, so nothing has to be closed.
+
+    Raises:
+        OutputError: matplotlib is missing, or `output` must not or cannot be written.
+        ModelError: Not a model, or a layer that it does not have.
+        PatternError: A sparsity outside (0, 1).
+
+    Example:
+        >>> import numpy as np
+        >>> from tfprune import patterns, select
+        >>> kernel = np.random.default_rng(0).standard_normal((3, 3, 16, 32))
+        >>> mask = select(kernel, patterns.Groups(rows=4), 0.8)
+        >>> figure = plot_masks({"conv": kernel * mask}, patterns=[patterns.Unstructured(), patterns.Groups(rows=4)])
+        >>> [axes.get_title(loc="left") for axes in figure.axes[-1:]]
+        ['Groups in bands of 4 rows']
+    """
+    figure_class, canvas_class, context = _matplotlib()
+    suffix = None if output is None else _checked_suffix(output)
+    target = None if sparsity is None else _checked_target(sparsity)
+    source = Path(os.fsdecode(model)) if isinstance(model, (str, os.PathLike)) else None
+    if output is not None:
+        # Before the work, so that a refused output costs no time.
+        _check_target(output, overwrite, source)
+    chosen = choose_layers(read_layers(model, custom_objects), layers, _MOST_LAYERS)
+    with context(style.RC):
+        height = _HEIGHT * len(chosen) + _FOOT
+        figure: Figure = figure_class(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
+        # Some room above the headline of the first layer.
+        figure.set_layout_engine("constrained", h_pad=0.07)
+        canvas_class(figure)
+        parts = figure.subfigures(len(chosen) + 1, 1, height_ratios=[_HEIGHT] * len(chosen) + [_FOOT], squeeze=False)
+        for part, layer in zip(parts[:-1, 0], chosen, strict=True):
+            _draw_layer(part, layer, target, patterns)
+        _draw_legend(parts[-1, 0])
+        if output is not None and suffix is not None:
+            content = io.BytesIO()
+            figure.savefig(content, format=suffix, metadata=_METADATA[suffix])
+            _write(output, content.getvalue(), overwrite, source)
+    return figure
+
+
+def _draw_layer(part: Any, layer: LayerWeights, target: float | None, patterns: Sequence[Pattern] | None) -> None:
+    """One row: four panels and a headline."""
+    found = layer.density
+    part.suptitle(
+        f"{layer.short_name}   {layer.size_text}   {found.sparsity:.1%} of {found.total:,} weights are zero",
+        x=0.008,
+        ha="left",
+        fontsize=10.5,
+        fontweight="bold",
+        color=style.INK,
+    )
+    mask, corner, bars, bands = part.subplots(1, 4, width_ratios=(3.7, 2.4, 2.5, 1.7))
+    panels.draw_mask(mask, part, layer)
+    panels.draw_corner(corner, layer)
+    if not found.kept:
+        panels.draw_text(bars, "All weights are zero: there is nothing to compare.")
+        panels.draw_text(bands, "")
+        return
+    at = target if target is not None else found.sparsity or _DENSE_TARGET
+    candidates = compare(layer.matrix, at, patterns)
+    described = described_by(candidates) if target is None else None
+    if not candidates:
+        panels.draw_text(bars, f"None of the patterns can have {at:.1%} zeros here.")
+    else:
+        panels.draw_comparison(bars, candidates, at, described)
+    if described is None:
+        panels.draw_text(bands, "No pattern that is compared\nhas these zeros." if found.sparsity else "No zeros yet.")
+    else:
+        panels.draw_bands(bands, described.found.bands, str(described.pattern))
+
+
+def _draw_legend(part: Any) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=style.OTHER, label="single weights")]
+    handles += [Patch(color=colour, label=name) for name, colour, _ in style.FAMILIES]
+    part.legend(handles=handles, loc="center right", ncols=len(handles), handlelength=1.1, columnspacing=1.4)
+
+
+def _matplotlib() -> tuple[Any, Any, Any]:
+    """The classes that draw without any state outside the figure."""
+    try:
+        from matplotlib import rc_context
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise OutputError(
+            f"plot_masks: drawing needs matplotlib, got {error}; install it with `pip install tfprune[report]`"
+        ) from error
+    return Figure, FigureCanvasAgg, rc_context
+
+
+def _checked_suffix(output: str | os.PathLike[str]) -> str:
+    suffix = os.path.splitext(os.fsdecode(output))[1].lower().removeprefix(".")
+    if suffix not in _FORMATS:
+        known = ", ".join(f".{each}" for each in _FORMATS)
+        raise OutputError(
+            f"`{os.fsdecode(output)}`: a picture must end in one of {known}, got {suffix or 'no ending'!r}; rename it"
+        )
+    return suffix
+
+
+def _checked_target(sparsity: float) -> float:
+    if check_sparsity(sparsity) == 0:
+        raise PatternError("plot_masks: `sparsity` must be above 0, got 0: there every pattern keeps everything")
+    return float(sparsity)
+
+
+def _check_target(output: str | os.PathLike[str], overwrite: bool, source: Path | None) -> None:
+    from tfprune.converter.converted import check_target
+
+    check_target(output, overwrite=overwrite, source=source)
+
+
+def _write(output: str | os.PathLike[str], content: bytes, overwrite: bool, source: Path | None) -> None:
+    from tfprune.converter.converted import write_file
+
+    write_file(output, content, overwrite=overwrite, source=source)

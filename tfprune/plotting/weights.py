@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The weight matrices of whatever people hold: Keras models, files, bytes, arrays by name."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfprune.errors import ModelError
+from tfprune.sparsity.layouts import Layout, LayoutLike, resolve_layout, to_matrix
+from tfprune.sparsity.measure import Density, density
+
+_KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+# Names of three or more parts begin with the model's.
+_MODEL_LAYER_OP = 3
+_NAMES_SHOWN = 12
+#: A weight matrix as a kernel of its own.
+MATRIX = Layout("matrix", "[rows, segments, cols]", (0,), (1,), (2,))
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """The weights of one layer.
+
+    Args:
+        name: Layer name.
+        matrix: Weights ``[rows, segments, cols]``.
+        window: Sizes of the kernel positions, such as ``(3, 3)``; empty for dense layers.
+    """
+
+    name: str
+    matrix: npt.NDArray[Any]
+    window: tuple[int, ...]
+
+    @property
+    def density(self) -> Density:
+        """How many weights are not zero."""
+        return density(self.matrix)
+
+    @property
+    def short_name(self) -> str:
+        """The telling part of a name that TensorFlow joined from fused ops: ``net/conv/x;net/bn/y`` is ``bn/y``."""
+        parts = self.name.rsplit(";", 1)[-1].split("/")
+        return "/".join(parts[1:] if len(parts) >= _MODEL_LAYER_OP else parts)
+
+    @property
+    def size_text(self) -> str:
+        """Sizes as in ``3x3x64x128``: kernel, input channels, output channels."""
+        rows, _, cols = self.matrix.shape
+        return "x".join(map(str, (*self.window, cols, rows)))
+
+
+def read_layers(model: Any, custom_objects: Mapping[str, Any] | None = None) -> list[LayerWeights]:
+    """Finds the layers with weights that patterns are defined on.
+
+    Args:
+        model: A Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file (one that was converted, too:
+            packed weights are unpacked), the bytes of one, or a mapping from names to kernels (dense, conv1d or conv2d
+            by rank).
+        custom_objects: Classes and functions by name that a ``.keras`` file needs.
+
+    Returns:
+        The layers in the order of the model.
+
+    Raises:
+        ModelError: Not a model, or one without such layers.
+    """
+    from tfprune.converter import api, keras_source
+
+    if isinstance(model, Mapping):
+        layers = [_layer(str(name), np.asarray(kernel), None) for name, kernel in model.items()]
+    elif api.is_keras_model(model):
+        layers = list(_keras_layers(model))
+    elif isinstance(model, (str, os.PathLike)) and _is_keras_file(Path(os.fsdecode(model))):
+        path = Path(os.fsdecode(model))
+        layers = list(_keras_layers(keras_source.load_file(path, custom_objects, api.load_module("keras"))))
+    else:
+        data, _, subject = api.tflite_bytes(model, custom_objects)
+        layers = list(_tflite_layers(data, subject))
+    if not layers:
+        raise ModelError("plot_masks: the model must have layers with float32 kernels, got one without any")
+    return layers
+
+
+def choose_layers(layers: Sequence[LayerWeights], wanted: str | Sequence[str] | None, most: int) -> list[LayerWeights]:
+    """Layers by name, or the largest ones.
+
+    Args:
+        layers: All layers.
+        wanted: Names, or patterns with ``*`` and ``?``, of the full or the short name. None: the `most` largest layers
+            with zeros, or of all where none has any.
+        most: How many to take without names.
+
+    Returns:
+        The chosen layers in the order of the model.
+
+    Raises:
+        ModelError: A name that no layer has, or no name.
+    """
+    if wanted is None:
+        pruned = [layer for layer in layers if layer.density.sparsity > 0] or list(layers)
+        largest = sorted(pruned, key=lambda layer: -layer.matrix.size)[:most]
+        return [layer for layer in layers if any(layer is each for each in largest)]
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    if not names:
+        raise ModelError("plot_masks: at least one layer must be asked for, got an empty list; leave `layers` out")
+    for name in names:
+        if not any(_matches(layer, name) for layer in layers):
+            known = [layer.short_name for layer in layers]
+            shown = ", ".join(known[:_NAMES_SHOWN]) + (", ..." if len(known) > _NAMES_SHOWN else "")
+            raise ModelError(f"plot_masks: every layer asked for must exist, got {name!r}; the model has {shown}")
+    return [layer for layer in layers if any(_matches(layer, name) for name in names)]
+
+
+def _matches(layer: LayerWeights, name: str) -> bool:
+    return any(each == name or fnmatchcase(each, name) for each in (layer.name, layer.short_name))
+
+
+def _is_keras_file(path: Path) -> bool:
+    return path.suffix in _KERAS_SUFFIXES and path.is_file()
+
+
+def _layer(name: str, kernel: npt.NDArray[Any], layout: LayoutLike) -> LayerWeights:
+    # Masks and whole numbers are welcome; so is bfloat16, which numpy does not count among the floats.
+    array = kernel if kernel.dtype.kind == "f" else _as_floats(name, kernel)
+    if not array.size or not np.isfinite(array).all():
+        raise ModelError(
+            f"layer {name!r}: weights must be finite numbers, at least one, got shape {array.shape} with "
+            f"{array.size - np.count_nonzero(np.isfinite(array))} NaN or infinite; repair the model"
+        )
+    found = resolve_layout(kernel.ndim, layout)
+    return LayerWeights(name, to_matrix(array, found), tuple(kernel.shape[axis] for axis in found.window))
+
+
+def _as_floats(name: str, kernel: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    try:
+        return kernel.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"layer {name!r}: weights must be real numbers, got dtype {kernel.dtype}") from error
+
+
+def _keras_layers(model: Any) -> Iterator[LayerWeights]:
+    import keras
+
+    from tfprune.keras.layers import kernels_of, walk_layers
+
+    layers = [*walk_layers(model)]
+    names = Counter(layer.name for layer in layers)
+    for layer in layers:
+        label = layer.name if names[layer.name] == 1 else layer.path
+        kernels = kernels_of(layer)
+        for variable, layout in kernels:
+            name = label if len(kernels) == 1 else f"{label}/{variable.name}"
+            yield _layer(name, np.asarray(keras.ops.convert_to_numpy(variable)), layout)
+
+
+def _tflite_layers(data: bytes, subject: str) -> Iterator[LayerWeights]:
+    from tfprune.converter.analysis import packed_operators
+    from tfprune.converter.capability import layer_name
+    from tfprune.converter.graph import Graph
+    from tfprune.formats import Op
+
+    graph = Graph(data, subject)
+    packed = {(subgraph, index): weights for subgraph, index, _, weights in packed_operators(graph)}
+    for subgraph, index, op in graph.operators():
+        name = layer_name(graph, subgraph, op)
+        if (subgraph, index) in packed:
+            header = packed[subgraph, index].header
+            window: tuple[int, ...] = () if header.op == Op.FULLY_CONNECTED else (header.kernel_h, header.kernel_w)
+            found: npt.NDArray[Any] | None = packed[subgraph, index].matrix()
+        else:
+            found, window = _stock_matrix(graph, subgraph, op)
+        if found is not None:
+            matrix = found.reshape(found.shape[0], math.prod(window), -1)
+            yield replace(_layer(name, matrix, MATRIX), window=window)
+
+
+def _stock_matrix(graph: Any, subgraph: int, op: Any) -> tuple[npt.NDArray[Any] | None, tuple[int, ...]]:
+    """Weights of a stock op, output channels first, and their kernel; None for ops without float32 weights."""
+    from tfprune.converter.capability import WEIGHTS_INPUT
+    from tfprune.converter.schema import TensorType
+
+    name = graph.op_name(op)
+    tensor = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
+    ranks = {"FULLY_CONNECTED": 2, "CONV_2D": 4, "TRANSPOSE_CONV": 4, "DEPTHWISE_CONV_2D": 4}
+    if tensor is None or tensor.type != TensorType.FLOAT32 or name not in ranks:
+        return None, ()
+    weights = graph.constant(tensor, np.float32)
+    if weights is None or weights.ndim != ranks[name] or not weights.size:
+        return None, ()
+    if name == "FULLY_CONNECTED":
+        return weights, ()
+    if name == "DEPTHWISE_CONV_2D":
+        weights = weights.transpose(3, 1, 2, 0)
+    return weights, weights.shape[1:3]
