@@ -35,7 +35,7 @@ class Groups(Pattern):
         cols: Input channels of a group, at least 1. Default 1.
         along: Axis on which unaligned groups may start anywhere: ``"output"`` (default) or ``"input"``; the other axis
             is aligned, and the choice is optimal. ``"both"``: on both axes, a packing problem without a fast exact
-            answer; the best of three heuristics, never worse than ``"output"`` and ``"input"`` where sizes divide the
+            answer; the best of several heuristics, never worse than ``"output"`` and ``"input"`` where sizes divide the
             weight (elsewhere those two may end in a shorter group). Has no effect with ``aligned=True``.
         aligned: True: groups start only at multiples of their size. False (default): anywhere, without overlap, chosen
             so that the kept score is the largest possible.

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups that start anywhere on both axes: rectangles in a plane, without overlap.
 
-Choosing the best ones is a packing problem that has no known fast exact answer. Three choices are made and the best is
-kept:
+Choosing the best ones is a packing problem that has no known fast exact answer. Several choices are made and the best
+is kept:
 
+- *what is there*: where the weights that are not zero form rectangles, as an earlier choice leaves them, the best of
+  these. So choosing again from masked weights takes nothing else away.
 - *greedy*: the best rectangle, then the best that overlaps none, and so on. A rectangle that beats all it overlaps is
   taken whatever happens elsewhere, so all such are taken at once, round by round.
 - *along the output*, *along the input*: rectangles on a grid on one axis and anywhere on the other, the exact choice of
@@ -36,7 +38,7 @@ _KEY_BITS = 62
 
 
 def keep_rectangles(scores: Integers, rows: int, cols: int, count: int, *, root: bool = False) -> Mask:
-    """Keeps `count` disjoint rectangles with a large total score: the best of three choices.
+    """Keeps `count` disjoint rectangles with a large total score: the best of four choices.
 
     Args:
         scores: Non-negative integer scores ``[rows, segments, cols]``.
@@ -110,6 +112,11 @@ def _candidates(scores: Integers, rows: int, cols: int, count: int, root: bool) 
     places = window_sums(window_sums(scores, rows, 0), cols, 2)
     if root:
         places = integer_roots(places)
+    tiles = _tiles(scores > 0, rows, cols)
+    if tiles is not None and np.count_nonzero(tiles) >= count:
+        starts = np.zeros(tiles.shape, np.bool_)
+        starts[tiles] = top_cells(places[tiles], count)
+        yield cover_windows(cover_windows(starts, rows, 0), cols, 2), int(places[starts].sum())
     starts = _greedy(places, rows, cols, count)
     if starts is not None:
         yield cover_windows(cover_windows(starts, rows, 0), cols, 2), int(places[starts].sum())
@@ -131,6 +138,26 @@ def _candidates(scores: Integers, rows: int, cols: int, count: int, root: bool) 
             kept, score = expand_starts(chosen, window), priced.score_of(chosen) << priced.shift
         mask[: part.shape[0], :, : part.shape[2]] = from_lines(kept, pattern, MatrixShape(*part.shape))
         yield mask, score
+
+
+def _tiles(filled: Mask, rows: int, cols: int) -> Mask | None:
+    """First cells of the rectangles that filled cells consist of, ``[*, segments, *]``; None if they do not.
+
+    The first filled cell that no rectangle covers yet, row by row, must be a corner; so within a row every run of such
+    cells is cut every `cols`.
+    """
+    if np.count_nonzero(filled) % (rows * cols):
+        return None
+    column = np.arange(filled.shape[2])
+    covered = np.zeros(filled.shape, np.bool_)
+    starts = np.zeros((filled.shape[0] - rows + 1, filled.shape[1], filled.shape[2] - cols + 1), np.bool_)
+    for row in range(starts.shape[0]):
+        free = filled[row] & ~covered[row]
+        run = np.maximum.accumulate(np.where(free, 0, column + 1), axis=1)  # first column after the last gap
+        corner = (free & ((column - run) % cols == 0))[:, : starts.shape[2]]
+        starts[row] = corner
+        covered[row : row + rows] |= cover_windows(corner, cols, 1)
+    return starts if np.array_equal(covered, filled) else None
 
 
 def _greedy(places: Integers, rows: int, cols: int, count: int) -> Mask | None:
