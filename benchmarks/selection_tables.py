@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of ``docs/patterns.md`` out of the results of ``selection.py``.
+"""Writes the results of ``selection.py`` into the tables of ``docs/patterns.md``.
 
-python benchmarks/selection_tables.py benchmarks/results/selection.json
+python benchmarks/selection_tables.py benchmarks/results/selection.json docs/patterns.md
+
+A table stands below a line ``<!-- table: NAME -->``.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -13,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
-# A network goes by the name of its file: that of examples/fashion_mnist.py is dense.keras.
-_NETWORKS = {"dense": "Fashion-MNIST"}
+# A network goes by the name of its file.
+_NETWORKS = {"fashion_mnist_resnet20": "ResNet-20, Fashion-MNIST"}
 _TYPICAL = ("4x1 along output", "1x4 along input", "4x4 along output")
 
 
@@ -133,6 +136,18 @@ def tables(path: Path) -> dict[str, str]:
     return {name: draw(results[part]) for name, (part, draw) in TABLES.items() if results.get(part)}
 
 
+def filled(document: str, found: dict[str, str]) -> str:
+    """A document with the tables in their places."""
+    for name, text in found.items():
+        marker = f"<!-- table: {name} -->\n\n"
+        if document.count(marker) != 1:
+            sys.exit(f"The document must have one line `{marker.strip()}`, got {document.count(marker)}.")
+        before, after = document.split(marker)
+        rest = itertools.dropwhile(lambda line: line.startswith("|"), after.splitlines(keepends=True))
+        document = f"{before}{marker}{text}\n{''.join(rest)}"
+    return document
+
+
 if __name__ == "__main__":
-    for title, text in tables(Path(sys.argv[1])).items():
-        print(f"{title}\n\n{text}\n")
+    results_path, page = map(Path, sys.argv[1:])
+    page.write_text(filled(page.read_text(), tables(results_path)))

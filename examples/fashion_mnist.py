@@ -57,6 +57,7 @@ class Demo:
         model = network.resnet20(self._options["width"])
         with self._part("training"), self._steps(images, self._options["epochs"]) as recorder:
             training.train(model, images, self._options["epochs"], [recorder])
+        model.save(output / "trained.keras")
         keras_dense = evaluation.keras_accuracy(model, images.test)
         with self._part("pruning while training on"), self._steps(images, self._options["prune_epochs"]) as recorder:
             pruning = training.train_and_prune(model, images, self._options["prune_epochs"], [recorder])

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from tfprune.converter import convert, inspect
     from tfprune.converter.verify import verify
     from tfprune.keras.callback import PruningCallback
+    from tfprune.keras.permutation import permute_channels
     from tfprune.plotting import plot_masks
     from tfprune.runtime.benchmark import benchmark
     from tfprune.runtime.delegate import delegate
     from tfprune.runtime.interpreter import Interpreter
-    from tfprune.sparsity import patterns, penalties, schedules
+    from tfprune.sparsity import patterns, penalties, schedules, scores
     from tfprune.sparsity.measure import measure
-    from tfprune.sparsity.select import select
+    from tfprune.sparsity.select import select, select_global
 
 __version__ = "0.1.0"
 
@@ -37,9 +38,12 @@ __all__ = [
     "measure",
     "patterns",
     "penalties",
+    "permute_channels",
     "plot_masks",
     "schedules",
+    "scores",
     "select",
+    "select_global",
     "verify",
 ]
 
@@ -54,9 +58,12 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "measure": ("tfprune.sparsity.measure", "measure"),
     "patterns": ("tfprune.sparsity.patterns", None),
     "penalties": ("tfprune.sparsity.penalties", None),
+    "permute_channels": ("tfprune.keras.permutation", "permute_channels"),
     "plot_masks": ("tfprune.plotting", "plot_masks"),
     "schedules": ("tfprune.sparsity.schedules", None),
+    "scores": ("tfprune.sparsity.scores", None),
     "select": ("tfprune.sparsity.select", "select"),
+    "select_global": ("tfprune.sparsity.select", "select_global"),
     "verify": ("tfprune.converter.verify", "verify"),
 }
 

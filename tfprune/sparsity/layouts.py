@@ -29,6 +29,8 @@ import numpy.typing as npt
 
 from tfprune.errors import PatternError
 
+_COPIED_ROWS = 16
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -236,5 +238,9 @@ def from_matrix(matrix: npt.NDArray[Any], shape: Sequence[int], layout: LayoutLi
         PatternError: Not a kernel shape.
     """
     order = resolve_layout(len(shape), layout).order
-    ordered = matrix.reshape([shape[axis] for axis in order])
-    return np.ascontiguousarray(ordered.transpose(np.argsort(order)))
+    result = np.empty(tuple(shape), matrix.dtype)
+    ordered, target = matrix.reshape([shape[axis] for axis in order]), result.transpose(order)
+    # A few output channels at a time, whose cache lines in the kernel are then written as a whole.
+    for first in range(0, len(ordered), _COPIED_ROWS):
+        target[first : first + _COPIED_ROWS] = ordered[first : first + _COPIED_ROWS]
+    return result

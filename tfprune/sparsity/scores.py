@@ -224,6 +224,27 @@ def matrix_scores(weights: npt.NDArray[Any], rule: ScoreRule, layout: LayoutLike
     return to_matrix(weight_scores(weights, rule), layout)
 
 
+def checked_weights(weights: npt.ArrayLike) -> npt.NDArray[Any]:
+    """The weights as an array of real, finite numbers.
+
+    Args:
+        weights: Weights of any shape.
+
+    Returns:
+        The array.
+
+    Raises:
+        PatternError: Other numbers, or none.
+    """
+    array = np.asarray(weights)
+    if array.dtype.kind not in "fiu":
+        raise PatternError(f"`weights` must be real numbers. Received: dtype {array.dtype}.")
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise PatternError(f"`weights` must be finite. Received: {bad} of {array.size} weights are NaN or infinite.")
+    return array
+
+
 def weight_scores(weights: npt.NDArray[Any], rule: ScoreRule) -> Floats:
     """Scores of single weights, checked.
 
@@ -252,22 +273,23 @@ def weight_scores(weights: npt.NDArray[Any], rule: ScoreRule) -> Floats:
     return found
 
 
-def to_integers(scores: Floats) -> Integers:
+def to_integers(scores: Floats, largest: float | None = None) -> Integers:
     """Rounds scores to multiples of ``2 ** -30`` of the largest.
 
     Args:
         scores: Non-negative finite scores, at least one axis.
+        largest: The score that becomes ``2 ** 30``, none above it; None (default): the largest of `scores`.
 
     Returns:
         ``int64`` scores in ``[0, 2 ** 30]`` of the same shape, C-contiguous.
     """
     integers: Integers = np.zeros(scores.shape, np.int64)
-    largest = float(scores.max(initial=0.0))
-    if largest == 0:
+    unit = float(scores.max(initial=0.0)) if largest is None else largest
+    if unit == 0:
         return integers
     # A few rows at a time: the scores may be a transposed view, and float copies of all of them are not needed.
     for first in range(0, scores.shape[0], _CHUNK_ROWS):
-        scaled = np.divide(scores[first : first + _CHUNK_ROWS], largest, dtype=np.float64)
+        scaled = np.divide(scores[first : first + _CHUNK_ROWS], unit, dtype=np.float64)
         scaled *= float(2**SCORE_BITS)
         integers[first : first + _CHUNK_ROWS] = np.rint(scaled, out=scaled)
     return integers

@@ -28,17 +28,15 @@ from tfprune.sparsity.layouts import LayoutLike, MatrixShape, from_matrix, matri
 from tfprune.sparsity.patterns import BlockRowsColumns, Groups, KernelPatterns, Pattern
 from tfprune.sparsity.patterns.base import check_sparsity, exact_fraction
 from tfprune.sparsity.scores import (
-    SCORE_BITS,
-    Floats,
-    Integers,
     Scores,
+    checked_weights,
     integer_roots,
     matrix_scores,
     resolve_scores,
+    to_integers,
 )
 from tfprune.sparsity.select.budget import spend
 from tfprune.sparsity.select.curves import Curve, RankedCurve, WindowCurve
-from tfprune.sparsity.select.dispatch import _checked_weights
 from tfprune.sparsity.select.kernel_shapes import keep_kernels
 from tfprune.sparsity.select.lines import from_lines, to_lines
 from tfprune.sparsity.select.rank import top_cells
@@ -47,8 +45,6 @@ from tfprune.sparsity.select.unaligned import keep_windows
 Mask = npt.NDArray[np.bool_]
 Cost: TypeAlias = float | Callable[[float], float]
 
-# Rows converted to integers at a time.
-_CHUNK_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -90,8 +86,8 @@ def select_global(
     Args:
         weights: Kernels by layer.
         pattern: Pattern of all layers, or by layer. Cells must compete freely: `NofM` and ``KernelElements(keep=n)``
-            fix the rate of a layer, and balanced groups, ``Groups(along="both")`` and `BlockRowsColumns` have no
-            concave curve of counts; select those layers on their own.
+            fix the rate of a layer, balanced groups come and go in all units at once, and ``Groups(along="both")`` and
+            `BlockRowsColumns` are chosen by heuristics; select those layers on their own.
         sparsity: Share of the dense cost to remove, in [0, 1). At most ``(1 - sparsity) * dense cost`` is kept; 0 keeps
             everything.
         layouts: Layouts by layer; None, or a layer that is not there: by rank.
@@ -219,7 +215,7 @@ class _Layer:
 
     def __init__(self, kernel: npt.ArrayLike, arguments: Mapping[str, Any]) -> None:
         """Checks, and scores the weights."""
-        array = _checked_weights(kernel)
+        array = checked_weights(kernel)
         self.kernel_shape, self.layout = array.shape, arguments["layouts"]
         self.shape = matrix_shape(array.shape, self.layout)
         self.pattern = _checked_pattern(arguments["pattern"], self.shape)
@@ -332,7 +328,7 @@ def _curve(layer: _Layer, largest: float | None, shift: int) -> Curve:
     if largest is None:
         scores = np.ascontiguousarray(layer.scores)
         return RankedCurve(scores, lambda count: top_cells(scores, count), layer.bounds(scores.size))
-    cells = shared_integers(layer.scores, largest)
+    cells = to_integers(layer.scores, largest)
     fitted = pattern.fitted(cells)
     if isinstance(fitted, Groups) and not fitted.aligned:
         lines, window = to_lines(cells, fitted)
@@ -354,22 +350,3 @@ def _curve(layer: _Layer, largest: float | None, shift: int) -> Curve:
         )
     capacity = int(np.count_nonzero(pooled >= 0))
     return RankedCurve(pooled, lambda count: fitted.expand(top_cells(pooled, count), shape), layer.bounds(capacity))
-
-
-def shared_integers(scores: Floats, largest: float) -> Integers:
-    """`to_integers` by a largest score that several layers share.
-
-    Args:
-        scores: Non-negative scores, at least one axis, none above `largest`.
-        largest: The score that becomes ``2 ** 30``.
-
-    Returns:
-        ``int64`` scores of the same shape, C-contiguous.
-    """
-    integers: Integers = np.zeros(scores.shape, np.int64)
-    if largest > 0:
-        for first in range(0, scores.shape[0], _CHUNK_ROWS):
-            scaled = np.divide(scores[first : first + _CHUNK_ROWS], largest, dtype=np.float64)
-            scaled *= float(2**SCORE_BITS)
-            integers[first : first + _CHUNK_ROWS] = np.rint(scaled, out=scaled)
-    return integers

@@ -9,18 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
-from tfprune.sparsity.blocks import block_sums, spread
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, from_matrix
 from tfprune.sparsity.patterns import BlockRowsColumns, Groups, KernelPatterns, Pattern
 from tfprune.sparsity.scores import (
     Integers,
     ScoreRule,
     Scores,
+    checked_weights,
     matrix_scores,
     resolve_scores,
     to_integers,
 )
 from tfprune.sparsity.select.kernel_shapes import keep_kernels
+from tfprune.sparsity.select.lines import from_lines, to_lines
 from tfprune.sparsity.select.packing import keep_rectangles
 from tfprune.sparsity.select.prices import PriceHint, PriceMemory
 from tfprune.sparsity.select.rank import top_cells, top_of_each
@@ -76,23 +77,12 @@ def select(
     if not isinstance(pattern, Pattern):
         raise PatternError(f"`pattern` must be a pattern, such as `Groups(rows=4)`. Received: pattern={pattern!r}.")
     rule = resolve_scores(scores)
-    array = _checked_weights(weights)
+    array = checked_weights(weights)
     wanted = pattern.resolve_sparsity(sparsity, array.shape, layout)
     if wanted == 0:
         return np.ones(array.shape, np.bool_)
     mask = _keep(matrix_scores(array, rule, layout), pattern, wanted, rule, prices or PriceMemory())
     return from_matrix(mask, array.shape, layout)
-
-
-def _checked_weights(weights: npt.ArrayLike) -> npt.NDArray[Any]:
-    """The weights as an array of real, finite numbers."""
-    array = np.asarray(weights)
-    if array.dtype.kind not in "fiu":
-        raise PatternError(f"`weights` must be real numbers. Received: dtype {array.dtype}.")
-    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-    if bad:
-        raise PatternError(f"`weights` must be finite. Received: {bad} of {array.size} weights are NaN or infinite.")
-    return array
 
 
 def _keep(
@@ -155,17 +145,9 @@ def _keep_groups(cells: Integers, pattern: Groups, sparsity: float, root: bool, 
 def _keep_unit(cells: Integers, pattern: Groups, count: int, root: bool, hint: PriceHint) -> Mask:
     """`count` groups of a part of the matrix."""
     shape = MatrixShape(*cells.shape)
-    rows, cols = pattern.clipped(shape)
     if pattern.aligned:
         return pattern.expand(top_cells(pattern.pool(cells), count), shape)
     if pattern.along == "both":
-        return keep_rectangles(cells, rows, cols, count, root=root)
-    if pattern.along == "output":
-        blocks = block_sums(cells, cols, 2)
-        lines = np.ascontiguousarray(blocks.reshape(shape.rows, -1))
-        kept = keep_windows(lines, rows, count, root=root, hint=hint)
-        return spread(kept.reshape(blocks.shape), cols, 2, shape.cols)
-    blocks = block_sums(cells, rows, 0)
-    lines = np.ascontiguousarray(blocks.reshape(-1, shape.cols).T)
-    kept = np.ascontiguousarray(keep_windows(lines, cols, count, root=root, hint=hint).T)
-    return spread(kept.reshape(blocks.shape), rows, 0, shape.rows)
+        return keep_rectangles(cells, *pattern.clipped(shape), count, root=root)
+    lines, window = to_lines(cells, pattern)
+    return from_lines(keep_windows(lines, window, count, root=root, hint=hint), pattern, shape)

@@ -114,9 +114,9 @@ def _candidates(scores: Integers, rows: int, cols: int, count: int, root: bool) 
         places = integer_roots(places)
     tiles = _tiles(scores > 0, rows, cols)
     if tiles is not None and np.count_nonzero(tiles) >= count:
-        starts = np.zeros(tiles.shape, np.bool_)
-        starts[tiles] = top_cells(places[tiles], count)
-        yield cover_windows(cover_windows(starts, rows, 0), cols, 2), int(places[starts].sum())
+        corners = np.zeros(tiles.shape, np.bool_)
+        corners[tiles] = top_cells(places[tiles], count)
+        yield cover_windows(cover_windows(corners, rows, 0), cols, 2), int(places[corners].sum())
     starts = _greedy(places, rows, cols, count)
     if starts is not None:
         yield cover_windows(cover_windows(starts, rows, 0), cols, 2), int(places[starts].sum())
