@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from tfprune.errors import ScheduleError
+from tfprune.errors import ScheduleError, TfpruneError
+from tfprune.sparsity.configured import Configured
 from tfprune.sparsity.schedules import StrengthRamp
-from tfprune.sparsity.schedules.base import set_whole
 
 
 def shrink_factor(strength: Any, learning_rate: Any) -> Any:
@@ -36,7 +36,7 @@ def shrink_factor(strength: Any, learning_rate: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class PriorMaskPenalty:
+class PriorMaskPenalty(Configured):
     """KEP's penalty (Zhang et al. 2024): what is going to be cut is made small first, while the rest adapts.
 
     A *prior mask* ``M`` is the choice at the final sparsity, made from the weights as they are when the penalty begins:
@@ -60,6 +60,8 @@ class PriorMaskPenalty:
         [50, 130, 210, 290]
     """
 
+    error: ClassVar[type[TfpruneError]] = ScheduleError
+
     strength: StrengthRamp
     refresh: int | None = None
 
@@ -71,7 +73,7 @@ class PriorMaskPenalty:
                 f"Received: strength={self.strength!r}."
             )
         if self.refresh is not None:
-            set_whole(self, "refresh", 1)
+            self._set_whole("refresh")
 
     def should_choose(self, step: int) -> bool:
         """Whether the prior mask is chosen at a step.
@@ -106,10 +108,6 @@ class PriorMaskPenalty:
         Raises:
             ScheduleError: An argument is missing, unknown or wrong.
         """
-        arguments = dict(config)
-        if isinstance(arguments.get("strength"), Mapping):
-            arguments["strength"] = StrengthRamp.from_config(arguments["strength"])
-        try:
-            return cls(**arguments)
-        except TypeError as error:
-            raise ScheduleError(f"The config of `{cls.__name__}` must fit: {error}. Received: {config!r}.") from error
+        strength = config.get("strength")
+        ramp = StrengthRamp.from_config(strength) if isinstance(strength, Mapping) else strength
+        return super().from_config({**config, "strength": ramp})

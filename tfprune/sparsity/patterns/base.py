@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import numbers
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.errors import PatternError
+from tfprune.errors import PatternError, TfpruneError
+from tfprune.sparsity.configured import Configured
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, matrix_shape
 from tfprune.sparsity.registry import Registry
 
@@ -71,31 +70,7 @@ def round_half_up(value: Fraction) -> int:
     return math.floor(value + Fraction(1, 2))
 
 
-def set_whole(pattern: Pattern, field: str, least: int = 1) -> None:
-    """Checks a whole-number field of a pattern and stores it as an int.
-
-    Args:
-        pattern: The pattern.
-        field: Name of the field.
-        least: Smallest value allowed.
-
-    Raises:
-        PatternError: Not a whole number, or below `least`.
-    """
-    value = getattr(pattern, field)
-    try:
-        number = least - 1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise PatternError(
-            f"`{field}` of `{type(pattern).__name__}` must be a whole number of at least {least}. "
-            f"Received: {field}={value!r}."
-        )
-    object.__setattr__(pattern, field, number)
-
-
-class Pattern(ABC):
+class Pattern(Configured, ABC):
     """A shape of sparsity; a frozen dataclass whose fields are its configuration.
 
     A pattern divides a weight matrix ``[rows, segments, cols]`` into *cells*, the smallest things it keeps or removes.
@@ -103,6 +78,7 @@ class Pattern(ABC):
     ranks cells, so a pattern of one's own needs no more than the abstract methods below and `register`.
     """
 
+    error: ClassVar[type[TfpruneError]] = PatternError
     #: Cells are single weights: their scores are compared as they are, not rounded to integers first.
     single_weights: ClassVar[bool] = False
 
@@ -148,7 +124,7 @@ class Pattern(ABC):
         """The most weights that cells can cover in a matrix of this size. By default all."""
         return shape.size
 
-    def check(self, shape: MatrixShape) -> None:  # noqa: B027 (most patterns refuse nothing)
+    def check(self, shape: MatrixShape) -> None:
         """Refuses matrices that the pattern cannot apply to. By default none.
 
         Raises:
@@ -309,29 +285,3 @@ class Pattern(ABC):
             Number of cells.
         """
         return round_half_up((1 - exact_fraction(sparsity)) * shape.size / self.cell_size(shape))
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that rebuild the pattern.
-
-        Returns:
-            A dictionary of plain values: ``type(p)(**p.get_config()) == p``.
-        """
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-
-    @classmethod
-    def from_config(cls: type[P], config: Mapping[str, Any]) -> P:
-        """Undoes `get_config`.
-
-        Args:
-            config: Arguments of the class.
-
-        Returns:
-            The pattern.
-
-        Raises:
-            PatternError: An argument is missing, unknown or wrong.
-        """
-        try:
-            return cls(**config)
-        except TypeError as error:
-            raise PatternError(f"The config of `{cls.__name__}` must fit: {error}. Received: {config!r}.") from error

@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from tfprune.sparsity.blocks import block_sums, spread
 from tfprune.sparsity.layouts import MatrixShape
-from tfprune.sparsity.patterns.base import Pattern, register, set_whole
+from tfprune.sparsity.patterns.base import register
+from tfprune.sparsity.patterns.kernel_blocks import KernelBlocks
 
 
 @register
 @dataclass(frozen=True)
-class BlockPunched(Pattern):
+class BlockPunched(KernelBlocks):
     """Block-punched pruning (Gong et al. 2021): the same kernel positions go in all kernels of a block.
 
     The filters x channels plane is cut into blocks of ``rows x cols`` kernels; a cell is one kernel position of one
@@ -39,24 +40,6 @@ class BlockPunched(Pattern):
 
     rows: int = 8
     cols: int = 4
-
-    def __post_init__(self) -> None:
-        """Checks the fields."""
-        set_whole(self, "rows")
-        set_whole(self, "cols")
-
-    def __str__(self) -> str:
-        """Short text for tables."""
-        return f"BlockPunched {self.rows}x{self.cols}"
-
-    def clipped(self, shape: MatrixShape) -> tuple[int, int]:
-        """Block size on a matrix of this size: ``(rows, cols)``, no larger than the matrix."""
-        return min(self.rows, shape.rows), min(self.cols, shape.cols)
-
-    def block_count(self, shape: MatrixShape) -> int:
-        """Blocks of filters x channels, smaller last ones included."""
-        rows, cols = self.clipped(shape)
-        return -(-shape.rows // rows) * -(-shape.cols // cols)
 
     def cell_size(self, shape: MatrixShape) -> int:
         """Kernels of a block: ``rows * cols``, clipped."""

@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from tfprune.sparsity.blocks import join, split
 from tfprune.sparsity.layouts import MatrixShape
-from tfprune.sparsity.patterns.base import Pattern, register, set_whole
+from tfprune.sparsity.patterns.base import register
+from tfprune.sparsity.patterns.kernel_blocks import KernelBlocks
 
 
 @register
 @dataclass(frozen=True)
-class BlockRowsColumns(Pattern):
+class BlockRowsColumns(KernelBlocks):
     """Block-based pruning (Gong et al. 2021): each block loses rows and columns of its own.
 
     A weight stays if both its row and its column of the block stay. Meant for dense layers; on a convolution every
@@ -44,24 +45,6 @@ class BlockRowsColumns(Pattern):
 
     rows: int = 16
     cols: int = 16
-
-    def __post_init__(self) -> None:
-        """Checks the fields."""
-        set_whole(self, "rows")
-        set_whole(self, "cols")
-
-    def __str__(self) -> str:
-        """Short text for tables."""
-        return f"BlockRowsColumns {self.rows}x{self.cols}"
-
-    def clipped(self, shape: MatrixShape) -> tuple[int, int]:
-        """Block size on a matrix of this size: ``(rows, cols)``, no larger than the matrix."""
-        return min(self.rows, shape.rows), min(self.cols, shape.cols)
-
-    def block_count(self, shape: MatrixShape) -> int:
-        """Blocks of filters x channels, smaller last ones included."""
-        rows, cols = self.clipped(shape)
-        return -(-shape.rows // rows) * -(-shape.cols // cols)
 
     def cell_size(self, shape: MatrixShape) -> int:
         """1: rows and columns of blocks overlap, so what is counted is weights."""

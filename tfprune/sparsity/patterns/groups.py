@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tfprune.errors import PatternError
 from tfprune.sparsity.blocks import block_sums, cover_windows, spread, window_sums
 from tfprune.sparsity.layouts import MatrixShape
-from tfprune.sparsity.patterns.base import Pattern, register, set_whole
+from tfprune.sparsity.patterns.base import Pattern, register
 from tfprune.sparsity.patterns.index import list_bits
 
 _ALONG = ("output", "input", "both")
@@ -68,8 +68,8 @@ class Groups(Pattern):
 
     def __post_init__(self) -> None:
         """Checks the fields."""
-        set_whole(self, "rows")
-        set_whole(self, "cols")
+        self._set_whole("rows")
+        self._set_whole("cols")
         if self.along not in _ALONG:
             raise PatternError(f"`along` of `Groups` must be one of {_ALONG}. Received: along={self.along!r}.")
         for name in ("aligned", "balanced"):
@@ -81,7 +81,7 @@ class Groups(Pattern):
             self._check_unit()
 
     def _check_unit(self) -> None:
-        set_whole(self, "unit_rows", self.rows)
+        self._set_whole("unit_rows", self.rows)
         if not self.balanced:
             raise PatternError(
                 f"`unit_rows` of `Groups` needs balanced=True. Received: unit_rows={self.unit_rows}, balanced=False."

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tfprune.errors import PatternError
 from tfprune.sparsity.blocks import block_sums, spread
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, matrix_shape
-from tfprune.sparsity.patterns.base import Pattern, check_sparsity, exact_fraction, register, round_half_up, set_whole
+from tfprune.sparsity.patterns.base import Pattern, check_sparsity, exact_fraction, register, round_half_up
 from tfprune.sparsity.patterns.index import choice_bits
 
 _SHARES = ("kernel", "channel", "filter", "layer")
@@ -55,9 +55,9 @@ class KernelElements(Pattern):
     def __post_init__(self) -> None:
         """Checks the fields."""
         if self.keep is not None:
-            set_whole(self, "keep")
+            self._set_whole("keep")
         if not isinstance(self.share, str):
-            set_whole(self, "share")
+            self._set_whole("share")
         elif self.share not in _SHARES:
             raise PatternError(
                 f"`share` of `KernelElements` must be one of {_SHARES} or a number of filters. "

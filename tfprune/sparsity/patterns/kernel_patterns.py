@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tfprune.errors import PatternError
 from tfprune.sparsity.layouts import MatrixShape
-from tfprune.sparsity.patterns.base import Pattern, register, set_whole
+from tfprune.sparsity.patterns.base import Pattern, register
 from tfprune.sparsity.patterns.index import choice_bits, list_bits
 
 # Positions of a kernel are bits of an int64 while shapes are counted.
@@ -54,11 +54,11 @@ class KernelPatterns(Pattern):
 
     def __post_init__(self) -> None:
         """Checks the fields."""
-        set_whole(self, "keep")
+        self._set_whole("keep")
         if isinstance(self.library, (list, tuple)):
             self._check_library(self.library)
         else:
-            set_whole(self, "library")
+            self._set_whole("library")
 
     def _check_library(self, library: Sequence[Any]) -> None:
         try:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tfprune.errors import PatternError
 from tfprune.sparsity.blocks import join, split
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, matrix_shape
-from tfprune.sparsity.patterns.base import Pattern, check_sparsity, exact_fraction, register, round_half_up, set_whole
+from tfprune.sparsity.patterns.base import Pattern, check_sparsity, exact_fraction, register, round_half_up
 from tfprune.sparsity.patterns.index import choice_bits
 
 
@@ -46,8 +46,8 @@ class NofM(Pattern):
 
     def __post_init__(self) -> None:
         """Checks the fields."""
-        set_whole(self, "keep")
-        set_whole(self, "of")
+        self._set_whole("keep")
+        self._set_whole("of")
         if self.keep >= self.of:
             raise PatternError(
                 f"`keep` of `NofM` counts weights that stay, fewer than `of`. Received: keep={self.keep}, of={self.of}."

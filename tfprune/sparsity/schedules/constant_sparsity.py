@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from tfprune.errors import ScheduleError
-from tfprune.sparsity.schedules.base import Schedule, register, set_whole
+from tfprune.sparsity.schedules.base import Schedule, register
 
 
 @register
@@ -39,7 +39,7 @@ class ConstantSparsity(Schedule):
     def __post_init__(self) -> None:
         """Checks the fields."""
         self._check_fields(() if self.target_sparsity is None else ("target_sparsity",))
-        set_whole(self, "end_step", -1)
+        self._set_whole("end_step", -1)
         if 0 <= self.end_step < self.begin_step:
             raise ScheduleError(
                 "`end_step` of `ConstantSparsity` must be -1 or not before `begin_step`. Received: "

@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from tfprune.errors import ScheduleError
-from tfprune.sparsity.schedules.base import Schedule, register, set_positive, set_whole
+from tfprune.sparsity.schedules.base import Schedule, register
 
 # Where a schedule without an end ends: the rest of the training recovers accuracy at the final sparsity.
 _DEFAULT_END_FRACTION = 0.7
@@ -53,13 +53,13 @@ class PolynomialDecay(Schedule):
         """Checks the fields."""
         self._check_fields(("initial_sparsity", *(() if self.final_sparsity is None else ("final_sparsity",))))
         if self.end_step is not None:
-            set_whole(self, "end_step", 1)
+            self._set_whole("end_step", 1)
             if self.end_step <= self.begin_step:
                 raise ScheduleError(
                     "`end_step` of `PolynomialDecay` must come after `begin_step`. Received: "
                     f"begin_step={self.begin_step}, end_step={self.end_step}."
                 )
-        set_positive(self, "power")
+        self._set_positive("power")
 
     @property
     def last_step(self) -> int | None:

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
-from tfprune.errors import ScheduleError
-from tfprune.sparsity.schedules.base import set_positive, set_whole
+from tfprune.errors import ScheduleError, TfpruneError
+from tfprune.sparsity.configured import Configured
 
 
 @dataclass(frozen=True)
-class StrengthRamp:
+class StrengthRamp(Configured):
     """How strong a penalty is at which step: nothing, then a rise, then `final`.
 
     ``strength(step) = initial + (final - initial) * p ** power`` with
@@ -36,6 +35,8 @@ class StrengthRamp:
         [0.0, 0.0, 4.0, 8.0, 8.0]
     """
 
+    error: ClassVar[type[TfpruneError]] = ScheduleError
+
     final: float
     begin_step: int = 0
     end_step: int | None = None
@@ -44,12 +45,12 @@ class StrengthRamp:
 
     def __post_init__(self) -> None:
         """Checks the fields."""
-        set_positive(self, "final", zero=True)
-        set_positive(self, "initial", zero=True)
-        set_positive(self, "power")
-        set_whole(self, "begin_step", 0)
+        self._set_positive("final", zero=True)
+        self._set_positive("initial", zero=True)
+        self._set_positive("power")
+        self._set_whole("begin_step", 0)
         if self.end_step is not None:
-            set_whole(self, "end_step", 0)
+            self._set_whole("end_step", 0)
             if self.end_step < self.begin_step:
                 raise ScheduleError(
                     "`end_step` of `StrengthRamp` must not come before `begin_step`. Received: "
@@ -89,29 +90,3 @@ class StrengthRamp:
             ScheduleError: The ramp begins after that step.
         """
         return self if self.end_step is not None else dataclasses.replace(self, end_step=last_step)
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that rebuild the ramp.
-
-        Returns:
-            A dictionary of plain values: ``StrengthRamp(**r.get_config()) == r``.
-        """
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> StrengthRamp:
-        """Undoes `get_config`.
-
-        Args:
-            config: Arguments of the class.
-
-        Returns:
-            The ramp.
-
-        Raises:
-            ScheduleError: An argument is missing, unknown or wrong.
-        """
-        try:
-            return cls(**config)
-        except TypeError as error:
-            raise ScheduleError(f"The config of `{cls.__name__}` must fit: {error}. Received: {config!r}.") from error

@@ -46,7 +46,6 @@ Mask = npt.NDArray[np.bool_]
 Cost: TypeAlias = float | Callable[[float], float]
 
 
-
 @dataclass(frozen=True)
 class Allocation:
     """A choice over the layers of a model.

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tfprune.sparsity.blocks import cover_windows
 from tfprune.sparsity.layouts import MatrixShape
 from tfprune.sparsity.patterns import Groups
 from tfprune.sparsity.scores import Integers
 from tfprune.sparsity.select.lines import from_lines
 from tfprune.sparsity.select.unaligned import PricedLines
-from tfprune.sparsity.select.windows import Mask, expand_starts
+from tfprune.sparsity.select.windows import Mask
 
 # Bound of prices, far above any score of a cell.
 _DEAREST = 2**60
@@ -205,7 +206,7 @@ class WindowCurve(Curve):
         if count == 0:
             return np.zeros((self._shape.rows, self._shape.segments, self._shape.cols), np.bool_), 0
         starts = self._lines.choose(count)
-        kept = from_lines(expand_starts(starts, self._window), self._pattern, self._shape)
+        kept = from_lines(cover_windows(starts, self._window, 0), self._pattern, self._shape)
         return kept, self._lines.score_of(starts)
 
     def sample(self) -> tuple[Integers, float]:

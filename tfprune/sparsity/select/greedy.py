@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
+from tfprune.sparsity.blocks import cover_windows
 from tfprune.sparsity.scores import Integers
 from tfprune.sparsity.select.rank import top_cells
-from tfprune.sparsity.select.windows import Mask, capacity_error, expand_starts, window_scores
+from tfprune.sparsity.select.windows import Mask, capacity_error, window_scores
 
 Indices = npt.NDArray[np.int64]
 
@@ -64,7 +65,7 @@ def keep_windows_greedily(cells: Integers, window: int, count: int, *, root: boo
         considered = min(scores.size, 2 * candidates.size)
     starts = np.zeros(scores.size, np.bool_)
     starts[taken[top_cells(scores[taken], count)]] = True
-    return expand_starts(np.ascontiguousarray(starts.reshape(lines, positions).T), window)
+    return cover_windows(np.ascontiguousarray(starts.reshape(lines, positions).T), window, 0)
 
 
 def _take_all(scores: Integers, places: Indices, window: int) -> Mask:

@@ -32,7 +32,7 @@ from tfprune.sparsity.scores import Integers, integer_roots
 from tfprune.sparsity.select.lines import from_lines, to_lines
 from tfprune.sparsity.select.rank import top_cells
 from tfprune.sparsity.select.unaligned import PricedLines
-from tfprune.sparsity.select.windows import Mask, expand_starts
+from tfprune.sparsity.select.windows import Mask
 
 _KEY_BITS = 62
 
@@ -135,7 +135,7 @@ def _candidates(scores: Integers, rows: int, cols: int, count: int, root: bool) 
         else:
             priced = PricedLines(lines, window, root)
             chosen = priced.choose(count)
-            kept, score = expand_starts(chosen, window), priced.score_of(chosen) << priced.shift
+            kept, score = cover_windows(chosen, window, 0), priced.score_of(chosen) << priced.shift
         mask[: part.shape[0], :, : part.shape[2]] = from_lines(kept, pattern, MatrixShape(*part.shape))
         yield mask, score
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tfprune.sparsity.blocks import cover_windows
 from tfprune.sparsity.scores import Integers
-from tfprune.sparsity.select.windows import Mask, capacity_error, expand_starts, window_scores
+from tfprune.sparsity.select.windows import Mask, capacity_error, window_scores
 
 # Score of what cannot be; sums of a few stay within 64 bits.
 _IMPOSSIBLE = -(2**60)
@@ -54,7 +55,7 @@ def keep_windows_by_table(cells: Integers, window: int, count: int, *, root: boo
         starts[end[chosen] - window, every[chosen]] = True
         end = np.where(chosen, end - window, np.maximum(end - 1, 0))
         left -= chosen
-    return expand_starts(starts, window)
+    return cover_windows(starts, window, 0)
 
 
 def _line_tables(scores: Integers, window: int, most: int) -> tuple[Integers, npt.NDArray[np.bool_]]:

@@ -36,11 +36,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tfprune.sparsity.blocks import cover_windows
 from tfprune.sparsity.scores import Integers, integer_roots
 from tfprune.sparsity.select.prices import Guess, PriceHint, find_price
 from tfprune.sparsity.select.rank import top_cells
 from tfprune.sparsity.select.recurrence import CHUNK_CELLS, SHORT_CALLS, best_keys
-from tfprune.sparsity.select.windows import AnyIntegers, Mask, expand_starts
+from tfprune.sparsity.select.windows import AnyIntegers, Mask
 
 _LIMIT = 2**62
 # Lines whose ties are resolved at a time: few enough for little memory, many enough for numpy.
@@ -70,7 +71,7 @@ def keep_windows(
         return np.ascontiguousarray(top_cells(np.ascontiguousarray(cells.T), count).T)
     if count == 0:
         return np.zeros(cells.shape, np.bool_)
-    return expand_starts(PricedLines(cells, window, root).choose(count, hint), window)
+    return cover_windows(PricedLines(cells, window, root).choose(count, hint), window, 0)
 
 
 class PricedLines:

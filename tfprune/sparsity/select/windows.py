@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
+from tfprune.sparsity.blocks import window_sums
 from tfprune.sparsity.scores import Integers, integer_roots
 
 Mask = npt.NDArray[np.bool_]
@@ -26,27 +27,8 @@ def window_scores(cells: AnyIntegers, window: int, root: bool) -> Integers:
     Returns:
         Scores by first cell, ``[length - window + 1, lines]``.
     """
-    positions = cells.shape[0] - window + 1
-    scores = cells[:positions].astype(np.int64)
-    for offset in range(1, window):
-        scores += cells[offset : offset + positions]
+    scores = window_sums(cells.astype(np.int64, copy=False), window, 0)
     return integer_roots(scores) if root else scores
-
-
-def expand_starts(starts: Mask, window: int) -> Mask:
-    """Cells of windows.
-
-    Args:
-        starts: First cells ``[length - window + 1, lines]``.
-        window: Cells in a window.
-
-    Returns:
-        Mask of cells ``[length, lines]``.
-    """
-    kept = np.zeros((starts.shape[0] + window - 1, *starts.shape[1:]), np.bool_)
-    for offset in range(window):
-        kept[offset : offset + starts.shape[0]] |= starts
-    return kept
 
 
 def capacity_error(count: int, window: int, shape: tuple[int, ...]) -> PatternError:

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frozen dataclasses whose fields are their configuration, with the checks that fields share."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+import operator
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from tfprune.errors import TfpruneError
+
+C = TypeVar("C", bound="Configured")
+
+
+class Configured:
+    """Base of frozen dataclasses that a plain dictionary rebuilds."""
+
+    #: Class of every complaint about the fields.
+    error: ClassVar[type[TfpruneError]]
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the object.
+
+        Returns:
+            A dictionary of plain values: ``type(x).from_config(x.get_config()) == x``.
+        """
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_config(cls: type[C], config: Mapping[str, Any]) -> C:
+        """Undoes `get_config`.
+
+        Args:
+            config: Arguments of the class.
+
+        Returns:
+            The object.
+
+        Raises:
+            TfpruneError: An argument is missing, unknown or wrong; of the class's own kind.
+        """
+        try:
+            return cls(**config)
+        except TypeError as error:
+            raise cls.error(f"The config of `{cls.__name__}` must fit: {error}. Received: {config!r}.") from error
+
+    def _set_whole(self, field: str, least: int = 1) -> None:
+        """Checks a whole-number field of at least `least` and stores it as an int."""
+        value = getattr(self, field)
+        try:
+            number = least - 1 if isinstance(value, bool) else operator.index(value)
+        except TypeError:
+            number = least - 1
+        if number < least:
+            raise self.error(
+                f"`{field}` of `{type(self).__name__}` must be a whole number of at least {least}. "
+                f"Received: {field}={value!r}."
+            )
+        object.__setattr__(self, field, number)
+
+    def _set_positive(self, field: str, *, zero: bool = False) -> None:
+        """Checks a finite number above 0, or at least 0, and stores it as a plain one."""
+        value = getattr(self, field)
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not real or not (0 < value < math.inf or (zero and value == 0)):
+            raise self.error(
+                f"`{field}` of `{type(self).__name__}` must be a finite number {'of at least' if zero else 'above'} 0. "
+                f"Received: {field}={value!r}."
+            )
+        object.__setattr__(self, field, value if isinstance(value, int) else float(value))
