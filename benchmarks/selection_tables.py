@@ -17,7 +17,7 @@ from typing import Any
 
 Row = dict[str, Any]
 # A network goes by the name of its file.
-_NETWORKS = {"fashion_mnist_resnet20": "ResNet-20, Fashion-MNIST"}
+_NETWORKS = {"trained": "ResNet-20, Fashion-MNIST"}
 _TYPICAL = ("4x1 along output", "1x4 along input", "4x4 along output")
 
 
