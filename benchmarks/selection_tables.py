@@ -18,7 +18,6 @@ from typing import Any
 Row = dict[str, Any]
 # A network goes by the name of its file.
 _NETWORKS = {"trained": "ResNet-20, Fashion-MNIST"}
-_TYPICAL = ("4x1 along output", "1x4 along input", "4x4 along output")
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -77,17 +76,12 @@ def quality(rows: Sequence[Row]) -> str:
 
 def bed(rows: Sequence[Row]) -> str:
     """Kept magnitude of the optimum over block expansion and division."""
-    return _ratios(_some(rows), "unaligned / BED", lambda value: f"{value:.4f}")
+    return _ratios(rows, "unaligned / BED", lambda value: f"{value:.4f}")
 
 
 def balance(rows: Sequence[Row]) -> str:
     """Kept magnitude of balanced groups over others of the same number."""
-    return _ratios(_some(rows), "balanced / not", lambda value: f"{value:.3f}")
-
-
-def _some(rows: Sequence[Row]) -> list[Row]:
-    """The rows of some groups: the others are much like them."""
-    return [row for row in rows if row["groups"] in _TYPICAL]
+    return _ratios(rows, "balanced / not", lambda value: f"{value:.3f}")
 
 
 def _ratios(rows: Sequence[Row], key: str, text: Callable[[float], str]) -> str:

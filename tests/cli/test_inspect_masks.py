@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,15 @@ def test_json_stays_one_document(model: Path, tmp_path: Path) -> None:
     assert "3x3x16x16" not in text
 
 
+def test_patterns_are_compared_at_the_sparsity_asked_for(model: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "masks.svg"
+    for options, titles in (([], ("77.8%", "53.9%")), (["--sparsity", "0.65"], ("65.0%", "65.0%"))):
+        assert run("inspect", model, "--masks", picture, "--overwrite", *options).exit_code == 0
+        # Texts are drawn as outlines, and named in comments.
+        found = re.findall(r"Magnitude that patterns keep at (\S+) zeros", picture.read_text())
+        assert tuple(found) == titles
+
+
 def test_layers_are_chosen_by_name(model: Path, tmp_path: Path) -> None:
     sizes = {}
     for names in (["first"], ["first", "second"], ["*"]):
@@ -90,7 +100,11 @@ def test_the_model_is_not_the_picture(model: Path) -> None:
     [
         (["--masks", "masks.gif"], "must end in one of .pdf, .png, .svg"),
         (["--masks", "/nowhere/masks.png"], "cannot be written"),
-        (["--masks", "masks.png", "--layer", "third"], "got 'third'; the model has first, second"),
+        (["--masks", "masks.png", "--layer", "third"], "Received: 'third'. The model has first, second."),
+        (["--masks", "masks.png", "--sparsity", "80"], "write 0.8 for 80 %"),
+        (["--masks", "masks.png", "--sparsity", "0"], "must be above 0"),
+        (["--masks", "masks.png", "--sparsity", "much"], "not a valid float"),
+        (["--sparsity", "0.8"], "give --masks FILE too"),
         (["--layer", "first"], "give --masks FILE too"),
         (["--overwrite"], "give --masks FILE too"),
     ],

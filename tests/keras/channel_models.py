@@ -10,6 +10,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from tfprune.keras.channels import ChannelSpace, Member, channel_graph
+from tfprune.keras.permutation import reorder
+
 IMAGE = (8, 8, 3)
 
 
@@ -183,3 +186,29 @@ def samples(model: Any, exact: bool, count: int = 2, seed: int = 1) -> list[np.n
 def run(model: Any, inputs: list[np.ndarray]) -> np.ndarray:
     result = model(inputs if len(inputs) > 1 else inputs[0], training=False)
     return np.asarray(keras.ops.convert_to_numpy(result))
+
+
+def shuffle(space: ChannelSpace, members: tuple[Member, ...], seed: int = 3) -> None:
+    """Puts the channels of a space into another order on some of its members."""
+    order = np.random.default_rng(seed).permutation(space.size)
+    if (order == np.arange(space.size)).all():
+        order = np.roll(order, 1)
+    for member in members:
+        member.variable.assign(reorder(member.variable.numpy(), member, order))
+
+
+def free(model: Any) -> list[ChannelSpace]:
+    """Spaces whose channels may be reordered."""
+    return [space for space in channel_graph(model).spaces if space.pinned_reason is None and space.size > 1]
+
+
+def made_by(model: Any, layer: str) -> ChannelSpace:
+    """The one space that a layer's kernel makes."""
+    found = [space for space in channel_graph(model).spaces if layer in {each.layer for each in space.producers}]
+    assert len(found) == 1
+    return found[0]
+
+
+def names(members: tuple[Member, ...]) -> set[str]:
+    """Members as texts, such as ``conv/kernel[3]``."""
+    return {str(member) for member in members}

@@ -223,6 +223,12 @@ def test_wrong_arguments() -> None:
     model = two_layers()
     with pytest.raises(PatternError, match="Sparsity is a fraction"):
         permute_channels(model, Groups(rows=4), 80)
+    for pattern in (None, "groups", Groups):
+        with pytest.raises(PruningError, match=r"`pattern` of `permute_channels` must be a Pattern object.*Received: "):
+            permute_channels(model, pattern, 0.8)  # type: ignore[arg-type]
+    for least in ("a", -1, True, 1.5, None):
+        with pytest.raises(PruningError, match=rf"`min_weights` must be a whole number.*Received: {least!r}\."):
+            permute_channels(model, Groups(rows=4), 0.8, min_weights=least)  # type: ignore[arg-type]
     with pytest.raises(PruningError, match="must be a Keras model"):
         permute_channels("model.keras", Groups(rows=4))
     model.get_layer("first").kernel.assign(np.full((20, 16), np.nan))

@@ -103,7 +103,16 @@ def test_named_layers_without_a_kernel_say_why() -> None:
     assert skipped["norm"] == "BatchNormalization weights are not supported"
 
 
-@pytest.mark.parametrize(("filters", "message"), [("conv9", "matches none of"), (7, "layer name patterns")])
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ("conv9", "matches none of"),
+        (7, "layer name patterns"),
+        ([], r"`filters` is empty\. Received: filters=\[\]"),
+        ("", r"`filters` is empty\. Received: filters=''"),
+        (["plain", ""], r"`filters` is empty\. Received: filters=\['plain', ''\]"),
+    ],
+)
 def test_wrong_filters(filters: Any, message: str) -> None:
     with pytest.raises(PruningError, match=message):
         sorted_out(convolutional(), filters)

@@ -334,6 +334,8 @@ def test_wrong_options() -> None:
     for value in (True, np.bool_(True), 2.0, "2", np.int64(-1)):
         with pytest.raises(PruningError, match="min_weights"):
             PruningCallback(Groups(), HALF, min_weights=value)  # type: ignore[arg-type]
+    with pytest.raises(PruningError, match=r"one array cannot fit every kernel .*shape \(16, 8\)\. Pass a function"):
+        PruningCallback(Groups(), HALF, scores=np.ones((16, 8)))
 
 
 def test_numpy_integers_are_whole_numbers(build: Callable[..., Any], data: Any) -> None:

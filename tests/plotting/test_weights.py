@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as tfl
 
 import tfprune as tp
 from tests.models.builder import ModelBuilder, conv_model, fully_connected_model, pruned
-from tfprune.errors import ModelError
+from tfprune.errors import ModelError, OutputError
 from tfprune.plotting.weights import LayerWeights, choose_layers, read_layers
 
 WEIGHTS = pruned((64, 3, 3, 64), 0.9)
@@ -65,6 +65,21 @@ def test_depthwise_files() -> None:
     assert layer.matrix[3, 4, 0] == weights[0, 2, 0, 3]
 
 
+def test_what_convert_returns(tmp_path: Path) -> None:
+    path = tmp_path / "model.png"
+    builder = ModelBuilder()
+    x = builder.tensor("x", (1, 8, 8, 16))
+    y = builder.conv_2d(x, pruned((32, 3, 3, 16), 0.8), np.zeros(32, np.float32), name="first")
+    builder.io([x], [y])
+    path.write_bytes(builder.build())
+    converted = tp.convert(path)
+    assert converted.tflite != converted.dense
+    (found,), (expected,) = read_layers(converted), read_layers(path)
+    assert np.array_equal(found.matrix, expected.matrix)
+    with pytest.raises(OutputError, match="output is the input"):
+        tp.plot_masks(converted, output=path)
+
+
 def test_keras_models_and_files(tmp_path: Path) -> None:
     import keras
 
@@ -98,9 +113,11 @@ def test_keras_models_and_files(tmp_path: Path) -> None:
     ("model", "message"),
     [
         ({}, "must have layers with float32 kernels"),
-        ({"a": np.full((2, 2), np.nan)}, "layer 'a': weights must be finite.*4 NaN"),
+        ({"a": np.full((2, 2), np.nan)}, "layer 'a' must have finite weights.*4 NaN"),
+        ({"a": np.ones((4, 4)), "s": 3.0}, r"layer 's' must be a kernel of rank 2 .* Received: shape \(\)\. Reshape"),
+        ({"s": np.ones((2, 2, 2, 2, 2))}, r"layer 's' must be a kernel of .* Received: shape \(2, 2, 2, 2, 2\)"),
         ({"a": np.ones((0, 2))}, "layer 'a'.*at least one"),
-        ({"a": np.full((2, 2), "x")}, "layer 'a': weights must be real numbers"),
+        ({"a": np.full((2, 2), "x")}, "layer 'a' must have weights that are real numbers"),
         (7, "model must be a Keras model"),
         ("/nowhere/model.keras", "cannot be read"),
         ("/nowhere/model.tflite", "cannot be read"),
@@ -155,7 +172,7 @@ def test_layers_without_zeros_are_shown_where_none_has_any() -> None:
 
 
 def test_layers_that_are_not_there() -> None:
-    with pytest.raises(ModelError, match=r"got 'conv7'; the model has a/conv, b/relu, c, d"):
+    with pytest.raises(ModelError, match=r"Received: 'conv7'\. The model has a/conv, b/relu, c, d\."):
         choose_layers(LAYERS, ["c", "conv7"], 2)
-    with pytest.raises(ModelError, match="at least one layer must be asked for"):
+    with pytest.raises(ModelError, match=r"a list of at least one, .* Received: layers=\[\]"):
         choose_layers(LAYERS, [], 2)

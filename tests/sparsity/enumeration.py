@@ -148,6 +148,32 @@ def _kernels(size: Size, library: tuple[tuple[int, ...], ...], count: int) -> np
 @functools.cache
 def window_masks(size: Size, rows: int, cols: int, along: str, count: int) -> np.ndarray:
     """All choices of `count` disjoint groups that start anywhere along one axis, on a grid along the other."""
+    found = []
+    for chosen in itertools.combinations(_places(size, rows, cols, along), count):
+        union = frozenset[tuple[int, int, int]]().union(*chosen)
+        if len(union) == sum(map(len, chosen)):
+            found.append(union)
+    return _rows(found, size)
+
+
+@functools.cache
+def most_windows(size: Size, rows: int, cols: int, along: str) -> int:
+    """The largest number of disjoint groups, by placing them one after the other in every way."""
+
+    def most(places: Sequence[frozenset[tuple[int, int, int]]]) -> int:
+        if not places:
+            return 0
+        first, rest = places[0], places[1:]
+        overlapping = [place for place in rest if place & first]
+        # What overlaps nothing costs nothing; else the first is left out or taken.
+        taken = 1 + most([place for place in rest if not place & first])
+        return max(taken, most(rest)) if overlapping else taken
+
+    return most(_places(size, rows, cols, along))
+
+
+def _places(size: Size, rows: int, cols: int, along: str) -> list[frozenset[tuple[int, int, int]]]:
+    """Every place for a group, as its weights."""
     height, segments, width = size
     step = (1, cols) if along == "output" else (rows, 1)
     places = []
@@ -156,12 +182,7 @@ def window_masks(size: Size, rows: int, cols: int, along: str, count: int) -> np
             continue
         inside = itertools.product(range(top, min(top + rows, height)), range(left, min(left + cols, width)))
         places.append(frozenset((r, s, c) for r, c in inside))
-    found = []
-    for chosen in itertools.combinations(places, count):
-        union = frozenset[tuple[int, int, int]]().union(*chosen)
-        if len(union) == sum(map(len, chosen)):
-            found.append(union)
-    return _rows(found, size)
+    return places
 
 
 @functools.cache

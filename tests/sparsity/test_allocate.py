@@ -13,6 +13,7 @@ import pytest
 
 from tests.sparsity.oracle import best_totals
 from tfprune.errors import PatternError
+from tfprune.sparsity.layouts import matrix_shape
 from tfprune.sparsity.patterns import (
     BlockPunched,
     BlockRowsColumns,
@@ -34,6 +35,10 @@ PATTERNS: tuple[Pattern, ...] = (
     Groups(4),
     Unstructured(),
     Groups(1, 2, along="input"),
+    # Two-dimensional: on most of the sizes below the aligned axis ends in a shorter block.
+    Groups(3, 2),
+    Groups(2, 3, along="input"),
+    Groups(2, 3, aligned=True),
 )
 
 
@@ -43,10 +48,14 @@ def best_curve(weights: np.ndarray, pattern: Pattern) -> tuple[np.ndarray, int]:
     if isinstance(pattern, Unstructured):
         return np.concatenate(([0.0], np.cumsum(np.sort(size.ravel())[::-1]))), 1
     assert isinstance(pattern, Groups)
-    length = min(pattern.rows, size.shape[0]) if pattern.along == "output" else min(pattern.cols, size.shape[1])
+    rows, cols = min(pattern.rows, size.shape[0]), min(pattern.cols, size.shape[1])
+    if pattern.aligned or pattern.along == "input":
+        size = np.add.reduceat(size, np.arange(0, size.shape[0], rows), axis=0)
+    if pattern.aligned or pattern.along == "output":
+        size = np.add.reduceat(size, np.arange(0, size.shape[1], cols), axis=1)
     if pattern.aligned:
-        blocks = np.add.reduceat(size, np.arange(0, size.shape[0], length), axis=0)
-        return np.concatenate(([0.0], np.cumsum(np.sort(blocks.ravel())[::-1]))), length
+        return np.concatenate(([0.0], np.cumsum(np.sort(size.ravel())[::-1]))), rows * cols
+    length = rows if pattern.along == "output" else cols
     total = np.zeros(1)
     for line in size.T if pattern.along == "output" else size:
         sums = np.lib.stride_tricks.sliding_window_view(line, length).sum(axis=-1)
@@ -56,7 +65,7 @@ def best_curve(weights: np.ndarray, pattern: Pattern) -> tuple[np.ndarray, int]:
         for here, score in enumerate(own):
             np.maximum(grown[here : here + total.size], total + score, out=grown[here : here + total.size])
         total = grown
-    return total, length
+    return total, rows * cols
 
 
 def best_choice(
@@ -176,6 +185,30 @@ def test_one_layer_is_select(pattern: Pattern, scores: str) -> None:
     assert (found.masks["a"] == select(weights, pattern, 0.75, scores=scores)).all()
 
 
+def test_a_short_last_block_has_room_for_a_group() -> None:
+    """Three inputs in blocks of two: there are eight groups of 3 x 2, four of them short, and all may stay."""
+    found = allocate({"a": np.ones((3, 12)), "b": np.zeros((3, 12))}, Groups(3, 2), 0.25, max_sparsity=0.9)
+    assert found.cells == {"a": 8, "b": 1}
+    assert found.upper_bound == found.score
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-5, 1e-9])
+@pytest.mark.parametrize(
+    "pattern",
+    [Groups(2), Groups(1, 3, along="input"), Groups(2, 2, aligned=True), BlockPunched(2, 2), KernelPatterns(3, 4)],
+    ids=str,
+)
+def test_layers_of_tiny_scores_are_chosen_as_finely(pattern: Pattern, scale: float) -> None:
+    random = np.random.default_rng(6)
+    weights = {"large": random.standard_normal((3, 3, 8, 16)), "small": scale * random.standard_normal((3, 3, 8, 16))}
+    found = allocate(weights, pattern, 0.8, scores="squared", max_sparsity=0.9)
+    assert sum(found.cells.values()) * pattern.cell_size(matrix_shape((3, 3, 8, 16))) <= 0.2 * 2 * 1152
+    for name, kernel in weights.items():
+        sparsity = 1 - found.cells[name] * pattern.cell_size(matrix_shape(kernel.shape)) / kernel.size
+        assert pattern.kept_cells(sparsity, kernel.shape) == found.cells[name] > 0
+        assert np.array_equal(found.masks[name], select(kernel, pattern, sparsity, scores="squared"))
+
+
 def test_ties_go_to_earlier_layers() -> None:
     weights = {name: np.ones((1, 32)) for name in ("b", "a", "c")}
     for pattern, least in ((Groups(2), 2), (Groups(2, aligned=True), 2), (Unstructured(), 1)):
@@ -278,10 +311,20 @@ TWO = {"a": np.ones((2, 8)), "b": np.ones((2, 8))}
         ({"pattern": KernelPatterns()}, "Layer 'a': .*needs kernels of"),
         ({"min_sparsity": 1.0}, "Layer 'a': `min_sparsity` must be"),
         ({"max_sparsity": {"b": 80}}, "Layer 'b': `max_sparsity` must be"),
-        ({"min_sparsity": 0.9, "max_sparsity": 0.1}, "Layer 'a': .*Move the bounds apart"),
+        ({"min_sparsity": 0.9, "max_sparsity": 0.1}, "Layer 'a': `max_sparsity` must not be below `min_spars"),
+        ({"min_sparsity": 0.51, "max_sparsity": 0.52}, "Layer 'a': .*4 to 3 cells here.*Move the bounds apart"),
         ({"max_sparsity": 0.2}, "must not cost more than the budget.*Raise `max_sparsity`"),
-        ({"costs": {"a": 0.0}}, "Layer 'a': `costs` must be finite numbers above 0"),
-        ({"costs": {"a": lambda sparsity: float("nan")}}, "`costs` must be finite"),
+        ({"costs": {"a": 1.0}}, "names in `costs`.*nothing for b"),
+        ({"costs": {"a": 0.0, "b": 1.0}}, "Layer 'a': `costs` must be finite numbers above 0"),
+        ({"costs": {"a": 10**400, "b": 1.0}}, "Layer 'a': `costs` must be finite numbers above 0.*Received: inf"),
+        ({"costs": {"a": 1e308, "b": 1e308}}, "`costs` of all weights must add up"),
+        ({"costs": {"a": 1.0, "b": lambda sparsity: float("nan")}}, "Layer 'b' at sparsity 0: `costs` must be finite"),
+        ({"costs": {"a": 1.0, "b": lambda sparsity: 1.0 if not sparsity else -1}}, "Layer 'b' at .*Received: -1"),
+        ({"costs": {"a": 1.0, "b": lambda sparsity: None}}, "Layer 'b' at sparsity 0: .*Received: None"),
+        ({"weights": None}, "`weights` must be a mapping of names of layers to kernels. Received: NoneType"),
+        ({"weights": np.ones((2, 8))}, "`weights` must be a mapping.*Received: ndarray"),
+        ({"weights": []}, "`weights` must be a mapping.*Received: list"),
+        ({"weights": {"a": [[1, 2], [3]], "b": np.ones((2, 8))}}, "Layer 'a': `weights` must be an array of real"),
         ({"scores": {"a": "l2", "b": "l1"}}, "`scores` of one kind"),
         ({"weights": {"a": np.ones((2, 8)), "b": np.full((2, 8), np.inf)}}, "Layer 'b': `weights` must be finite"),
     ],

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.sparsity.cases import KERNELS, PATTERNS, applies, kernels_for, sparsities_for
+from tests.sparsity.counting import count_cells, crosses_a_cut
 from tests.sparsity.enumeration import integer_scores
 from tfprune.errors import PatternError
 from tfprune.formats import Encoding, count_groups
@@ -129,10 +130,6 @@ def test_counts_are_exact_with_every_score(pattern: Pattern, rule: str) -> None:
             assert count_cells(pattern, mask, mask.astype(np.int64)) == wanted
 
 
-def crosses_a_cut(region: np.ndarray, unit_rows: int) -> bool:
-    return len({*(np.flatnonzero(region.any(axis=(1, 2))) // unit_rows).tolist()}) > 1
-
-
 @each_pattern
 def test_counts_are_exact(pattern: Pattern) -> None:
     for layout, kernel in kernels_for(pattern):
@@ -149,60 +146,36 @@ def test_counts_are_exact(pattern: Pattern) -> None:
                 assert found == wanted, (layout, kernel, sparsity)
 
 
-def count_cells(pattern: Pattern, mask: np.ndarray, scores: np.ndarray) -> int:
-    """Cells of a mask, which must consist of whole cells."""
-    if isinstance(pattern, Groups):
-        return count_windows(pattern, mask)
-    if isinstance(pattern, BlockRowsColumns):
-        for block in pattern.blocks(mask.astype(np.int64)).reshape(-1, *pattern.clipped(MatrixShape(*mask.shape))):
-            assert np.array_equal(block, np.outer(block.any(axis=1), block.any(axis=0)))
-        return int(mask.sum())
-    fitted = pattern.fitted(scores)
-    if isinstance(fitted, KernelPatterns):
+@each_pattern
+def test_holds_its_own_masks_and_no_others(pattern: Pattern) -> None:
+    """A mask with one weight more or less is no mask of the pattern, where the counts say so too."""
+    random, others = np.random.default_rng(4), 0
+    for layout, kernel in kernels_for(pattern):
+        weights = weights_of(kernel)
+        for sparsity in sparsities_for(pattern, layout, kernel):
+            mask = to_matrix(select(weights, pattern, sparsity, layout=layout), layout)
+            assert pattern.holds(mask), (layout, kernel, sparsity)
+            for place in random.integers(0, mask.size, 3):
+                changed = mask.copy()
+                changed.reshape(-1)[place] ^= True
+                assert pattern.holds(changed) == is_of(pattern, changed), (layout, kernel, sparsity, place)
+                others += not pattern.holds(changed)
+    single = pattern.cell_size(MatrixShape(64, 9, 64)) == 1 and pattern.kept_per_unit is None
+    assert others or (single and not isinstance(pattern, BlockRowsColumns)) or pattern == BlockRowsColumns(1, 1)
+
+
+def is_of(pattern: Pattern, mask: np.ndarray) -> bool:
+    """Whether a mask's cells can be counted."""
+    if isinstance(pattern, KernelPatterns) and isinstance(pattern.library, int):
         shapes = {
-            tuple(np.flatnonzero(kernel).tolist()) for kernel in mask.transpose(0, 2, 1).reshape(-1, mask.shape[1])
+            tuple(kernel) for kernel in mask.transpose(0, 2, 1).reshape(-1, mask.shape[1]).tolist() if any(kernel)
         }
-        assert isinstance(fitted.library, tuple)
-        assert shapes <= {(), *fitted.library}
-        return int(mask.any(axis=1).sum())
-    sizes, kept = fitted.pool(np.ones(mask.shape, np.int64)), fitted.pool(mask.astype(np.int64))
-    real = sizes > 0
-    assert np.isin(kept[real] / sizes[real], (0, 1)).all()
-    if fitted.kept_per_unit is not None:
-        units = np.where(real, kept == sizes, False).sum(axis=-1)
-        assert (units == np.minimum(fitted.kept_per_unit, real.sum(axis=-1))).all()
-    return int((kept[real] > 0).sum())
-
-
-def count_windows(pattern: Groups, mask: np.ndarray) -> int:
-    """Groups of all units; balanced units of one height must have as many."""
-    found: dict[int, list[int]] = {}
-    for unit in pattern.units(MatrixShape(*mask.shape)):
-        count = count_in_unit(pattern, mask[unit])
-        assert count is not None, "groups overlap, are cut or stand beside the grid"
-        found.setdefault(unit.stop - unit.start, []).append(count)
-    if pattern.balanced:
-        assert all(len({*counts}) == 1 for counts in found.values()), found
-    return sum(map(sum, found.values()))
-
-
-def count_in_unit(pattern: Groups, mask: np.ndarray) -> int | None:
-    """Groups taken off one by one, first row and column first; None if that leaves something."""
-    left = mask.copy()
-    free_rows, free_cols = pattern.free_axes()
-    rows, cols = pattern.clipped(MatrixShape(*left.shape))
-    count = 0
-    for row, segment, col in np.ndindex(left.shape):
-        if not left[row, segment, col]:
-            continue
-        block = left[row : row + rows, segment, col : col + cols]
-        on_grid = (free_rows or row % rows == 0) and (free_cols or col % cols == 0)
-        whole = (not free_rows or block.shape[0] == rows) and (not free_cols or block.shape[1] == cols)
-        if not (on_grid and whole and block.all()):
-            return None
-        block[...] = False
-        count += 1
-    return count
+        return len(shapes) <= pattern.library and {sum(shape) for shape in shapes} <= {pattern.keep}
+    try:
+        count_cells(pattern, mask, mask.astype(np.int64))
+    except AssertionError:
+        return False
+    return True
 
 
 @each_pattern

@@ -14,7 +14,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.sparsity.enumeration import Size, integer_scores, masks, row_column_masks, wanted_cells, window_masks
+from tests.sparsity.enumeration import (
+    Size,
+    integer_scores,
+    masks,
+    most_windows,
+    row_column_masks,
+    wanted_cells,
+    window_masks,
+)
 from tfprune.sparsity.layouts import from_matrix
 from tfprune.sparsity.patterns import (
     BlockPunched,
@@ -211,7 +219,6 @@ def check_balanced(along: str, cases: int) -> None:
             continue
         matrix = some_weights(random, size)
         kept = matrix_of(select(from_matrix(matrix, kernel), pattern, sparsity), size)
-        scores = integer_scores(matrix)
         unit = pattern.unit_rows or 8 * pattern.rows
         counts = []
         for top in range(0, size[0], unit):
@@ -224,9 +231,11 @@ def check_balanced(along: str, cases: int) -> None:
             else:
                 allowed = window_masks(within, rows, cols, along, count)
             found = kept[part].reshape(-1)
+            # Every unit is rounded by its own largest weight.
+            scores = integer_scores(matrix[part]).reshape(-1)
             where = (pattern, kernel, sparsity, matrix.tolist())
             assert (allowed == found).all(axis=1).any(), where
-            assert int(scores[part].reshape(-1) @ found) == int((allowed @ scores[part].reshape(-1)).max()), where
+            assert int(scores @ found) == int((allowed @ scores).max()), where
             counts += [count] if within[0] == unit else []
         assert len({*counts}) <= 1
         several += len(counts) > 1
@@ -254,8 +263,7 @@ def unit_groups(pattern: Groups, unit: Size, sparsity: float) -> int:
     wanted = wanted_cells(sparsity, math.prod(unit), rows * cols)
     if pattern.aligned:
         return wanted
-    room = {"output": unit[0] // rows * rows * unit[1] * unit[2], "input": unit[2] // cols * cols * unit[0] * unit[1]}
-    return min(wanted, room[pattern.along] // (rows * cols))
+    return min(wanted, most_windows(unit, rows, cols, pattern.along))
 
 
 def matrix_of(mask: np.ndarray, size: Size) -> np.ndarray:

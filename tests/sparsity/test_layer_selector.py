@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -85,7 +87,7 @@ def test_names_must_differ() -> None:
         LayerSelector().select([job, job])
 
 
-@pytest.mark.parametrize("threads", [0, -1, True])
-def test_threads_must_be_positive(threads: int) -> None:
-    with pytest.raises(PatternError, match="`threads` must be at least 1"):
+@pytest.mark.parametrize("threads", [0, -1, True, "2", 2.0])
+def test_threads_must_be_positive(threads: Any) -> None:
+    with pytest.raises(PatternError, match="`threads` must be a whole number of at least 1"):
         LayerSelector(threads=threads)

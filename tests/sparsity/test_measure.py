@@ -107,7 +107,7 @@ def test_groups_by_row_on_a_grid() -> None:
     mask = np.kron(np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]]), np.ones((2, 2)))[:5, :5].astype(np.bool_)[:, None, :]
     assert groups_a_row(mask, Groups(2, 2, aligned=True)).tolist() == [2, 0, 0, 0, 3]
     assert groups_a_row(mask, Groups(2, aligned=True)).tolist() == [3, 0, 0, 0, 5]
-    with pytest.raises(PatternError, match="must consist of groups of"):
+    with pytest.raises(PatternError, match="must consist of whole cells of"):
         groups_a_row(mask, Groups(3, 2, aligned=True))
 
 
@@ -123,7 +123,7 @@ def test_groups_by_row_along_input_and_both() -> None:
 def test_units_are_cut_before_groups_are_counted() -> None:
     mask = np.array([1, 1, 1, 1, 0, 0, 1, 1, 0], np.bool_)[:, None, None]
     pattern = Groups(2, balanced=True, unit_rows=3)
-    with pytest.raises(PatternError, match="must consist of groups of"):
+    with pytest.raises(PatternError, match="must consist of whole cells of"):
         groups_a_row(mask, pattern)
     mask = np.array([1, 1, 0, 0, 1, 1, 1, 1, 0], np.bool_)[:, None, None]
     assert groups_a_row(mask, pattern).tolist() == [1, 0, 0, 0, 1, 0, 1, 0, 0]
@@ -133,8 +133,57 @@ def test_units_are_cut_before_groups_are_counted() -> None:
 
 @pytest.mark.parametrize("pattern", [Groups(4), Groups(2, 2), Groups(1, 2, along="input"), Groups(2, 2, along="both")])
 def test_masks_of_another_pattern(pattern: Groups) -> None:
-    with pytest.raises(PatternError, match=r"other runs\. Measure it with the pattern"):
+    with pytest.raises(PatternError, match=r"a mask with others\. Measure it with the pattern"):
         groups_a_row(MASK[:, :, :3], pattern)
+
+
+FOUR_IN_A_ROW = select(np.random.default_rng(1).standard_normal((3, 3, 8, 16)), Groups(4), 0.5)
+SINGLE = select(np.random.default_rng(1).standard_normal((3, 3, 8, 16)), Unstructured(), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("mask", "pattern"),
+    [
+        (FOUR_IN_A_ROW, Filters()),
+        (FOUR_IN_A_ROW, Channels()),
+        (FOUR_IN_A_ROW, NofM(2, 4)),
+        (FOUR_IN_A_ROW, BlockPunched(2, 2)),
+        (FOUR_IN_A_ROW, BlockRowsColumns(4, 4)),
+        (FOUR_IN_A_ROW, KernelPatterns()),
+        (FOUR_IN_A_ROW, KernelElements()),
+        (SINGLE, KernelElements(keep=2)),
+        (SINGLE, KernelElements(keep=2, share="kernel")),
+        (SINGLE, Groups(4)),
+        (SINGLE, Groups(2, balanced=True)),
+        (np.arange(16) < 8 + np.zeros((3, 3, 8, 1)), Groups(2, balanced=True, unit_rows=8)),
+    ],
+    ids=str,
+)
+def test_only_masks_of_the_pattern_are_measured(mask: np.ndarray, pattern: Pattern) -> None:
+    with pytest.raises(PatternError, match=r"`mask` must consist of whole cells of .*Received: a mask with others"):
+        measure(np.ones(mask.shape), mask, pattern)
+    assert measure(np.ones(mask.shape), mask | True, pattern).sparsity == 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "pattern", "message"),
+    [
+        (np.ones((4, 8)), None, "`pattern` must be a pattern.*Received: pattern=None"),
+        (np.ones((4, 8)), "g", "`pattern` must be a pattern.*Received: pattern='g'"),
+        (np.ones((4, 8)), KernelPatterns(), "needs kernels of .*Choose another pattern"),
+        (np.full((4, 8), np.nan), Unstructured(), "`weights` must be finite. Received: 32 of 32"),
+        (np.ones((4, 8), complex), Unstructured(), "`weights` must be real numbers. Received: dtype complex128"),
+        (np.ones((4, 8), object), Unstructured(), "`weights` must be real numbers. Received: dtype object"),
+    ],
+    ids=str,
+)
+def test_what_is_not_measured(weights: np.ndarray, pattern: Any, message: str) -> None:
+    with pytest.raises(PatternError, match=message):
+        measure(weights, np.ones(weights.shape, np.bool_), pattern)
+
+
+def test_scores_of_huge_weights_are_summed() -> None:
+    assert kept_score(np.full((1, 4), 1.5e308), np.array([[True, False, False, False]])) == (0.25, 0.25)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ from tfprune.sparsity.patterns import (
         (KernelPatterns, {"keep": 2, "library": [[-1, 1]]}, "in rising order"),
         (KernelPatterns, {"keep": 2, "library": [["a", "b"]]}, "Received: library="),
         (KernelPatterns, {"keep": 2, "library": [3]}, "Received: library="),
+        (KernelPatterns, {"keep": 2, "library": [[0, 1.7]]}, "different lists of keep=2"),
+        (KernelPatterns, {"keep": 2, "library": ["01"]}, "different lists of keep=2"),
         (KernelElements, {"keep": 0}, "`keep` of `KernelElements`"),
         (KernelElements, {"share": "rows"}, "'layer'.* or a number of filters. Received: share='rows'"),
         (KernelElements, {"share": 0}, "`share` of `KernelElements`"),

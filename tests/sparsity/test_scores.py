@@ -160,6 +160,35 @@ def test_integers_keep_the_order(scores: np.ndarray) -> None:
     assert (np.diff(integers.reshape(-1)[order]) >= 0).all()
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: taylor("a", "b"), "`weights` must be real numbers. Received: dtype <U1"),
+        (lambda: taylor([1.0], [1j]), "`gradients` must be real numbers. Received: dtype complex128"),
+        (lambda: movement("z", "x"), "`weights` must be real numbers"),
+        (lambda: movement([[1], [2, 3]], [1]), "`weights` must be an array of real numbers. Received: .*inhomogeneous"),
+        (lambda: fisher([1.0], ["a"]), "`gradients` must be real numbers"),
+        (lambda: diagonal_hessian([1.0], [None]), "`curvature` must be real numbers. Received: dtype object"),
+        (lambda: plane_share([]), r"must be \[rows, segments, cols\], not empty. Received: shape \(0,\)"),
+        (lambda: plane_share([[1.0]]), r"must be \[rows, segments, cols\].*Received: shape \(1, 1\)"),
+        (lambda: plane_share("abc"), "`matrix` must be real numbers"),
+    ],
+)
+def test_what_no_score_is_computed_from(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(PatternError, match=message):
+        call()
+
+
+def test_shares_of_huge_and_tiny_planes() -> None:
+    for scale in (1e308, 1e-308, 5e-324):
+        assert plane_share([[[scale], [scale]]]).ravel().tolist() == [0.5, 0.5]
+
+
+def test_squares_that_overflow_are_refused() -> None:
+    with pytest.raises(PatternError, match=r"`scores` must be finite .* other values from 'squared'"):
+        select(np.full((4, 8), 1e200), Groups(2), 0.5, scores="squared")
+
+
 def test_integers_follow_the_formula_in_any_memory_order() -> None:
     scores = np.random.default_rng(2).random((100, 7)).astype(np.float32)
     expected = np.rint(scores.astype(np.float64) / float(scores.max()) * 2**30)

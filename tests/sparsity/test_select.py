@@ -236,3 +236,14 @@ def test_wrong_arguments(arguments: tuple[Any, ...], message: str) -> None:
 def test_wrong_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(PatternError, match=message):
         select(W, Unstructured(), 0.5, **options)
+
+
+@pytest.mark.parametrize("weights", [[[1, 2], [3]], [[1.0], ["a", 2.0]]], ids=str)
+def test_weights_of_uneven_rows(weights: Any) -> None:
+    with pytest.raises(PatternError, match=r"`weights` must be an array of real numbers\. Received: .*inhomogeneous"):
+        select(weights, Groups(2), 0.5)
+
+
+def test_prices_are_a_memory() -> None:
+    with pytest.raises(PatternError, match=r"`prices` must be a `PriceMemory`, or None\. Received: prices=3"):
+        select(np.ones((4, 8)), Groups(2), 0.5, prices=3)  # type: ignore[arg-type]

@@ -24,17 +24,31 @@ from tfprune.cli.layers_table import print_layers
     metavar="NAME",
     help="Layer to draw, or a pattern with * and ?; may be repeated. Default: the three largest with zeros.",
 )
+@click.option(
+    "--sparsity",
+    type=float,
+    metavar="FRACTION",
+    help="Sparsity at which patterns are compared in the picture, such as 0.8. Default: that of each layer; "
+    "0.75 where it has no zeros.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
-def inspect(model: Path, as_json: bool, masks: str | None, layers: tuple[str, ...], overwrite: bool) -> None:
+def inspect(
+    model: Path,
+    as_json: bool,
+    masks: str | None,
+    layers: tuple[str, ...],
+    sparsity: float | None,
+    overwrite: bool,
+) -> None:
     """List the layers of MODEL with their sparsity and pattern."""
     import tfprune
 
-    if masks is None and (layers or overwrite):
-        raise click.UsageError("--layer and --overwrite say how to draw: give --masks FILE too")
+    if masks is None and (layers or overwrite or sparsity is not None):
+        raise click.UsageError("--layer, --sparsity and --overwrite say how to draw: give --masks FILE too")
     with working("Reading the model"):
         if masks is not None:
             # First, so that a picture that cannot be written costs no time.
-            tfprune.plot_masks(model, list(layers) or None, output=masks, overwrite=overwrite)
+            tfprune.plot_masks(model, list(layers) or None, output=masks, overwrite=overwrite, sparsity=sparsity)
         report = tfprune.inspect(model)
     if as_json:
         print_json(report.to_dict())

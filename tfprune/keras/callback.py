@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfprune.errors import PruningError
-from tfprune.keras.layers import Filters
+from tfprune.keras.layers import Filters, check_min_weights
 from tfprune.keras.progress import no_final_sparsity
 from tfprune.keras.pruner import Pruner
 from tfprune.keras.report import PruningReport
@@ -49,7 +49,7 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
             are pruned even if they are a last Dense, a depthwise or a grouped convolution, and the pattern must be able
             to apply to them. None (default): as above.
         scores: What a weight is worth: ``"l1"`` (default), ``"l2"``, ``"squared"``, ``"plane_share"`` or a callable;
-            see `select`.
+            see `select`. An array cannot fit every kernel and is refused.
         penalty: A `PriorMaskPenalty` that squeezes weights before the schedule cuts them, or None (default).
         min_weights: Kernels with fewer weights stay dense. Default 2048.
 
@@ -95,16 +95,17 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         # Whether others have a rate of their own depends on the layer.
         if schedule.final is None and type(pattern).own_sparsity is Pattern.own_sparsity:
             raise no_final_sparsity(schedule, pattern)
-        try:
-            least = -1 if isinstance(min_weights, bool) else operator.index(min_weights)
-        except TypeError:
-            least = -1
-        if least < 0:
-            raise PruningError(f"`min_weights` must be a whole number of at least 0. Received: {min_weights!r}.")
+        least = check_min_weights(min_weights)
         if penalty is not None and not isinstance(penalty, PriorMaskPenalty):
             raise PruningError(
                 "`penalty` of `PruningCallback` must be None or a `PriorMaskPenalty`, such as "
                 f"PriorMaskPenalty(StrengthRamp(100.0)). Received: penalty={penalty!r}."
+            )
+        if isinstance(scores, np.ndarray):
+            raise PruningError(
+                "`scores` of `PruningCallback` must be a name or a callable: one array cannot fit every kernel at "
+                f"every step. Received: an array of shape {scores.shape}. Pass a function of the weights, such as "
+                "scores=lambda w: abs(w)."
             )
         resolve_scores(scores)
         self._pattern = pattern

@@ -37,10 +37,24 @@ class MaskChooser:
         self._coupling = Coupling(model) if whole_channels and graph_of(model) is not None else None
         self._scores = scores
         self._selector = LayerSelector(scores)
+        self._shapes: dict[int, str] = {}
         #: What a report says besides the pattern.
         self.note = ""
         if whole_channels:
             self.note = ", layer by layer: the model has no graph" if self._coupling is None else ", coupled"
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether something stays of every kernel at every sparsity: a joint choice leaves each set a channel."""
+        return self._coupling is not None
+
+    def shape_reason(self, weight: PrunableWeight) -> str:
+        """Why a kernel could not shrink by the channels that the last joint choice removed; empty if it can.
+
+        Args:
+            weight: The kernel.
+        """
+        return self._shapes.get(id(weight.variable), "")
 
     def choose(self, requests: Sequence[MaskRequest], step: int) -> list[Mask]:
         """Chooses masks.
@@ -79,6 +93,11 @@ class MaskChooser:
             assert sparsity is not None  # these patterns have no rate of their own
             chosen = coupling.select(kernels, pattern, sparsity, scores=self._scores)
             masks |= dict(zip(places, chosen.masks, strict=True))
+            self._shapes |= {id(weight.variable): "" for weight, _ in kernels}
+            for group in chosen.groups:
+                if not group.shrinks:
+                    reason = f"keeps its shape: {group.reason}"
+                    self._shapes |= {id(kernels[index][0].variable): reason for index in group.kernels}
         return [masks[place] for place in range(len(requests))]
 
 

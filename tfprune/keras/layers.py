@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -68,6 +69,27 @@ class SkippedWeight:
     reason: str
 
 
+def check_min_weights(value: object) -> int:
+    """Checks the size below which kernels stay dense.
+
+    Args:
+        value: Whole number of at least 0.
+
+    Returns:
+        The value as an int.
+
+    Raises:
+        PruningError: Something else.
+    """
+    try:
+        least = -1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]  # that is the check
+    except TypeError:
+        least = -1
+    if least < 0:
+        raise PruningError(f"`min_weights` must be a whole number of at least 0. Received: {value!r}.")
+    return least
+
+
 def walk_layers(layer: Any) -> Iterator[Any]:
     """All layers below a model or layer, depth first in definition order, each once.
 
@@ -102,7 +124,7 @@ def find_weights(model: Any, filters: Filters, min_weights: int) -> tuple[list[P
         ``(prunable, skipped)``; weights of rank 0 and 1 (biases, BatchNorm) of unnamed layers are not listed.
 
     Raises:
-        PruningError: The model is not built; `filters` is of a wrong type or a part of it matches no layer.
+        PruningError: The model is not built; `filters` is empty or of a wrong type, or a part of it matches no layer.
     """
     layers = list(walk_layers(model))
     unbuilt = [layer.name for layer in (model, *layers) if not layer.built]
@@ -237,6 +259,11 @@ def _match(layers: list[Any], filters: Filters) -> set[int]:
     if filters is None:
         return set()
     listed = list(filters) if isinstance(filters, (list, tuple, set, frozenset)) else [filters]
+    if not listed or "" in listed:
+        raise PruningError(
+            f"`filters` is empty. Received: filters={filters!r}. Name layers, or leave it out (None) for the "
+            "default choice."
+        )
     chosen: set[int] = set()
     for one in listed:
         if not isinstance(one, str) and not callable(one):

@@ -17,7 +17,7 @@ from tfprune.errors import PatternError, PruningError
 from tfprune.keras.channels import ChannelSpace, Member, channel_graph
 from tfprune.keras.channels.orders import Order, candidate_orders
 from tfprune.keras.channels.table import shortened, text_table
-from tfprune.keras.layers import Filters, PrunableWeight, find_weights
+from tfprune.keras.layers import Filters, PrunableWeight, check_min_weights, find_weights
 from tfprune.keras.masks import MaskConstraint
 from tfprune.sparsity.layouts import from_matrix, matrix_shape, resolve_layout
 from tfprune.sparsity.patterns import Pattern
@@ -186,8 +186,8 @@ def permute_channels(
         The report: kept scores before and after for each set of channels, or why it was left alone.
 
     Raises:
-        PruningError: A model without a graph, with masks on it, with an optimizer that has begun, or with weights that
-            are NaN or infinite.
+        PruningError: Something else than a pattern, a wrong `min_weights`; a model without a graph, with masks on it,
+            with an optimizer that has begun, or with weights that are NaN or infinite.
         PatternError: A wrong sparsity or scoring rule.
 
     Example:
@@ -199,11 +199,17 @@ def permute_channels(
         >>> report.after > report.before
         True
     """
+    if not isinstance(pattern, Pattern):
+        raise PruningError(
+            "`pattern` of `permute_channels` must be a Pattern object, such as Groups(rows=4). "
+            f"Received: pattern={pattern!r}."
+        )
+    least = check_min_weights(min_weights)
     _check_fresh(model)
     graph = channel_graph(model)
     if sparsity is not None:
         check_sparsity(sparsity)
-    prunable, _ = find_weights(model, filters, min_weights)
+    prunable, _ = find_weights(model, filters, least)
     found = (_kernel(weight, pattern, sparsity, scores) for weight in prunable)
     permuter = _Permuter([kernel for kernel in found if kernel is not None], pattern)
     before = permuter.share()

@@ -100,6 +100,26 @@ class Progress:
         final = self.schedule.final
         return final is not None and (self.own_rate or self.pattern.reaches(final, self.shape, self.weight.layout))
 
+    @property
+    def ends_empty(self) -> bool:
+        """Whether the final sparsity leaves no cell, as far as counts of cells tell beforehand."""
+        final = self.schedule.final
+        if not final or self.own_rate or not self.can_end:
+            return False
+        return self.pattern.count_cells(final, matrix_shape(self.shape, self.weight.layout)) == 0
+
+    @property
+    def status(self) -> tuple[str, str]:
+        """Status and reason of a report, by what the mask is now."""
+        reason = self.reason
+        if not reason and self.mask.kept == self.mask.total:
+            reason = f"sparsity {self.target:.4f} removes no cell of the pattern here"
+        if reason:
+            return "dense", f"{reason}; its penalty acts" if self.prior is not None else reason
+        if not self.mask.kept:
+            return "pruned", f"keeps no cell: what sparsity {self.target:g} leaves is too little for one"
+        return "pruned", ""
+
     def is_cut(self, step: int) -> bool:
         """Whether the final sparsity is reached at a step."""
         last = self.schedule.last_step

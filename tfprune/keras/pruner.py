@@ -129,12 +129,22 @@ class Pruner:
             finals = {each.schedule.final for each in self._progress}
             text = f"sparsity {finals.pop():g}" if len(finals) == 1 else "sparsities"
             problems.append(f"the schedule reaches its final {text} at step {last}, this training ends at step {end}")
+        return [*problems, *self._bad_ends()]
+
+    def _bad_ends(self) -> list[str]:
+        """Layers that the final sparsity leaves as they are, and those that it leaves nothing of."""
+        problems = []
         unreached = [each for each in self._progress if not each.can_end]
         if unreached:
-            names = ", ".join(each.weight.layer for each in unreached)
             problems.append(
                 f"{self.pattern} cannot be as dense as sparsity {unreached[0].schedule.final:g}, so these stay dense: "
-                f"{names}"
+                f"{_names(unreached)}"
+            )
+        empty = [] if self._chooser.keeps_channels else [each for each in self._progress if each.ends_empty]
+        if empty:
+            problems.append(
+                f"{self.pattern} keeps no cell at sparsity {empty[0].schedule.final:g}, so all weights go (use smaller "
+                f"cells, a lower sparsity or `filters`) of: {_names(empty)}"
             )
         return problems
 
@@ -189,16 +199,12 @@ class Pruner:
         Returns:
             The report.
         """
-        rows = [
-            _row(
-                each.weight,
-                pattern=f"{each.pattern}{self._chooser.note}",
-                target=each.target,
-                status="dense" if each.reason else "pruned",
-                reason=f"{each.reason}; its penalty acts" if each.reason and each.prior is not None else each.reason,
-            )
-            for each in self._progress
-        ]
+        rows = []
+        for each in self._progress:
+            status, reason = each.status
+            pattern = f"{each.pattern}{self._chooser.note}"
+            reason = reason or self._chooser.shape_reason(each.weight)
+            rows.append(_row(each.weight, pattern=pattern, target=each.target, status=status, reason=reason))
         rows += [_row(each, pattern=None, target=None, status="skipped", reason=each.reason) for each in self._skipped]
         return PruningReport(tuple(rows), self.step_count)
 
@@ -261,6 +267,11 @@ class Pruner:
         each = self._progress[index]
         each.prior = prior
         self._masks.set_prior(index, np.ones(each.shape, np.bool_) if prior is None else prior)
+
+
+def _names(progress: Sequence[Progress]) -> str:
+    """Names of layers, for messages."""
+    return ", ".join(each.weight.layer for each in progress)
 
 
 def _ending_with(penalty: PriorMaskPenalty, last: int) -> PriorMaskPenalty:

@@ -27,7 +27,8 @@ class LayerReport:
         kept: Weights that are not zero.
         total: Weights.
         status: ``"pruned"``, ``"dense"`` (is to be pruned, but keeps everything so far) or ``"skipped"``.
-        reason: Why it is dense or skipped; empty for pruned weights.
+        reason: Why it is dense or skipped; of pruned weights, that nothing is left, or why the arrays of whole channels
+            that go could not shrink. Else empty.
     """
 
     layer: str

@@ -40,7 +40,7 @@ def plot_masks(
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     sparsity: float | None = None,
-    patterns: Sequence[Pattern] | None = None,
+    patterns: Pattern | Sequence[Pattern] | None = None,
     custom_objects: Mapping[str, Any] | None = None,
 ) -> Figure:
     """Draws masks of layers, how much magnitude each pattern would keep there, and how groups spread over bands.
@@ -49,20 +49,22 @@ def plot_masks(
     columns weight by weight; the magnitude that every pattern keeps when `tfprune.select` chooses at the layer's
     sparsity, in parts of what as many single weights keep; and a histogram of the groups in each band of rows, for the
     pattern that describes the layer's zeros with the smallest index (its name is bold). On a pruned layer a pattern at
-    100 % is one that its zeros have.
+    100 % is one that its zeros have: removed weights count as 0 there, so the comparison says what the layer has become
+    and favours the pattern that was used. To find out which pattern suits a layer, draw it before it is pruned.
 
     Needs matplotlib: ``pip install tfprune[report]``.
 
     Args:
         model: A Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file (one that `convert` wrote,
-            too), the bytes of one, or a mapping from names to kernels (dense, conv1d or conv2d by rank).
+            too), the bytes of one, what `convert` returned, or a mapping from names to kernels (dense, conv1d or
+            conv2d by rank).
         layers: Names of layers, or patterns with ``*`` and ``?``. None (default): the three largest layers with zeros,
             or of all where none has any.
         output: Where to write the picture, a ``.png``, ``.svg`` or ``.pdf`` file. None (default): nothing is written.
         overwrite: Whether an existing file may be replaced. Default False.
         sparsity: Sparsity at which patterns are compared, in (0, 1). None (default): that of each layer; 0.75 where it
             has no zeros.
-        patterns: What to compare. None (default): a list of everyday ones.
+        patterns: What to compare, one pattern or several. None (default): a list of everyday ones.
         custom_objects: Classes and functions by name that a ``.keras`` file needs.
 
     Returns:
@@ -71,7 +73,7 @@ def plot_masks(
     Raises:
         OutputError: matplotlib is missing, or `output` must not or cannot be written.
         ModelError: Not a model, or a layer that it does not have.
-        PatternError: A sparsity outside (0, 1).
+        PatternError: A sparsity outside (0, 1), or `patterns` that are none.
 
     Example:
         >>> import numpy as np
@@ -85,7 +87,8 @@ def plot_masks(
     figure_class, canvas_class, context = _matplotlib()
     suffix = None if output is None else _checked_suffix(output)
     target = None if sparsity is None else _checked_target(sparsity)
-    source = Path(os.fsdecode(model)) if isinstance(model, (str, os.PathLike)) else None
+    compared = None if patterns is None else _checked_patterns(patterns)
+    source = _source(model)
     if output is not None:
         # Before the work, so that a refused output costs no time.
         _check_target(output, overwrite, source)
@@ -98,7 +101,7 @@ def plot_masks(
         canvas_class(figure)
         parts = figure.subfigures(len(chosen) + 1, 1, height_ratios=[_HEIGHT] * len(chosen) + [_FOOT], squeeze=False)
         for part, layer in zip(parts[:-1, 0], chosen, strict=True):
-            _draw_layer(part, layer, target, patterns)
+            _draw_layer(part, layer, target, compared)
         _draw_legend(parts[-1, 0])
         if output is not None and suffix is not None:
             content = io.BytesIO()
@@ -131,7 +134,7 @@ def _draw_layer(part: Any, layer: LayerWeights, target: float | None, patterns: 
     if not candidates:
         panels.draw_text(bars, f"None of the patterns can have {at:.1%} zeros here.")
     else:
-        panels.draw_comparison(bars, candidates, at, described)
+        panels.draw_comparison(bars, candidates, at, described, pruned=found.sparsity > 0)
     if described is None:
         panels.draw_text(bands, "No pattern that is compared\nhas these zeros." if found.sparsity else "No zeros yet.")
     else:
@@ -154,25 +157,49 @@ def _matplotlib() -> tuple[Any, Any, Any]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise OutputError(
-            f"plot_masks: drawing needs matplotlib, got {error}; install it with `pip install tfprune[report]`"
+            f"plot_masks: drawing needs matplotlib. Received: {error}. Install it with `pip install tfprune[report]`."
         ) from error
     return Figure, FigureCanvasAgg, rc_context
 
 
+def _source(model: Any) -> Path | None:
+    """The file that a model comes from, which must not be overwritten by its picture."""
+    from tfprune.converter import Converted
+
+    if isinstance(model, Converted):
+        return model.source
+    return Path(os.fsdecode(model)) if isinstance(model, (str, os.PathLike)) else None
+
+
 def _checked_suffix(output: str | os.PathLike[str]) -> str:
+    if not isinstance(output, (str, os.PathLike)):
+        raise OutputError(f"plot_masks: `output` must be a path or None. Received: output={output!r}.")
     suffix = os.path.splitext(os.fsdecode(output))[1].lower().removeprefix(".")
     if suffix not in _FORMATS:
         known = ", ".join(f".{each}" for each in _FORMATS)
         raise OutputError(
-            f"`{os.fsdecode(output)}`: a picture must end in one of {known}, got {suffix or 'no ending'!r}; rename it"
+            f"plot_masks: a picture must end in one of {known}. Received: output={os.fsdecode(output)!r}, with "
+            f"{repr(suffix) if suffix else 'no ending'}. Rename it."
         )
     return suffix
 
 
 def _checked_target(sparsity: float) -> float:
     if check_sparsity(sparsity) == 0:
-        raise PatternError("plot_masks: `sparsity` must be above 0, got 0: there every pattern keeps everything")
+        raise PatternError(
+            f"plot_masks: `sparsity` must be above 0, where patterns differ. Received: sparsity={sparsity!r}."
+        )
     return float(sparsity)
+
+
+def _checked_patterns(patterns: Pattern | Sequence[Pattern]) -> list[Pattern]:
+    listed: list[Any] = list(patterns) if isinstance(patterns, (list, tuple)) else [patterns]
+    if not listed or not all(isinstance(each, Pattern) for each in listed):
+        raise PatternError(
+            "plot_masks: `patterns` must be a pattern such as Groups(rows=4), a list of at least one, or None. "
+            f"Received: patterns={patterns!r}."
+        )
+    return listed
 
 
 def _check_target(output: str | os.PathLike[str], overwrite: bool, source: Path | None) -> None:

@@ -112,8 +112,18 @@ def draw_corner(axes: Any, layer: LayerWeights) -> None:
     axes.spines[:].set_visible(True)
 
 
-def draw_comparison(axes: Any, candidates: Sequence[Candidate], target: float, described: Candidate | None) -> None:
-    """Kept magnitude of each pattern, in parts of what as many single weights keep."""
+def draw_comparison(
+    axes: Any, candidates: Sequence[Candidate], target: float, described: Candidate | None, *, pruned: bool
+) -> None:
+    """Kept magnitude of each pattern, in parts of what as many single weights keep.
+
+    Args:
+        axes: Where to draw.
+        candidates: The patterns.
+        target: Sparsity they are compared at.
+        described: The pattern of the layer's zeros, or None.
+        pruned: Whether the layer has zeros. What they were worth is lost, so the bars favour the pattern that was used.
+    """
     ordered = sorted(candidates, key=lambda each: -each.found.against_unstructured)
     values = [each.found.against_unstructured for each in ordered]
     places = range(len(ordered))
@@ -131,7 +141,8 @@ def draw_comparison(axes: Any, candidates: Sequence[Candidate], target: float, d
     axes.axvline(1, color=style.QUIET, linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
     axes.tick_params(axis="y", length=0)
     axes.set_title(f"Magnitude that patterns keep at {target:.1%} zeros")
-    axes.set_xlabel("of what single weights keep")
+    lost = "\nof what the remaining weights hold: removed ones count as 0"
+    axes.set_xlabel(f"of what single weights keep{lost if pruned else ''}")
 
 
 def _label(candidate: Candidate, target: float) -> str:

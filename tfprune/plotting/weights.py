@@ -23,6 +23,8 @@ _KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 # Names of three or more parts begin with the model's.
 _MODEL_LAYER_OP = 3
 _NAMES_SHOWN = 12
+# Kernels by name alone: dense, conv1d and conv2d.
+_RANKS = (2, 3, 4)
 #: A weight matrix as a kernel of its own.
 MATRIX = Layout("matrix", "[rows, segments, cols]", (0,), (1,), (2,))
 
@@ -64,8 +66,8 @@ def read_layers(model: Any, custom_objects: Mapping[str, Any] | None = None) -> 
 
     Args:
         model: A Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file (one that was converted, too:
-            packed weights are unpacked), the bytes of one, or a mapping from names to kernels (dense, conv1d or conv2d
-            by rank).
+            packed weights are unpacked), the bytes of one, what `convert` returned, or a mapping from names to kernels
+            (dense, conv1d or conv2d by rank).
         custom_objects: Classes and functions by name that a ``.keras`` file needs.
 
     Returns:
@@ -74,8 +76,10 @@ def read_layers(model: Any, custom_objects: Mapping[str, Any] | None = None) -> 
     Raises:
         ModelError: Not a model, or one without such layers.
     """
-    from tfprune.converter import api, keras_source
+    from tfprune.converter import Converted, api, keras_source
 
+    if isinstance(model, Converted):
+        model = model.tflite
     if isinstance(model, Mapping):
         layers = [_layer(str(name), np.asarray(kernel), None) for name, kernel in model.items()]
     elif api.is_keras_model(model):
@@ -87,7 +91,7 @@ def read_layers(model: Any, custom_objects: Mapping[str, Any] | None = None) -> 
         data, _, subject = api.tflite_bytes(model, custom_objects)
         layers = list(_tflite_layers(data, subject))
     if not layers:
-        raise ModelError("plot_masks: the model must have layers with float32 kernels, got one without any")
+        raise ModelError("plot_masks: the model must have layers with float32 kernels. Received: one without any.")
     return layers
 
 
@@ -104,20 +108,25 @@ def choose_layers(layers: Sequence[LayerWeights], wanted: str | Sequence[str] | 
         The chosen layers in the order of the model.
 
     Raises:
-        ModelError: A name that no layer has, or no name.
+        ModelError: A name that no layer has, no name, or something else than names.
     """
     if wanted is None:
         pruned = [layer for layer in layers if layer.density.sparsity > 0] or list(layers)
         largest = sorted(pruned, key=lambda layer: -layer.matrix.size)[:most]
         return [layer for layer in layers if any(layer is each for each in largest)]
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
-    if not names:
-        raise ModelError("plot_masks: at least one layer must be asked for, got an empty list; leave `layers` out")
+    names: list[Any] = list(wanted) if isinstance(wanted, (list, tuple, set, frozenset)) else [wanted]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ModelError(
+            "plot_masks: `layers` must be a layer name, a list of at least one, or None for the largest layers. "
+            f"Received: layers={wanted!r}."
+        )
     for name in names:
         if not any(_matches(layer, name) for layer in layers):
             known = [layer.short_name for layer in layers]
             shown = ", ".join(known[:_NAMES_SHOWN]) + (", ..." if len(known) > _NAMES_SHOWN else "")
-            raise ModelError(f"plot_masks: every layer asked for must exist, got {name!r}; the model has {shown}")
+            raise ModelError(
+                f"plot_masks: every layer asked for must exist. Received: {name!r}. The model has {shown}."
+            )
     return [layer for layer in layers if any(_matches(layer, name) for name in names)]
 
 
@@ -134,8 +143,13 @@ def _layer(name: str, kernel: npt.NDArray[Any], layout: LayoutLike) -> LayerWeig
     array = kernel if kernel.dtype.kind == "f" else _as_floats(name, kernel)
     if not array.size or not np.isfinite(array).all():
         raise ModelError(
-            f"layer {name!r}: weights must be finite numbers, at least one, got shape {array.shape} with "
-            f"{array.size - np.count_nonzero(np.isfinite(array))} NaN or infinite; repair the model"
+            f"plot_masks: layer {name!r} must have finite weights, at least one. Received: shape {array.shape} with "
+            f"{array.size - np.count_nonzero(np.isfinite(array))} NaN or infinite. Repair the model."
+        )
+    if layout is None and array.ndim not in _RANKS:
+        raise ModelError(
+            f"plot_masks: layer {name!r} must be a kernel of rank 2 (dense, [in, out]), 3 (conv1d, [k, in, out]) or 4 "
+            f"(conv2d, [kernel_h, kernel_w, in, out]). Received: shape {array.shape}. Reshape it to one of these."
         )
     found = resolve_layout(kernel.ndim, layout)
     return LayerWeights(name, to_matrix(array, found), tuple(kernel.shape[axis] for axis in found.window))
@@ -145,7 +159,9 @@ def _as_floats(name: str, kernel: npt.NDArray[Any]) -> npt.NDArray[Any]:
     try:
         return kernel.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise ModelError(f"layer {name!r}: weights must be real numbers, got dtype {kernel.dtype}") from error
+        raise ModelError(
+            f"plot_masks: layer {name!r} must have weights that are real numbers. Received: dtype {kernel.dtype}."
+        ) from error
 
 
 def _keras_layers(model: Any) -> Iterator[LayerWeights]:

@@ -14,6 +14,7 @@ Example:
 from __future__ import annotations
 
 import dataclasses
+import math
 import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -26,7 +27,16 @@ from tfprune.errors import PatternError
 from tfprune.sparsity.blocks import block_sums
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, to_matrix
 from tfprune.sparsity.patterns import Groups, KernelElements, Pattern
-from tfprune.sparsity.scores import Floats, Integers, Scores, matrix_scores, resolve_scores, weight_scores
+from tfprune.sparsity.patterns.base import check_pattern
+from tfprune.sparsity.scores import (
+    Floats,
+    Integers,
+    Scores,
+    checked_weights,
+    matrix_scores,
+    resolve_scores,
+    weight_scores,
+)
 
 Mask = npt.NDArray[np.bool_]
 
@@ -205,17 +215,23 @@ def kept_score(
         ``(kept, best)``, fractions in [0, 1] with ``kept <= best`` up to rounding; both 1.0 if all scores are zero.
 
     Raises:
-        PatternError: Different shapes, or a wrong scoring rule.
+        PatternError: Weights that are not real and finite, different shapes, or a wrong scoring rule.
 
     Example:
         >>> kept_score(np.array([[6.0, 1.0, 3.0]]), np.array([[False, True, True]]))
         (0.4, 0.9)
     """
+    weights = checked_weights(weights)
     _check_mask(weights, mask)
     rule = resolve_scores(scores)
-    single: Floats = weight_scores(weights, rule)
+    single: Floats
     if rule.on_matrix:
         single, mask = matrix_scores(weights, rule, layout), to_matrix(mask, layout)
+    else:
+        single = weight_scores(weights, rule)
+    if single.dtype == np.float64:
+        # By a power of two, which loses nothing, so that no sum overflows.
+        single = np.ldexp(single, -math.frexp(float(single.max(initial=0.0)))[1])
     total = float(single.sum(dtype=np.float64))
     if not total:
         return 1.0, 1.0
@@ -243,47 +259,18 @@ def groups_a_row(mask: Mask, pattern: Groups) -> Integers:
     Raises:
         PatternError: The mask does not consist of groups of this pattern.
     """
-    counts = np.zeros(len(mask), np.int64)
-    within = pattern.in_unit()
-    for unit in pattern.units(MatrixShape(*mask.shape)):
-        starts = _starts(mask[unit], within)
-        if starts is None:
-            raise PatternError(
-                f"`mask` must consist of groups of {pattern!r}. Received: a mask with other runs. "
-                "Measure it with the pattern it was selected with."
-            )
-        counts[unit] = starts
+    counts = pattern.groups_by_row(mask)
+    if counts is None:
+        raise _other_pattern(pattern)
     return counts
 
 
-def _starts(mask: Mask, pattern: Groups) -> Integers | None:
-    """Groups by first row; None if the mask has others."""
-    rows, cols = pattern.clipped(MatrixShape(*mask.shape))
-    free_rows, free_cols = pattern.free_axes()
-    counts = np.zeros(len(mask), np.int64)
-    step = 1 if free_rows else rows
-    # On an aligned axis a block is one cell, kept as a whole or not at all.
-    left, whole_blocks = mask, mask
-    for axis, size in [(0, rows)] * (not free_rows) + [(2, cols)] * (not free_cols):
-        first = np.arange(0, mask.shape[axis], size)
-        left = np.logical_or.reduceat(left, first, axis=axis)
-        whole_blocks = np.logical_and.reduceat(whole_blocks, first, axis=axis)
-    if not np.array_equal(left, whole_blocks):
-        return None
-    left = left.copy()
-    height, width = rows if free_rows else 1, cols if free_cols else 1
-    place = np.arange(left.shape[2])
-    for row, cells in enumerate(left):
-        # Cells since the last one that is not kept. The first row left over holds only first rows of groups, so groups
-        # begin at every multiple of their width in a run.
-        run = place - np.maximum.accumulate(np.where(cells, -1, place), axis=1)
-        count = int(np.count_nonzero(cells & ((run - 1) % width == 0)))
-        whole = count * width == np.count_nonzero(cells) and (not count or row + height <= len(left))
-        if not whole or not left[row : row + height, cells].all():
-            return None
-        counts[row * step] = count
-        left[row : row + height, cells] = False
-    return counts
+def _other_pattern(pattern: Pattern) -> PatternError:
+    """The error for a mask that a pattern does not hold."""
+    return PatternError(
+        f"`mask` must consist of whole cells of {pattern!r}, with the count a unit that it fixes. Received: a mask "
+        "with others. Measure it with the pattern it was selected with."
+    )
 
 
 def band_balance(mask: Mask, pattern: Pattern) -> Balance:
@@ -347,15 +334,20 @@ def measure(
         The numbers.
 
     Raises:
-        PatternError: Shapes that differ, a wrong layout, scoring rule or number of positions, or a mask that is not one
-            of the pattern.
+        PatternError: Weights that are not real and finite, shapes that differ, a wrong layout, scoring rule or number
+            of positions, no pattern, one that does not apply to the kernel, or a mask that is not one of the pattern
+            (a mask that keeps everything is one of every pattern).
     """
-    array = np.asarray(weights)
+    check_pattern(pattern)
+    array = checked_weights(weights)
     _check_mask(array, mask)
     if isinstance(positions, bool) or not isinstance(positions, numbers.Integral) or positions < 1:
         raise PatternError(f"`positions` must be a whole number of at least 1. Received: positions={positions!r}.")
     counted = density(mask)
     matrix = to_matrix(mask, layout)
+    pattern.check(MatrixShape(*matrix.shape))
+    if not mask.all() and not pattern.holds(matrix):
+        raise _other_pattern(pattern)
     kept, best = kept_score(array, mask, scores, layout=layout)
     return PatternMeasure(
         pattern=str(pattern),

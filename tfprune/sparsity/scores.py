@@ -59,11 +59,20 @@ def plane_share(matrix: npt.ArrayLike) -> Floats:
     Returns:
         Shares of the same shape, in [0, 1]; 0 in planes without magnitude.
 
+    Raises:
+        PatternError: Not real numbers, or not three axes.
+
     Example:
         >>> plane_share([[[1.0], [3.0]]]).ravel()
         array([0.25, 0.75])
     """
-    size = np.abs(np.asarray(matrix, np.float64))
+    size = np.abs(_real(matrix, "matrix"))
+    if size.ndim != 3 or not size.size:
+        raise PatternError(
+            f"`matrix` of `plane_share` must be [rows, segments, cols], not empty. Received: shape {size.shape}."
+        )
+    # By a power of two a plane, which loses nothing, so that no sum overflows.
+    size = np.ldexp(size, -np.frexp(size.max(axis=1, keepdims=True))[1])
     total = size.sum(axis=1, keepdims=True)
     shares: Floats = np.divide(size, total, out=np.zeros_like(size), where=total > 0)
     return shares
@@ -94,7 +103,8 @@ def movement(weights: npt.ArrayLike, gradients: npt.ArrayLike) -> Floats:
     """Movement away from zero: ``-w * g``, moved up so that the least is 0 (Sanh et al. 2020).
 
     Where descent makes a weight larger, the score is high; where it shrinks it, low. Cells of one size are ranked alike
-    whatever is added to all weights; shorter last cells lose a little by the move.
+    whatever is added to all weights; shorter last cells lose a little by the move. Every layer is moved by a least of
+    its own, so scores of different layers do not compare: not for `select_global`.
 
     Args:
         weights: Weights.
@@ -133,7 +143,7 @@ def fisher(weights: npt.ArrayLike, gradients: npt.ArrayLike) -> Floats:
         >>> fisher([2.0, 1.0], [[1.0, 0.0], [3.0, 2.0]])
         array([10.,  1.])
     """
-    slopes = np.asarray(gradients, np.float64)
+    slopes = _real(gradients, "gradients")
     if slopes.ndim < 1 or slopes.shape[0] < 1:
         raise PatternError(
             "`gradients` of `fisher` must hold one gradient a sample, [samples, *weights.shape], and at least one. "
@@ -166,10 +176,26 @@ def diagonal_hessian(weights: npt.ArrayLike, curvature: npt.ArrayLike) -> Floats
 
 def _same_shape(weights: npt.ArrayLike, other: npt.ArrayLike, name: str) -> tuple[Floats, Floats]:
     """Both as float64 arrays of one shape."""
-    values, others = np.asarray(weights, np.float64), np.asarray(other, np.float64)
+    values, others = _real(weights, "weights"), _real(other, name)
     if values.shape != others.shape:
         raise PatternError(f"`{name}` must have the shape of the weights, {values.shape}. Received: {others.shape}.")
     return values, others
+
+
+def _real(values: npt.ArrayLike, name: str) -> Floats:
+    """Real numbers as float64."""
+    return _array(values, name, "fiub").astype(np.float64, copy=False)
+
+
+def _array(values: npt.ArrayLike, name: str, kinds: str) -> npt.NDArray[Any]:
+    """An array of real numbers."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:  # rows of different lengths
+        raise PatternError(f"`{name}` must be an array of real numbers. Received: {error}") from error
+    if array.dtype.kind not in kinds:
+        raise PatternError(f"`{name}` must be real numbers. Received: dtype {array.dtype}.")
+    return array
 
 
 _RULES = {
@@ -236,9 +262,7 @@ def checked_weights(weights: npt.ArrayLike) -> npt.NDArray[Any]:
     Raises:
         PatternError: Other numbers, or none.
     """
-    array = np.asarray(weights)
-    if array.dtype.kind not in "fiu":
-        raise PatternError(f"`weights` must be real numbers. Received: dtype {array.dtype}.")
+    array = _array(weights, "weights", "fiu")
     bad = array.size - int(np.count_nonzero(np.isfinite(array)))
     if bad:
         raise PatternError(f"`weights` must be finite. Received: {bad} of {array.size} weights are NaN or infinite.")
@@ -260,7 +284,9 @@ def weight_scores(weights: npt.NDArray[Any], rule: ScoreRule) -> Floats:
         PatternError: The rule gives another shape, or values that are negative or not finite.
     """
     lossless = rule.weight_score is np.abs and weights.dtype == np.float32
-    result = np.asarray(rule.weight_score(weights if lossless else weights.astype(np.float64)))
+    # What overflows is infinite, and refused below.
+    with np.errstate(over="ignore"):
+        result = np.asarray(rule.weight_score(weights if lossless else weights.astype(np.float64)))
     if result.shape != weights.shape or result.dtype.kind not in "fiub":
         raise PatternError(
             f"`scores` must be one number a weight. Received from {rule.name!r}: shape {result.shape}, dtype "

@@ -41,6 +41,16 @@ def register(cls: type[P]) -> type[P]:
     return cls
 
 
+def as_float(value: object) -> float:
+    """A real number as a float: infinite beyond the largest float, NaN for anything else and for bools."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return -math.inf if value < 0 else math.inf
+
+
 def check_sparsity(value: object, name: str = "sparsity") -> float:
     """Checks a sparsity, the fraction of weights that are zero.
 
@@ -54,10 +64,28 @@ def check_sparsity(value: object, name: str = "sparsity") -> float:
     Raises:
         PatternError: Not a number, or outside [0, 1).
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
+    number = as_float(value)
+    if not 0 <= number < 1:
         hint = " Sparsity is a fraction: write 0.8 for 80 %." if isinstance(value, numbers.Real) else ""
         raise PatternError(f"`{name}` must be a number in [0, 1). Received: {name}={value!r}.{hint}")
-    return float(value)
+    return number
+
+
+def check_pattern(value: object) -> Pattern:
+    """Checks that something is a pattern.
+
+    Args:
+        value: What a caller passed as one.
+
+    Returns:
+        The pattern.
+
+    Raises:
+        PatternError: It is none.
+    """
+    if not isinstance(value, Pattern):
+        raise PatternError(f"`pattern` must be a pattern, such as `Groups(rows=4)`. Received: pattern={value!r}.")
+    return value
 
 
 def exact_fraction(value: float) -> Fraction:
@@ -120,6 +148,25 @@ class Pattern(Configured, ABC):
             Number of bits; the values themselves are not counted.
         """
 
+    def holds(self, mask: npt.NDArray[np.bool_]) -> bool:
+        """Whether a mask consists of whole cells, and of `kept_per_unit` in each unit where that is fixed.
+
+        Args:
+            mask: Mask of a matrix that the pattern applies to, ``[rows, segments, cols]``.
+
+        Returns:
+            True or False. A mask that keeps everything, as any pattern has at sparsity 0, need not hold.
+        """
+        shape = MatrixShape(*mask.shape)
+        sizes, kept = self.pool(np.ones(mask.shape, np.int64)), self.pool(mask.astype(np.int64))
+        real = sizes > 0
+        whole = real & (kept == sizes)
+        if self.kept_per_unit is not None:
+            wanted = np.minimum(self.kept_per_unit, real.sum(axis=-1))
+            if not np.array_equal(whole.sum(axis=-1), wanted):
+                return False
+        return np.array_equal(self.expand(whole, shape), mask)
+
     def most_kept(self, shape: MatrixShape) -> int:
         """The most weights that cells can cover in a matrix of this size. By default all."""
         return shape.size
@@ -167,9 +214,10 @@ class Pattern(Configured, ABC):
         return self if sparsity > 0 and self.reaches(sparsity, shape, layout) else None
 
     def min_sparsity(self, shape: Sequence[int], layout: LayoutLike = None) -> float:
-        """Least sparsity above 0 that the pattern can reach: ``1 - most weights that cells can cover / weights``.
+        """Least sparsity above 0 that can be asked for: ``1 - most weights that cells can cover / weights``.
 
-        Sparsity 0 itself is always possible: it keeps everything.
+        Sparsity 0 itself is always possible: it keeps everything. Cells are counted whole (see `kept_cells`), so with
+        sizes that do not divide the weight the share of zeros can lie above what is asked for, here too.
 
         Args:
             shape: Kernel shape, such as ``[in, out]`` or ``[kernel_h, kernel_w, in, out]``.
@@ -251,7 +299,10 @@ class Pattern(Configured, ABC):
     def kept_cells(self, sparsity: float, shape: Sequence[int], layout: LayoutLike = None) -> int:
         """Cells kept at a sparsity: ``round_half_up((1 - sparsity) * weights / cell size)``.
 
-        The sparsity is read as the shortest decimal that means the same float, so 0.8 is exactly 8/10.
+        The sparsity is read as the shortest decimal that means the same float, so 0.8 is exactly 8/10. A shorter last
+        cell, where the pattern's sizes do not divide the weight, counts as a whole one. So more weights can go than the
+        sparsity says, and many more where such cells are many: ``BlockPunched(8, 4)`` on a 3 x 3 kernel of 5 inputs and
+        12 outputs removes 29 % of the weights at sparsity 0.1. Sizes that divide the weight do not have this.
 
         Args:
             sparsity: Fraction in (0, 1); at 0 everything is kept and no cells are counted.

@@ -74,6 +74,12 @@ class BlockRowsColumns(KernelBlocks):
         blocks = kept[..., :rows, None] & kept[..., None, rows:]
         return join(join(blocks.transpose(0, 3, 1, 2, 4), 3, shape.cols), 0, shape.rows)
 
+    def holds(self, mask: npt.NDArray[np.bool_]) -> bool:
+        """Whether every block keeps all crossings of some rows and some columns."""
+        blocks = self.blocks(mask)
+        rows, cols = blocks.any(axis=4, keepdims=True), blocks.any(axis=3, keepdims=True)
+        return np.array_equal(rows & cols, blocks)
+
     def index_bits(self, mask: npt.NDArray[np.bool_]) -> int:
         """One bit a row and one a column of every block."""
         shape = MatrixShape(*mask.shape)

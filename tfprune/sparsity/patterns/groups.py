@@ -130,6 +130,23 @@ class Groups(Pattern):
             most = most * (unit // rows * rows) // unit
         return most
 
+    def most_groups(self, shape: MatrixShape) -> int:
+        """The most groups that fit into one unit: places along a free axis times blocks of an aligned one.
+
+        A shorter last block of an aligned axis counts like the others.
+
+        Args:
+            shape: Matrix size of the unit; the whole matrix where groups are not balanced.
+
+        Returns:
+            Number of groups.
+        """
+        rows, cols = self.clipped(shape)
+        free_rows, free_cols = self.free_axes()
+        down = shape.rows // rows if free_rows else -(-shape.rows // rows)
+        across = shape.cols // cols if free_cols else -(-shape.cols // cols)
+        return down * shape.segments * across
+
     def units(self, shape: MatrixShape) -> Iterator[slice]:
         """Rows of each unit; all rows where groups are not balanced."""
         size = self.unit_size if self.balanced else shape.rows
@@ -154,7 +171,7 @@ class Groups(Pattern):
         wanted = super(Groups, within).count_cells(sparsity, unit)
         if not self.balanced or within.aligned:
             return wanted
-        return min(wanted, within.most_kept(unit) // within.cell_size(unit))
+        return min(wanted, within.most_groups(unit))
 
     def count_cells(self, sparsity: float, shape: MatrixShape) -> int:
         """Groups of all units."""
@@ -182,6 +199,62 @@ class Groups(Pattern):
         free_rows, free_cols = self.free_axes()
         mask = cover_windows(kept, rows, 0) if free_rows else spread(kept, rows, 0, shape.rows)
         return cover_windows(mask, cols, 2) if free_cols else spread(mask, cols, 2, shape.cols)
+
+    def holds(self, mask: npt.NDArray[np.bool_]) -> bool:
+        """Whether the mask consists of groups, as many in each balanced unit of full height."""
+        starts = self.groups_by_row(mask)
+        if starts is None:
+            return False
+        units = list(self.units(MatrixShape(*mask.shape)))
+        full = units[0].stop
+        return len({int(starts[unit].sum()) for unit in units if unit.stop - unit.start == full}) == 1
+
+    def groups_by_row(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64] | None:
+        """Groups of a mask by the row that they start in; aligned ones start in the first row of their block.
+
+        Args:
+            mask: Mask ``[rows, segments, cols]``.
+
+        Returns:
+            ``int64 [rows]``; None if the mask does not consist of groups, none of which crosses a cut between units.
+        """
+        counts = np.zeros(len(mask), np.int64)
+        within = self.in_unit()
+        for unit in self.units(MatrixShape(*mask.shape)):
+            starts = within._starts(mask[unit])
+            if starts is None:
+                return None
+            counts[unit] = starts
+        return counts
+
+    def _starts(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64] | None:
+        """Groups of a unit by first row; None if the mask has others."""
+        rows, cols = self.clipped(MatrixShape(*mask.shape))
+        free_rows, free_cols = self.free_axes()
+        counts = np.zeros(len(mask), np.int64)
+        step = 1 if free_rows else rows
+        # On an aligned axis a block is one cell, kept as a whole or not at all.
+        left, whole_blocks = mask, mask
+        for axis, size in [(0, rows)] * (not free_rows) + [(2, cols)] * (not free_cols):
+            first = np.arange(0, mask.shape[axis], size)
+            left = np.logical_or.reduceat(left, first, axis=axis)
+            whole_blocks = np.logical_and.reduceat(whole_blocks, first, axis=axis)
+        if not np.array_equal(left, whole_blocks):
+            return None
+        left = left.copy()
+        height, width = rows if free_rows else 1, cols if free_cols else 1
+        place = np.arange(left.shape[2])
+        for row, cells in enumerate(left):
+            # Cells since the last one that is not kept. The first row left over holds only first rows of groups, so
+            # groups begin at every multiple of their width in a run.
+            run = place - np.maximum.accumulate(np.where(cells, -1, place), axis=1)
+            count = int(np.count_nonzero(cells & ((run - 1) % width == 0)))
+            whole = count * width == np.count_nonzero(cells) and (not count or row + height <= len(left))
+            if not whole or not left[row : row + height, cells].all():
+                return None
+            counts[row * step] = count
+            left[row : row + height, cells] = False
+        return counts
 
     def index_bits(self, mask: npt.NDArray[np.bool_]) -> int:
         """A 16-bit column a group, and a 32-bit end a band or, along output, a start row."""

@@ -29,7 +29,8 @@ class KernelElements(Pattern):
     A cell is one kernel position of one unit. With `keep`, every unit keeps exactly that many positions and the
     sparsity follows, ``1 - keep / positions``; without it, positions of all units compete and the sparsity decides.
     Which elements of a plane matter is the pooled score; ``scores="plane_share"`` weighs every plane alike. The index
-    is one set of positions a unit, so large units need next to none.
+    is one set of positions a unit, so large units need next to none. Scores are rounded to ``2 ** -30`` of the layer's
+    largest, also where each unit has its `keep`: in a unit of far smaller scores, what falls below counts as equal.
 
     Args:
         keep: Positions that every unit keeps, at least 1 and fewer than the kernel has; None (default): by sparsity.

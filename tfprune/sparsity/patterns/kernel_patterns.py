@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,8 +63,8 @@ class KernelPatterns(Pattern):
 
     def _check_library(self, library: Sequence[Any]) -> None:
         try:
-            shapes = tuple(tuple(int(position) for position in shape) for shape in library)
-        except (TypeError, ValueError):
+            shapes = tuple(tuple(operator.index(position) for position in shape) for shape in library)
+        except TypeError:
             shapes = ()
         fits = all(len(shape) == self.keep and list(shape) == sorted({*shape}) and shape[0] >= 0 for shape in shapes)
         if not shapes or not fits or len({*shapes}) != len(shapes):
@@ -123,6 +124,14 @@ class KernelPatterns(Pattern):
             for position in positions:
                 mask[:, position, :] |= kept[:, :, index]
         return mask
+
+    def holds(self, mask: npt.NDArray[np.bool_]) -> bool:
+        """Whether every kernel keeps nothing or a shape of the library; of an unknown one, few enough shapes."""
+        kernels = mask.transpose(0, 2, 1).reshape(-1, mask.shape[1])
+        found = {tuple(np.flatnonzero(kernel).tolist()) for kernel in np.unique(kernels, axis=0)} - {()}
+        if not isinstance(self.library, int):
+            return found <= {*self.library}
+        return len(found) <= self.library and all(len(positions) == self.keep for positions in found)
 
     def index_bits(self, mask: npt.NDArray[np.bool_]) -> int:
         """A 16-bit input channel and a shape's number a kept kernel, a 32-bit end a filter, and the library."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tfprune.errors import PatternError
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, from_matrix
 from tfprune.sparsity.patterns import BlockRowsColumns, Groups, KernelPatterns, Pattern
+from tfprune.sparsity.patterns.base import check_pattern
 from tfprune.sparsity.scores import (
     Integers,
     ScoreRule,
@@ -43,9 +44,12 @@ def select(
     """Chooses which weights stay so that their pattern holds and their total score is the largest possible.
 
     Exactly ``pattern.kept_cells(sparsity, shape)`` cells stay, also where scores are equal (those first in the order
-    output channel, kernel position, input channel win, or lines in that order for unaligned groups). At sparsity 0
-    everything stays. The result is the same on every machine, and the optimum for every pattern but two whose optimum
-    nobody knows how to find fast: `BlockRowsColumns` and ``Groups(along="both")``.
+    output channel, kernel position, input channel win, or lines in that order for unaligned groups). Cells are counted
+    whole: where sizes do not divide the weight, a shorter last cell takes the place of a full one, and more weights go
+    than the sparsity says. `BlockRowsColumns` counts weights and may keep fewer, by less than one row or column of a
+    block; balanced groups round the count of every unit for itself. At sparsity 0 everything stays. The result is the
+    same on every machine, and the optimum for every pattern but two whose optimum nobody knows how to find fast:
+    `BlockRowsColumns` and ``Groups(along="both")``.
 
     Args:
         weights: Kernel; real and finite.
@@ -74,8 +78,9 @@ def select(
         >>> select(w, Groups(rows=2), 0.5).astype(int)
         array([[0, 1, 1, 0, 1, 1, 0, 0]])
     """
-    if not isinstance(pattern, Pattern):
-        raise PatternError(f"`pattern` must be a pattern, such as `Groups(rows=4)`. Received: pattern={pattern!r}.")
+    check_pattern(pattern)
+    if prices is not None and not isinstance(prices, PriceMemory):
+        raise PatternError(f"`prices` must be a `PriceMemory`, or None. Received: prices={prices!r}.")
     rule = resolve_scores(scores)
     array = checked_weights(weights)
     wanted = pattern.resolve_sparsity(sparsity, array.shape, layout)
@@ -93,10 +98,12 @@ def _keep(
     if pattern.single_weights:
         # Nothing is summed, so no rounding is needed and the finest differences count.
         return pattern.expand(_ranked(np.ascontiguousarray(matrix), pattern, sparsity, shape), shape)
-    cells = _line_integers(matrix) if _is_by_input(pattern) else to_integers(matrix)
+    if isinstance(pattern, Groups) and pattern.balanced:
+        return _keep_units(matrix, pattern, sparsity, rule.root, prices)
+    cells = _group_integers(matrix, pattern) if isinstance(pattern, Groups) else to_integers(matrix)
     del matrix  # large, and not needed any more
     if isinstance(pattern, Groups):
-        return _keep_groups(cells, pattern, sparsity, rule.root, prices)
+        return _keep_unit(cells, pattern, pattern.unit_count(sparsity, shape), rule.root, prices.hint())
     fitted = pattern.fitted(cells)
     if isinstance(fitted, BlockRowsColumns):
         return fitted.expand(_rows_columns(cells, fitted, sparsity), shape)
@@ -122,23 +129,24 @@ def _rows_columns(cells: Integers, pattern: BlockRowsColumns, sparsity: float) -
     return keep_rows_columns(flat, (lines >= 0).reshape(len(flat), -1), most).reshape(lines.shape)
 
 
-def _is_by_input(pattern: Pattern) -> bool:
-    return isinstance(pattern, Groups) and pattern.along == "input" and not pattern.aligned
+def _group_integers(matrix: npt.NDArray[np.floating[Any]], pattern: Groups) -> Integers:
+    """`to_integers`; along the input with input channels slowest in memory, so that lines need no copy."""
+    if pattern.along == "input" and not pattern.aligned:
+        return to_integers(matrix.transpose(2, 0, 1)).transpose(1, 2, 0)
+    return to_integers(matrix)
 
 
-def _line_integers(matrix: npt.NDArray[np.floating[Any]]) -> Integers:
-    """`to_integers` with input channels slowest in memory, so that lines along the input need no copy."""
-    return to_integers(matrix.transpose(2, 0, 1)).transpose(1, 2, 0)
-
-
-def _keep_groups(cells: Integers, pattern: Groups, sparsity: float, root: bool, prices: PriceMemory) -> Mask:
-    """Groups, unit by unit; a matrix that is not balanced is one unit."""
-    shape = MatrixShape(*cells.shape)
-    mask = np.empty(cells.shape, np.bool_)
+def _keep_units(
+    matrix: npt.NDArray[np.floating[Any]], pattern: Groups, sparsity: float, root: bool, prices: PriceMemory
+) -> Mask:
+    """Balanced groups, unit by unit, each in integers of its own."""
+    shape = MatrixShape(*matrix.shape)
+    mask = np.empty(matrix.shape, np.bool_)
     for index, unit in enumerate(pattern.units(shape)):
         part = MatrixShape(unit.stop - unit.start, shape.segments, shape.cols)
         count = pattern.unit_count(sparsity, part)
-        mask[unit] = _keep_unit(cells[unit], pattern.in_unit(), count, root, prices.hint(index))
+        cells = _group_integers(matrix[unit], pattern)
+        mask[unit] = _keep_unit(cells, pattern.in_unit(), count, root, prices.hint(index))
     return mask
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +56,7 @@ class LayerSelector:
             short calls of numpy, runs one layer at a time (`recurrence.SHORT_CALLS`): only what is around it overlaps.
 
     Raises:
-        PatternError: `threads` below 1.
+        PatternError: `threads` that is no whole number of at least 1.
 
     Example:
         >>> import numpy as np
@@ -69,8 +70,9 @@ class LayerSelector:
 
     def __init__(self, scores: Scores = "l1", threads: int | None = None) -> None:
         """Stores the arguments."""
-        if threads is not None and (isinstance(threads, bool) or threads < 1):
-            raise PatternError(f"`threads` must be at least 1, or None. Received: threads={threads!r}.")
+        whole = isinstance(threads, numbers.Integral) and not isinstance(threads, bool)
+        if threads is not None and (not whole or threads < 1):
+            raise PatternError(f"`threads` must be a whole number of at least 1, or None. Received: {threads!r}.")
         self.scores = scores
         self.threads = min(2, _cores()) if threads is None else threads
         self._prices: dict[str, PriceMemory] = {}
