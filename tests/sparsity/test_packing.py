@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfprune.errors import PatternError
+from tfprune.sparsity.blocks import tile
 from tfprune.sparsity.patterns import Groups
 from tfprune.sparsity.scores import integer_roots, to_integers
 from tfprune.sparsity.select import packing, select
@@ -131,3 +132,11 @@ def test_too_many_rectangles() -> None:
     for function in (keep_rectangles, upper_bound):
         with pytest.raises(PatternError, match=r"room for 8 of 2 x 2\. Received: count=9"):
             function(np.ones((4, 2, 5), np.int64), 2, 2, 9)
+
+
+def test_rectangles_that_would_overlap_are_no_tiling() -> None:
+    # Seven cells a segment: a square, and three cells that only a second square across the first would cover.
+    plane = np.array([[0, 1, 1], [1, 1, 1], [1, 1, 0]])
+    scores = np.stack([9 * plane] + [plane] * 3, axis=1).astype(np.int64)
+    assert tile(scores > 0, 2, 2) is None
+    assert keep_rectangles(scores, 2, 2, 4).sum() == 16

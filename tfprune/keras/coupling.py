@@ -22,7 +22,6 @@ from tfprune.sparsity.layouts import from_matrix, matrix_shape, resolve_layout, 
 from tfprune.sparsity.patterns import Channels, Filters, Pattern
 from tfprune.sparsity.patterns.base import check_sparsity, exact_fraction, round_half_up
 from tfprune.sparsity.scores import (
-    SCORE_BITS,
     Integers,
     ScoreRule,
     Scores,
@@ -279,11 +278,10 @@ def _channel_scores(
         whole = np.moveaxis(single[part.kernel], part.axis, 0)
         pieces = [whole[start : start + group.size].reshape(group.size, -1) for start in part.offsets]
         lines.append(np.concatenate(pieces, axis=1))
-    largest = max(float(each.max(initial=0.0)) for each in lines) or 1.0
+    largest = max(float(each.max(initial=0.0)) for each in lines)
     totals = np.zeros(group.size, np.int64)
     for part, each in zip(group.parts, lines, strict=True):
-        integers = np.rint(each.astype(np.float64) / largest * 2.0**SCORE_BITS).astype(np.int64)
-        sums = integers.sum(axis=1)
+        sums = to_integers(each, largest).sum(axis=1)
         totals += integer_roots(sums) if rules[part.kernel].root else sums
     return totals
 

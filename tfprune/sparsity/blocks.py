@@ -113,3 +113,35 @@ def cover_windows(starts: npt.NDArray[np.bool_], size: int, axis: int) -> npt.ND
     for offset in range(size):
         covered[offset : offset + lines.shape[0]] |= lines
     return np.moveaxis(covered, 0, axis)
+
+
+def tile(filled: npt.NDArray[np.bool_], rows: int, cols: int) -> npt.NDArray[np.bool_] | None:
+    """First cells of the disjoint rectangles that filled cells consist of.
+
+    The first filled cell that no rectangle covers yet, row by row, must be a corner; so within a row every run of such
+    cells is cut every `cols`, and nothing is left to choose.
+
+    Args:
+        filled: Mask ``[rows, segments, cols]``.
+        rows: Rows of a rectangle, 1 .. R.
+        cols: Columns of a rectangle, 1 .. C; rectangles lie within one segment.
+
+    Returns:
+        Mask ``[R - rows + 1, segments, C - cols + 1]``; None if the cells do not consist of such rectangles.
+    """
+    left = filled.copy()
+    corners = np.zeros((filled.shape[0] - rows + 1, filled.shape[1], filled.shape[2] - cols + 1), np.bool_)
+    place = np.arange(filled.shape[2])
+    for row, cells in enumerate(left):
+        count = int(np.count_nonzero(cells))
+        if not count:
+            continue
+        # Cells since the last one that is not filled, or covered already.
+        run = place - np.maximum.accumulate(np.where(cells, -1, place), axis=1)
+        corner = cells & ((run - 1) % cols == 0)
+        whole = int(np.count_nonzero(corner)) * cols == count and row < len(corners)
+        if not whole or not left[row : row + rows, cells].all():
+            return None
+        corners[row] = corner[:, : corners.shape[2]]
+        left[row : row + rows, cells] = False
+    return corners

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
-from tfprune.sparsity.blocks import block_sums, cover_windows, spread, window_sums
+from tfprune.sparsity.blocks import block_sums, cover_windows, spread, tile, window_sums
 from tfprune.sparsity.layouts import MatrixShape
 from tfprune.sparsity.patterns.base import Pattern, register
 from tfprune.sparsity.patterns.index import list_bits
@@ -241,19 +241,10 @@ class Groups(Pattern):
             whole_blocks = np.logical_and.reduceat(whole_blocks, first, axis=axis)
         if not np.array_equal(left, whole_blocks):
             return None
-        left = left.copy()
-        height, width = rows if free_rows else 1, cols if free_cols else 1
-        place = np.arange(left.shape[2])
-        for row, cells in enumerate(left):
-            # Cells since the last one that is not kept. The first row left over holds only first rows of groups, so
-            # groups begin at every multiple of their width in a run.
-            run = place - np.maximum.accumulate(np.where(cells, -1, place), axis=1)
-            count = int(np.count_nonzero(cells & ((run - 1) % width == 0)))
-            whole = count * width == np.count_nonzero(cells) and (not count or row + height <= len(left))
-            if not whole or not left[row : row + height, cells].all():
-                return None
-            counts[row * step] = count
-            left[row : row + height, cells] = False
+        corners = tile(left, rows if free_rows else 1, cols if free_cols else 1)
+        if corners is None:
+            return None
+        counts[: len(corners) * step : step] = corners.sum(axis=(1, 2))
         return counts
 
     def index_bits(self, mask: npt.NDArray[np.bool_]) -> int:

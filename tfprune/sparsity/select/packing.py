@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
-from tfprune.sparsity.blocks import cover_windows, window_sums
+from tfprune.sparsity.blocks import cover_windows, tile, window_sums
 from tfprune.sparsity.layouts import MatrixShape
 from tfprune.sparsity.patterns import Groups
 from tfprune.sparsity.scores import Integers, integer_roots
@@ -112,7 +112,7 @@ def _candidates(scores: Integers, rows: int, cols: int, count: int, root: bool) 
     places = window_sums(window_sums(scores, rows, 0), cols, 2)
     if root:
         places = integer_roots(places)
-    tiles = _tiles(scores > 0, rows, cols)
+    tiles = tile(scores > 0, rows, cols)
     if tiles is not None and np.count_nonzero(tiles) >= count:
         corners = np.zeros(tiles.shape, np.bool_)
         corners[tiles] = top_cells(places[tiles], count)
@@ -138,26 +138,6 @@ def _candidates(scores: Integers, rows: int, cols: int, count: int, root: bool) 
             kept, score = cover_windows(chosen, window, 0), priced.score_of(chosen) << priced.shift
         mask[: part.shape[0], :, : part.shape[2]] = from_lines(kept, pattern, MatrixShape(*part.shape))
         yield mask, score
-
-
-def _tiles(filled: Mask, rows: int, cols: int) -> Mask | None:
-    """First cells of the rectangles that filled cells consist of, ``[*, segments, *]``; None if they do not.
-
-    The first filled cell that no rectangle covers yet, row by row, must be a corner; so within a row every run of such
-    cells is cut every `cols`.
-    """
-    if np.count_nonzero(filled) % (rows * cols):
-        return None
-    column = np.arange(filled.shape[2])
-    covered = np.zeros(filled.shape, np.bool_)
-    starts = np.zeros((filled.shape[0] - rows + 1, filled.shape[1], filled.shape[2] - cols + 1), np.bool_)
-    for row in range(starts.shape[0]):
-        free = filled[row] & ~covered[row]
-        run = np.maximum.accumulate(np.where(free, 0, column + 1), axis=1)  # first column after the last gap
-        corner = (free & ((column - run) % cols == 0))[:, : starts.shape[2]]
-        starts[row] = corner
-        covered[row : row + rows] |= cover_windows(corner, cols, 1)
-    return starts if np.array_equal(covered, filled) else None
 
 
 def _greedy(places: Integers, rows: int, cols: int, count: int) -> Mask | None:
