@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "tfprune"
-# Part: what it may import besides the standard library, itself and tfprune.errors.
+# Part: what it may import besides the standard library, itself, tfprune.errors and tfprune.tables.
 ALLOWED: dict[str, set[str]] = {
     "sparsity": {"numpy"},
     "formats": {"numpy"},
@@ -39,6 +39,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "cli": {"numpy", "click", "rich", "tfprune"},
 }
+# What every part may import.
+EVERYWHERE = ("tfprune.errors", "tfprune.tables", "tfprune.__version__")
 # The only modules of the converter that may touch Keras and TensorFlow, inside their functions.
 KERAS_SIDE = {"converter/api.py", "converter/keras_source.py"}
 
@@ -71,7 +73,11 @@ def _is_type_checking(node: ast.AST) -> bool:
 
 
 def _permitted(name: str, part: str, allowed: set[str]) -> bool:
-    if name.split(".")[0] in sys.stdlib_module_names or name in ("tfprune.errors", "tfprune.__version__"):
+    if name.split(".")[0] in sys.stdlib_module_names or name in (
+        "tfprune.errors",
+        "tfprune.tables",
+        "tfprune.__version__",
+    ):
         return True
     return any(name == root or name.startswith(root + ".") for root in allowed | {f"tfprune.{part}"})
 

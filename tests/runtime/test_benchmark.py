@@ -15,7 +15,7 @@ from tests.runtime.tiny_models import conv_layer
 from tfprune.errors import ModelError, RuntimeInputError
 from tfprune.runtime.benchmark import BenchmarkReport, Timing, benchmark, interleaved_seconds, quartiles, speedups
 from tfprune.runtime.machine import machine_facts
-from tfprune.runtime.tables import html_table, text_table
+from tfprune.tables import html_table, text_table
 
 
 class _Clock:

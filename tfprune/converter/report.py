@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfprune.runtime.tables import html_table, text_table
+from tfprune.tables import html_table, text_table
 
 _HEADERS = ("layer", "#", "op", "shape", "zeros", "pattern", "verdict", "kB", "packed kB", "speed-up")
 _NAME_WIDTH = 40

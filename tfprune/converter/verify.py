@@ -16,7 +16,7 @@ from tfprune.errors import RuntimeInputError
 from tfprune.runtime.interpreter import Inputs, Interpreter, TensorSpec
 from tfprune.runtime.model_file import read_model
 from tfprune.runtime.random_inputs import random_inputs
-from tfprune.runtime.tables import html_table, text_table
+from tfprune.tables import html_table, text_table
 
 SEED = 0
 # Batch 1 is what phones run; 3 is odd, so that leftovers of vectors and tiles are met.

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from tfprune.errors import PatternError
 from tfprune.keras.channels import ChannelSpace, channel_graph
-from tfprune.keras.channels.table import shortened, text_table
 from tfprune.keras.layers import PrunableWeight
 from tfprune.sparsity.layouts import from_matrix, matrix_shape, resolve_layout, to_matrix
 from tfprune.sparsity.patterns import Channels, Filters, Pattern
@@ -31,6 +30,7 @@ from tfprune.sparsity.scores import (
     to_integers,
 )
 from tfprune.sparsity.select.rank import top_cells
+from tfprune.tables import shortened, text_table
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class CoupledMasks:
             )
             for group, kept in zip(self.groups, self.kept, strict=True)
         ]
-        return text_table(("channels", "kept", "layers", "status"), rows)
+        return text_table(("channels", "kept", "layers", "status"), rows, numbers=False)
 
 
 class Coupling:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,6 @@ import numpy.typing as npt
 from tfprune.errors import PatternError, PruningError
 from tfprune.keras.channels import ChannelSpace, Member, channel_graph
 from tfprune.keras.channels.orders import Order, candidate_orders
-from tfprune.keras.channels.table import shortened, text_table
 from tfprune.keras.layers import Filters, PrunableWeight, check_min_weights, find_weights
 from tfprune.keras.masks import MaskConstraint
 from tfprune.sparsity.layouts import from_matrix, matrix_shape, resolve_layout
@@ -24,6 +22,7 @@ from tfprune.sparsity.patterns import Pattern
 from tfprune.sparsity.patterns.base import check_sparsity
 from tfprune.sparsity.scores import Scores, matrix_scores, resolve_scores
 from tfprune.sparsity.select import select
+from tfprune.tables import html_table, shortened, text_table
 
 DEFAULT_SPARSITY = 0.8
 # Sums of the same scores in another order differ in the last bits.
@@ -102,15 +101,10 @@ class PermutationReport:
 
     def __str__(self) -> str:
         """A table of plain text."""
-        return f"{self._title()}\n{text_table(*self._rows())}"
+        return f"{self._title()}\n{text_table(*self._rows(), numbers=False)}"
 
     def _repr_html_(self) -> str:
-        def row(tag: str, texts: Iterable[str]) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
-
-        headings, rows = self._rows()
-        body = "".join(row("td", texts) for texts in rows)
-        return f"<p>{html.escape(self._title())}</p><table>{row('th', headings)}{body}</table>"
+        return html_table(*self._rows(), self._title())
 
 
 @dataclass

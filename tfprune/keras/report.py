@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from dataclasses import dataclass
 from typing import Any
 
 from tfprune.sparsity.measure import Density, total_density
+from tfprune.tables import html_table, text_table
 
 _HEADINGS = ("layer", "variable", "shape", "pattern", "target", "achieved", "kept", "of", "status")
 
@@ -91,15 +91,8 @@ class PruningReport:
 
     def __str__(self) -> str:
         """A table of plain text."""
-        rows = [_HEADINGS, *(layer.cells() for layer in self.layers)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-        lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines.insert(1, "  ".join("-" * width for width in widths))
-        return "\n".join([self._title(), *lines])
+        table = text_table(_HEADINGS, [layer.cells() for layer in self.layers], numbers=False)
+        return f"{self._title()}\n{table}"
 
     def _repr_html_(self) -> str:
-        def row(tag: str, texts: tuple[str, ...]) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
-
-        body = "".join(row("td", layer.cells()) for layer in self.layers)
-        return f"<p>{html.escape(self._title())}</p><table>{row('th', _HEADINGS)}{body}</table>"
+        return html_table(_HEADINGS, [layer.cells() for layer in self.layers], self._title())

@@ -20,7 +20,7 @@ from tfprune.runtime.library import load_library
 from tfprune.runtime.machine import machine_facts
 from tfprune.runtime.model_file import ModelFile, read_model
 from tfprune.runtime.random_inputs import random_inputs
-from tfprune.runtime.tables import html_table, text_table
+from tfprune.tables import html_table, text_table
 
 _SEED = 0
 _SAMPLE_SECONDS = 1e-3

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tfprune.keras.channels.table import shortened, text_table
+from tfprune.tables import shortened, text_table
 
 
 @dataclass(frozen=True)
@@ -115,4 +115,4 @@ class ChannelGraph:
             )
             for space in self.spaces
         ]
-        return text_table(("space", "size", "producers", "consumers", "carried", "status"), rows)
+        return text_table(("space", "size", "producers", "consumers", "carried", "status"), rows, numbers=False)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from typing import ClassVar, TypeVar
 
@@ -19,6 +20,9 @@ class Schedule(Configured, ABC):
 
     error: ClassVar[type[TfpruneError]] = ScheduleError
 
+    #: Name of the field that holds the sparsity from the last step on.
+    final_field: ClassVar[str]
+
     begin_step: int
     frequency: int
 
@@ -28,13 +32,24 @@ class Schedule(Configured, ABC):
         """The last step at which the target still changes; None: not known before `resolve`."""
 
     @property
-    @abstractmethod
     def final(self) -> float | None:
         """Sparsity from the last step on; None: that of a pattern with a rate of its own, see `with_final`."""
+        final: float | None = getattr(self, self.final_field)
+        return final
 
-    @abstractmethod
     def with_final(self: S, sparsity: float) -> S:
-        """The same schedule ending at this sparsity."""
+        """The same schedule ending at this sparsity.
+
+        Args:
+            sparsity: Fraction in [0, 1).
+
+        Returns:
+            The schedule.
+
+        Raises:
+            ScheduleError: Not a fraction in [0, 1).
+        """
+        return dataclasses.replace(self, **{self.final_field: sparsity})  # type: ignore[type-var]
 
     @abstractmethod
     def sparsity(self, step: int) -> float:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tfprune.errors import ScheduleError
 from tfprune.sparsity.schedules.base import Schedule, register
@@ -31,6 +31,8 @@ class ConstantSparsity(Schedule):
         [10, 15, 20]
     """
 
+    final_field: ClassVar[str] = "target_sparsity"
+
     target_sparsity: float | None = None
     begin_step: int = 0
     end_step: int = -1
@@ -50,25 +52,6 @@ class ConstantSparsity(Schedule):
     def last_step(self) -> int | None:
         """`begin_step`: the target is reached there."""
         return self.begin_step
-
-    @property
-    def final(self) -> float | None:
-        """`target_sparsity`."""
-        return self.target_sparsity
-
-    def with_final(self, sparsity: float) -> ConstantSparsity:
-        """The same schedule with this `target_sparsity`.
-
-        Args:
-            sparsity: Fraction in [0, 1).
-
-        Returns:
-            The schedule.
-
-        Raises:
-            ScheduleError: Not a fraction in [0, 1).
-        """
-        return dataclasses.replace(self, target_sparsity=sparsity)
 
     def sparsity(self, step: int) -> float:
         """`target_sparsity`, at every step.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tfprune.errors import ScheduleError
 from tfprune.sparsity.schedules.base import Schedule, register
@@ -42,6 +43,8 @@ class PolynomialDecay(Schedule):
         [0.0, 0.7, 0.8, 0.8]
     """
 
+    final_field: ClassVar[str] = "final_sparsity"
+
     initial_sparsity: float = 0.0
     final_sparsity: float | None = None
     begin_step: int = 0
@@ -65,25 +68,6 @@ class PolynomialDecay(Schedule):
     def last_step(self) -> int | None:
         """`end_step`."""
         return self.end_step
-
-    @property
-    def final(self) -> float | None:
-        """`final_sparsity`."""
-        return self.final_sparsity
-
-    def with_final(self, sparsity: float) -> PolynomialDecay:
-        """The same schedule with this `final_sparsity`.
-
-        Args:
-            sparsity: Fraction in [0, 1).
-
-        Returns:
-            The schedule.
-
-        Raises:
-            ScheduleError: Not a fraction in [0, 1).
-        """
-        return dataclasses.replace(self, final_sparsity=sparsity)
 
     def sparsity(self, step: int) -> float:
         """Sparsity asked for at a step.
