@@ -12,8 +12,9 @@ import numpy.typing as npt
 from tfprune.errors import PatternError, PruningError
 from tfprune.keras.channels.builder import graph_of
 from tfprune.keras.coupling import Coupling
-from tfprune.keras.layers import PrunableWeight
-from tfprune.keras.progress import Mask, MaskRequest
+from tfprune.keras.layers import PrunableWeight, to_numpy
+from tfprune.keras.progress import MaskRequest
+from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.patterns import Channels, Filters, Pattern
 from tfprune.sparsity.scores import Scores
 from tfprune.sparsity.select.layers import LayerJob, LayerSelector
@@ -115,13 +116,3 @@ def _finite(weight: PrunableWeight, step: int) -> npt.NDArray[Any]:
             f"{step}. The training has diverged: lower the learning rate, or stop it with TerminateOnNaN."
         )
     return value
-
-
-def to_numpy(variable: Any) -> npt.NDArray[Any]:
-    """The value of a variable; bfloat16, which numpy does not know, as float32.
-
-    Args:
-        variable: Keras variable.
-    """
-    value: npt.NDArray[Any] = variable.numpy()
-    return value if value.dtype.kind == "f" else value.astype(np.float32)

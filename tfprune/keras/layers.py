@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from tfprune.errors import PatternError, PruningError
 from tfprune.sparsity.layouts import LAYOUTS, Layout, einsum_layout
@@ -302,3 +304,13 @@ def _matching_kernels(layer: Any, one: str) -> list[Any]:
         for kernel in kernels
         if fnmatchcase(f"{layer.name}/{kernel.name}", one) or fnmatchcase(f"{layer.path}/{kernel.name}", one)
     ]
+
+
+def to_numpy(variable: Any) -> npt.NDArray[Any]:
+    """The value of a variable; bfloat16, which numpy does not know, as float32.
+
+    Args:
+        variable: Keras variable.
+    """
+    value: npt.NDArray[Any] = variable.numpy()
+    return value if value.dtype.kind == "f" else value.astype(np.float32)

@@ -18,7 +18,7 @@ from tfprune.keras.channels.orders import Order, candidate_orders
 from tfprune.keras.layers import Filters, PrunableWeight, check_min_weights, find_weights
 from tfprune.keras.masks import MaskConstraint
 from tfprune.sparsity.layouts import from_matrix, matrix_shape, resolve_layout
-from tfprune.sparsity.patterns import Pattern
+from tfprune.sparsity.patterns import NofM, Pattern
 from tfprune.sparsity.patterns.base import check_sparsity
 from tfprune.sparsity.scores import Scores, matrix_scores, resolve_scores
 from tfprune.sparsity.select import select
@@ -237,7 +237,7 @@ class _Permuter:
         sparsity = max(kernel.sparsity for kernel in kernels)
         group = max(size for _, size in groups)
         # Of N neighbours, M are kept: they should differ. Other groups are kept or removed as one.
-        alike = not hasattr(self._pattern, "of")
+        alike = not isinstance(self._pattern, NofM)
         orders = candidate_orders(self._channel_scores(space, groups), sparsity, group, alike=alike)
         after = {name: self._kept(kernels, space, order) for name, order in orders.items()}
         best = max(after, key=lambda name: after[name])
@@ -253,7 +253,7 @@ class _Permuter:
 
     def _groups(self, space: ChannelSpace) -> list[tuple[Member, int]]:
         """Axes of kernels to prune along which a group holds several channels of a space, and how many."""
-        rows, cols = group_extent(self._pattern)
+        rows, cols = self._pattern.extent
         found = []
         for member in space.members:
             kernel = self._kernels.get(id(member.variable))
@@ -286,21 +286,6 @@ class _Permuter:
             self._changed[key] = (member.variable, reorder(values, member, order))
         for key in {id(member.variable) for member in space.members} & self._kernels.keys():
             self._kernels[key] = self._kernels[key].reordered(space.members, order).count(self._pattern)
-
-
-def group_extent(pattern: Pattern) -> tuple[int, int]:
-    """Neighbouring channels that the cells of a pattern join.
-
-    Args:
-        pattern: A pattern. What counts are its fields ``rows`` and ``cols``, ``of`` (neighbours along the input), and
-            ``share`` if it is a number of filters.
-
-    Returns:
-        ``(output channels, input channels)``; 1 where the order of channels does not matter.
-    """
-    share = getattr(pattern, "share", 1)
-    rows = getattr(pattern, "rows", share if isinstance(share, int) else 1)
-    return rows, getattr(pattern, "cols", getattr(pattern, "of", 1))
 
 
 def reorder(values: npt.NDArray[Any], member: Member, order: Order) -> npt.NDArray[Any]:

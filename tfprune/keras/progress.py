@@ -6,17 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from tfprune.errors import PatternError, PruningError
 from tfprune.keras.layers import PrunableWeight, SkippedWeight
+from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.layouts import matrix_shape
 from tfprune.sparsity.measure import Density
 from tfprune.sparsity.patterns import Pattern
 from tfprune.sparsity.schedules import Schedule
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

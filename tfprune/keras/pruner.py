@@ -11,11 +11,12 @@ import keras
 import numpy as np
 
 from tfprune.errors import PruningError, ScheduleError
-from tfprune.keras.choice import MaskChooser, to_numpy
-from tfprune.keras.layers import Filters, PrunableWeight, SkippedWeight, find_weights
+from tfprune.keras.choice import MaskChooser
+from tfprune.keras.layers import Filters, PrunableWeight, SkippedWeight, find_weights, to_numpy
 from tfprune.keras.masks import MaskSet
-from tfprune.keras.progress import Mask, Progress, sort_by_pattern
+from tfprune.keras.progress import Progress, sort_by_pattern
 from tfprune.keras.report import LayerReport, PruningReport
+from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.measure import density, total_density
 from tfprune.sparsity.patterns import Pattern
 from tfprune.sparsity.penalties import PriorMaskPenalty

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tfprune.errors import PatternError
 from tfprune.plotting.weights import MATRIX
 from tfprune.sparsity.layouts import MatrixShape
-from tfprune.sparsity.measure import PatternMeasure, band_balance
+from tfprune.sparsity.measure import PatternMeasure, mask_measure
 from tfprune.sparsity.patterns import (
     BlockPunched,
     BlockRowsColumns,
@@ -122,17 +122,8 @@ class _Measurer:
         held = float(self._magnitude[mask].sum(dtype=np.float64))
         # Sums of the same weights in another order differ in the last bits.
         most = max(float(self._best[min(count, len(self._best) - 1)]), held)
-        return PatternMeasure(
-            pattern=str(pattern),
-            kept=count,
-            total=mask.size,
-            kept_score=held / total if total else 1.0,
-            unstructured_score=most / total if total else 1.0,
-            bands=band_balance(mask, pattern),
-            index_bytes=-(-pattern.index_bits(mask) // 8),
-            macs=count,
-            dense_macs=mask.size,
-        )
+        shares = (held / total, most / total) if total else (1.0, 1.0)
+        return mask_measure(mask, pattern, shares)
 
 
 def _applies(pattern: Pattern, shape: MatrixShape, target: float) -> bool:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+#: True stays: a mask of weights or of cells.
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 def block_sums(cells: npt.NDArray[Any], size: int, axis: int) -> npt.NDArray[Any]:
@@ -26,7 +29,7 @@ def block_sums(cells: npt.NDArray[Any], size: int, axis: int) -> npt.NDArray[Any
     return sums
 
 
-def spread(blocks: npt.NDArray[np.bool_], size: int, axis: int, length: int) -> npt.NDArray[np.bool_]:
+def spread(blocks: Mask, size: int, axis: int, length: int) -> Mask:
     """Undoes `block_sums` for a mask: repeats every block `size` times, cut at `length`.
 
     Args:
@@ -97,7 +100,7 @@ def window_sums(cells: npt.NDArray[Any], size: int, axis: int) -> npt.NDArray[An
     return np.moveaxis(sums, 0, axis)
 
 
-def cover_windows(starts: npt.NDArray[np.bool_], size: int, axis: int) -> npt.NDArray[np.bool_]:
+def cover_windows(starts: Mask, size: int, axis: int) -> Mask:
     """Cells that windows cover.
 
     Args:
@@ -115,7 +118,7 @@ def cover_windows(starts: npt.NDArray[np.bool_], size: int, axis: int) -> npt.ND
     return np.moveaxis(covered, 0, axis)
 
 
-def tile(filled: npt.NDArray[np.bool_], rows: int, cols: int) -> npt.NDArray[np.bool_] | None:
+def tile(filled: Mask, rows: int, cols: int) -> Mask | None:
     """First cells of the disjoint rectangles that filled cells consist of.
 
     The first filled cell that no rectangle covers yet, row by row, must be a corner; so within a row every run of such

@@ -24,21 +24,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
-from tfprune.sparsity.blocks import block_sums
+from tfprune.sparsity.blocks import Mask, block_sums
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, to_matrix
-from tfprune.sparsity.patterns import Groups, KernelElements, Pattern
+from tfprune.sparsity.patterns import Groups, Pattern
 from tfprune.sparsity.patterns.base import check_pattern
 from tfprune.sparsity.scores import (
     Floats,
     Integers,
+    ScoreRule,
     Scores,
     checked_weights,
     matrix_scores,
     resolve_scores,
     weight_scores,
 )
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,11 @@ def kept_score(
     """
     weights = checked_weights(weights)
     _check_mask(weights, mask)
-    rule = resolve_scores(scores)
+    return _shares(weights, mask, resolve_scores(scores), layout)
+
+
+def _shares(weights: npt.NDArray[Any], mask: Mask, rule: ScoreRule, layout: LayoutLike) -> tuple[float, float]:
+    """`kept_score` of weights and a mask that are checked."""
     single: Floats
     if rule.on_matrix:
         single, mask = matrix_scores(weights, rule, layout), to_matrix(mask, layout)
@@ -297,17 +300,10 @@ def band_balance(mask: Mask, pattern: Pattern) -> Balance:
         band = min(pattern.unit_size if pattern.balanced else pattern.rows, shape.rows)
         counts = block_sums(groups_a_row(mask, pattern), band, 0)
     else:
-        band = min(_block_rows(pattern), shape.rows)
+        band = min(pattern.extent[0], shape.rows)
         used = block_sums(mask.astype(np.int64), band, 0) > 0
         counts = used.sum(axis=(1, 2))
     return Balance(band, tuple(counts.tolist()))
-
-
-def _block_rows(pattern: Pattern) -> int:
-    """Output channels of the pattern's blocks; 1 for patterns without."""
-    if isinstance(pattern, KernelElements):
-        return pattern.share if isinstance(pattern.share, int) else 1
-    return int(getattr(pattern, "rows", 1))
 
 
 def measure(
@@ -343,20 +339,37 @@ def measure(
     _check_mask(array, mask)
     if isinstance(positions, bool) or not isinstance(positions, numbers.Integral) or positions < 1:
         raise PatternError(f"`positions` must be a whole number of at least 1. Received: positions={positions!r}.")
-    counted = density(mask)
     matrix = to_matrix(mask, layout)
     pattern.check(MatrixShape(*matrix.shape))
     if not mask.all() and not pattern.holds(matrix):
         raise _other_pattern(pattern)
-    kept, best = kept_score(array, mask, scores, layout=layout)
+    return mask_measure(matrix, pattern, _shares(array, mask, resolve_scores(scores), layout), int(positions))
+
+
+def mask_measure(matrix: Mask, pattern: Pattern, shares: tuple[float, float], positions: int = 1) -> PatternMeasure:
+    """A measure of a mask whose kept scores are known.
+
+    Args:
+        matrix: Mask of the pattern, ``[rows, segments, cols]``.
+        pattern: The pattern.
+        shares: Kept score, and that of the best single weights; see `kept_score`.
+        positions: How often each weight is used in an inference.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        PatternError: Groups that are not those of the pattern.
+    """
+    counted = density(matrix)
     return PatternMeasure(
         pattern=str(pattern),
         kept=counted.kept,
         total=counted.total,
-        kept_score=kept,
-        unstructured_score=best,
+        kept_score=shares[0],
+        unstructured_score=shares[1],
         bands=band_balance(matrix, pattern),
         index_bytes=-(-pattern.index_bits(matrix) // 8),
-        macs=counted.kept * int(positions),
-        dense_macs=counted.total * int(positions),
+        macs=counted.kept * positions,
+        dense_macs=counted.total * positions,
     )

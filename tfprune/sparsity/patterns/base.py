@@ -98,6 +98,23 @@ def round_half_up(value: Fraction) -> int:
     return math.floor(value + Fraction(1, 2))
 
 
+def kept_during(sparsity: float, keep: int, of: int) -> int:
+    """Of `of` cells those that a sparsity keeps, while a schedule is on its way to the last `keep`.
+
+    Args:
+        sparsity: Fraction in [0, 1).
+        keep: Cells that stay in the end.
+        of: All cells.
+
+    Returns:
+        ``max(keep, round_half_up((1 - sparsity) * of))``.
+
+    Raises:
+        PatternError: Not a sparsity.
+    """
+    return max(keep, round_half_up((1 - exact_fraction(check_sparsity(sparsity))) * of))
+
+
 class Pattern(Configured, ABC):
     """A shape of sparsity; a frozen dataclass whose fields are its configuration.
 
@@ -186,6 +203,11 @@ class Pattern(Configured, ABC):
     def kept_per_unit(self) -> int | None:
         """Cells that stay along the last axis of what `pool` returns, in each unit the same. By default None: any."""
         return None
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Neighbouring output and input channels that a cell joins. By default ``(1, 1)``: their order is no matter."""
+        return 1, 1
 
     def fitted(self, scores: npt.NDArray[Any]) -> Pattern:
         """The pattern with everything filled in that it finds from the weights. By default itself.

@@ -113,6 +113,11 @@ class Groups(Pattern):
         """
         return min(self.rows, shape.rows), min(self.cols, shape.cols)
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """``(rows, cols)``."""
+        return self.rows, self.cols
+
     def cell_size(self, shape: MatrixShape) -> int:
         """Weights in one group: ``rows * cols``, clipped."""
         rows, cols = self.clipped(shape)

@@ -37,6 +37,11 @@ class KernelBlocks(Pattern):
         """Block size on a matrix of this size: ``(rows, cols)``, no larger than the matrix."""
         return min(self.rows, shape.rows), min(self.cols, shape.cols)
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """``(rows, cols)``."""
+        return self.rows, self.cols
+
     def block_count(self, shape: MatrixShape) -> int:
         """Blocks of filters x channels, smaller last ones included."""
         rows, cols = self.clipped(shape)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tfprune.errors import PatternError
 from tfprune.sparsity.blocks import block_sums, spread
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, matrix_shape
-from tfprune.sparsity.patterns.base import Pattern, check_sparsity, exact_fraction, register, round_half_up
+from tfprune.sparsity.patterns.base import Pattern, kept_during, register
 from tfprune.sparsity.patterns.index import choice_bits
 
 _SHARES = ("kernel", "channel", "filter", "layer")
@@ -75,6 +75,11 @@ class KernelElements(Pattern):
         """`keep`."""
         return self.keep
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Filters that share their positions."""
+        return (self.share if isinstance(self.share, int) else 1), 1
+
     def check(self, shape: MatrixShape) -> None:
         """Needs kernels of several positions, and more than `keep`."""
         least = 2 if self.keep is None else self.keep + 1
@@ -94,8 +99,7 @@ class KernelElements(Pattern):
             return super().during(sparsity, shape, layout)
         matrix = matrix_shape(shape, layout)
         self.check(matrix)
-        exact = (1 - exact_fraction(check_sparsity(sparsity))) * matrix.segments
-        now = max(self.keep, round_half_up(exact))
+        now = kept_during(sparsity, self.keep, matrix.segments)
         return replace(self, keep=now) if now < matrix.segments else None
 
     def cell_size(self, shape: MatrixShape) -> int:

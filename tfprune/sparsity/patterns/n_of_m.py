@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tfprune.errors import PatternError
 from tfprune.sparsity.blocks import join, split
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, matrix_shape
-from tfprune.sparsity.patterns.base import Pattern, check_sparsity, exact_fraction, register, round_half_up
+from tfprune.sparsity.patterns.base import Pattern, kept_during, register
 from tfprune.sparsity.patterns.index import choice_bits
 
 
@@ -62,6 +62,11 @@ class NofM(Pattern):
         """`keep`."""
         return self.keep
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """``(1, of)``."""
+        return 1, self.of
+
     def cell_size(self, shape: MatrixShape) -> int:
         """Always 1."""
         return 1
@@ -87,7 +92,7 @@ class NofM(Pattern):
         """As many of every `of` as the sparsity says, but at least `keep`."""
         matrix = matrix_shape(shape, layout)
         self.check(matrix)
-        now = max(self.keep, round_half_up((1 - exact_fraction(check_sparsity(sparsity))) * self.of))
+        now = kept_during(sparsity, self.keep, self.of)
         # With a shorter last run the sparsity of the pattern itself can be a little below 1 - keep / of.
         if sparsity >= self.own_sparsity(matrix):
             now = self.keep

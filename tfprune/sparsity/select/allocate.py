@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
+from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, from_matrix, matrix_shape
 from tfprune.sparsity.patterns import BlockRowsColumns, Groups, KernelPatterns, Pattern
 from tfprune.sparsity.patterns.base import as_float, check_pattern, check_sparsity, exact_fraction
@@ -50,7 +51,6 @@ from tfprune.sparsity.select.unaligned import keep_windows
 # Costs are reported as floats.
 _LARGEST_COST = Fraction(sys.float_info.max)
 
-Mask = npt.NDArray[np.bool_]
 Cost: TypeAlias = float | Callable[[float], float]
 
 

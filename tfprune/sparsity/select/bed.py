@@ -21,9 +21,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.scores import Integers
 from tfprune.sparsity.select.rank import top_cells
-from tfprune.sparsity.select.windows import Mask, capacity_error, window_scores
+from tfprune.sparsity.select.windows import capacity_error, window_scores
 
 # Score of a window that runs over the end of its line.
 _NONE = -(2**60)

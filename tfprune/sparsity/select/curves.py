@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.sparsity.blocks import cover_windows
+from tfprune.sparsity.blocks import Mask, cover_windows
 from tfprune.sparsity.layouts import MatrixShape
 from tfprune.sparsity.patterns import Groups
 from tfprune.sparsity.scores import Integers
 from tfprune.sparsity.select.lines import from_lines
 from tfprune.sparsity.select.unaligned import PricedLines
-from tfprune.sparsity.select.windows import Mask
 
 # Bound of prices, far above any score of a cell.
 _DEAREST = 2**60

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
+from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, from_matrix
 from tfprune.sparsity.patterns import BlockRowsColumns, Groups, KernelPatterns, Pattern
 from tfprune.sparsity.patterns.base import check_pattern
@@ -28,8 +29,6 @@ from tfprune.sparsity.select.prices import PriceHint, PriceMemory
 from tfprune.sparsity.select.rank import top_cells, top_of_each
 from tfprune.sparsity.select.rows_columns import keep_rows_columns
 from tfprune.sparsity.select.unaligned import keep_windows
-
-Mask = npt.NDArray[np.bool_]
 
 
 def select(

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
-from tfprune.sparsity.blocks import cover_windows
+from tfprune.sparsity.blocks import Mask, cover_windows
 from tfprune.sparsity.scores import Integers
 from tfprune.sparsity.select.rank import top_cells
-from tfprune.sparsity.select.windows import Mask, capacity_error, window_scores
+from tfprune.sparsity.select.windows import capacity_error, window_scores
 
 Indices = npt.NDArray[np.int64]
 

@@ -10,17 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
+from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.layouts import LayoutLike
 from tfprune.sparsity.patterns import Pattern
 from tfprune.sparsity.scores import Scores
 from tfprune.sparsity.select.dispatch import select
 from tfprune.sparsity.select.prices import PriceMemory
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

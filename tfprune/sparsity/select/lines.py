@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfprune.sparsity.blocks import block_sums, spread
+from tfprune.sparsity.blocks import Mask, block_sums, spread
 from tfprune.sparsity.layouts import MatrixShape
 from tfprune.sparsity.patterns import Groups
 from tfprune.sparsity.scores import Integers
-from tfprune.sparsity.select.windows import Mask
 
 
 def to_lines(cells: Integers, pattern: Groups) -> tuple[Integers, int]:

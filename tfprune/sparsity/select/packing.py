@@ -25,14 +25,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError
-from tfprune.sparsity.blocks import cover_windows, tile, window_sums
+from tfprune.sparsity.blocks import Mask, cover_windows, tile, window_sums
 from tfprune.sparsity.layouts import MatrixShape
 from tfprune.sparsity.patterns import Groups
 from tfprune.sparsity.scores import Integers, integer_roots
 from tfprune.sparsity.select.lines import from_lines, to_lines
 from tfprune.sparsity.select.rank import top_cells
 from tfprune.sparsity.select.unaligned import PricedLines
-from tfprune.sparsity.select.windows import Mask
 
 _KEY_BITS = 62
 

@@ -7,8 +7,8 @@ import threading
 
 import numpy as np
 
+from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.scores import Integers
-from tfprune.sparsity.select.windows import Mask
 
 #: Held during long rows of short calls. Numpy hands the interpreter's lock over in every call: threads that all make
 #: short ones would spend their time on that, while one of them runs well beside others that make long ones.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.sparsity.blocks import cover_windows
+from tfprune.sparsity.blocks import Mask, cover_windows
 from tfprune.sparsity.scores import Integers
-from tfprune.sparsity.select.windows import Mask, capacity_error, window_scores
+from tfprune.sparsity.select.windows import capacity_error, window_scores
 
 # Score of what cannot be; sums of a few stay within 64 bits.
 _IMPOSSIBLE = -(2**60)

@@ -36,12 +36,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.sparsity.blocks import cover_windows
+from tfprune.sparsity.blocks import Mask, cover_windows
 from tfprune.sparsity.scores import Integers, integer_roots
 from tfprune.sparsity.select.prices import Guess, PriceHint, find_price
 from tfprune.sparsity.select.rank import top_cells
 from tfprune.sparsity.select.recurrence import CHUNK_CELLS, SHORT_CALLS, best_keys
-from tfprune.sparsity.select.windows import AnyIntegers, Mask
+from tfprune.sparsity.select.windows import AnyIntegers
 
 _LIMIT = 2**62
 # Lines whose ties are resolved at a time: few enough for little memory, many enough for numpy.

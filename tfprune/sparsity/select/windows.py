@@ -12,7 +12,6 @@ from tfprune.errors import PatternError
 from tfprune.sparsity.blocks import window_sums
 from tfprune.sparsity.scores import Integers, integer_roots
 
-Mask = npt.NDArray[np.bool_]
 AnyIntegers = npt.NDArray[np.integer[Any]]
 
 
