@@ -64,7 +64,7 @@ class Conv2DPlan {
   bool Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const;
 
   const ConvShape& shape() const { return shape_; }
-  const char* kernel_name() const { return kernel_.run == nullptr ? "reference" : kernel_.name; }
+  const char* kernel_name() const { return kernel_.runs[0] == nullptr ? "reference" : kernel_.name; }
 
  private:
   struct Job;
@@ -75,7 +75,8 @@ class Conv2DPlan {
   void SplitWork(uint32_t threads);
   void FillStrip(const Job& job, const Strip& strip, float* planes) const;
   void FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const;
-  uint32_t SegmentsOf(const Job& job, const Strip& strip, size_t begin, Segment* segments) const;
+  size_t PixelsOf(const Strip& strip) const;
+  uint32_t SegmentsOf(const Job& job, const Strip& strip, size_t begin, uint32_t width, Segment* segments) const;
   TileArgs ArgsOf(const Job& job, uint32_t part) const;
   void RunStrip(const Job& job, size_t task, uint32_t slot) const;
   void RunPixels(const Job& job, size_t task) const;
@@ -83,8 +84,8 @@ class Conv2DPlan {
   const PackedWeights* weights_ = nullptr;
   ConvShape shape_ = {};
   ImageSize view_ = {};  // the output as the plan walks it; pixels of a 1x1 convolution become rows of one tile
+  KernelSet kernels_ = {};
   Kernel kernel_ = {};
-  ToPlanarFn to_planar_ = nullptr;
   bool pointwise_ = false;
   uint32_t threads_ = 1;
   float low_ = 0, high_ = 0;

@@ -27,12 +27,11 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
   const size_t pixels = size_t{view_.batch} * view_.height * view_.width;
   if (arch == Arch::kReference || pixels == 0) return {};
 
-  const KernelSet kernels = GetKernels(arch, weights.encoding, weights.group_rows);
+  kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
   pointwise_ = weights.kernel_h * weights.kernel_w == 1 && weights.stride_h == 1 && weights.stride_w == 1;
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one. Measured: the two meet at 5
   // to 12.
-  kernel_ = pointwise_ && pixels * 8 <= kernels.many.tile ? kernels.single : kernels.many;
-  to_planar_ = kernels.to_planar;
+  kernel_ = pointwise_ && pixels * 8 <= kernels_.many.tile ? kernels_.single : kernels_.many;
   if (pointwise_) {
     const uint32_t tile = static_cast<uint32_t>(kernel_.tile);
     view_ = {1, DivideUp(static_cast<uint32_t>(pixels), tile), tile};

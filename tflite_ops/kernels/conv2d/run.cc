@@ -42,7 +42,7 @@ uint32_t PartBegin(const PackedWeights& w, uint32_t part, uint32_t parts) {
 }  // namespace
 
 bool Conv2DPlan::Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const {
-  if (kernel_.run == nullptr) {
+  if (kernel_.runs[0] == nullptr) {
     ReferenceConv2D(*weights_, shape_, x, bias, y);
     return true;
   }
@@ -75,7 +75,10 @@ TileArgs Conv2DPlan::ArgsOf(const Job& job, uint32_t part) const {
   args.high = high_;
   args.row_begin = PartBegin(*weights_, part, row_parts_);
   args.row_end = PartBegin(*weights_, part + 1, row_parts_);
-  args.out_stride = weights_->out_channels;
+  args.position_stride = weights_->out_channels;
+  args.channel_stride = 1;
+  args.row_stride = kernel_.tile;
+  args.room = kScratchRows;
   return args;
 }
 
@@ -86,7 +89,7 @@ void Conv2DPlan::RunPixels(const Job& job, size_t task) const {
   args.segments = &segment;
   args.segment_count = 1;
   args.x = job.x + pixel * weights_->in_channels;
-  if (args.row_begin < args.row_end) kernel_.run(args);
+  if (args.row_begin < args.row_end) kernel_.runs[0](args);
 }
 
 void Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const {
@@ -99,28 +102,37 @@ void Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const {
   Segment segments[kMaxTile + 1];
   TileArgs args = ArgsOf(job, static_cast<uint32_t>(task % row_parts_));
   args.segments = segments;
-  args.scratch = planes + planes_floats_;
+  args.rows = planes + planes_floats_;
   if (args.row_begin >= args.row_end) return;
   FillStrip(job, strip, planes);
-  const size_t positions = size_t{strip.rows - 1} * plane_width_ + view_.width;
-  for (size_t begin = 0; begin < positions; begin += kernel_.tile) {
+  const size_t positions = pointwise_ ? PixelsOf(strip) : size_t{strip.rows - 1} * plane_width_ + view_.width;
+  uint32_t width = 0;
+  for (size_t begin = 0; begin < positions; begin += width) {
+    const TileFn run = kernel_.Fit(positions - begin, &width);
     args.x = planes + begin;
-    args.segment_count = SegmentsOf(job, strip, begin, segments);
-    if (args.segment_count > 0) kernel_.run(args);
+    args.segment_count = SegmentsOf(job, strip, begin, width, segments);
+    if (args.segment_count > 0) run(args);
   }
 }
 
-uint32_t Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin, Segment* segments) const {
+// Pixels of a 1x1 convolution's strip, which is one tile.
+size_t Conv2DPlan::PixelsOf(const Strip& strip) const {
+  const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
+  const size_t first = size_t{strip.first} * view_.width;
+  return pixels - first < view_.width ? pixels - first : view_.width;
+}
+
+uint32_t Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin, uint32_t width,
+                                Segment* segments) const {
   const size_t channels = weights_->out_channels;
+  const size_t end = begin + width;
   if (pointwise_) {
-    const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
-    const size_t first = size_t{strip.first} * view_.width;
-    const size_t count = pixels - first < view_.width ? pixels - first : view_.width;
-    segments[0] = {0, static_cast<uint32_t>(count), job.y + first * channels};
+    const size_t rest = PixelsOf(strip) - begin;
+    const size_t pixel = size_t{strip.first} * view_.width + begin;
+    segments[0] = {0, rest < width ? static_cast<uint32_t>(rest) : width, job.y + pixel * channels};
     return 1;
   }
   uint32_t count = 0;
-  const size_t end = begin + kernel_.tile;
   for (size_t row = begin / plane_width_; row < strip.rows && row * plane_width_ < end; ++row) {
     const size_t row_begin = row * plane_width_, row_end = row_begin + view_.width;
     const size_t from = row_begin > begin ? row_begin : begin, to = row_end < end ? row_end : end;
@@ -135,10 +147,8 @@ uint32_t Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin
 void Conv2DPlan::FillStrip(const Job& job, const Strip& strip, float* planes) const {
   const PackedWeights& w = *weights_;
   if (pointwise_) {
-    const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
-    const size_t first = size_t{strip.first} * view_.width;
-    const size_t count = pixels - first < view_.width ? pixels - first : view_.width;
-    to_planar_(job.x + first * w.in_channels, w.in_channels, count, w.in_channels, planes, plane_stride_);
+    const float* first = job.x + size_t{strip.first} * view_.width * w.in_channels;
+    kernels_.to_planar(first, w.in_channels, PixelsOf(strip), w.in_channels, planes, plane_stride_);
     return;
   }
   for (uint32_t phase = 0; phase < phase_count_; ++phase) {
@@ -164,8 +174,8 @@ void Conv2DPlan::FillRow(const Job& job, const Strip& strip, uint32_t phase, uin
     memset(out + c * plane_stride_, 0, static_cast<size_t>(left) * sizeof(float));
   if (right > left) {
     const int64_t pixel = (strip.image * int64_t{shape_.in.height} + y) * shape_.in.width + left * stride + shift;
-    to_planar_(job.x + pixel * w.in_channels, size_t{w.stride_w} * w.in_channels, static_cast<size_t>(right - left),
-               w.in_channels, out + left, plane_stride_);
+    kernels_.to_planar(job.x + pixel * w.in_channels, size_t{w.stride_w} * w.in_channels,
+                       static_cast<size_t>(right - left), w.in_channels, out + left, plane_stride_);
   }
   if (right < width) {
     for (uint32_t c = 0; c < w.in_channels; ++c) {

@@ -10,6 +10,14 @@ namespace {
 struct Simd {
   using Vector = float32x4_t;
   static constexpr int kLanes = 4;
+  static constexpr char kRowBandName[] = "row_band/neon";
+  static constexpr char kRowBandSingleName[] = "row_band_single/neon";
+  static constexpr char kSlidingName[] = "sliding_row/neon";
+  static constexpr char kSlidingSingleName[] = "sliding_row_single/neon";
+  static constexpr char kSlidingAnyName[] = "sliding_row_any/neon";
+  // 32 registers: sixteen sums, the inputs and the weights.
+  static constexpr int kMostBandRows = 8;
+  static constexpr int VectorsFor(int rows) { return rows <= 2 ? 8 : rows == 4 ? 4 : rows == 8 ? 2 : 1; }
   static Vector Zero() { return vdupq_n_f32(0.0f); }
   static Vector Set(float value) { return vdupq_n_f32(value); }
   static Vector Load(const float* p) { return vld1q_f32(p); }
@@ -17,6 +25,7 @@ struct Simd {
   static Vector Clamp(Vector v, Vector low, Vector high) { return vminq_f32(vmaxq_f32(v, low), high); }
   static Vector MultiplyAddOne(Vector acc, Vector x, float weight) { return vfmaq_n_f32(acc, x, weight); }
 
+  static Vector Even(Vector a, Vector b) { return vuzp1q_f32(a, b); }
   static Vector LoadPartial(const float* p, size_t n) {
     float lanes[kLanes] = {};
     for (size_t i = 0; i < n; ++i) lanes[i] = p[i];
@@ -75,31 +84,7 @@ struct Simd {
 
 }  // namespace
 
-// 32 registers: sixteen sums, the inputs and the weights.
-KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
-  if (encoding == Encoding::kRowBand) {
-    const Kernel single = {"row_band_single/neon", 1, RowBandPixel};
-    if (group_rows == 1) return {RowBand<Simd, 1, 8>("row_band/neon"), single, ToPlanar<Simd>};
-    if (group_rows == 2) return {RowBand<Simd, 2, 8>("row_band/neon"), single, ToPlanar<Simd>};
-    if (group_rows < 8) return {RowBand<Simd, 4, 4>("row_band/neon"), single, ToPlanar<Simd>};
-    return {RowBand<Simd, 8, 2>("row_band/neon"), single, ToPlanar<Simd>};
-  }
-  const Kernel single = {"sliding_row_single/neon", 1, SlidingPixel};
-  switch (group_rows) {
-    case 1:
-      return {Sliding<Simd, 1, 8>("sliding_row/neon"), single, ToPlanar<Simd>};
-    case 2:
-      return {Sliding<Simd, 2, 8>("sliding_row/neon"), single, ToPlanar<Simd>};
-    case 4:
-      return {Sliding<Simd, 4, 4>("sliding_row/neon"), single, ToPlanar<Simd>};
-    case 8:
-      return {Sliding<Simd, 8, 2>("sliding_row/neon"), single, ToPlanar<Simd>};
-    case 16:
-      return {Sliding<Simd, 16, 1>("sliding_row/neon"), single, ToPlanar<Simd>};
-    default:
-      return {{"sliding_row_any/neon", Simd::kLanes, SlidingTileAnyRows<Simd>}, single, ToPlanar<Simd>};
-  }
-}
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) { return ChooseKernels<Simd>(encoding, group_rows); }
 
 }  // namespace neon
 }  // namespace tfprune

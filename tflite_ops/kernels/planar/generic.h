@@ -3,8 +3,9 @@
 // file inside its own namespace, so code built with different compiler flags never meets in the linker.
 //
 // S provides: `Vector`, `kLanes`, `Zero()`, `Set(value)`, `Load(p)`, `LoadPartial(p, n)`, `Store(p, v)`,
-// `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, and
-// `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v].
+// `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, `Even(a, b)`: the even floats of two vectors,
+// `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], the names and tile sizes that
+// ChooseKernels asks for.
 //
 // No include guard on purpose: it is included once, by one ISA file a translation unit.
 
@@ -58,36 +59,51 @@ inline __attribute__((always_inline)) void TransposeBlock(const float* from, siz
   for (int i = 0; i < S::kLanes; ++i) S::Store(to + static_cast<size_t>(i) * to_stride, v[i]);
 }
 
-// Transposes `rows` planar rows of scratch to every segment's NHWC output, channels [channel, channel + rows).
 template <typename S>
-void StoreRows(const TileArgs& a, size_t tile, size_t channel, size_t rows) {
+void FromPlanar(const float* in, size_t in_stride, size_t count, size_t channels, float* out, size_t out_stride) {
   constexpr size_t kLanes = S::kLanes;
-  const size_t full_rows = rows - rows % kLanes;
-  for (uint32_t s = 0; s < a.segment_count; ++s) {
-    const Segment& segment = a.segments[s];
-    for (size_t p = 0; p < segment.count; p += kLanes) {
-      const size_t positions = segment.count - p < kLanes ? segment.count - p : kLanes;
-      const float* from = a.scratch + segment.begin + p;
-      float* out = segment.out + p * a.out_stride + channel;
-      size_t r = 0;
-      if (positions == kLanes) {
-        for (; r < full_rows; r += kLanes) TransposeBlock<S>(from + r * tile, tile, out + r, a.out_stride);
-      }
-      for (; r < rows; r += kLanes) {
-        const size_t block = rows - r < kLanes ? rows - r : kLanes;
-        typename S::Vector v[kLanes];
-        LoadTransposed<S>(from + r * tile, tile, block, kLanes, v);
-        for (size_t i = 0; i < positions; ++i) {
-          float* to = out + i * a.out_stride + r;
-          if (block == kLanes) {
-            S::Store(to, v[i]);
-          } else {
-            S::StorePartial(to, v[i], block);
-          }
+  const size_t full_channels = channels - channels % kLanes;
+  for (size_t p = 0; p < count; p += kLanes) {
+    const size_t positions = count - p < kLanes ? count - p : kLanes;
+    const float* from = in + p;
+    float* to = out + p * out_stride;
+    size_t c = 0;
+    if (positions == kLanes) {
+      for (; c < full_channels; c += kLanes) TransposeBlock<S>(from + c * in_stride, in_stride, to + c, out_stride);
+    }
+    for (; c < channels; c += kLanes) {
+      const size_t block = channels - c < kLanes ? channels - c : kLanes;
+      typename S::Vector v[kLanes];
+      LoadTransposed<S>(from + c * in_stride, in_stride, block, kLanes, v);
+      for (size_t i = 0; i < positions; ++i) {
+        if (block == kLanes) {
+          S::Store(to + i * out_stride + c, v[i]);
+        } else {
+          S::StorePartial(to + i * out_stride + c, v[i], block);
         }
       }
     }
   }
+}
+
+template <typename S>
+void CopyRun(const float* in, size_t count, float* out) {
+  size_t i = 0;
+  for (; i + S::kLanes <= count; i += S::kLanes) S::Store(out + i, S::Load(in + i));
+  if (i < count) S::StorePartial(out + i, S::LoadPartial(in + i, count - i), count - i);
+}
+
+template <typename S>
+void CopyStrided(const float* in, size_t stride, size_t count, float* out) {
+  if (stride == 1) return CopyRun<S>(in, count, out);
+  size_t i = 0;
+  if (stride == 2) {
+    // Two vectors hold the even floats of one; the last of them is behind what may be read at the end.
+    for (; i + S::kLanes < count; i += S::kLanes) {
+      S::Store(out + i, S::Even(S::Load(in + 2 * i), S::Load(in + 2 * i + S::kLanes)));
+    }
+  }
+  for (; i < count; ++i) out[i] = in[i * stride];
 }
 
 template <typename S>
@@ -111,6 +127,39 @@ void ToPlanar(const float* in, size_t in_stride, size_t count, size_t channels, 
   }
 }
 
+// Hands out the rows a kernel writes, and moves them to their segments when no more fit.
+template <typename S>
+struct RowWriter {
+  const TileArgs& a;
+  uint32_t held = 0, first;  // rows waiting, and the first of them
+
+  explicit RowWriter(const TileArgs& args) : a(args), first(args.row_begin) {}
+
+  inline __attribute__((always_inline)) float* Next(uint32_t rows) {
+    if (held + rows > a.room) Flush();
+    float* place = a.rows + held * a.row_stride;
+    held += rows;
+    return place;
+  }
+
+  __attribute__((noinline)) void Flush() {
+    for (uint32_t s = 0; s < a.segment_count; ++s) {
+      const Segment& segment = a.segments[s];
+      const float* from = a.rows + segment.begin;
+      float* to = segment.out + first * a.channel_stride;
+      if (a.position_stride == 1) {
+        for (uint32_t r = 0; r < held; ++r) {
+          CopyRun<S>(from + r * a.row_stride, segment.count, to + r * a.channel_stride);
+        }
+      } else {
+        FromPlanar<S>(from, a.row_stride, segment.count, held, to, a.position_stride);
+      }
+    }
+    first += held;
+    held = 0;
+  }
+};
+
 inline float BiasOf(const TileArgs& a, uint32_t row) { return a.bias == nullptr ? 0.0f : a.bias[row]; }
 
 inline size_t FirstCell(const PackedWeights& w, uint32_t line) {
@@ -125,11 +174,10 @@ inline size_t CellsOfLine(const PackedWeights& w, uint32_t line) {
 template <typename S, int kRows, int kVectors>
 inline __attribute__((always_inline)) void BandChunk(const TileArgs& a, uint32_t row, const uint32_t* offsets,
                                                      size_t count, const float* weights, size_t stride, float* out) {
-  using Acc = Accumulators<S, kRows, kVectors>;
-  Acc acc;
+  Accumulators<S, kRows, kVectors> acc;
   for (int r = 0; r < kRows; ++r) acc.SetRow(r, BiasOf(a, row + r));
   acc.AddCells(reinterpret_cast<const char*>(a.x), offsets, count, weights, stride);
-  for (int r = 0; r < kRows; ++r) acc.StoreRow(r, a.low, a.high, out + r * Acc::kTile);
+  for (int r = 0; r < kRows; ++r) acc.StoreRow(r, a.low, a.high, out + r * a.row_stride);
 }
 
 // The last rows of a band whose size is no multiple of the chunk: `rows` < kRows of them.
@@ -145,36 +193,27 @@ __attribute__((noinline)) void BandRest(const TileArgs& a, uint32_t rows, uint32
 // Row-band: every band is computed in chunks of kRows rows that stay in registers.
 template <typename S, int kRows, int kVectors>
 void RowBandTile(const TileArgs& a) {
-  constexpr size_t kTile = Accumulators<S, kRows, kVectors>::kTile;
   const PackedWeights& w = *a.weights;
   const uint32_t first_line = a.row_begin / w.group_rows;
   // All bands but the last are full, so the values of a line start at its first cell times group_rows.
   const float* weights = w.values + FirstCell(w, first_line) * w.group_rows;
-  uint32_t held = 0, held_row = a.row_begin;
+  RowWriter<S> writer(a);
   for (uint32_t line = first_line; w.FirstRow(line) < a.row_end; ++line) {
-    const uint32_t rows = w.RowsOfLine(line);
+    const uint32_t first = w.FirstRow(line), rows = w.RowsOfLine(line);
     const uint32_t* offsets = a.cell_offsets + FirstCell(w, line);
     const size_t count = CellsOfLine(w, line);
-    for (uint32_t r = 0; r < rows; r += kRows) {
-      if (held + kRows > kScratchRows) {
-        StoreRows<S>(a, kTile, held_row, held);
-        held_row += held;
-        held = 0;
-      }
-      const uint32_t row = held_row + held;
-      float* out = a.scratch + held * kTile;
-      if (rows - r >= kRows) {
-        BandChunk<S, kRows, kVectors>(a, row, offsets, count, weights + r, rows, out);
-        held += kRows;
-      } else {
-        BandRest<S, kRows - 1, kVectors>(a, rows - r, row, offsets, count, weights + r, rows, out);
-        held += rows - r;
-      }
+    uint32_t r = 0;
+    for (; r + kRows <= rows; r += kRows) {
+      BandChunk<S, kRows, kVectors>(a, first + r, offsets, count, weights + r, rows, writer.Next(kRows));
+    }
+    if (r < rows) {
+      BandRest<S, kRows - 1, kVectors>(a, rows - r, first + r, offsets, count, weights + r, rows,
+                                       writer.Next(rows - r));
     }
     weights += count * rows;
     if (line + 1 == w.line_count) break;
   }
-  StoreRows<S>(a, kTile, held_row, held);
+  writer.Flush();
 }
 
 // Walks the start rows of a sliding-row weight for output rows [row_begin, row_end). Row q lives in accumulator q %
@@ -186,26 +225,17 @@ struct SlidingWalk {
   const PackedWeights& w;
   const char* x;
   Acc acc;
-  uint32_t held = 0, held_row;
 
-  explicit SlidingWalk(const TileArgs& args)
-      : a(args), w(*args.weights), x(reinterpret_cast<const char*>(args.x)), held_row(args.row_begin) {}
+  explicit SlidingWalk(const TileArgs& args) : a(args), w(*args.weights), x(reinterpret_cast<const char*>(args.x)) {}
 
   inline __attribute__((always_inline)) void Add(uint32_t line) {
     const size_t first = FirstCell(w, line);
     acc.AddCells(x, a.cell_offsets + first, CellsOfLine(w, line), w.values + first * kRows, kRows);
   }
 
-  inline __attribute__((always_inline)) void Finish(int slot, uint32_t row) {
-    if (row >= a.row_begin && row < a.row_end) {
-      if (held == kScratchRows) {
-        StoreRows<S>(a, Acc::kTile, held_row, held);
-        held_row += held;
-        held = 0;
-      }
-      acc.StoreRow(slot, a.low, a.high, a.scratch + held * Acc::kTile);
-      ++held;
-    }
+  // The writer is no member: its Flush is a call, and would keep the accumulators in memory.
+  inline __attribute__((always_inline)) void Finish(RowWriter<S>* writer, int slot, uint32_t row) {
+    if (row >= a.row_begin && row < a.row_end) acc.StoreRow(slot, a.low, a.high, writer->Next(1));
     const uint32_t next = row + kRows;
     acc.SetRow(slot, next < w.out_channels ? BiasOf(a, next) : 0.0f);
   }
@@ -214,6 +244,7 @@ struct SlidingWalk {
 template <typename S, int kRows, int kVectors>
 void SlidingTile(const TileArgs& a) {
   SlidingWalk<S, kRows, kVectors> walk(a);
+  RowWriter<S> writer(a);
   const PackedWeights& w = *a.weights;
   const uint32_t first_line = a.row_begin >= kRows - 1 ? a.row_begin - (kRows - 1) : 0;
   const uint32_t base = first_line - first_line % kRows;
@@ -227,17 +258,16 @@ void SlidingTile(const TileArgs& a) {
     for (int s = 0; s < kRows; ++s) {
       if (row + s < first_line) continue;
       if (row + s < w.line_count) walk.Add(row + s);
-      walk.Finish(s, row + s);
+      walk.Finish(&writer, s, row + s);
     }
   }
-  StoreRows<S>(a, SlidingWalk<S, kRows, kVectors>::Acc::kTile, walk.held_row, walk.held);
+  writer.Flush();
 }
 
 // Sliding-row for any number of rows: accumulators live in memory. For the group sizes that have no kernel of their
 // own.
 template <typename S>
 void SlidingTileAnyRows(const TileArgs& a) {
-  constexpr size_t kTile = S::kLanes;
   const PackedWeights& w = *a.weights;
   const uint32_t rows = w.group_rows;
   typename S::Vector acc[kMaxSlidingRows];
@@ -246,7 +276,7 @@ void SlidingTileAnyRows(const TileArgs& a) {
     acc[row % rows] = S::Set(row < w.out_channels ? BiasOf(a, row) : 0.0f);
   }
   const auto low = S::Set(a.low), high = S::Set(a.high);
-  uint32_t held = 0, held_row = a.row_begin;
+  RowWriter<S> writer(a);
   for (uint32_t row = first_line; row < a.row_end; ++row) {
     if (row < w.line_count) {
       const size_t first = FirstCell(w, row);
@@ -257,18 +287,10 @@ void SlidingTileAnyRows(const TileArgs& a) {
         for (uint32_t r = 0; r < rows; ++r) acc[r] = S::MultiplyAddOne(acc[r], tile, weights[r]);
       }
     }
-    if (row >= a.row_begin) {
-      if (held == kScratchRows) {
-        StoreRows<S>(a, kTile, held_row, held);
-        held_row += held;
-        held = 0;
-      }
-      S::Store(a.scratch + held * kTile, S::Clamp(acc[row % rows], low, high));
-      ++held;
-    }
+    if (row >= a.row_begin) S::Store(writer.Next(1), S::Clamp(acc[row % rows], low, high));
     acc[row % rows] = S::Set(row + rows < w.out_channels ? BiasOf(a, row + rows) : 0.0f);
   }
-  StoreRows<S>(a, kTile, held_row, held);
+  writer.Flush();
 }
 
 // kRows neighbouring floats as one value; the compiler maps it to the registers of the instruction set.
@@ -369,12 +391,55 @@ inline void SlidingPixel(const TileArgs& a) {
   }
 }
 
-template <typename S, int kRows, int kVectors>
-Kernel RowBand(const char* name) {
-  return {name, static_cast<size_t>(kVectors * S::kLanes), RowBandTile<S, kRows, kVectors>};
+// The kernel and its narrower versions, halving down to one vector.
+template <typename S, template <typename, int, int> class Body, int kRows, int kVectors>
+Kernel AllWidths(const char* name) {
+  Kernel kernel = {name, static_cast<uint32_t>(kVectors * S::kLanes), static_cast<uint32_t>(S::kLanes), {}};
+  kernel.runs[0] = Body<S, kRows, kVectors>::Run;
+  if constexpr (kVectors >= 2) kernel.runs[1] = Body<S, kRows, kVectors / 2>::Run;
+  if constexpr (kVectors >= 4) kernel.runs[2] = Body<S, kRows, kVectors / 4>::Run;
+  if constexpr (kVectors >= 8) kernel.runs[3] = Body<S, kRows, kVectors / 8>::Run;
+  return kernel;
 }
 
 template <typename S, int kRows, int kVectors>
-Kernel Sliding(const char* name) {
-  return {name, static_cast<size_t>(kVectors * S::kLanes), SlidingTile<S, kRows, kVectors>};
+struct RowBand {
+  static void Run(const TileArgs& a) { RowBandTile<S, kRows, kVectors>(a); }
+};
+
+template <typename S, int kRows, int kVectors>
+struct Sliding {
+  static void Run(const TileArgs& a) { SlidingTile<S, kRows, kVectors>(a); }
+};
+
+// Bands are computed in chunks of 1, 2, 4 or S::kMostBandRows rows.
+template <typename S>
+Kernel RowBandKernel(uint32_t group_rows) {
+  const char* name = S::kRowBandName;
+  if (group_rows == 1) return AllWidths<S, RowBand, 1, S::VectorsFor(1)>(name);
+  if (group_rows < 4) return AllWidths<S, RowBand, 2, S::VectorsFor(2)>(name);
+  if (group_rows < 8) return AllWidths<S, RowBand, 4, S::VectorsFor(4)>(name);
+  return AllWidths<S, RowBand, S::kMostBandRows, S::VectorsFor(S::kMostBandRows)>(name);
+}
+
+template <typename S>
+Kernel SlidingKernel(uint32_t group_rows) {
+  const char* name = S::kSlidingName;
+  if (group_rows == 1) return AllWidths<S, Sliding, 1, S::VectorsFor(1)>(name);
+  if (group_rows == 2) return AllWidths<S, Sliding, 2, S::VectorsFor(2)>(name);
+  if (group_rows == 4) return AllWidths<S, Sliding, 4, S::VectorsFor(4)>(name);
+  if (group_rows == 8) return AllWidths<S, Sliding, 8, S::VectorsFor(8)>(name);
+  if constexpr (S::VectorsFor(16) > 0) {
+    if (group_rows == 16) return AllWidths<S, Sliding, 16, S::VectorsFor(16)>(name);
+  }
+  return {S::kSlidingAnyName, S::kLanes, S::kLanes, {SlidingTileAnyRows<S>}};
+}
+
+template <typename S>
+KernelSet ChooseKernels(Encoding encoding, uint32_t group_rows) {
+  const bool band = encoding == Encoding::kRowBand;
+  return {
+      band ? RowBandKernel<S>(group_rows) : SlidingKernel<S>(group_rows),
+      band ? Kernel{S::kRowBandSingleName, 1, 1, {RowBandPixel}} : Kernel{S::kSlidingSingleName, 1, 1, {SlidingPixel}},
+      ToPlanar<S>, FromPlanar<S>, CopyStrided<S>};
 }

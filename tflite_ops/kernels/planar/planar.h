@@ -2,17 +2,20 @@
 // Planar sparse kernels: pixels lie across the vector, so a kept weight is one broadcast multiply-add over a tile of
 // pixels and the start column of a group costs nothing.
 //
-// Contract. A tile is `Kernel::tile` neighbouring positions of planar input: value `p` of cell `g` is read at byte
-// `cell_offsets[g] + 4 * p` from `TileArgs::x`, for `0 <= p < tile` whatever the number of useful positions is (the
+// Contract. A call computes `n` neighbouring positions, a whole number of vectors. Value `p` of cell `g` is read at
+// byte `cell_offsets[g] + 4 * p` from `TileArgs::x`, for `0 <= p < n` whatever the number of useful positions is (the
 // caller provides the room). For every row `r` of the lines asked for, over all cells `g` that hold a weight `w[g, r]`:
 //
 //     y[p, r] = min(max(bias[r] + sum_g w[g, r] * x[p, cell g], low), high)
 //
-// in the order of the cells. Results go to NHWC memory: position `p` of a segment `(begin, count, out)` is stored at
-// `out[(p - begin) * out_stride + r]`; positions outside every segment are computed and dropped. `scratch` holds
-// kScratchRows * tile floats and aliases nothing.
+// in the order of the cells. Row `row_begin + i` is written to `rows + (i - flushed) * row_stride`, `n` floats each.
+// Where fewer than all rows fit into `room`, the kernel flushes them as often as needed, and once at the end: position
+// `p` of a segment `(begin, count, out)` goes to `out[(p - begin) * position_stride + r * channel_stride]`; positions
+// outside every segment are dropped. With no segments results stay in `rows`, which must then have room for all. `rows`
+// aliases neither x nor the outputs.
 //
-// A kernel with `tile == 1` is a matrix-vector kernel: `x` is one NHWC pixel and `cell_offsets` are 4 * column.
+// A kernel with `tile == 1` is a matrix-vector kernel: `x` is one NHWC pixel, `cell_offsets` are 4 * column, and rows
+// go straight to segment 0, whose channel_stride is 1.
 #ifndef TFPRUNE_KERNELS_PLANAR_PLANAR_H_
 #define TFPRUNE_KERNELS_PLANAR_PLANAR_H_
 
@@ -26,9 +29,9 @@ namespace tfprune {
 
 constexpr size_t kMaxTile = 64;      // positions
 constexpr size_t kMaxLanes = 16;     // floats in the widest vector: how far a kernel may read or write past an end
-constexpr size_t kScratchRows = 64;  // rows kept planar before they are transposed to NHWC
+constexpr size_t kScratchRows = 64;  // rows kept planar before they are moved to their segments
 
-// A run of useful positions of one tile that is contiguous in the output.
+// A run of useful positions of one tile whose outputs are evenly spaced.
 struct Segment {
   uint32_t begin;  // first position inside the tile
   uint32_t count;
@@ -42,27 +45,52 @@ struct TileArgs {
   float low, high;               // clamp; infinities where there is none
   uint32_t row_begin, row_end;   // output rows to compute; for row-band both are band limits or out_channels
   const float* x;
+  float* rows;
+  size_t row_stride;  // floats
+  uint32_t room;      // rows
   const Segment* segments;
   uint32_t segment_count;
-  size_t out_stride;  // floats between neighbouring positions in the output
-  float* scratch;
+  size_t position_stride, channel_stride;  // floats between neighbours in the output; one of the two is 1
 };
 
+using TileFn = void (*)(const TileArgs&);
+
+constexpr uint32_t kMaxTails = 4;
+
+// One kernel at several widths: `runs[i]` computes `tile >> i` positions, down to one vector.
 struct Kernel {
   const char* name;  // "row_band/avx512"
-  size_t tile;       // positions a call computes
-  void (*run)(const TileArgs&);
+  uint32_t tile;     // positions the widest computes
+  uint32_t lanes;    // positions of a vector
+  TileFn runs[kMaxTails];
+
+  // The widest that computes no more vectors than `positions` need; its width goes to `width`.
+  TileFn Fit(size_t positions, uint32_t* width) const {
+    uint32_t i = 0;
+    *width = tile;
+    while (*width > lanes && *width >= positions + lanes) *width >>= 1, ++i;
+    return runs[i];
+  }
 };
 
 // NHWC to planar: `out[c * out_stride + p] = in[p * in_stride + c]` for p < count, c < channels. Up to kMaxLanes - 1
 // floats behind each row of `count` may be overwritten.
 using ToPlanarFn = void (*)(const float* in, size_t in_stride, size_t count, size_t channels, float* out,
                             size_t out_stride);
+// The inverse: `out[p * out_stride + c] = in[c * in_stride + p]`. Up to kMaxLanes - 1 floats behind each row of `count`
+// may be read; nothing is written beyond `channels`.
+using FromPlanarFn = void (*)(const float* in, size_t in_stride, size_t count, size_t channels, float* out,
+                              size_t out_stride);
+// `out[i] = in[i * stride]` for i < count, stride at least 1. Reads nothing behind in[(count - 1) * stride]; up to
+// kMaxLanes - 1 floats behind `out` may be overwritten.
+using CopyStridedFn = void (*)(const float* in, size_t stride, size_t count, float* out);
 
 struct KernelSet {
   Kernel many;    // for many positions
   Kernel single;  // for one position, tile == 1
   ToPlanarFn to_planar;
+  FromPlanarFn from_planar;
+  CopyStridedFn copy_strided;
 };
 
 // The kernels for `encoding` with groups of `group_rows` rows on `arch`. `arch` must be supported and not kReference.

@@ -10,6 +10,16 @@ namespace {
 struct Simd {
   using Vector = __m256;
   static constexpr int kLanes = 8;
+  static constexpr char kRowBandName[] = "row_band/avx2";
+  static constexpr char kRowBandSingleName[] = "row_band_single/avx2";
+  static constexpr char kSlidingName[] = "sliding_row/avx2";
+  static constexpr char kSlidingSingleName[] = "sliding_row_single/avx2";
+  static constexpr char kSlidingAnyName[] = "sliding_row_any/avx2";
+  // 16 registers: four rows by two vectors; longer bands run four rows at a time, which loads less than eight by one.
+  static constexpr int kMostBandRows = 4;
+  static constexpr int VectorsFor(int rows) {
+    return rows == 1 ? 8 : rows == 2 ? 4 : rows == 4 ? 2 : rows == 8 ? 1 : 0;
+  }
   static Vector Zero() { return _mm256_setzero_ps(); }
   static Vector Set(float value) { return _mm256_set1_ps(value); }
   static Vector Load(const float* p) { return _mm256_loadu_ps(p); }
@@ -23,6 +33,10 @@ struct Simd {
   // The first n of eight lanes, for maskload and maskstore.
   static __m256i Mask(size_t n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  static Vector Even(Vector a, Vector b) {
+    const __m256 mixed = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), _MM_SHUFFLE(3, 1, 2, 0)));
   }
   static Vector LoadPartial(const float* p, size_t n) { return _mm256_maskload_ps(p, Mask(n)); }
   static void StorePartial(float* p, Vector v, size_t n) { _mm256_maskstore_ps(p, Mask(n), v); }
@@ -63,28 +77,7 @@ struct Simd {
 
 }  // namespace
 
-// 16 registers: four rows by two vectors; longer bands run four rows at a time, which loads less than eight by one.
-KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
-  if (encoding == Encoding::kRowBand) {
-    const Kernel single = {"row_band_single/avx2", 1, RowBandPixel};
-    if (group_rows == 1) return {RowBand<Simd, 1, 8>("row_band/avx2"), single, ToPlanar<Simd>};
-    if (group_rows == 2) return {RowBand<Simd, 2, 4>("row_band/avx2"), single, ToPlanar<Simd>};
-    return {RowBand<Simd, 4, 2>("row_band/avx2"), single, ToPlanar<Simd>};
-  }
-  const Kernel single = {"sliding_row_single/avx2", 1, SlidingPixel};
-  switch (group_rows) {
-    case 1:
-      return {Sliding<Simd, 1, 8>("sliding_row/avx2"), single, ToPlanar<Simd>};
-    case 2:
-      return {Sliding<Simd, 2, 4>("sliding_row/avx2"), single, ToPlanar<Simd>};
-    case 4:
-      return {Sliding<Simd, 4, 2>("sliding_row/avx2"), single, ToPlanar<Simd>};
-    case 8:
-      return {Sliding<Simd, 8, 1>("sliding_row/avx2"), single, ToPlanar<Simd>};
-    default:
-      return {{"sliding_row_any/avx2", Simd::kLanes, SlidingTileAnyRows<Simd>}, single, ToPlanar<Simd>};
-  }
-}
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) { return ChooseKernels<Simd>(encoding, group_rows); }
 
 }  // namespace avx2
 }  // namespace tfprune

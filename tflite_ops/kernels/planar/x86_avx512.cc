@@ -10,6 +10,14 @@ namespace {
 struct Simd {
   using Vector = __m512;
   static constexpr int kLanes = 16;
+  static constexpr char kRowBandName[] = "row_band/avx512";
+  static constexpr char kRowBandSingleName[] = "row_band_single/avx512";
+  static constexpr char kSlidingName[] = "sliding_row/avx512";
+  static constexpr char kSlidingSingleName[] = "sliding_row_single/avx512";
+  static constexpr char kSlidingAnyName[] = "sliding_row_any/avx512";
+  // 32 registers: eight rows by two vectors. Few rows take more positions, so that enough sums run side by side.
+  static constexpr int kMostBandRows = 8;
+  static constexpr int VectorsFor(int rows) { return rows <= 2 ? 4 : rows <= 8 ? 2 : 1; }
   static __mmask16 Mask(size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
   static Vector Zero() { return _mm512_setzero_ps(); }
   static Vector Set(float value) { return _mm512_set1_ps(value); }
@@ -24,6 +32,10 @@ struct Simd {
     return _mm512_fmadd_ps(x, _mm512_set1_ps(weight), acc);
   }
 
+  static Vector Even(Vector a, Vector b) {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_ps(a, even, b);
+  }
   static Vector LoadPartial(const float* p, size_t n) { return _mm512_maskz_loadu_ps(Mask(n), p); }
   static void StorePartial(float* p, Vector v, size_t n) { _mm512_mask_storeu_ps(p, Mask(n), v); }
 
@@ -74,31 +86,7 @@ struct Simd {
 
 }  // namespace
 
-// 32 registers: eight rows by two vectors. Few rows take more positions, so that enough sums run side by side.
-KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
-  if (encoding == Encoding::kRowBand) {
-    const Kernel single = {"row_band_single/avx512", 1, RowBandPixel};
-    if (group_rows == 1) return {RowBand<Simd, 1, 4>("row_band/avx512"), single, ToPlanar<Simd>};
-    if (group_rows == 2) return {RowBand<Simd, 2, 4>("row_band/avx512"), single, ToPlanar<Simd>};
-    if (group_rows < 8) return {RowBand<Simd, 4, 2>("row_band/avx512"), single, ToPlanar<Simd>};
-    return {RowBand<Simd, 8, 2>("row_band/avx512"), single, ToPlanar<Simd>};
-  }
-  const Kernel single = {"sliding_row_single/avx512", 1, SlidingPixel};
-  switch (group_rows) {
-    case 1:
-      return {Sliding<Simd, 1, 4>("sliding_row/avx512"), single, ToPlanar<Simd>};
-    case 2:
-      return {Sliding<Simd, 2, 4>("sliding_row/avx512"), single, ToPlanar<Simd>};
-    case 4:
-      return {Sliding<Simd, 4, 2>("sliding_row/avx512"), single, ToPlanar<Simd>};
-    case 8:
-      return {Sliding<Simd, 8, 2>("sliding_row/avx512"), single, ToPlanar<Simd>};
-    case 16:
-      return {Sliding<Simd, 16, 1>("sliding_row/avx512"), single, ToPlanar<Simd>};
-    default:
-      return {{"sliding_row_any/avx512", Simd::kLanes, SlidingTileAnyRows<Simd>}, single, ToPlanar<Simd>};
-  }
-}
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) { return ChooseKernels<Simd>(encoding, group_rows); }
 
 }  // namespace avx512
 }  // namespace tfprune

@@ -10,6 +10,16 @@ namespace {
 struct Simd {
   using Vector = __m128;
   static constexpr int kLanes = 4;
+  static constexpr char kRowBandName[] = "row_band/sse2";
+  static constexpr char kRowBandSingleName[] = "row_band_single/sse2";
+  static constexpr char kSlidingName[] = "sliding_row/sse2";
+  static constexpr char kSlidingSingleName[] = "sliding_row_single/sse2";
+  static constexpr char kSlidingAnyName[] = "sliding_row_any/sse2";
+  // 16 registers: four rows by two vectors leave room for the inputs and a weight.
+  static constexpr int kMostBandRows = 4;
+  static constexpr int VectorsFor(int rows) {
+    return rows == 1 ? 8 : rows == 2 ? 4 : rows == 4 ? 2 : rows == 8 ? 1 : 0;
+  }
   static Vector Zero() { return _mm_setzero_ps(); }
   static Vector Set(float value) { return _mm_set1_ps(value); }
   static Vector Load(const float* p) { return _mm_loadu_ps(p); }
@@ -20,6 +30,7 @@ struct Simd {
     return _mm_add_ps(acc, _mm_mul_ps(x, _mm_set1_ps(weight)));
   }
 
+  static Vector Even(Vector a, Vector b) { return _mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0)); }
   static Vector LoadPartial(const float* p, size_t n) {
     float lanes[kLanes] = {};
     for (size_t i = 0; i < n; ++i) lanes[i] = p[i];
@@ -50,28 +61,7 @@ struct Simd {
 
 }  // namespace
 
-// 16 registers: four rows by two vectors leave room for the inputs and a weight.
-KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
-  if (encoding == Encoding::kRowBand) {
-    const Kernel single = {"row_band_single/sse2", 1, RowBandPixel};
-    if (group_rows == 1) return {RowBand<Simd, 1, 8>("row_band/sse2"), single, ToPlanar<Simd>};
-    if (group_rows == 2) return {RowBand<Simd, 2, 4>("row_band/sse2"), single, ToPlanar<Simd>};
-    return {RowBand<Simd, 4, 2>("row_band/sse2"), single, ToPlanar<Simd>};
-  }
-  const Kernel single = {"sliding_row_single/sse2", 1, SlidingPixel};
-  switch (group_rows) {
-    case 1:
-      return {Sliding<Simd, 1, 8>("sliding_row/sse2"), single, ToPlanar<Simd>};
-    case 2:
-      return {Sliding<Simd, 2, 4>("sliding_row/sse2"), single, ToPlanar<Simd>};
-    case 4:
-      return {Sliding<Simd, 4, 2>("sliding_row/sse2"), single, ToPlanar<Simd>};
-    case 8:
-      return {Sliding<Simd, 8, 1>("sliding_row/sse2"), single, ToPlanar<Simd>};
-    default:
-      return {{"sliding_row_any/sse2", Simd::kLanes, SlidingTileAnyRows<Simd>}, single, ToPlanar<Simd>};
-  }
-}
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) { return ChooseKernels<Simd>(encoding, group_rows); }
 
 }  // namespace sse2
 }  // namespace tfprune
