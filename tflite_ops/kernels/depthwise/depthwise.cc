@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/kernels/depthwise/depthwise.h"
+
+#include "tflite_ops/kernels/depthwise/lines.h"
+
+namespace tfprune {
+
+alignas(64) const float kZeros[kZeroCount] = {};
+
+#define TFPRUNE_ISA(name, value)                                   \
+  namespace name {                                                 \
+  DepthwiseKernel GetDepthwiseKernel(const DepthwiseShape& shape); \
+  }
+#include "tflite_ops/kernels/simd/isa.inc"
+#undef TFPRUNE_ISA
+
+DepthwiseKernel GetDepthwiseKernel(Arch arch, const DepthwiseShape& shape) {
+  switch (arch) {
+#define TFPRUNE_ISA(name, value) \
+  case Arch::value:              \
+    return name::GetDepthwiseKernel(shape);
+#include "tflite_ops/kernels/simd/isa.inc"
+#undef TFPRUNE_ISA
+    default:
+      return {"depthwise/reference", ReferenceDepthwise};
+  }
+}
+
+size_t DepthwiseScratchFloats(const DepthwiseShape& shape) {
+  const size_t zeros = size_t{shape.in_width} + 2 * kDepthwiseReach;
+  const size_t lines = DepthwiseSumFloats(shape) + shape.stride_w * DepthwiseLineFloats(shape);
+  return zeros > lines ? zeros : lines;
+}
+
+}  // namespace tfprune
