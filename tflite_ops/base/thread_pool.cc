@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/base/thread_pool.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 namespace tfprune {
@@ -9,6 +10,33 @@ namespace {
 // sem_wait returns early when a signal handler ran; only a taken semaphore counts.
 void Wait(sem_t* semaphore) {
   while (sem_wait(semaphore) != 0) {
+  }
+}
+
+constexpr int kSpins = 4000;  // some tens of microseconds
+
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// The tasks of one Run, taken by number.
+struct Shared {
+  ThreadPool::Task task;
+  void* context;
+  size_t tasks;
+  size_t next;  // atomic
+};
+
+void TakeTasks(void* context, uint32_t member, uint32_t) {
+  Shared* shared = static_cast<Shared*>(context);
+  for (;;) {
+    const size_t task = __atomic_fetch_add(&shared->next, 1, __ATOMIC_RELAXED);
+    if (task >= shared->tasks) return;
+    shared->task(shared->context, task, member);
   }
 }
 
@@ -36,16 +64,9 @@ void* ThreadPool::Loop(void* argument) {
   for (;;) {
     Wait(&worker->wake);
     if (worker->pool->stop_) return nullptr;
-    worker->pool->Work(worker->slot);
-    sem_post(&worker->pool->done_);
-  }
-}
-
-void ThreadPool::Work(uint32_t slot) {
-  for (;;) {
-    const size_t task = __atomic_fetch_add(&next_, 1, __ATOMIC_RELAXED);
-    if (task >= tasks_) return;
-    task_(context_, task, slot);
+    ThreadPool* pool = worker->pool;
+    pool->member_(pool->context_, worker->slot, pool->team_);
+    sem_post(&pool->done_);
   }
 }
 
@@ -65,21 +86,37 @@ uint32_t ThreadPool::Grow(uint32_t workers) {
 }
 
 void ThreadPool::Run(uint32_t threads, size_t tasks, Task task, void* context) {
+  Shared shared = {task, context, tasks, 0};
+  RunTeam(threads < tasks ? threads : static_cast<uint32_t>(tasks), TakeTasks, &shared);
+}
+
+void ThreadPool::RunTeam(uint32_t threads, Member member, void* context) {
   if (threads > kMaxThreads) threads = kMaxThreads;
-  if (threads > tasks) threads = static_cast<uint32_t>(tasks);
-  if (threads <= 1 || getpid() != owner_ || pthread_mutex_trylock(&busy_) != 0) {
-    for (size_t i = 0; i < tasks; ++i) task(context, i, 0);
-    return;
-  }
+  if (threads <= 1 || getpid() != owner_ || pthread_mutex_trylock(&busy_) != 0) return member(context, 0, 1);
   const uint32_t workers = Grow(threads - 1);
-  task_ = task;
+  member_ = member;
   context_ = context;
-  tasks_ = tasks;
-  next_ = 0;
+  team_ = workers + 1;
   for (uint32_t i = 0; i < workers; ++i) sem_post(&workers_[i].wake);  // publishes the fields above
-  Work(0);
+  member(context, 0, team_);
   for (uint32_t i = 0; i < workers; ++i) Wait(&done_);
   pthread_mutex_unlock(&busy_);
+}
+
+void Barrier::Wait(uint32_t team) {
+  const uint32_t round = __atomic_load_n(&round_, __ATOMIC_RELAXED);
+  if (__atomic_add_fetch(&arrived_, 1, __ATOMIC_ACQ_REL) == team) {
+    __atomic_store_n(&arrived_, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&round_, round + 1, __ATOMIC_RELEASE);
+    return;
+  }
+  for (int spins = 0; __atomic_load_n(&round_, __ATOMIC_ACQUIRE) == round; ++spins) {
+    if (spins < kSpins) {
+      Pause();
+    } else {
+      sched_yield();
+    }
+  }
 }
 
 }  // namespace tfprune

@@ -29,6 +29,12 @@ class ThreadPool {
   // process is a fork of the one that started the workers, the calling thread does the work alone.
   void Run(uint32_t threads, size_t tasks, Task task, void* context);
 
+  // Calls `member(context, i, team)` at the same time on `team` threads, i < team, the calling one with i = 0, and
+  // returns when all are done. `team` is at most `threads`, and 1 where Run would work alone: members may wait for each
+  // other.
+  using Member = void (*)(void* context, uint32_t member, uint32_t team);
+  void RunTeam(uint32_t threads, Member member, void* context);
+
  private:
   struct Worker {
     ThreadPool* pool;
@@ -38,7 +44,6 @@ class ThreadPool {
   };
 
   static void* Loop(void* worker);
-  void Work(uint32_t slot);
   uint32_t Grow(uint32_t workers);
 
   pthread_mutex_t busy_;
@@ -48,10 +53,20 @@ class ThreadPool {
   bool stop_ = false;
   pid_t owner_;  // threads do not survive a fork
 
-  Task task_ = nullptr;
+  Member member_ = nullptr;
   void* context_ = nullptr;
-  size_t tasks_ = 0;
-  size_t next_ = 0;  // atomic
+  uint32_t team_ = 0;
+};
+
+// Where the members of a team wait for each other. Short waits spin: a semaphore's way through the kernel costs as much
+// as many layers.
+class Barrier {
+ public:
+  // Returns when all `team` members have called it, and makes their writes visible to each other.
+  void Wait(uint32_t team);
+
+ private:
+  uint32_t arrived_ = 0, round_ = 0;  // atomic
 };
 
 }  // namespace tfprune

@@ -73,5 +73,36 @@ TEST(ThreadPool, AForkedProcessWorksAlone) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+TEST(ThreadPool, MembersOfATeamWaitForEachOther) {
+  constexpr size_t kRounds = 200, kMost = 5;
+  struct Board {
+    Barrier barrier;
+    size_t written[kMost] = {};
+    size_t late = 0;
+    uint32_t team = 0;
+  };
+  ThreadPool pool;
+  for (const uint32_t threads : {1u, 2u, 5u}) {
+    Board board;
+    pool.RunTeam(
+        threads,
+        [](void* context, uint32_t member, uint32_t team) {
+          Board* board = static_cast<Board*>(context);
+          if (member == 0) board->team = team;
+          for (size_t round = 1; round <= kRounds; ++round) {
+            board->written[member] = round;
+            board->barrier.Wait(team);
+            for (uint32_t other = 0; other < team; ++other) {
+              if (board->written[other] != round) __atomic_fetch_add(&board->late, 1, __ATOMIC_RELAXED);
+            }
+            board->barrier.Wait(team);
+          }
+        },
+        &board);
+    EXPECT_EQ(board.late, 0u) << threads;
+    EXPECT_EQ(board.team, threads);
+  }
+}
+
 }  // namespace
 }  // namespace tfprune

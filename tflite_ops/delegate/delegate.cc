@@ -4,37 +4,58 @@
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/version.h"
 #include "tflite_ops/delegate/options.h"
+#include "tflite_ops/delegate/partition.h"
+#include "tflite_ops/ops/chain_op.h"
 #include "tflite_ops/ops/shared_state.h"
 #include "tflite_ops/ops/sparse_op.h"
 
 namespace tfprune {
 namespace {
 
-// Replaces one node. One at a time, so that every op keeps its own input and output tensors in the interpreter's arena.
-TfLiteStatus ClaimNode(TfLiteContext* context, TfLiteDelegate* delegate, int node_index) {
-  struct {
-    int size;
-    int data[1];
-  } nodes = {1, {node_index}};
-  return context->ReplaceNodeSubsetsWithDelegateKernels(context, SparseOpRegistration(),
-                                                        reinterpret_cast<TfLiteIntArray*>(&nodes), delegate);
+// Replaces `count` nodes by one delegate kernel. Sparse ops go one at a time, so that each keeps its own input and
+// output tensors in the interpreter's arena.
+TfLiteStatus Claim(TfLiteContext* context, TfLiteDelegate* delegate, const int* nodes, uint32_t count,
+                   const TfLiteRegistration& registration, AlignedArray<int>* room) {
+  if (!room->Reserve(size_t{count} + 1)) return kTfLiteError;
+  TfLiteIntArray* list = reinterpret_cast<TfLiteIntArray*>(room->data());
+  list->size = static_cast<int>(count);
+  for (uint32_t i = 0; i < count; ++i) list->data[i] = nodes[i];
+  return context->ReplaceNodeSubsetsWithDelegateKernels(context, registration, list, delegate);
 }
 
+bool IsSparseOp(TfLiteContext* context, int index) {
+  TfLiteNode* node = nullptr;
+  TfLiteRegistration* registration = nullptr;
+  return context->GetNodeAndRegistration(context, index, &node, &registration) == kTfLiteOk &&
+         IsTfpruneOp(registration->custom_name);
+}
+
+// Claiming changes the execution plan, so everything is found first.
 TfLiteStatus PrepareDelegate(TfLiteContext* context, TfLiteDelegate* delegate) {
+  const SharedState* state = static_cast<SharedState*>(delegate->data_);
   TfLiteIntArray* plan = nullptr;
-  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk) return kTfLiteError;
-  // Claiming changes the plan: find the ops first.
-  AlignedArray<int> claimed;
-  if (!claimed.Reserve(static_cast<size_t>(plan->size) + 1)) return kTfLiteError;
-  int count = 0;
-  for (int i = 0; i < plan->size; ++i) {
-    TfLiteNode* node = nullptr;
-    TfLiteRegistration* registration = nullptr;
-    if (context->GetNodeAndRegistration(context, plan->data[i], &node, &registration) != kTfLiteOk) return kTfLiteError;
-    if (IsTfpruneOp(registration->custom_name)) claimed[count++] = plan->data[i];
+  Partition partition;
+  AlignedArray<int> room, singles;
+  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk || !singles.Reserve(static_cast<size_t>(plan->size) + 1)) {
+    return kTfLiteError;
   }
-  for (int i = 0; i < count; ++i) {
-    const TfLiteStatus status = ClaimNode(context, delegate, claimed[i]);
+  if (state->chains() && !FindChains(context, *plan, &partition)) return kTfLiteError;
+  uint32_t single_count = 0, chain = 0;
+  for (uint32_t i = 0; i < static_cast<uint32_t>(plan->size); ++i) {
+    if (chain < partition.chain_count && i == partition.chains[chain].first) {
+      i += partition.chains[chain++].count - 1;
+    } else if (IsSparseOp(context, plan->data[i])) {
+      singles[single_count++] = plan->data[i];
+    }
+  }
+  for (uint32_t i = 0; i < partition.chain_count; ++i) {
+    const NodeRun& run = partition.chains[i];
+    const TfLiteStatus status =
+        Claim(context, delegate, partition.nodes.data() + run.first, run.count, ChainOpRegistration(), &room);
+    if (status != kTfLiteOk) return status;
+  }
+  for (uint32_t i = 0; i < single_count; ++i) {
+    const TfLiteStatus status = Claim(context, delegate, &singles[i], 1, SparseOpRegistration(), &room);
     if (status != kTfLiteOk) return status;
   }
   return kTfLiteOk;
@@ -54,7 +75,7 @@ __attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_dele
     return nullptr;
   }
   TfLiteDelegate* delegate = tfprune::Create<TfLiteDelegate>();
-  tfprune::SharedState* state = tfprune::SharedState::New(options.arch);
+  tfprune::SharedState* state = tfprune::SharedState::New(options.arch, options.chains);
   if (delegate == nullptr || state == nullptr) {
     tfprune::Destroy(delegate);
     tfprune::Destroy(state);

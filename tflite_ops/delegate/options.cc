@@ -7,8 +7,15 @@ namespace tfprune {
 
 Status ParseOptions(const char* const* keys, const char* const* values, size_t count, Options* options) {
   for (size_t i = 0; i < count; ++i) {
+    if (strcmp(keys[i], "chains") == 0) {
+      options->chains = strcmp(values[i], "1") == 0;
+      if (!options->chains && strcmp(values[i], "0") != 0) {
+        return Error("tfprune delegate: chains must be 0 or 1, got '%s'", values[i]);
+      }
+      continue;
+    }
     if (strcmp(keys[i], "arch") != 0) {
-      return Error("tfprune delegate: option '%s' does not exist; the options are: arch", keys[i]);
+      return Error("tfprune delegate: option '%s' does not exist; the options are: arch, chains", keys[i]);
     }
     if (strcmp(values[i], "auto") == 0) continue;
     if (!ParseArch(values[i], &options->arch)) {
@@ -19,6 +26,7 @@ Status ParseOptions(const char* const* keys, const char* const* values, size_t c
                    ArchName(DetectedArch()));
     }
   }
+  if (options->arch == Arch::kReference) options->chains = false;  // it has no planar layers
   return {};
 }
 

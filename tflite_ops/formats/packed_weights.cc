@@ -191,11 +191,16 @@ Status CheckGroups(const PackedWeights& packed) {
 
 }  // namespace
 
-Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
+Status ReadPackedHeader(const void* data, size_t size, PackedWeights* packed) {
   const uint8_t* bytes = static_cast<const uint8_t*>(data);
   TFPRUNE_RETURN_IF_ERROR(CheckFrame(bytes, size));
   TFPRUNE_RETURN_IF_ERROR(ReadFields(bytes, packed));
-  TFPRUNE_RETURN_IF_ERROR(CheckShape(*packed));
+  return CheckShape(*packed);
+}
+
+Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
+  const uint8_t* bytes = static_cast<const uint8_t*>(data);
+  TFPRUNE_RETURN_IF_ERROR(ReadPackedHeader(bytes, size, packed));
   const uint64_t lines = ReadU32(bytes, kLineEndsOffset), columns = ReadU32(bytes, kColumnsOffset);
   const uint64_t values = ReadU32(bytes, kValuesOffset);
   TFPRUNE_RETURN_IF_ERROR(CheckSection("line_ends", lines, packed->line_count, 4, kHeaderBytes, size));

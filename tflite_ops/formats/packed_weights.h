@@ -50,6 +50,9 @@ struct PackedWeights {
 // byte outside the tensor is read, whatever it holds; a broken rule is named in the Status.
 Status ReadPackedWeights(const void* bytes, size_t size, PackedWeights* packed);
 
+// The same for the header alone: sizes and options are checked and filled in, sections are not.
+Status ReadPackedHeader(const void* bytes, size_t size, PackedWeights* packed);
+
 // Calls `visit(line, group, start_column)` for every stored group in order.
 template <typename Visit>
 void ForEachGroup(const PackedWeights& packed, Visit visit) {

@@ -16,9 +16,11 @@ SharedState::~SharedState() {
   pthread_mutex_destroy(&mutex_);
 }
 
-SharedState* SharedState::New(Arch arch) {
+SharedState* SharedState::New(Arch arch, bool chains) {
   SharedState* state = Create<SharedState>();
-  if (state != nullptr) state->arch_ = arch;
+  if (state == nullptr) return nullptr;
+  state->arch_ = arch;
+  state->chains_ = chains;
   return state;
 }
 

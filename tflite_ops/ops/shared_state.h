@@ -16,12 +16,13 @@ namespace tfprune {
 class SharedState {
  public:
   // Starts with one reference, the creator's.
-  static SharedState* New(Arch arch);
+  static SharedState* New(Arch arch, bool chains);
 
   SharedState* Retain();
   void Release();
 
   Arch arch() const { return arch_; }
+  bool chains() const { return chains_; }
   ThreadPool* pool() { return &pool_; }
 
   // Scratch for one run: taken from those at rest, so that interpreters on several threads never share one. Null where
@@ -40,6 +41,7 @@ class SharedState {
 
   uint32_t references_ = 1;  // atomic
   Arch arch_ = Arch::kReference;
+  bool chains_ = false;
   ThreadPool pool_;
   pthread_mutex_t mutex_;
   Resting* resting_ = nullptr;  // guarded by mutex_

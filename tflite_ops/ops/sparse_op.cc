@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/ops/sparse_op.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/status.h"
 #include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/ops/tensors.h"
 
 namespace tfprune {
 namespace {
@@ -28,23 +28,6 @@ struct OpData {
   PackedWeights weights;
   Conv2DPlan plan;
 };
-
-// TfLiteIntArrayCreate is not linked; the interpreter frees what this returns with free().
-TfLiteIntArray* NewDims(int rank) {
-  TfLiteIntArray* dims =
-      static_cast<TfLiteIntArray*>(malloc(sizeof(TfLiteIntArray) + sizeof(int) * static_cast<size_t>(rank)));
-  if (dims != nullptr) dims->size = rank;
-  return dims;
-}
-
-Status CheckTensor(const char* name, const TfLiteTensor& tensor, TfLiteType type, bool constant) {
-  if (tensor.type != type) return Error("%s has TFLite type %d, must be %d", name, tensor.type, type);
-  if (tensor.dims == nullptr) return Error("%s has no shape", name);
-  if (constant && (tensor.allocation_type != kTfLiteMmapRo || tensor.data.raw_const == nullptr)) {
-    return Error("%s must be a constant of the file", name);
-  }
-  return {};
-}
 
 Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected, int rank) {
   bool same = geometry.dims->size == rank;
@@ -237,8 +220,10 @@ TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
 
 }  // namespace
 
+bool IsTfpruneConv2D(const char* custom_name) { return custom_name != nullptr && strcmp(custom_name, kConv2D) == 0; }
+
 bool IsTfpruneOp(const char* custom_name) {
-  return custom_name != nullptr && (strcmp(custom_name, kConv2D) == 0 || strcmp(custom_name, kFullyConnected) == 0);
+  return IsTfpruneConv2D(custom_name) || (custom_name != nullptr && strcmp(custom_name, kFullyConnected) == 0);
 }
 
 TfLiteRegistration SparseOpRegistration() {

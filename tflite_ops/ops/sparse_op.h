@@ -12,6 +12,8 @@ namespace tfprune {
 // True for the names of the custom ops this library runs.
 bool IsTfpruneOp(const char* custom_name);
 
+bool IsTfpruneConv2D(const char* custom_name);
+
 // The registration of a delegate kernel that runs exactly one of those ops. Its `init` expects TfLiteDelegateParams
 // whose delegate's `data_` is the SharedState.
 TfLiteRegistration SparseOpRegistration();

@@ -30,6 +30,7 @@
 #include "tflite_ops/base/thread_pool.h"
 #include "tflite_ops/formats/packed_weights.h"
 #include "tflite_ops/kernels/planar/planar.h"
+#include "tflite_ops/kernels/planar/tiled_image.h"
 
 namespace tfprune {
 
@@ -63,13 +64,43 @@ class Conv2DPlan {
   // Computes `y` from `x`. False where there is no memory for scratch. Plans may run concurrently with own workspaces.
   bool Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const;
 
+  // The same layer between planar layers, for one image (shape.in.batch is 1) in tiles of `tile` positions. `shape` may
+  // have more padding than the weights' own rule gives: that of a PAD op before the layer. `tile` is a multiple of the
+  // lanes of `arch`, which is not kReference.
+  Status PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t tile, uint32_t threads);
+
+  // Output rows [first, first + rows) as tasks that may run at the same time, each with scratch of its own. Where the
+  // layer is pointwise, `first` must start a tile; so must it for the output image in any case.
+  uint32_t TiledTasks(uint32_t first, uint32_t rows) const;
+  void RunTiled(const TiledImage& in, const TiledImage& out, const float* bias, uint32_t first, uint32_t rows,
+                uint32_t task, float* scratch) const;
+  size_t TiledScratchFloats() const;
+
   const ConvShape& shape() const { return shape_; }
   const char* kernel_name() const { return kernel_.runs[0] == nullptr ? "reference" : kernel_.name; }
 
  private:
   struct Job;
-  struct Strip;
+  // Output rows [first, first + rows) of one image.
+  struct Strip {
+    uint32_t image, first, rows;
+  };
 
+  // Where a row of a plane comes from: input row y, input column i * stride_w + shift for plane column i; zeros outside
+  // [left, right).
+  struct PlaneRow {
+    int64_t y, shift;
+    size_t left, right;
+  };
+
+  void SetWeights(const PackedWeights& weights, uint32_t threads);
+  PlaneRow RowOf(uint32_t first, uint32_t phase, uint32_t row) const;
+  void RunTiledPoints(const TiledImage& in, const TiledImage& out, uint32_t tile, TileArgs args) const;
+  void RunTiledStrip(const TiledImage& in, const TiledImage& out, const Strip& strip, TileArgs args,
+                     float* scratch) const;
+  void FillFromTiles(const TiledImage& in, const Strip& strip, float* planes) const;
+  uint32_t TiledSegments(const TiledImage& out, const Strip& strip, size_t begin, uint32_t width,
+                         Segment* segments) const;
   Status PreparePlanes();
   Status PrepareOffsets();
   void SplitWork(uint32_t threads);
@@ -77,7 +108,7 @@ class Conv2DPlan {
   void FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const;
   size_t PixelsOf(const Strip& strip) const;
   uint32_t SegmentsOf(const Job& job, const Strip& strip, size_t begin, uint32_t width, Segment* segments) const;
-  TileArgs ArgsOf(const Job& job, uint32_t part) const;
+  TileArgs ArgsOf(const float* bias, uint32_t part) const;
   void RunStrip(const Job& job, size_t task, uint32_t slot) const;
   void RunPixels(const Job& job, size_t task) const;
 

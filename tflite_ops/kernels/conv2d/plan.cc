@@ -16,25 +16,49 @@ uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 }  // namespace
 
-Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads) {
+void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads) {
   weights_ = &weights;
   kernel_ = {};
   threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
-  TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
   low_ = weights.activation == Activation::kNone ? -INFINITY : 0.0f;
   high_ = weights.activation == Activation::kRelu6 ? 6.0f : INFINITY;
+  pointwise_ = weights.kernel_h * weights.kernel_w == 1 && weights.stride_h == 1 && weights.stride_w == 1;
+}
+
+Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads) {
+  SetWeights(weights, threads);
+  TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
   view_ = shape_.out;
   const size_t pixels = size_t{view_.batch} * view_.height * view_.width;
   if (arch == Arch::kReference || pixels == 0) return {};
 
   kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
-  pointwise_ = weights.kernel_h * weights.kernel_w == 1 && weights.stride_h == 1 && weights.stride_w == 1;
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one. Measured: the two meet at 5
   // to 12.
   kernel_ = pointwise_ && pixels * 8 <= kernels_.many.tile ? kernels_.single : kernels_.many;
+  if (pointwise_) view_ = {1, DivideUp(static_cast<uint32_t>(pixels), kernel_.tile), kernel_.tile};
+  TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
+  return PrepareOffsets();
+}
+
+Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t tile,
+                                uint32_t threads) {
+  SetWeights(weights, threads);
+  shape_ = shape;
+  if (pointwise_ && (shape.pad_top != 0 || shape.pad_left != 0 || shape.in.height != shape.out.height ||
+                     shape.in.width != shape.out.width)) {
+    return Error("convolution: a padded 1x1 layer does not run in tiles");
+  }
+  view_ = shape_.out;
+  kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
+  kernel_ = kernels_.many;
+  while (pointwise_ && kernel_.tile > tile) {  // a kernel works inside one tile
+    for (uint32_t i = 0; i + 1 < kMaxTails; ++i) kernel_.runs[i] = kernel_.runs[i + 1];
+    kernel_.tile /= 2;
+  }
   if (pointwise_) {
-    const uint32_t tile = static_cast<uint32_t>(kernel_.tile);
-    view_ = {1, DivideUp(static_cast<uint32_t>(pixels), tile), tile};
+    const uint32_t tiles = DivideUp(view_.height * view_.width, tile);
+    view_ = {1, tiles, tile};
   }
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
   return PrepareOffsets();
@@ -77,12 +101,11 @@ Status Conv2DPlan::PreparePlanes() {
 
 // Chooses the rows of a strip, and parts of the output channels where there are too few strips for the threads.
 void Conv2DPlan::SplitWork(uint32_t threads) {
-  const uint32_t tile = static_cast<uint32_t>(kernel_.tile);
   strip_rows_ = 1;
   if (!pointwise_) {
     const size_t row_floats = size_t{plane_width_} * weights_->in_channels * phase_count_;
     const uint32_t budget_rows = static_cast<uint32_t>(kPlanesBudget / row_floats);
-    const uint32_t least = Smaller(view_.height, DivideUp(2 * tile, plane_width_) + halo_rows_);
+    const uint32_t least = Smaller(view_.height, DivideUp(2 * kernel_.tile, plane_width_) + halo_rows_);
     uint32_t rows = budget_rows > halo_rows_ + least ? budget_rows - halo_rows_ : least;
     uint32_t strips = DivideUp(view_.height, Smaller(rows, view_.height));
     if (view_.batch * strips % threads != 0) strips = DivideUp(strips, threads) * threads;

@@ -15,11 +15,6 @@ struct Conv2DPlan::Job {
   size_t scratch_floats;  // of a slot
 };
 
-// Output rows [first, first + rows) of one image.
-struct Conv2DPlan::Strip {
-  uint32_t image, first, rows;
-};
-
 namespace {
 
 // Output channels of part `part` of `parts`: about equal numbers of groups, cut where a line starts.
@@ -66,11 +61,11 @@ bool Conv2DPlan::Run(const float* x, const float* bias, float* y, ThreadPool* po
   return true;
 }
 
-TileArgs Conv2DPlan::ArgsOf(const Job& job, uint32_t part) const {
+TileArgs Conv2DPlan::ArgsOf(const float* bias, uint32_t part) const {
   TileArgs args = {};
   args.weights = weights_;
   args.cell_offsets = cell_offsets_.data();
-  args.bias = job.bias;
+  args.bias = bias;
   args.low = low_;
   args.high = high_;
   args.row_begin = PartBegin(*weights_, part, row_parts_);
@@ -85,7 +80,7 @@ TileArgs Conv2DPlan::ArgsOf(const Job& job, uint32_t part) const {
 void Conv2DPlan::RunPixels(const Job& job, size_t task) const {
   const size_t pixel = task / row_parts_;
   const Segment segment = {0, 1, job.y + pixel * weights_->out_channels};
-  TileArgs args = ArgsOf(job, static_cast<uint32_t>(task % row_parts_));
+  TileArgs args = ArgsOf(job.bias, static_cast<uint32_t>(task % row_parts_));
   args.segments = &segment;
   args.segment_count = 1;
   args.x = job.x + pixel * weights_->in_channels;
@@ -100,7 +95,7 @@ void Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const {
 
   float* planes = job.scratch + slot * job.scratch_floats;
   Segment segments[kMaxTile + 1];
-  TileArgs args = ArgsOf(job, static_cast<uint32_t>(task % row_parts_));
+  TileArgs args = ArgsOf(job.bias, static_cast<uint32_t>(task % row_parts_));
   args.segments = segments;
   args.rows = planes + planes_floats_;
   if (args.row_begin >= args.row_end) return;
@@ -156,31 +151,33 @@ void Conv2DPlan::FillStrip(const Job& job, const Strip& strip, float* planes) co
   }
 }
 
-// One row of every channel's plane of one phase. The order matters: ToPlanar may write behind the pixels, into what the
-// zeros on the right and the next row set afterwards.
-void Conv2DPlan::FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const {
+Conv2DPlan::PlaneRow Conv2DPlan::RowOf(uint32_t first, uint32_t phase, uint32_t row) const {
   const PackedWeights& w = *weights_;
-  const int64_t a = phases_[2 * phase], b = phases_[2 * phase + 1];
-  const int64_t y = int64_t{strip.first + row} * w.stride_h + a - shape_.pad_top;
-  // Input column of plane column i: i * stride_w + shift. Inside the image for i in [left, right).
-  const int64_t shift = b - shape_.pad_left, width = plane_width_, stride = w.stride_w;
+  const int64_t a = phases_[2 * phase], b = phases_[2 * phase + 1], stride = w.stride_w, width = plane_width_;
+  const int64_t y = (int64_t{first} + row) * w.stride_h + a - shape_.pad_top, shift = b - shape_.pad_left;
   int64_t left = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
   int64_t right = shape_.in.width > shift ? (shape_.in.width - shift + stride - 1) / stride : 0;
   if (y < 0 || y >= shape_.in.height) right = 0;
   if (right > width) right = width;
   if (left > right) left = right;
+  return {y, shift, static_cast<size_t>(left), static_cast<size_t>(right)};
+}
+
+// One row of every channel's plane of one phase. The order matters: ToPlanar may write behind the pixels, into what the
+// zeros on the right and the next row set afterwards.
+void Conv2DPlan::FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const {
+  const PackedWeights& w = *weights_;
+  const PlaneRow from = RowOf(strip.first, phase, row);
   float* out = planes + size_t{phase} * w.in_channels * plane_stride_ + size_t{row} * plane_width_;
-  for (uint32_t c = 0; c < w.in_channels; ++c)
-    memset(out + c * plane_stride_, 0, static_cast<size_t>(left) * sizeof(float));
-  if (right > left) {
-    const int64_t pixel = (strip.image * int64_t{shape_.in.height} + y) * shape_.in.width + left * stride + shift;
-    kernels_.to_planar(job.x + pixel * w.in_channels, size_t{w.stride_w} * w.in_channels,
-                       static_cast<size_t>(right - left), w.in_channels, out + left, plane_stride_);
+  for (uint32_t c = 0; c < w.in_channels; ++c) memset(out + c * plane_stride_, 0, from.left * sizeof(float));
+  if (from.right > from.left) {
+    const int64_t column = static_cast<int64_t>(from.left) * w.stride_w + from.shift;
+    const int64_t pixel = (strip.image * int64_t{shape_.in.height} + from.y) * shape_.in.width + column;
+    kernels_.to_planar(job.x + pixel * w.in_channels, size_t{w.stride_w} * w.in_channels, from.right - from.left,
+                       w.in_channels, out + from.left, plane_stride_);
   }
-  if (right < width) {
-    for (uint32_t c = 0; c < w.in_channels; ++c) {
-      memset(out + c * plane_stride_ + right, 0, static_cast<size_t>(width - right) * sizeof(float));
-    }
+  for (uint32_t c = 0; from.right < plane_width_ && c < w.in_channels; ++c) {
+    memset(out + c * plane_stride_ + from.right, 0, (plane_width_ - from.right) * sizeof(float));
   }
 }
 

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/delegate/partition.h"
+
+#include "tflite_ops/ops/planar_node.h"
+
+namespace tfprune {
+namespace {
+
+// Predicted costs. The unit is bringing one value into planar form or back, with a layer of its own each side of it.
+constexpr double kMove = 1.0;
+constexpr double kFillPlanes = 0.5;  // an input value of a convolution with a window, beside a planar layer
+constexpr double kTapThere = 0.18, kTapHere = 0.12;  // depthwise and pooling, an output value and tap: XNNPACK, a chain
+constexpr double kAddThere = 1.0, kAddHere = 0.8;    // an output value of a sum
+constexpr double kPadThere = 1.0;                    // an output value of a PAD, which a chain folds
+
+// A node of the execution plan as the partition sees it.
+struct Candidate {
+  PlanarNode node;
+  bool planar = false;
+  double values_in = 0, values_out = 0;
+};
+
+struct Graph {
+  TfLiteContext* context;
+  const int* nodes;
+  Candidate* candidates;
+  uint32_t count;
+};
+
+double ValuesOf(const TfLiteContext& context, int tensor) {
+  const TfLiteIntArray* dims = context.tensors[tensor].dims;
+  double values = 1;
+  for (int i = 0; dims != nullptr && i < dims->size; ++i) values *= dims->data[i];
+  return values;
+}
+
+bool Reads(const Graph& graph, uint32_t node, int tensor) {
+  TfLiteNode* tflite = nullptr;
+  TfLiteRegistration* registration = nullptr;
+  if (graph.context->GetNodeAndRegistration(graph.context, graph.nodes[node], &tflite, &registration) != kTfLiteOk) {
+    return true;
+  }
+  for (int i = 0; i < tflite->inputs->size; ++i) {
+    if (tflite->inputs->data[i] == tensor) return true;
+  }
+  return false;
+}
+
+// Nodes inside and outside [first, end) that read a tensor.
+struct Readers {
+  uint32_t inside = 0, outside = 0, last = 0;
+};
+Readers ReadersOf(const Graph& graph, int tensor, uint32_t first, uint32_t end) {
+  Readers readers;
+  for (uint32_t i = 0; i < graph.count; ++i) {
+    if (!Reads(graph, i, tensor)) continue;
+    const bool inside = i >= first && i < end;
+    ++(inside ? readers.inside : readers.outside);
+    if (inside) readers.last = i;
+  }
+  return readers;
+}
+
+// A PAD is folded into the one layer behind it; nothing in a chain reads a mean.
+bool Fits(const Graph& graph, uint32_t first, uint32_t end) {
+  for (uint32_t i = first; i < end; ++i) {
+    const PlanarNode& node = graph.candidates[i].node;
+    if (!node.is_pad && node.kind != StageKind::kMean) continue;
+    const Readers readers = ReadersOf(graph, node.output, first, end);
+    if (!node.is_pad) {
+      if (readers.inside > 0) return false;
+      continue;
+    }
+    if (readers.inside != 1 || readers.outside > 0) return false;
+    const PlanarNode& reader = graph.candidates[readers.last].node;
+    const bool window = reader.kernel_h * reader.kernel_w * reader.stride_h * reader.stride_w > 1;
+    if (reader.is_pad || !window || (reader.kind != StageKind::kConv && reader.kind != StageKind::kDepthwise)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool WrittenInside(const Graph& graph, int tensor, uint32_t first, uint32_t end) {
+  for (uint32_t i = first; i < end; ++i) {
+    if (graph.candidates[i].node.output == tensor) return true;
+  }
+  return false;
+}
+
+// What a chain of [first, end) is predicted to save, and minus infinity where it cannot be one.
+double Gain(const Graph& graph, uint32_t first, uint32_t end) {
+  if (end - first < 2 || !Fits(graph, first, end)) return -1e30;
+  double gain = 0;
+  bool sparse = false;
+  for (uint32_t i = first; i < end; ++i) {
+    const Candidate& c = graph.candidates[i];
+    const PlanarNode& node = c.node;
+    const double taps = double{1} * node.kernel_h * node.kernel_w;
+    for (int k = 0; k < (node.kind == StageKind::kAdd ? 2 : 1); ++k) {
+      if (!WrittenInside(graph, node.inputs[k], first, end)) gain -= kMove * ValuesOf(*graph.context, node.inputs[k]);
+    }
+    const Readers readers = ReadersOf(graph, node.output, first, end);
+    const bool leaves = readers.outside > 0 || readers.inside == 0;
+    if (leaves) gain -= kMove * c.values_out;
+    if (node.is_pad) {
+      gain += kPadThere * c.values_out;
+    } else if (node.kind == StageKind::kConv) {
+      sparse = true;
+      gain += kMove * (c.values_in + c.values_out);
+      if (taps * node.stride_h * node.stride_w > 1) gain -= kFillPlanes * c.values_in;
+    } else if (node.kind == StageKind::kAdd) {
+      gain += (kAddThere - kAddHere) * c.values_out;
+    } else if (node.kind != StageKind::kMean) {
+      gain += (kTapThere - kTapHere) * taps * c.values_out;
+    }
+  }
+  return sparse ? gain : -1e30;
+}
+
+// Drops nodes from both ends of [first, end) as long as that saves more.
+double Trim(const Graph& graph, uint32_t* first, uint32_t* end) {
+  double best = Gain(graph, *first, *end);
+  uint32_t best_first = *first, best_end = *end;
+  for (uint32_t f = *first; f < *end; ++f) {
+    const double gain = Gain(graph, f, *end);
+    if (gain > best) best = gain, best_first = f;
+  }
+  for (uint32_t e = *end; e > best_first; --e) {
+    const double gain = Gain(graph, best_first, e);
+    if (gain > best) best = gain, best_end = e;
+  }
+  *first = best_first;
+  *end = best_end;
+  return best;
+}
+
+bool PadLeaves(const Graph& graph, const NodeRun& run, const TfLiteIntArray& outputs) {
+  for (uint32_t i = run.first; i < run.first + run.count; ++i) {
+    if (!graph.candidates[i].node.is_pad) continue;
+    for (int o = 0; o < outputs.size; ++o) {
+      if (outputs.data[o] == graph.candidates[i].node.output) return true;
+    }
+  }
+  return false;
+}
+
+// Asks the interpreter whether it would take the run as one piece.
+bool StaysWhole(const Graph& graph, const NodeRun& run, TfLiteIntArray* nodes) {
+  nodes->size = static_cast<int>(run.count);
+  for (uint32_t i = 0; i < run.count; ++i) nodes->data[i] = graph.nodes[run.first + i];
+  TfLiteDelegateParams* pieces = nullptr;
+  int count = 0;
+  if (graph.context->PreviewDelegatePartitioning(graph.context, nodes, &pieces, &count) != kTfLiteOk) return false;
+  return count == 1 && !PadLeaves(graph, run, *pieces[0].output_tensors);
+}
+
+// The end of the longest run of planar nodes from `first` on that may be one chain.
+uint32_t RunEnd(const Graph& graph, uint32_t first) {
+  uint32_t end = first;
+  while (end < graph.count && graph.candidates[end].planar) ++end;
+  return end;
+}
+
+}  // namespace
+
+bool FindChains(TfLiteContext* context, const TfLiteIntArray& plan, Partition* partition) {
+  const size_t size = static_cast<size_t>(plan.size);
+  AlignedArray<Candidate> candidates;
+  AlignedArray<int> list;  // room of a TfLiteIntArray
+  if (!candidates.Reserve(size + 1) || !list.Reserve(size + 2) || !partition->nodes.Reserve(size + 1) ||
+      !partition->chains.Reserve(size + 1)) {
+    return false;
+  }
+  for (size_t i = 0; i < size; ++i) {
+    Candidate& c = candidates[i];
+    partition->nodes[i] = plan.data[i];
+    c.planar = ReadPlanarNode(context, plan.data[i], &c.node);
+    if (!c.planar) continue;
+    c.values_in = ValuesOf(*context, c.node.inputs[0]);
+    c.values_out = ValuesOf(*context, c.node.output);
+  }
+  const Graph graph = {context, partition->nodes.data(), candidates.data(), static_cast<uint32_t>(size)};
+  for (uint32_t i = 0; i < graph.count;) {
+    uint32_t first = i, end = RunEnd(graph, i);
+    if (end == first) {
+      ++i;
+      continue;
+    }
+    while (end > first && !Fits(graph, first, end)) --end;  // cut before what cannot be part of it
+    i = end > first ? end : first + 1;
+    if (end == first || Trim(graph, &first, &end) <= 0) continue;
+    const NodeRun run = {first, end - first};
+    if (StaysWhole(graph, run, reinterpret_cast<TfLiteIntArray*>(list.data()))) {
+      partition->chains[partition->chain_count++] = run;
+    }
+  }
+  return true;
+}
+
+}  // namespace tfprune

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a chain decides before data arrive: tiles, plans and kernels of its stages.
+#include <math.h>
+
+#include "tflite_ops/kernels/chain/stage.h"
+
+namespace tfprune {
+
+Chain::~Chain() { FreeStages(); }
+
+void Chain::FreeStages() {
+  for (uint32_t s = 0; s < stage_count_; ++s) Destroy(stages_[s]);
+  stage_count_ = 0;
+}
+
+Status Chain::Prepare(const ChainSpec& spec, uint32_t batch, Arch arch, uint32_t threads) {
+  batch_ = batch;
+  threads_ = threads == 0 ? 1 : threads > kMaxThreads ? kMaxThreads : threads;
+  TFPRUNE_RETURN_IF_ERROR(PrepareTensors(spec, arch));
+  TFPRUNE_RETURN_IF_ERROR(PrepareStages(spec, arch));
+  TFPRUNE_RETURN_IF_ERROR(MakeSchedule());
+  TFPRUNE_RETURN_IF_ERROR(PlaceTensors());
+  // Only when the schedule is known are the strips inside its steps.
+  scratch_floats_ = 0;
+  for (uint32_t s = 0; s < stage_count_; ++s) {
+    const size_t floats = ScratchFloats(*stages_[s]);
+    if (floats > scratch_floats_) scratch_floats_ = floats;
+  }
+  scratch_floats_ = (scratch_floats_ + kMaxLanes - 1) / kMaxLanes * kMaxLanes;
+  return {};
+}
+
+Status Chain::PrepareTensors(const ChainSpec& spec, Arch arch) {
+  tile_ = static_cast<uint32_t>(kMaxLanes);
+  for (uint32_t s = 0; s < spec.stage_count; ++s) {
+    if (spec.stages[s].kind != StageKind::kConv) continue;
+    const PackedWeights& packed = *spec.stages[s].packed;
+    const uint32_t tile = GetKernels(arch, packed.encoding, packed.group_rows).many.tile;
+    if (tile > tile_) tile_ = tile;
+  }
+  tensor_count_ = spec.tensor_count;
+  if (!tensors_.Reserve(tensor_count_ + 1)) return Error("chain: no memory for %u tensors", tensor_count_);
+  for (uint32_t t = 0; t < tensor_count_; ++t) {
+    const TensorSpec& tensor = spec.tensors[t];
+    size_t floats = 0;
+    if (!CheckedMultiply(tensor.height, tensor.width, &floats) || floats > UINT32_MAX / 4 ||
+        !CheckedMultiply(floats + kMaxTile, tensor.channels, &floats) || floats > SIZE_MAX / 16 || floats == 0) {
+      return Error("chain: a tensor of %u x %u x %u values is too large", tensor.height, tensor.width, tensor.channels);
+    }
+    tensors_[t] = {};
+    tensors_[t].spec = tensor;
+    tensors_[t].image = {nullptr, tensor.channels, tile_, 0};
+  }
+  return {};
+}
+
+Status Chain::PrepareStages(const ChainSpec& spec, Arch arch) {
+  FreeStages();
+  if (!stages_.Reserve(spec.stage_count + 1)) return Error("chain: no memory for %u layers", spec.stage_count);
+  for (uint32_t s = 0; s < spec.stage_count; ++s) {
+    Stage* stage = Create<Stage>();
+    if (stage == nullptr) return Error("chain: no memory for %u layers", spec.stage_count);
+    stages_[stage_count_++] = stage;
+    stage->spec = spec.stages[s];
+    const bool reads = stage->InputCount() > 0;
+    stage->in = tensors_[reads ? stage->spec.inputs[0] : stage->spec.output].spec;
+    stage->out = stage->WritesTensor() ? tensors_[stage->spec.output].spec : stage->in;
+    TFPRUNE_RETURN_IF_ERROR(PrepareStage(stage, arch));
+  }
+  return {};
+}
+
+Status Chain::PrepareStage(Stage* stage, Arch arch) const {
+  const StageSpec& spec = stage->spec;
+  const ConvShape& shape = spec.shape;
+  stage->kernels = GetKernels(arch, Encoding::kRowBand, 4);
+  stage->planes = GetPlaneKernels(arch);
+  stage->window = {shape.in.height, shape.in.width,    shape.out.height, shape.out.width, spec.kernel_h,
+                   spec.kernel_w,   spec.stride_h,     spec.stride_w,    spec.dilation_h, spec.dilation_w,
+                   shape.pad_top,   shape.pad_left};
+  switch (spec.kind) {
+    case StageKind::kConv:
+      return stage->conv.PrepareTiled(*spec.packed, shape, arch, tile_, threads_);
+    case StageKind::kDepthwise: {
+      stage->depthwise = GetDepthwiseKernel(arch, stage->window);
+      const size_t taps = size_t{spec.kernel_h} * spec.kernel_w, channels = stage->out.channels;
+      if (!stage->weights.Reserve(taps * channels)) return Error("chain: no memory for depthwise weights");
+      for (size_t tap = 0; tap < taps; ++tap) {
+        for (size_t c = 0; c < channels; ++c) stage->weights[c * taps + tap] = spec.weights[tap * channels + c];
+      }
+      return {};
+    }
+    default:
+      return {};
+  }
+}
+
+const char* Chain::StageKernel(uint32_t stage) const {
+  const Stage& s = *stages_[stage];
+  switch (s.spec.kind) {
+    case StageKind::kImport:
+      return "import";
+    case StageKind::kConv:
+      return s.conv.kernel_name();
+    case StageKind::kDepthwise:
+      return s.depthwise.name;
+    case StageKind::kAdd:
+      return "add";
+    case StageKind::kAveragePool:
+      return "average_pool";
+    case StageKind::kMaxPool:
+      return "max_pool";
+    case StageKind::kMean:
+      return "mean";
+    case StageKind::kExport:
+      return "export";
+  }
+  return "";
+}
+
+}  // namespace tfprune

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/ops/chain_op.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tflite_ops/base/memory.h"
+#include "tflite_ops/ops/planar_node.h"
+#include "tflite_ops/ops/shared_state.h"
+#include "tflite_ops/ops/tensors.h"
+
+namespace tfprune {
+namespace {
+
+constexpr uint32_t kNone = UINT32_MAX;
+
+// A tensor of the interpreter as the chain knows it.
+struct Link {
+  int tensor;          // the interpreter's number
+  uint32_t planar;     // the chain's number; kNone for what a PAD writes
+  TensorSpec spec;     // before padding
+  uint32_t pads[4];    // of a PAD
+  uint32_t padded_from;  // planar number of a PAD's input
+};
+
+struct ChainData {
+  SharedState* state = nullptr;
+  const char* problem = nullptr;  // why Init could not read the nodes
+  AlignedArray<PlanarNode> nodes;
+  uint32_t node_count = 0;
+  PackedWeights* packed = nullptr;  // [node_count], of the convolutions
+  AlignedArray<int> outputs;
+  uint32_t output_count = 0;
+
+  // Made by Prepare.
+  AlignedArray<Link> links;
+  uint32_t link_count = 0;
+  AlignedArray<TensorSpec> tensors;
+  uint32_t tensor_count = 0;
+  AlignedArray<StageSpec> stages;
+  uint32_t stage_count = 0;
+  AlignedArray<int> imports, exports;  // the interpreter's tensors
+  uint32_t import_count = 0, export_count = 0;
+  AlignedArray<const float*> inputs;
+  AlignedArray<float*> results;
+  uint32_t batch = 0;
+  Chain chain;
+
+  ~ChainData() {
+    for (uint32_t i = 0; packed != nullptr && i < node_count; ++i) packed[i].~PackedWeights();
+    free(packed);
+  }
+};
+
+Link* FindLink(ChainData* data, int tensor) {
+  for (uint32_t i = 0; i < data->link_count; ++i) {
+    if (data->links[i].tensor == tensor) return &data->links[i];
+  }
+  return nullptr;
+}
+
+bool IsOutput(const ChainData& data, int tensor) {
+  for (uint32_t i = 0; i < data.output_count; ++i) {
+    if (data.outputs[i] == tensor) return true;
+  }
+  return false;
+}
+
+Link* AddLink(ChainData* data, int tensor, const TensorSpec& spec) {
+  data->tensors[data->tensor_count] = spec;
+  data->links[data->link_count] = {tensor, data->tensor_count++, spec, {0, 0, 0, 0}, kNone};
+  return &data->links[data->link_count++];
+}
+
+StageSpec* AddStage(ChainData* data, StageKind kind, uint32_t node) {
+  StageSpec* stage = &data->stages[data->stage_count++];
+  *stage = {};
+  stage->kind = kind;
+  stage->node = node;
+  return stage;
+}
+
+Status ReserveAll(ChainData* data) {
+  const size_t nodes = data->node_count;
+  // A node reads at most two new tensors and writes one, and each of those may be imported or exported.
+  if (!data->links.Reserve(3 * nodes + 1) || !data->tensors.Reserve(3 * nodes + 1) ||
+      !data->stages.Reserve(4 * nodes + 1) || !data->imports.Reserve(2 * nodes + 1) ||
+      !data->exports.Reserve(nodes + 1) || !data->inputs.Reserve(2 * nodes + 1) || !data->results.Reserve(nodes + 1)) {
+    return Error("no memory for a chain of %u layers", data->node_count);
+  }
+  data->link_count = data->tensor_count = data->stage_count = data->import_count = data->export_count = 0;
+  return {};
+}
+
+// The link of a tensor that a node reads; what no node of the chain has written is imported.
+Status InputLink(TfLiteContext* context, ChainData* data, const PlanarNode& node, int tensor, Link* found) {
+  const Link* known = FindLink(data, tensor);
+  if (known == nullptr) {
+    const TfLiteTensor& x = context->tensors[tensor];
+    TFPRUNE_RETURN_IF_ERROR(CheckTensor("input", x, kTfLiteFloat32, false));
+    if (x.dims->size != 4) return Error("input must have 4 dimensions [N, H, W, C], got %d", x.dims->size);
+    for (int i = 0; i < 4; ++i) {
+      if (x.dims->data[i] < (i == 0 ? 0 : 1)) return Error("input dimension %d is %d", i, x.dims->data[i]);
+    }
+    const uint32_t batch = static_cast<uint32_t>(x.dims->data[0]);
+    if (data->import_count > 0 && batch != data->batch) return Error("inputs have %u and %u images", data->batch, batch);
+    data->batch = batch;
+    known = AddLink(data, tensor,
+                    {static_cast<uint32_t>(x.dims->data[1]), static_cast<uint32_t>(x.dims->data[2]),
+                     static_cast<uint32_t>(x.dims->data[3])});
+    StageSpec* stage = AddStage(data, StageKind::kImport, static_cast<uint32_t>(node.node));
+    stage->output = known->planar;
+    stage->external = data->import_count;
+    data->imports[data->import_count++] = tensor;
+  }
+  *found = *known;
+  return {};
+}
+
+Status AddPad(ChainData* data, const PlanarNode& node, const Link& in) {
+  if (in.planar == kNone || IsOutput(*data, node.output)) return Error("a PAD stands where the chain cannot fold it");
+  Link* out = &data->links[data->link_count++];
+  *out = {node.output, kNone, in.spec, {node.pads[0], node.pads[1], node.pads[2], node.pads[3]}, in.planar};
+  return {};
+}
+
+// Writes an output of the chain to the interpreter.
+void AddExport(ChainData* data, StageKind kind, const PlanarNode& node, uint32_t planar) {
+  StageSpec* stage = AddStage(data, kind, static_cast<uint32_t>(node.node));
+  stage->inputs[0] = planar;
+  stage->external = data->export_count;
+  data->exports[data->export_count++] = node.output;
+}
+
+Status ResizeOutput(TfLiteContext* context, const PlanarNode& node, uint32_t batch, const TensorSpec& spec) {
+  TfLiteTensor* y = &context->tensors[node.output];
+  const int rank = node.kind == StageKind::kMean && y->dims->size == 2 ? 2 : 4;
+  TfLiteIntArray* dims = NewDims(rank);
+  if (dims == nullptr) return Error("no memory");
+  const bool mean = node.kind == StageKind::kMean;
+  const int sizes[] = {static_cast<int>(batch), mean ? 1 : static_cast<int>(spec.height),
+                       mean ? 1 : static_cast<int>(spec.width), static_cast<int>(spec.channels)};
+  for (int i = 0; i < rank; ++i) dims->data[i] = rank == 4 ? sizes[i] : sizes[3 * i];
+  if (context->ResizeTensor(context, y, dims) != kTfLiteOk) return Error("an output could not be resized");
+  return {};
+}
+
+void FillStage(TfLiteContext* context, const ChainData& data, uint32_t index, const ConvShape& shape,
+               StageSpec* stage) {
+  const PlanarNode& node = data.nodes[index];
+  stage->shape = shape;
+  stage->kernel_h = node.kernel_h;
+  stage->kernel_w = node.kernel_w;
+  stage->stride_h = node.stride_h;
+  stage->stride_w = node.stride_w;
+  stage->dilation_h = node.dilation_h;
+  stage->dilation_w = node.dilation_w;
+  stage->weights = node.weights;
+  if (node.kind == StageKind::kConv) stage->packed = &data.packed[index];
+  if (node.bias >= 0) stage->bias = context->tensors[node.bias].data.f;
+  ActivationBounds(node.activation, &stage->low, &stage->high);
+}
+
+Status AddNode(TfLiteContext* context, ChainData* data, uint32_t index) {
+  const PlanarNode& node = data->nodes[index];
+  Link in = {}, second = {};
+  TFPRUNE_RETURN_IF_ERROR(InputLink(context, data, node, node.inputs[0], &in));
+  if (node.is_pad) return AddPad(data, node, in);
+  if (node.kind == StageKind::kAdd) {
+    TFPRUNE_RETURN_IF_ERROR(InputLink(context, data, node, node.inputs[1], &second));
+    if (memcmp(&in.spec, &second.spec, sizeof(TensorSpec)) != 0) return Error("an ADD has inputs of two shapes");
+  }
+  const bool folds = node.kind == StageKind::kConv || node.kind == StageKind::kDepthwise;
+  if ((in.planar == kNone && !folds) || (node.kind == StageKind::kAdd && second.planar == kNone)) {
+    return Error("a PAD stands where the chain cannot fold it");
+  }
+  if (node.kind == StageKind::kMean) {
+    AddExport(data, StageKind::kMean, node, in.planar);
+    return ResizeOutput(context, node, data->batch, in.spec);
+  }
+  ConvShape shape = {};
+  TensorSpec spec = {};
+  TFPRUNE_RETURN_IF_ERROR(InferPlanarShape(node, in.spec, in.pads, &shape, &spec));
+  if (node.kind == StageKind::kConv && data->packed[index].in_channels != in.spec.channels) {
+    return Error("input has %u channels, the weights have %u", in.spec.channels, data->packed[index].in_channels);
+  }
+  if (node.kind == StageKind::kDepthwise && node.out_channels % in.spec.channels != 0) {
+    return Error("input has %u channels, the depthwise weights %u", in.spec.channels, node.out_channels);
+  }
+  const uint32_t planar = AddLink(data, node.output, spec)->planar;
+  StageSpec* stage = AddStage(data, node.kind, static_cast<uint32_t>(node.node));
+  stage->inputs[0] = in.planar == kNone ? in.padded_from : in.planar;
+  stage->inputs[1] = second.planar;
+  stage->output = planar;
+  FillStage(context, *data, index, shape, stage);
+  if (!IsOutput(*data, node.output)) return {};
+  AddExport(data, StageKind::kExport, node, planar);
+  return ResizeOutput(context, node, data->batch, spec);
+}
+
+Status PrepareChain(TfLiteContext* context, ChainData* data) {
+  if (data->problem != nullptr) return Error("%s", data->problem);
+  TFPRUNE_RETURN_IF_ERROR(ReserveAll(data));
+  for (uint32_t i = 0; i < data->node_count; ++i) TFPRUNE_RETURN_IF_ERROR(AddNode(context, data, i));
+  ChainSpec spec;
+  spec.tensors = data->tensors.data();
+  spec.tensor_count = data->tensor_count;
+  spec.stages = data->stages.data();
+  spec.stage_count = data->stage_count;
+  const int threads = context->recommended_num_threads;
+  return data->chain.Prepare(spec, data->batch, data->state->arch(), threads > 0 ? static_cast<uint32_t>(threads) : 1);
+}
+
+Status InvokeChain(TfLiteContext* context, ChainData* data) {
+  if (data->batch == 0) return {};
+  for (uint32_t i = 0; i < data->import_count; ++i) {
+    data->inputs[i] = context->tensors[data->imports[i]].data.f;
+    if (data->inputs[i] == nullptr) return Error("an input has no memory");
+  }
+  for (uint32_t i = 0; i < data->export_count; ++i) {
+    data->results[i] = context->tensors[data->exports[i]].data.f;
+    if (data->results[i] == nullptr) return Error("an output has no memory");
+  }
+  Workspace* workspace = data->state->Acquire();
+  if (workspace == nullptr) return Error("no memory for scratch");
+  const bool done = data->chain.Run(data->inputs.data(), data->results.data(), data->state->pool(), workspace);
+  data->state->GiveBack(workspace);
+  return done ? Status{} : Error("no memory for scratch");
+}
+
+TfLiteStatus Report(TfLiteContext* context, const Status& status) {
+  if (status.ok()) return kTfLiteOk;
+  context->ReportError(context, "tfprune chain: %s. ", status.message);
+  return kTfLiteError;
+}
+
+// Reads the nodes and their packed weights; null or a reason where that fails.
+const char* ReadNodes(TfLiteContext* context, const TfLiteDelegateParams& params, ChainData* data) {
+  const TfLiteIntArray& nodes = *params.nodes_to_replace;
+  const size_t count = static_cast<size_t>(nodes.size);
+  if (!data->nodes.Reserve(count + 1) || !data->outputs.Reserve(static_cast<size_t>(params.output_tensors->size) + 1)) {
+    return "no memory";
+  }
+  data->packed = static_cast<PackedWeights*>(calloc(count, sizeof(PackedWeights)));
+  if (data->packed == nullptr) return "no memory";
+  for (int i = 0; i < nodes.size; ++i) {
+    ::new (&data->packed[i]) PackedWeights();
+    PlanarNode& node = data->nodes[data->node_count++];
+    if (!ReadPlanarNode(context, nodes.data[i], &node)) return "a layer changed after it was claimed";
+    if (node.is_pad || node.kind != StageKind::kConv) continue;
+    const TfLiteTensor& packed = context->tensors[node.packed];
+    const Status status = ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->packed[i]);
+    if (!status.ok()) {
+      Report(context, status);
+      return "its packed weights cannot be read";
+    }
+  }
+  for (int i = 0; i < params.output_tensors->size; ++i) data->outputs[data->output_count++] = params.output_tensors->data[i];
+  return nullptr;
+}
+
+void* Init(TfLiteContext* context, const char* buffer, size_t) {
+  const TfLiteDelegateParams* params = reinterpret_cast<const TfLiteDelegateParams*>(buffer);
+  ChainData* data = Create<ChainData>();
+  if (data == nullptr) return nullptr;
+  data->state = static_cast<SharedState*>(params->delegate->data_)->Retain();
+  data->problem = ReadNodes(context, *params, data);
+  return data;
+}
+
+void Free(TfLiteContext*, void* user_data) {
+  ChainData* data = static_cast<ChainData*>(user_data);
+  if (data == nullptr) return;
+  SharedState* state = data->state;
+  Destroy(data);
+  state->Release();
+}
+
+TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+  ChainData* data = static_cast<ChainData*>(node->user_data);
+  return Report(context, data == nullptr ? Error("no memory") : PrepareChain(context, data));
+}
+
+TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
+  return Report(context, InvokeChain(context, static_cast<ChainData*>(node->user_data)));
+}
+
+}  // namespace
+
+TfLiteRegistration ChainOpRegistration() {
+  TfLiteRegistration registration = {};
+  registration.init = Init;
+  registration.free = Free;
+  registration.prepare = Prepare;
+  registration.invoke = Invoke;
+  registration.builtin_code = kTfLiteBuiltinDelegate;
+  registration.custom_name = "TfpruneChain";
+  registration.version = 1;
+  return registration;
+}
+
+}  // namespace tfprune

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TFPRUNE_OPS_TENSORS_H_
+#define TFPRUNE_OPS_TENSORS_H_
+
+#include "tensorflow/lite/core/c/common.h"
+#include "tflite_ops/base/status.h"
+
+namespace tfprune {
+
+// TfLiteIntArrayCreate is not linked; the interpreter frees what this returns with free(). Null without memory.
+TfLiteIntArray* NewDims(int rank);
+
+// Fails where a tensor has another type, no shape, or should be a constant of the file and is not.
+Status CheckTensor(const char* name, const TfLiteTensor& tensor, TfLiteType type, bool constant);
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_OPS_TENSORS_H_
