@@ -85,6 +85,7 @@ struct Simd {
     return v;
   }
   static Vector Add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
+  static Vector Divide(Vector a, Vector b) { return _mm512_div_ps(a, b); }
   static Vector Multiply(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
   static Vector MultiplyAdd(Vector acc, Vector a, Vector b) { return _mm512_fmadd_ps(a, b, acc); }
   // max and min return their second operand where one is NaN.
@@ -136,6 +137,7 @@ struct HalfSimd {
     return v;
   }
   static Vector Add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
+  static Vector Divide(Vector a, Vector b) { return _mm256_div_ps(a, b); }
   static Vector Multiply(Vector a, Vector b) { return _mm256_mul_ps(a, b); }
   static Vector MultiplyAdd(Vector acc, Vector a, Vector b) { return _mm256_fmadd_ps(a, b, acc); }
   static Vector Max(Vector a, Vector b) { return _mm256_max_ps(a, b); }

@@ -24,6 +24,7 @@ struct Simd {
     return v;
   }
   static Vector Add(Vector a, Vector b) { return vaddq_f32(a, b); }
+  static Vector Divide(Vector a, Vector b) { return vdivq_f32(a, b); }
   static Vector Multiply(Vector a, Vector b) { return vmulq_f32(a, b); }
   static Vector MultiplyAdd(Vector acc, Vector a, Vector b) { return vfmaq_f32(acc, a, b); }
   // Unlike x86's, this one returns NaN where either is NaN.

@@ -6,7 +6,7 @@
 // `Simd` (and `HalfSimd`, with half as many lanes, where the instruction set has it for free):
 //
 //     Vector, kLanes
-//     Set(value) Load(p) Store(p, v) Add(a, b) Multiply(a, b)
+//     Set(value) Load(p) Store(p, v) Add(a, b) Multiply(a, b) Divide(a, b)
 //     MultiplyAdd(acc, a, b)         acc + a * b, fused where the instruction set can
 //     Max(a, b)                      b where either is NaN
 //     Clamp(v, low, high)            min(max(v, low), high); a NaN in v passes through

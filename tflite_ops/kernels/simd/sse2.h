@@ -24,6 +24,7 @@ struct Simd {
     return v;
   }
   static Vector Add(Vector a, Vector b) { return _mm_add_ps(a, b); }
+  static Vector Divide(Vector a, Vector b) { return _mm_div_ps(a, b); }
   static Vector Multiply(Vector a, Vector b) { return _mm_mul_ps(a, b); }
   static Vector MultiplyAdd(Vector acc, Vector a, Vector b) { return _mm_add_ps(acc, _mm_mul_ps(a, b)); }
   // max and min return their second operand where one is NaN.
