@@ -5,8 +5,6 @@
 
 namespace tfprune {
 
-alignas(64) const float kZeros[kZeroCount] = {};
-
 #define TFPRUNE_ISA(name, value)                                   \
   namespace name {                                                 \
   DepthwiseKernel GetDepthwiseKernel(const DepthwiseShape& shape); \
@@ -27,9 +25,7 @@ DepthwiseKernel GetDepthwiseKernel(Arch arch, const DepthwiseShape& shape) {
 }
 
 size_t DepthwiseScratchFloats(const DepthwiseShape& shape) {
-  const size_t zeros = size_t{shape.in_width} + 2 * kDepthwiseReach;
-  const size_t lines = DepthwiseSumFloats(shape) + shape.stride_w * DepthwiseLineFloats(shape);
-  return zeros > lines ? zeros : lines;
+  return DepthwiseSumFloats(shape) + shape.stride_w * DepthwiseLineFloats(shape);
 }
 
 }  // namespace tfprune

@@ -13,11 +13,18 @@ constexpr auto StencilFor(const DepthwiseShape& shape) {
   return shape.out_width <= Narrow::kLanes ? RunStencil<Narrow, kKernel, kStride> : RunStencil<Simd, kKernel, kStride>;
 }
 
-// Whether the stencils' masks cover the padding of `s`.
+// Zeros that the last output reads behind the last input.
+inline int64_t PaddingBehind(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t before) {
+  return int64_t{out - 1} * stride + kernel - before - in;
+}
+
+// Whether the stencils' masks and row limits cover the padding of `s`, as they do for all that SAME and VALID ask for.
 inline bool FitsStencil(const DepthwiseShape& s) {
-  const int64_t behind = int64_t{s.out_width - 1} * s.stride_w + s.kernel_w - s.pad_left - s.in_width;
+  const uint32_t most = s.kernel_w / 2;
   return s.kernel_h == s.kernel_w && s.stride_h == s.stride_w && s.dilation_h == 1 && s.dilation_w == 1 &&
-         s.pad_left < s.kernel_w && behind < s.kernel_w;
+         s.pad_left <= most && s.pad_top <= most &&
+         PaddingBehind(s.in_width, s.out_width, s.kernel_w, s.stride_w, s.pad_left) <= most &&
+         PaddingBehind(s.in_height, s.out_height, s.kernel_h, s.stride_h, s.pad_top) <= most;
 }
 
 inline DepthwiseKernel KernelFor(const DepthwiseShape& shape, const char* const (&names)[5]) {

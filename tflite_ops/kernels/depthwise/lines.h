@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the parts of the depthwise kernels share: sizes of scratch and the row of zeros.
+// Sizes of the parts of scratch.
 #ifndef TFPRUNE_KERNELS_DEPTHWISE_LINES_H_
 #define TFPRUNE_KERNELS_DEPTHWISE_LINES_H_
 
 #include "tflite_ops/kernels/depthwise/depthwise.h"
 
 namespace tfprune {
-
-// The row outside the image, for images up to kZeroCount - 2 * kDepthwiseReach columns.
-constexpr size_t kZeroCount = 512;
-extern const float kZeros[kZeroCount];
 
 // Floats of one padded line of one phase of the stride.
 inline size_t DepthwiseLineFloats(const DepthwiseShape& s) {

@@ -1,105 +1,130 @@
 // SPDX-License-Identifier: Apache-2.0
 // Depthwise convolution with a square kernel and stride 1 or 2, straight from the input's rows.
 //
-// A tile is kRows output rows of one vector. Kernel column by kernel column, every input row's shifted vector is loaded
-// once and multiply-added to all the output rows that it belongs to: (kRows + 2) * 3 loads for kRows * 9 multiply-adds
-// of a 3x3 kernel. Rows outside the image are read from a row of zeros; columns outside it are masked out of the loads
-// of the first and the last columns of tiles, so that nothing is copied. Columns go from right to left and rows from
-// top to bottom: what a store writes behind the end of its row is overwritten by the row's owner.
+// A tile is kRows output rows of one vector. Every input row's shifted vectors are loaded once and multiply-added to
+// all the output rows that they belong to: (kRows + 2) * 3 loads for kRows * 9 multiply-adds of a 3x3 kernel. Rows
+// outside the image are left out; columns outside it are masked out of the loads of the first and the last columns of
+// tiles, so that nothing is copied. Columns go from right to left and rows from top to bottom: what a store writes
+// behind the end of its row is overwritten by the row's owner.
 //
 // No include guard on purpose: an ISA file includes it once, in its own namespace.
 
-// How one load of an input row is done: a vector, or the even and odd columns of two.
-template <typename S, int kStride>
-struct StencilLoad {
-  typename S::Mask mask;
-  void SetMask(int begin, int end) { mask = S::MakeMask(begin, end); }
-};
-
-template <typename S>
-struct StencilLoad<S, 2> {
-  typename S::PairMask mask;
-  void SetMask(int begin, int end) { mask = S::MakePairMask(begin, end); }
-};
-
-// The masks of one column of tiles, one for each load of an input row.
+// The columns that the taps of one kernel row see: kCount of them from tap kFirst on.
 template <typename S, int kKernel, int kStride>
-struct StencilMasks {
-  static constexpr int kLoads = (kKernel + kStride - 1) / kStride;
-  StencilLoad<S, kStride> load[kLoads];
+struct Taps {
+  using V = typename S::Vector;
+  // Taps whose weights stay in registers while the rows go by: all, or one at a time where registers are few.
+  static constexpr int kAtOnce = S::kRegisters < 32 ? 1 : kKernel;
 
-  // `offset`: the input column that lane 0 of the first load sees.
-  void Set(int offset, int in_width) {
-    for (int i = 0; i < kLoads; ++i) load[i].SetMask(-offset - i * kStride, in_width - offset - i * kStride);
+  struct Mask {
+    typename S::Mask of[kKernel];
+    void Set(int begin, int end) {
+      for (int i = 0; i < kKernel; ++i) of[i] = S::MakeMask(begin - i, end - i);
+    }
+  };
+
+  template <bool kMasked, int kFirst>
+  static TFPRUNE_INLINE void Load(const float* p, const Mask& mask, V (&x)[kAtOnce]) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kAtOnce; ++i) {
+      const float* from = p + kFirst + i;
+      x[i] = S::InRegister(kMasked ? S::LoadMasked(from, mask.of[kFirst + i]) : S::Load(from));
+    }
   }
+  static void Store(float* p, V v) { S::Store(p, v); }
+};
+
+template <typename S, int kKernel>
+struct Taps<S, kKernel, 2> {
+  using V = typename S::Vector;
+  using Pairs = typename S::template Pairs<kKernel>;
+  using Mask = typename Pairs::Mask;
+  static constexpr int kAtOnce = kKernel;
+
+  template <bool kMasked, int kFirst>
+  static TFPRUNE_INLINE void Load(const float* p, const Mask& mask, V (&x)[kAtOnce]) {
+    if constexpr (kMasked) {
+      Pairs::LoadMasked(p, mask, x);
+    } else {
+      Pairs::Load(p, x);
+    }
+  }
+  static void Store(float* p, V v) { S::StorePairOrder(p, v); }
+};
+
+// What the tiles of one channel share.
+template <typename S, int kKernel, int kStride>
+struct StencilChannel {
+  typename S::template Weights<kKernel * kKernel> weights;
+  float bias;
+  typename S::Vector low, high;
+  size_t in_width, out_width;
 };
 
 template <typename S, int kKernel, int kStride, int kRows>
 struct StencilTile {
   using V = typename S::Vector;
-  using Masks = StencilMasks<S, kKernel, kStride>;
-  using Weights = typename S::template Weights<kKernel * kKernel>;
+  using T = Taps<S, kKernel, kStride>;
+  using Channel = StencilChannel<S, kKernel, kStride>;
   static constexpr int kInputRows = (kRows - 1) * kStride + kKernel;
+  static constexpr int kPadding = kKernel / 2;  // rows at either end that may lie outside the image
 
-  // Adds input row kRow, seen by kernel column kColumn, to every output row of the tile that it belongs to.
-  template <int kRow, int kColumn, int kKernelRow = 0>
-  static TFPRUNE_INLINE void AddToRows(V (&acc)[kRows], V x, const Weights& weights) {
+  // Adds input row kRow, as tap kTap sees it, to every output row of the tile that it belongs to.
+  template <int kRow, int kTap, int kKernelRow = 0>
+  static TFPRUNE_INLINE void AddToRows(V (&acc)[kRows], V x, const Channel& channel) {
     if constexpr (kKernelRow < kKernel) {
       constexpr int kFrom = kRow - kKernelRow;
       if constexpr (kFrom >= 0 && kFrom % kStride == 0 && kFrom / kStride < kRows) {
         V& sum = acc[kFrom / kStride];
-        sum = weights.template MultiplyAdd<kKernelRow * kKernel + kColumn>(sum, x);
+        sum = channel.weights.template MultiplyAdd<kKernelRow * kKernel + kTap>(sum, x);
       }
-      AddToRows<kRow, kColumn, kKernelRow + 1>(acc, x, weights);
+      AddToRows<kRow, kTap, kKernelRow + 1>(acc, x, channel);
     }
   }
 
-  template <bool kMasked, int kLoad, int kRow = 0>
-  static TFPRUNE_INLINE void AddLoad(V (&acc)[kRows], const float* const* rows, ptrdiff_t offset, const Masks& masks,
-                                     const Weights& weights) {
+  template <int kRow, int kFirst, int kIndex = 0>
+  static TFPRUNE_INLINE void AddTaps(V (&acc)[kRows], const V (&x)[T::kAtOnce], const Channel& channel) {
+    if constexpr (kIndex < T::kAtOnce) {
+      AddToRows<kRow, kFirst + kIndex>(acc, x[kIndex], channel);
+      AddTaps<kRow, kFirst, kIndex + 1>(acc, x, channel);
+    }
+  }
+
+  // Input rows [begin, end) of the tile's lie inside the image.
+  template <bool kMasked, int kFirst, int kRow = 0>
+  static TFPRUNE_INLINE void AddInputRows(V (&acc)[kRows], const float* in, int begin, int end,
+                                          const typename T::Mask& mask, const Channel& channel) {
     if constexpr (kRow < kInputRows) {
-      constexpr int kColumn = kLoad * kStride;
-      const float* from = rows[kRow] + offset + kColumn;
-      if constexpr (kStride == 1) {
-        const V x = kMasked ? S::LoadMasked(from, masks.load[kLoad].mask) : S::Load(from);
-        AddToRows<kRow, kColumn>(acc, x, weights);
-      } else if constexpr (kColumn + 1 < kKernel) {
-        const typename S::Pair x = kMasked ? S::LoadPairMasked(from, masks.load[kLoad].mask) : S::LoadPair(from);
-        AddToRows<kRow, kColumn>(acc, x.even, weights);
-        AddToRows<kRow, kColumn + 1>(acc, x.odd, weights);
-      } else {
-        const V x = kMasked ? S::LoadEvenMasked(from, masks.load[kLoad].mask) : S::LoadEven(from);
-        AddToRows<kRow, kColumn>(acc, x, weights);
+      if (!((kRow < kPadding && kRow < begin) || (kRow >= kInputRows - kPadding && kRow >= end))) {
+        V x[T::kAtOnce];
+        T::template Load<kMasked, kFirst>(in, mask, x);
+        AddTaps<kRow, kFirst>(acc, x, channel);
       }
-      AddLoad<kMasked, kLoad, kRow + 1>(acc, rows, offset, masks, weights);
+      AddInputRows<kMasked, kFirst, kRow + 1>(acc, in + channel.in_width, begin, end, mask, channel);
     }
   }
 
-  template <bool kMasked, int kLoad = 0>
-  static TFPRUNE_INLINE void AddLoads(V (&acc)[kRows], const float* const* rows, ptrdiff_t offset, const Masks& masks,
-                                      const Weights& weights) {
-    if constexpr (kLoad < Masks::kLoads) {
-      AddLoad<kMasked, kLoad>(acc, rows, offset, masks, weights);
-      AddLoads<kMasked, kLoad + 1>(acc, rows, offset, masks, weights);
+  template <bool kMasked, int kFirst = 0>
+  static TFPRUNE_INLINE void AddAll(V (&acc)[kRows], const float* in, int begin, int end, const typename T::Mask& mask,
+                                    const Channel& channel) {
+    if constexpr (kFirst < kKernel) {
+      AddInputRows<kMasked, kFirst>(acc, in, begin, end, mask, channel);
+      AddAll<kMasked, kFirst + T::kAtOnce>(acc, in, begin, end, mask, channel);
     }
   }
 
-  // The tile whose first load of input row i starts at rows[i] + offset.
+  // `in`: where lane 0 of the first output row's first tap reads.
   template <bool kMasked>
-  static TFPRUNE_INLINE void Run(const float* const* rows, ptrdiff_t offset, const Masks& masks, const Weights& weights,
-                                 float bias, V low, V high, float* out, size_t out_width) {
+  static TFPRUNE_INLINE void Run(const float* in, int begin, int end, const typename T::Mask& mask,
+                                 const Channel& channel, float* out) {
     V acc[kRows];
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) acc[r] = S::Set(bias);
-    AddLoads<kMasked>(acc, rows, offset, masks, weights);
+    for (int r = 0; r < kRows; ++r) acc[r] = S::Set(channel.bias);
+    AddAll<kMasked>(acc, in, begin, end, mask, channel);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const V y = S::Clamp(acc[r], low, high);
-      if constexpr (kStride == 1) {
-        S::Store(out + static_cast<size_t>(r) * out_width, y);
-      } else {
-        S::StorePairOrder(out + static_cast<size_t>(r) * out_width, y);
-      }
+      T::Store(out, S::Clamp(acc[r], channel.low, channel.high));
+      out += channel.out_width;
     }
   }
 };
@@ -108,69 +133,64 @@ template <typename S, int kKernel, int kStride>
 class Stencil {
  public:
   Stencil(const DepthwiseShape& shape, const DepthwiseArgs& args)
-      : s_(shape),
-        a_(args),
-        columns_((shape.out_width + S::kLanes - 1) / S::kLanes),
-        low_(S::Set(args.low)),
-        high_(S::Set(args.high)) {
+      : s_(shape), a_(args), columns_((shape.out_width + S::kLanes - 1) / S::kLanes) {
     for (uint32_t i = 0; i <= kRightEdge; ++i) {
-      edge_[i].Set(OffsetOf(i == 0 || i > columns_ ? 0 : columns_ - i), static_cast<int>(shape.in_width));
-    }
-    zeros_ = kZeros + kDepthwiseReach;
-    if (size_t{s_.in_width} + 2 * kDepthwiseReach > kZeroCount) {
-      memset(a_.scratch, 0, (s_.in_width + 2 * kDepthwiseReach) * sizeof(float));
-      zeros_ = a_.scratch + kDepthwiseReach;
+      const int offset = static_cast<int>(OffsetOf(i == 0 || i > columns_ ? 0 : columns_ - i));
+      edge_[i].Set(-offset, static_cast<int>(shape.in_width) - offset);
     }
   }
 
   void Run() {
+    Channel channel;
+    channel.low = S::Set(a_.low);
+    channel.high = S::Set(a_.high);
+    channel.in_width = s_.in_width;
+    channel.out_width = s_.out_width;
     for (uint32_t c = 0; c < a_.channels; ++c) {
-      in_ = a_.in + c * a_.in_stride;
-      out_ = a_.out + c * a_.out_stride;
-      bias_ = a_.bias == nullptr ? 0.0f : a_.bias[c];
-      weights_.Read(a_.weights + size_t{c} * kKernel * kKernel);
-      RunRows();
+      channel.bias = a_.bias == nullptr ? 0.0f : a_.bias[c];
+      channel.weights.Read(a_.weights + size_t{c} * kKernel * kKernel);
+      RunRows(channel, a_.in + c * a_.in_stride, a_.out + c * a_.out_stride);
     }
   }
 
  private:
+  using Channel = StencilChannel<S, kKernel, kStride>;
   static constexpr uint32_t kRightEdge = 2;  // columns of tiles at the right that may see the padding
 
-  int OffsetOf(uint32_t column) const {
-    return static_cast<int>(column * S::kLanes * kStride) - static_cast<int>(s_.pad_left);
+  ptrdiff_t OffsetOf(uint32_t column) const {
+    return static_cast<ptrdiff_t>(column) * S::kLanes * kStride - static_cast<ptrdiff_t>(s_.pad_left);
   }
 
-  void RunRows() {
-    constexpr uint32_t kMost = kStride == 1 ? 7 : 4;
-    uint32_t row = 0;
-    for (; a_.out_count - row >= kMost && a_.out_count - row != 8; row += kMost) RunTiles<kMost>(row);
-    for (; a_.out_count - row >= 4; row += 4) RunTiles<4>(row);
-    if (a_.out_count - row >= 2) RunTiles<2>(row), row += 2;
-    if (a_.out_count - row >= 1) RunTiles<1>(row);
-  }
-
-  const float* InputRow(int64_t row) const {
-    if (row < 0 || row >= s_.in_height) return zeros_;
-    return in_ + static_cast<size_t>(row - a_.in_first) * s_.in_width;
+  // Tiles of four rows until the rest is a multiple of seven: few tiles, and none of one row but the last.
+  void RunRows(const Channel& channel, const float* in, float* out) {
+    uint32_t row = 0, rest = a_.out_count;
+    for (; rest % 7 != 0 && rest >= 4; row += 4, rest -= 4) RunTiles<4>(channel, row, in, out);
+    if (rest % 7 != 0) {
+      if (rest >= 2) RunTiles<2>(channel, row, in, out), row += 2, rest -= 2;
+      if (rest >= 1) RunTiles<1>(channel, row, in, out);
+      return;
+    }
+    for (; rest > 0; row += 7, rest -= 7) RunTiles<7>(channel, row, in, out);
   }
 
   // The kRows output rows from out_first + row on, column by column.
   template <int kRows>
-  void RunTiles(uint32_t row) {
+  void RunTiles(const Channel& channel, uint32_t row, const float* in, float* out) {
     using Tile = StencilTile<S, kKernel, kStride, kRows>;
-    const float* rows[Tile::kInputRows];
     const int64_t first = int64_t{a_.out_first + row} * kStride - s_.pad_top;
-#pragma GCC unroll 16
-    for (int i = 0; i < Tile::kInputRows; ++i) rows[i] = InputRow(first + i);
-    float* out = out_ + size_t{row} * s_.out_width;
+    const int begin = first < 0 ? static_cast<int>(-first) : 0;
+    const int64_t inside = int64_t{s_.in_height} - first;
+    const int end = inside < Tile::kInputRows ? static_cast<int>(inside) : Tile::kInputRows;
+    in += (first - a_.in_first) * static_cast<int64_t>(s_.in_width);
+    out += size_t{row} * s_.out_width;
     for (uint32_t column = columns_; column-- > 0;) {
-      const bool right = columns_ - column <= kRightEdge;
+      const float* from = in + OffsetOf(column);
       float* to = out + column * S::kLanes;
-      if (column == 0 || right) {
-        Tile::template Run<true>(rows, OffsetOf(column), edge_[right ? columns_ - column : 0], weights_, bias_, low_,
-                                 high_, to, s_.out_width);
+      const uint32_t behind = columns_ - column;
+      if (column == 0 || behind <= kRightEdge) {
+        Tile::template Run<true>(from, begin, end, edge_[behind <= kRightEdge ? behind : 0], channel, to);
       } else {
-        Tile::template Run<false>(rows, OffsetOf(column), edge_[0], weights_, bias_, low_, high_, to, s_.out_width);
+        Tile::template Run<false>(from, begin, end, edge_[0], channel, to);
       }
     }
   }
@@ -178,13 +198,7 @@ class Stencil {
   const DepthwiseShape& s_;
   const DepthwiseArgs& a_;
   const uint32_t columns_;
-  const typename S::Vector low_, high_;
-  StencilMasks<S, kKernel, kStride> edge_[kRightEdge + 1];  // of the first column, the last, and the last but one
-  const float* zeros_;
-  const float* in_;
-  float* out_;
-  float bias_;
-  typename S::template Weights<kKernel * kKernel> weights_;
+  typename Taps<S, kKernel, kStride>::Mask edge_[kRightEdge + 1];  // of the first column, the last, and the one before
 };
 
 template <typename S, int kKernel, int kStride>

@@ -33,16 +33,59 @@ struct BroadcastWeights {
   }
 };
 
+// Columns at stride 2: two loads are split once, and the columns that further taps see are shifted in from the four
+// floats behind them.
+template <typename S, int kKernel>
+struct ShiftedPairs {
+  static_assert(kKernel == 3 || kKernel == 5, "shifts by one and two lanes");
+  using V = typename S::Vector;
+
+  struct Mask {
+    typename S::Mask low, high;
+    __mmask8 next;
+    void Set(int begin, int end) {
+      low = S::MakeMask(begin, end);
+      high = S::MakeMask(begin - S::kLanes, end - S::kLanes);
+      next = static_cast<__mmask8>(BitsBetween<4>(begin - 2 * S::kLanes, end - 2 * S::kLanes));
+    }
+  };
+
+  static TFPRUNE_INLINE void Split(V low, V high, V next, V (&x)[kKernel]) {
+    x[0] = S::EverySecond(low, high, 0);
+    x[1] = S::EverySecond(low, high, 1);
+    x[2] = S::ShiftIn(x[0], next, 1, 0);
+    if constexpr (kKernel == 5) {
+      x[3] = S::ShiftIn(x[1], next, 1, 1);
+      x[4] = S::ShiftIn(x[0], next, 2, 0);
+    }
+  }
+
+  static TFPRUNE_INLINE void Load(const float* p, V (&x)[kKernel]) {
+    Split(S::Load(p), S::Load(p + S::kLanes), S::LoadFour(p + 2 * S::kLanes), x);
+  }
+
+  static TFPRUNE_INLINE void LoadMasked(const float* p, const Mask& mask, V (&x)[kKernel]) {
+    Split(S::LoadMasked(p, mask.low), S::LoadMasked(p + S::kLanes, mask.high),
+          S::LoadFourMasked(p + 2 * S::kLanes, mask.next), x);
+  }
+};
+
 struct Simd {
   using Vector = __m512;
   using Mask = __mmask16;
   static constexpr int kLanes = 16;
+  static constexpr int kRegisters = 32;
   static constexpr bool kSparesMaskedMemory = true;
   static constexpr Mask kAll = 0xFFFF;
   static Vector Set(float value) { return _mm512_set1_ps(value); }
   static Vector Load(const float* p) { return _mm512_loadu_ps(p); }
   static void Store(float* p, Vector v) { _mm512_storeu_ps(p, v); }
+  static TFPRUNE_INLINE Vector InRegister(Vector v) {
+    __asm__("" : "+v"(v));
+    return v;
+  }
   static Vector Add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
+  static Vector Divide(Vector a, Vector b) { return _mm512_div_ps(a, b); }
   static Vector Multiply(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
   static Vector MultiplyAdd(Vector acc, Vector a, Vector b) { return _mm512_fmadd_ps(a, b, acc); }
   // max and min return their second operand where one is NaN.
@@ -55,35 +98,24 @@ struct Simd {
   static Vector LoadMasked(const float* p, Mask mask) { return _mm512_maskz_loadu_ps(mask, p); }
   static Vector Select(Mask mask, Vector a, Vector b) { return _mm512_mask_blend_ps(mask, b, a); }
 
-  struct Pair {
-    Vector even, odd;
-  };
-  struct PairMask {
-    Mask low, high;
-  };
-  static Vector Even(Vector low, Vector high) {
+  // Lane i of the two vectors, those of `low` first, at places first + 2 * i.
+  static TFPRUNE_INLINE Vector EverySecond(Vector low, Vector high, int first) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    return _mm512_permutex2var_ps(low, even, high);
+    return _mm512_permutex2var_ps(low, _mm512_add_epi32(even, _mm512_set1_epi32(first)), high);
   }
-  static Vector Odd(Vector low, Vector high) {
-    const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-    return _mm512_permutex2var_ps(low, odd, high);
+  // Lanes by..15 of v, then every second lane of `next` from `first` on.
+  static TFPRUNE_INLINE Vector ShiftIn(Vector v, Vector next, int by, int first) {
+    const int a = first + 16, b = first + 18;
+    const __m512i one = _mm512_setr_epi32(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, a);
+    const __m512i two = _mm512_setr_epi32(2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, a, b);
+    return _mm512_permutex2var_ps(v, by == 1 ? one : two, next);
   }
-  static PairMask MakePairMask(int begin, int end) {
-    return {MakeMask(begin, end), MakeMask(begin - kLanes, end - kLanes)};
+  static Vector LoadFour(const float* p) { return _mm512_castps128_ps512(_mm_loadu_ps(p)); }
+  static Vector LoadFourMasked(const float* p, __mmask8 mask) {
+    return _mm512_castps128_ps512(_mm_maskz_loadu_ps(mask, p));
   }
-  static Pair LoadPair(const float* p) {
-    const Vector low = Load(p), high = Load(p + kLanes);
-    return {Even(low, high), Odd(low, high)};
-  }
-  static Pair LoadPairMasked(const float* p, PairMask mask) {
-    const Vector low = LoadMasked(p, mask.low), high = LoadMasked(p + kLanes, mask.high);
-    return {Even(low, high), Odd(low, high)};
-  }
-  static Vector LoadEven(const float* p) { return Even(Load(p), Load(p + kLanes)); }
-  static Vector LoadEvenMasked(const float* p, PairMask mask) {
-    return Even(LoadMasked(p, mask.low), LoadMasked(p + kLanes, mask.high));
-  }
+  template <int kKernel>
+  using Pairs = ShiftedPairs<Simd, kKernel>;
   static void StorePairOrder(float* p, Vector v) { Store(p, v); }
 
   template <int kCount>
@@ -95,11 +127,17 @@ struct HalfSimd {
   using Vector = __m256;
   using Mask = __mmask8;
   static constexpr int kLanes = 8;
+  static constexpr int kRegisters = 32;
   static constexpr bool kSparesMaskedMemory = true;
   static Vector Set(float value) { return _mm256_set1_ps(value); }
   static Vector Load(const float* p) { return _mm256_loadu_ps(p); }
   static void Store(float* p, Vector v) { _mm256_storeu_ps(p, v); }
+  static TFPRUNE_INLINE Vector InRegister(Vector v) {
+    __asm__("" : "+v"(v));
+    return v;
+  }
   static Vector Add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
+  static Vector Divide(Vector a, Vector b) { return _mm256_div_ps(a, b); }
   static Vector Multiply(Vector a, Vector b) { return _mm256_mul_ps(a, b); }
   static Vector MultiplyAdd(Vector acc, Vector a, Vector b) { return _mm256_fmadd_ps(a, b, acc); }
   static Vector Max(Vector a, Vector b) { return _mm256_max_ps(a, b); }
@@ -109,33 +147,21 @@ struct HalfSimd {
   static Vector LoadMasked(const float* p, Mask mask) { return _mm256_maskz_loadu_ps(mask, p); }
   static Vector Select(Mask mask, Vector a, Vector b) { return _mm256_mask_blend_ps(mask, b, a); }
 
-  struct Pair {
-    Vector even, odd;
-  };
-  struct PairMask {
-    Mask low, high;
-  };
-  static Vector Even(Vector low, Vector high) {
-    return _mm256_permutex2var_ps(low, _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14), high);
+  static TFPRUNE_INLINE Vector EverySecond(Vector low, Vector high, int first) {
+    const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
+    return _mm256_permutex2var_ps(low, _mm256_add_epi32(even, _mm256_set1_epi32(first)), high);
   }
-  static Vector Odd(Vector low, Vector high) {
-    return _mm256_permutex2var_ps(low, _mm256_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15), high);
+  static TFPRUNE_INLINE Vector ShiftIn(Vector v, Vector next, int by, int first) {
+    const int a = first + 8, b = first + 10;
+    const __m256i one = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, a), two = _mm256_setr_epi32(2, 3, 4, 5, 6, 7, a, b);
+    return _mm256_permutex2var_ps(v, by == 1 ? one : two, next);
   }
-  static PairMask MakePairMask(int begin, int end) {
-    return {MakeMask(begin, end), MakeMask(begin - kLanes, end - kLanes)};
+  static Vector LoadFour(const float* p) { return _mm256_castps128_ps256(_mm_loadu_ps(p)); }
+  static Vector LoadFourMasked(const float* p, __mmask8 mask) {
+    return _mm256_castps128_ps256(_mm_maskz_loadu_ps(mask, p));
   }
-  static Pair LoadPair(const float* p) {
-    const Vector low = Load(p), high = Load(p + kLanes);
-    return {Even(low, high), Odd(low, high)};
-  }
-  static Pair LoadPairMasked(const float* p, PairMask mask) {
-    const Vector low = LoadMasked(p, mask.low), high = LoadMasked(p + kLanes, mask.high);
-    return {Even(low, high), Odd(low, high)};
-  }
-  static Vector LoadEven(const float* p) { return Even(Load(p), Load(p + kLanes)); }
-  static Vector LoadEvenMasked(const float* p, PairMask mask) {
-    return Even(LoadMasked(p, mask.low), LoadMasked(p + kLanes, mask.high));
-  }
+  template <int kKernel>
+  using Pairs = ShiftedPairs<HalfSimd, kKernel>;
   static void StorePairOrder(float* p, Vector v) { Store(p, v); }
 
   template <int kCount>

@@ -14,11 +14,17 @@ struct Simd {
   using Vector = float32x4_t;
   using Mask = uint32x4_t;
   static constexpr int kLanes = 4;
+  static constexpr int kRegisters = 32;
   static constexpr bool kSparesMaskedMemory = false;
   static Vector Set(float value) { return vdupq_n_f32(value); }
   static Vector Load(const float* p) { return vld1q_f32(p); }
   static void Store(float* p, Vector v) { vst1q_f32(p, v); }
+  static TFPRUNE_INLINE Vector InRegister(Vector v) {
+    __asm__("" : "+w"(v));
+    return v;
+  }
   static Vector Add(Vector a, Vector b) { return vaddq_f32(a, b); }
+  static Vector Divide(Vector a, Vector b) { return vdivq_f32(a, b); }
   static Vector Multiply(Vector a, Vector b) { return vmulq_f32(a, b); }
   static Vector MultiplyAdd(Vector acc, Vector a, Vector b) { return vfmaq_f32(acc, a, b); }
   // Unlike x86's, this one returns NaN where either is NaN.
@@ -53,11 +59,12 @@ struct Simd {
     const Pair both = LoadPair(p);
     return {And(both.even, mask.even), And(both.odd, mask.odd)};
   }
-  static Vector LoadEven(const float* p) { return LoadPair(p).even; }
-  static Vector LoadEvenMasked(const float* p, PairMask mask) { return And(LoadPair(p).even, mask.even); }
   static void StorePairOrder(float* p, Vector v) { vst1q_f32(p, v); }
 
   // Weights multiply by lane: four share a register.
+  template <int kKernel>
+  using Pairs = SplitPairs<Simd, kKernel>;
+
   template <int kCount>
   struct Weights {
     static constexpr int kFull = kCount / 4, kRest = kCount % 4;

@@ -14,11 +14,17 @@ struct Simd {
   using Vector = __m128;
   using Mask = __m128;
   static constexpr int kLanes = 4;
+  static constexpr int kRegisters = 16;
   static constexpr bool kSparesMaskedMemory = false;
   static Vector Set(float value) { return _mm_set1_ps(value); }
   static Vector Load(const float* p) { return _mm_loadu_ps(p); }
   static void Store(float* p, Vector v) { _mm_storeu_ps(p, v); }
+  static TFPRUNE_INLINE Vector InRegister(Vector v) {
+    __asm__("" : "+x"(v));
+    return v;
+  }
   static Vector Add(Vector a, Vector b) { return _mm_add_ps(a, b); }
+  static Vector Divide(Vector a, Vector b) { return _mm_div_ps(a, b); }
   static Vector Multiply(Vector a, Vector b) { return _mm_mul_ps(a, b); }
   static Vector MultiplyAdd(Vector acc, Vector a, Vector b) { return _mm_add_ps(acc, _mm_mul_ps(a, b)); }
   // max and min return their second operand where one is NaN.
@@ -49,9 +55,10 @@ struct Simd {
   static Pair LoadPairMasked(const float* p, PairMask mask) {
     return Split(LoadMasked(p, mask.low), LoadMasked(p + kLanes, mask.high));
   }
-  static Vector LoadEven(const float* p) { return LoadPair(p).even; }
-  static Vector LoadEvenMasked(const float* p, PairMask mask) { return LoadPairMasked(p, mask).even; }
   static void StorePairOrder(float* p, Vector v) { Store(p, v); }
+
+  template <int kKernel>
+  using Pairs = SplitPairs<Simd, kKernel>;
 
   template <int kCount>
   struct Weights {
