@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tensorflow/lite/builtin_ops.h"
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/ops/planar_node.h"
 #include "tflite_ops/ops/shared_state.h"
@@ -16,10 +17,10 @@ constexpr uint32_t kNone = UINT32_MAX;
 
 // A tensor of the interpreter as the chain knows it.
 struct Link {
-  int tensor;          // the interpreter's number
-  uint32_t planar;     // the chain's number; kNone for what a PAD writes
-  TensorSpec spec;     // before padding
-  uint32_t pads[4];    // of a PAD
+  int tensor;            // the interpreter's number
+  uint32_t planar;       // the chain's number; kNone for what a PAD writes
+  TensorSpec spec;       // before padding
+  uint32_t pads[4];      // of a PAD
   uint32_t padded_from;  // planar number of a PAD's input
 };
 
@@ -103,7 +104,8 @@ Status InputLink(TfLiteContext* context, ChainData* data, const PlanarNode& node
       if (x.dims->data[i] < (i == 0 ? 0 : 1)) return Error("input dimension %d is %d", i, x.dims->data[i]);
     }
     const uint32_t batch = static_cast<uint32_t>(x.dims->data[0]);
-    if (data->import_count > 0 && batch != data->batch) return Error("inputs have %u and %u images", data->batch, batch);
+    if (data->import_count > 0 && batch != data->batch)
+      return Error("inputs have %u and %u images", data->batch, batch);
     data->batch = batch;
     known = AddLink(data, tensor,
                     {static_cast<uint32_t>(x.dims->data[1]), static_cast<uint32_t>(x.dims->data[2]),
@@ -255,7 +257,8 @@ const char* ReadNodes(TfLiteContext* context, const TfLiteDelegateParams& params
       return "its packed weights cannot be read";
     }
   }
-  for (int i = 0; i < params.output_tensors->size; ++i) data->outputs[data->output_count++] = params.output_tensors->data[i];
+  for (int i = 0; i < params.output_tensors->size; ++i)
+    data->outputs[data->output_count++] = params.output_tensors->data[i];
   return nullptr;
 }
 

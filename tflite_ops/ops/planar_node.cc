@@ -86,8 +86,8 @@ bool ReadDepthwise(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode*
 bool ReadAdd(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node) {
   const AddData* data = static_cast<const AddData*>(tflite.builtin_data);
   const TfLiteTensor *a = TensorAt(context, tflite.inputs, 0), *b = TensorAt(context, tflite.inputs, 1);
-  if (data == nullptr || !KnownActivation(data->activation) || !IsImage(b) ||
-      b->allocation_type == kTfLiteMmapRo || a->allocation_type == kTfLiteMmapRo) {
+  if (data == nullptr || !KnownActivation(data->activation) || !IsImage(b) || b->allocation_type == kTfLiteMmapRo ||
+      a->allocation_type == kTfLiteMmapRo) {
     return false;
   }
   for (int i = 0; i < 4; ++i) {

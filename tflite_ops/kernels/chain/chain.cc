@@ -75,9 +75,8 @@ Status Chain::PrepareStage(Stage* stage, Arch arch) const {
   const ConvShape& shape = spec.shape;
   stage->kernels = GetKernels(arch, Encoding::kRowBand, 4);
   stage->planes = GetPlaneKernels(arch);
-  stage->window = {shape.in.height, shape.in.width,    shape.out.height, shape.out.width, spec.kernel_h,
-                   spec.kernel_w,   spec.stride_h,     spec.stride_w,    spec.dilation_h, spec.dilation_w,
-                   shape.pad_top,   shape.pad_left};
+  stage->window = {shape.in.height, shape.in.width, shape.out.height, shape.out.width, spec.kernel_h, spec.kernel_w,
+                   spec.stride_h,   spec.stride_w,  spec.dilation_h,  spec.dilation_w, shape.pad_top, shape.pad_left};
   switch (spec.kind) {
     case StageKind::kConv:
       return stage->conv.PrepareTiled(*spec.packed, shape, arch, tile_, threads_);

@@ -2,14 +2,16 @@
 // A run of layers that stay planar from the first to the last: sparse and depthwise convolutions, additions, pooling.
 //
 // Between the layers images lie in tiles (planar/tiled_image.h), so nothing is transposed but the inputs and outputs of
-// the chain. The chain runs depth first: as soon as a layer's input rows are there, a few of its output rows are computed,
-// while their inputs are still in the cache. A tensor therefore keeps only the rows that later layers still need.
+// the chain. The chain runs depth first: as soon as a layer's input rows are there, a few of its output rows are
+// computed, while their inputs are still in the cache. A tensor therefore keeps only the rows that later layers still
+// need.
 //
 // The order of steps is fixed when the chain is prepared, for one image; images of a batch follow each other. A step is
 // cut into tasks that share no output, and all threads meet between steps: results do not depend on their number.
 #ifndef TFPRUNE_KERNELS_CHAIN_CHAIN_H_
 #define TFPRUNE_KERNELS_CHAIN_CHAIN_H_
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,7 +40,7 @@ struct StageSpec {
   const PackedWeights* packed = nullptr;   // kConv
   const float* weights = nullptr;          // kDepthwise: [kernel_h, kernel_w, channels]
   const float* bias = nullptr;             // kConv, kDepthwise; nullptr for zeros
-  float low = 0, high = 0;                 // all but kConv: clamp; infinities where there is none
+  float low = -INFINITY, high = INFINITY;  // all but kConv: clamp; infinities where there is none
 };
 
 struct TensorSpec {

@@ -19,7 +19,8 @@ struct Range {
 };
 Range PartOf(uint32_t begin, uint32_t end, uint32_t task, uint32_t tasks) {
   const uint64_t count = end - begin;
-  return {begin + static_cast<uint32_t>(count * task / tasks), begin + static_cast<uint32_t>(count * (task + 1) / tasks)};
+  return {begin + static_cast<uint32_t>(count * task / tasks),
+          begin + static_cast<uint32_t>(count * (task + 1) / tasks)};
 }
 
 }  // namespace
@@ -43,7 +44,8 @@ size_t Chain::ScratchFloats(const Stage& stage) const {
   if (stage.spec.kind == StageKind::kMean) return size_t{stage.in.height} * stage.in.width + 2 * tile_;
   if (!stage.HasWindow()) return 0;
   const size_t out = size_t{stage.step_rows} * stage.out.width + 2 * tile_;
-  size_t rows = size_t{stage.step_rows} * stage.window.stride_h + size_t{stage.window.kernel_h} * stage.window.dilation_h;
+  size_t rows =
+      size_t{stage.step_rows} * stage.window.stride_h + size_t{stage.window.kernel_h} * stage.window.dilation_h;
   if (rows > stage.in.height) rows = stage.in.height;
   return out + rows * stage.in.width + 2 * (tile_ + kDepthwiseReach) + WindowScratch(stage);
 }
@@ -164,7 +166,12 @@ void Chain::RunWindow(const Stage& stage, const Step& step, uint32_t task, uint3
   const uint32_t in_width = stage.in.width, out_width = stage.out.width;
   float* y = scratch;
   float* x = y + size_t{step.rows} * out_width + 3 * tile_ + kDepthwiseReach;
-  const PlaneRows rows = {x, y, in_first, in_end - in_first, step.first, step.rows,
+  const PlaneRows rows = {x,
+                          y,
+                          in_first,
+                          in_end - in_first,
+                          step.first,
+                          step.rows,
                           x + size_t{in_end - in_first} * in_width + tile_ + kDepthwiseReach};
   const Range channels = PartOf(0, stage.out.channels, task, tasks);
   for (uint32_t c = channels.begin; c < channels.end; ++c) {
@@ -177,8 +184,9 @@ void Chain::RunWindow(const Stage& stage, const Step& step, uint32_t task, uint3
 void Chain::RunPlane(const Stage& stage, const PlaneRows& rows, uint32_t channel) {
   const StageSpec& spec = stage.spec;
   if (stage.IsPool()) {
-    const PoolArgs args = {1, rows.in, 0, rows.in_first, rows.in_count, rows.out, 0, rows.out_first, rows.out_count,
-                           spec.low, spec.high, rows.scratch};
+    const PoolArgs args = {
+        1,        rows.in,   0,           rows.in_first, rows.in_count, rows.out, 0, rows.out_first, rows.out_count,
+        spec.low, spec.high, rows.scratch};
     return (spec.kind == StageKind::kMaxPool ? stage.planes.max_pool : stage.planes.average_pool)(stage.Pool(), args);
   }
   const float* weights = stage.weights.data() + size_t{channel} * spec.kernel_h * spec.kernel_w;

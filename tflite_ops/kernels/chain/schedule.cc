@@ -19,8 +19,8 @@ uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 uint32_t Chain::Stage::NeededRows(uint32_t end) const {
   if (spec.kind == StageKind::kMean) return in.height;
   if (!HasWindow()) return end;
-  const int64_t rows = (int64_t{end} - 1) * window.stride_h - window.pad_top +
-                       int64_t{window.kernel_h - 1} * window.dilation_h + 1;
+  const int64_t rows =
+      (int64_t{end} - 1) * window.stride_h - window.pad_top + int64_t{window.kernel_h - 1} * window.dilation_h + 1;
   return rows <= 0 ? 0 : rows > in.height ? in.height : static_cast<uint32_t>(rows);
 }
 
@@ -36,8 +36,9 @@ uint32_t Chain::Stage::OldestRow(uint32_t begin) const {
 void Chain::ChooseStepRows(Stage* stage) const {
   const TensorSpec& out = stage->out;
   const uint32_t quantum = tile_ / Gcd(out.width, tile_);
-  const size_t row_floats = size_t{stage->in.channels} * stage->in.width * (stage->HasWindow() ? stage->window.stride_h : 1) +
-                            size_t{out.channels} * out.width;
+  const size_t row_floats =
+      size_t{stage->in.channels} * stage->in.width * (stage->HasWindow() ? stage->window.stride_h : 1) +
+      size_t{out.channels} * out.width;
   const uint32_t budget = static_cast<uint32_t>(kStepBudget / row_floats);
   const uint32_t rows = budget < quantum ? quantum : budget - budget % quantum;
   stage->step_rows = stage->spec.kind == StageKind::kMean ? out.height : Smaller(rows, out.height);
