@@ -24,7 +24,7 @@ struct Link {
   uint32_t padded_from;  // planar number of a PAD's input
 };
 
-struct ChainData {
+struct ChainData : Described {
   SharedState* state = nullptr;
   const char* problem = nullptr;  // why Init could not read the nodes
   AlignedArray<PlanarNode> nodes;
@@ -52,6 +52,15 @@ struct ChainData {
     free(packed);
   }
 };
+
+void DescribeChain(const Described* self, uint32_t op, Text* text) {
+  const ChainData& data = *static_cast<const ChainData*>(self);
+  for (uint32_t s = 0; s < data.stage_count; ++s) {
+    text->Add("%u\t%u\t%s\t%llu\t%llu\n", op, data.stages[s].node, data.chain.StageKernel(s),
+              static_cast<unsigned long long>(data.chain.StageNanoseconds(s)),
+              static_cast<unsigned long long>(data.chain.runs()));
+  }
+}
 
 Link* FindLink(ChainData* data, int tensor) {
   for (uint32_t i = 0; i < data->link_count; ++i) {
@@ -210,7 +219,9 @@ Status PrepareChain(TfLiteContext* context, ChainData* data) {
   spec.stages = data->stages.data();
   spec.stage_count = data->stage_count;
   const int threads = context->recommended_num_threads;
-  return data->chain.Prepare(spec, data->batch, data->state->arch(), threads > 0 ? static_cast<uint32_t>(threads) : 1);
+  TFPRUNE_RETURN_IF_ERROR(
+      data->chain.Prepare(spec, data->batch, data->state->arch(), threads > 0 ? static_cast<uint32_t>(threads) : 1));
+  return data->state->profile() ? data->chain.StartProfile(Nanoseconds) : Status{};
 }
 
 Status InvokeChain(TfLiteContext* context, ChainData* data) {
@@ -268,6 +279,8 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
   if (data == nullptr) return nullptr;
   data->state = static_cast<SharedState*>(params->delegate->data_)->Retain();
   data->problem = ReadNodes(context, *params, data);
+  data->describe = DescribeChain;
+  data->state->Enter(data);
   return data;
 }
 
@@ -275,6 +288,7 @@ void Free(TfLiteContext*, void* user_data) {
   ChainData* data = static_cast<ChainData*>(user_data);
   if (data == nullptr) return;
   SharedState* state = data->state;
+  state->Leave(data);
   Destroy(data);
   state->Release();
 }

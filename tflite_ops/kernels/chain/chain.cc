@@ -94,6 +94,14 @@ Status Chain::PrepareStage(Stage* stage, Arch arch) const {
   }
 }
 
+Status Chain::StartProfile(uint64_t (*clock)()) {
+  if (!stage_time_.Reserve(stage_count_ + 1)) return Error("chain: no memory for its profile");
+  for (uint32_t s = 0; s < stage_count_; ++s) stage_time_[s] = 0;
+  clock_ = clock;
+  runs_ = 0;
+  return {};
+}
+
 const char* Chain::StageKernel(uint32_t stage) const {
   const Stage& s = *stages_[stage];
   switch (s.spec.kind) {

@@ -73,6 +73,11 @@ class Chain {
   // at a time.
   bool Run(const float* const* inputs, float* const* outputs, ThreadPool* pool, Workspace* workspace);
 
+  // From now on counts the time of every stage with a clock in nanoseconds.
+  Status StartProfile(uint64_t (*clock)());
+  uint64_t StageNanoseconds(uint32_t stage) const { return clock_ == nullptr ? 0 : stage_time_[stage]; }
+  uint64_t runs() const { return runs_; }
+
   const Step* steps() const { return steps_.data(); }
   uint32_t step_count() const { return step_count_; }
   size_t arena_floats() const { return arena_floats_; }
@@ -91,11 +96,12 @@ class Chain {
     uint32_t begin, end;
   };
   struct Call;
-  struct PlaneRows {  // of one channel
-    const float* in;
-    float* out;
+  // Rows of a few channels side by side.
+  struct PlaneRows {
+    uint32_t channels;
+    float *in, *out, *scratch;
+    size_t in_stride, out_stride;
     uint32_t in_first, in_count, out_first, out_count;
-    float* scratch;
   };
 
   void FreeStages();
@@ -113,12 +119,16 @@ class Chain {
   uint32_t TasksOf(const Stage& stage, const Step& step, uint32_t team) const;
   Tiles TilesOf(const TensorSpec& tensor, const Step& step) const;
   void RunMember(Call* call, uint32_t member, uint32_t team);
+  void RunStep(Call* call, uint32_t index, uint32_t team, float* scratch);
   void RunTask(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks,
                float* scratch) const;
   void MoveTiles(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;
   void AddTiles(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;
   static size_t WindowScratch(const Stage& stage);
-  static void RunPlane(const Stage& stage, const PlaneRows& rows, uint32_t channel);
+  size_t InStride(const Stage& stage) const;
+  size_t OutStride(const Stage& stage) const;
+  uint32_t ChannelsAtOnce(const Stage& stage) const;
+  static void RunPlanes(const Stage& stage, const PlaneRows& rows, uint32_t channel);
   void RunWindow(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const;
   void MeanOfPlanes(const Call& call, const Stage& stage, uint32_t task, uint32_t tasks, float* scratch) const;
 
@@ -130,6 +140,9 @@ class Chain {
   uint32_t step_count_ = 0;
   AlignedArray<uint32_t> next_task_;  // atomic, one a step
   size_t arena_floats_ = 0, scratch_floats_ = 0;
+  uint64_t (*clock_)() = nullptr;
+  AlignedArray<uint64_t> stage_time_;
+  uint64_t runs_ = 0;  // profiled
 };
 
 }  // namespace tfprune

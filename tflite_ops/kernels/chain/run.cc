@@ -7,6 +7,8 @@
 namespace tfprune {
 namespace {
 
+constexpr size_t kWindowFloats = 6 * 1024;
+constexpr uint32_t kMostChannels = 16;
 constexpr uint32_t kTasksPerThread = 4;  // tasks of even cost: enough of them to share evenly
 
 uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
@@ -43,11 +45,24 @@ size_t Chain::ScratchFloats(const Stage& stage) const {
   if (stage.spec.kind == StageKind::kConv) return stage.conv.TiledScratchFloats();
   if (stage.spec.kind == StageKind::kMean) return size_t{stage.in.height} * stage.in.width + 2 * tile_;
   if (!stage.HasWindow()) return 0;
-  const size_t out = size_t{stage.step_rows} * stage.out.width + 2 * tile_;
+  return ChannelsAtOnce(stage) * (InStride(stage) + OutStride(stage)) + WindowScratch(stage);
+}
+
+// Floats between the channels of a window's rows, with room for whole tiles and what the kernels may touch.
+size_t Chain::InStride(const Stage& stage) const {
   size_t rows =
       size_t{stage.step_rows} * stage.window.stride_h + size_t{stage.window.kernel_h} * stage.window.dilation_h;
   if (rows > stage.in.height) rows = stage.in.height;
-  return out + rows * stage.in.width + 2 * (tile_ + kDepthwiseReach) + WindowScratch(stage);
+  return rows * stage.in.width + 2 * (tile_ + kDepthwiseReach);
+}
+
+size_t Chain::OutStride(const Stage& stage) const { return size_t{stage.step_rows} * stage.out.width + 2 * tile_; }
+
+// Channels of a window computed in one call: in and out they should fill half a core's first-level cache.
+uint32_t Chain::ChannelsAtOnce(const Stage& stage) const {
+  if (stage.out.channels != stage.in.channels) return 1;  // a multiplier repeats input channels
+  const uint32_t channels = static_cast<uint32_t>(kWindowFloats / (InStride(stage) + OutStride(stage)));
+  return channels == 0 ? 1 : Smaller(channels, kMostChannels);
 }
 
 uint32_t Chain::TasksOf(const Stage& stage, const Step& step, uint32_t team) const {
@@ -84,26 +99,37 @@ bool Chain::Run(const float* const* inputs, float* const* outputs, ThreadPool* p
         },
         &call);
   }
+  if (clock_ != nullptr) ++runs_;
   return true;
 }
 
 void Chain::RunMember(Call* call, uint32_t member, uint32_t team) {
   float* scratch = call->scratch + member * scratch_floats_;
+  const bool timed = clock_ != nullptr && member == 0;
+  uint64_t before = timed ? clock_() : 0;
   for (uint32_t s = 0; s < step_count_; ++s) {
-    const Step& step = steps_[s];
-    const Stage& stage = *stages_[step.stage];
-    const uint32_t tasks = TasksOf(stage, step, team);
-    if (team == 1) {
-      for (uint32_t task = 0; task < tasks; ++task) RunTask(*call, stage, step, task, tasks, scratch);
-      continue;
-    }
-    for (;;) {
-      const uint32_t task = __atomic_fetch_add(&next_task_[s], 1, __ATOMIC_RELAXED);
-      if (task >= tasks) break;
-      RunTask(*call, stage, step, task, tasks, scratch);
-    }
-    call->barrier.Wait(team);
+    RunStep(call, s, team, scratch);
+    if (!timed) continue;
+    const uint64_t now = clock_();
+    stage_time_[steps_[s].stage] += now - before;
+    before = now;
   }
+}
+
+void Chain::RunStep(Call* call, uint32_t index, uint32_t team, float* scratch) {
+  const Step& step = steps_[index];
+  const Stage& stage = *stages_[step.stage];
+  const uint32_t tasks = TasksOf(stage, step, team);
+  if (team == 1) {
+    for (uint32_t task = 0; task < tasks; ++task) RunTask(*call, stage, step, task, tasks, scratch);
+    return;
+  }
+  for (;;) {
+    const uint32_t task = __atomic_fetch_add(&next_task_[index], 1, __ATOMIC_RELAXED);
+    if (task >= tasks) break;
+    RunTask(*call, stage, step, task, tasks, scratch);
+  }
+  call->barrier.Wait(team);
 }
 
 void Chain::RunTask(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks,
@@ -158,41 +184,46 @@ void Chain::AddTiles(const Stage& stage, const Step& step, uint32_t task, uint32
   }
 }
 
-// Depthwise convolution or pooling: each channel's rows are laid side by side, computed, and put back into tiles.
+// Depthwise convolution or pooling: rows of a few channels are laid side by side, computed, and put back into tiles.
+// Of a few, because what was just written cannot be read at once: the vectors start elsewhere.
 void Chain::RunWindow(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const {
   const TiledImage &in = tensors_[stage.spec.inputs[0]].image, &out = tensors_[stage.spec.output].image;
   const uint32_t multiplier = stage.out.channels / stage.in.channels;
   const uint32_t in_first = stage.OldestRow(step.first), in_end = stage.NeededRows(step.first + step.rows);
   const uint32_t in_width = stage.in.width, out_width = stage.out.width;
-  float* y = scratch;
-  float* x = y + size_t{step.rows} * out_width + 3 * tile_ + kDepthwiseReach;
-  const PlaneRows rows = {x,
-                          y,
-                          in_first,
-                          in_end - in_first,
-                          step.first,
-                          step.rows,
-                          x + size_t{in_end - in_first} * in_width + tile_ + kDepthwiseReach};
+  const uint32_t most = ChannelsAtOnce(stage);
+  PlaneRows rows = {};
+  rows.in_stride = InStride(stage);
+  rows.out_stride = OutStride(stage);
+  rows.out = scratch;
+  rows.in = scratch + most * rows.out_stride + tile_ + kDepthwiseReach;
+  rows.scratch = scratch + most * (rows.out_stride + rows.in_stride);
+  rows.in_first = in_first;
+  rows.in_count = in_end - in_first;
+  rows.out_first = step.first;
+  rows.out_count = step.rows;
   const Range channels = PartOf(0, stage.out.channels, task, tasks);
-  for (uint32_t c = channels.begin; c < channels.end; ++c) {
-    GatherPixels(in, c / multiplier, in_first * in_width, in_end * in_width, x);
-    RunPlane(stage, rows, c);
-    ScatterPixels(out, c, step.first * out_width, (step.first + step.rows) * out_width, y);
+  for (uint32_t c = channels.begin; c < channels.end; c += rows.channels) {
+    rows.channels = Smaller(most, channels.end - c);
+    stage.kernels.gather(in, c / multiplier, rows.channels, in_first * in_width, in_end * in_width, rows.in,
+                         rows.in_stride);
+    RunPlanes(stage, rows, c);
+    stage.kernels.scatter(out, c, rows.channels, step.first * out_width, (step.first + step.rows) * out_width, rows.out,
+                          rows.out_stride);
   }
 }
 
-void Chain::RunPlane(const Stage& stage, const PlaneRows& rows, uint32_t channel) {
+void Chain::RunPlanes(const Stage& stage, const PlaneRows& r, uint32_t channel) {
   const StageSpec& spec = stage.spec;
   if (stage.IsPool()) {
-    const PoolArgs args = {
-        1,        rows.in,   0,           rows.in_first, rows.in_count, rows.out, 0, rows.out_first, rows.out_count,
-        spec.low, spec.high, rows.scratch};
+    const PoolArgs args = {r.channels,   r.in,        r.in_stride, r.in_first, r.in_count, r.out,
+                           r.out_stride, r.out_first, r.out_count, spec.low,   spec.high,  r.scratch};
     return (spec.kind == StageKind::kMaxPool ? stage.planes.max_pool : stage.planes.average_pool)(stage.Pool(), args);
   }
   const float* weights = stage.weights.data() + size_t{channel} * spec.kernel_h * spec.kernel_w;
   const float* bias = spec.bias == nullptr ? nullptr : spec.bias + channel;
-  stage.depthwise.run(stage.window, {1, rows.in, 0, rows.in_first, rows.in_count, rows.out, 0, rows.out_first,
-                                     rows.out_count, weights, bias, spec.low, spec.high, rows.scratch});
+  stage.depthwise.run(stage.window, {r.channels, r.in, r.in_stride, r.in_first, r.in_count, r.out, r.out_stride,
+                                     r.out_first, r.out_count, weights, bias, spec.low, spec.high, r.scratch});
 }
 
 // Means go straight to the NHWC output [batch, channels].
@@ -202,7 +233,7 @@ void Chain::MeanOfPlanes(const Call& call, const Stage& stage, uint32_t task, ui
   float* y = call.outputs[stage.spec.external] + size_t{call.image} * stage.in.channels;
   const Range channels = PartOf(0, stage.in.channels, task, tasks);
   for (uint32_t c = channels.begin; c < channels.end; ++c) {
-    GatherPixels(image, c, 0, pixels, scratch);
+    stage.kernels.gather(image, c, 1, 0, pixels, scratch, 0);
     stage.planes.mean(scratch, pixels, pixels, 1, stage.spec.low, stage.spec.high, y + c);
   }
 }

@@ -98,7 +98,7 @@ void Conv2DPlan::FillFromTiles(const TiledImage& in, const Strip& strip, float* 
   float* gathered = planes + planes_floats_ + kScratchRows * kernel_.tile + kMaxLanes + kMaxTile;
   for (uint32_t c = 0; c < w.in_channels; ++c) {
     if (first < last) {
-      GatherPixels(in, c, static_cast<uint32_t>(first * width), static_cast<uint32_t>(last * width), gathered);
+      kernels_.gather(in, c, 1, static_cast<uint32_t>(first * width), static_cast<uint32_t>(last * width), gathered, 0);
     }
     for (uint32_t phase = 0; phase < phase_count_; ++phase) {
       float* plane = planes + (size_t{phase} * w.in_channels + c) * plane_stride_;

@@ -160,6 +160,32 @@ struct RowWriter {
   }
 };
 
+// Tile by tile, so that the tiles' channels are read one after the other.
+template <typename S>
+void GatherTiles(const TiledImage& image, uint32_t first, uint32_t count, uint32_t begin, uint32_t end, float* out,
+                 size_t out_stride) {
+  const uint32_t tile = image.tile;
+  float* to = out - begin % tile;
+  for (uint32_t t = begin / tile; t * tile < end; ++t, to += tile) {
+    const float* from = image.Tile(t) + size_t{first} * tile;
+    for (uint32_t c = 0; c < count; ++c, from += tile) {
+      for (uint32_t i = 0; i < tile; i += S::kLanes) S::Store(to + c * out_stride + i, S::Load(from + i));
+    }
+  }
+}
+
+template <typename S>
+void ScatterTiles(const TiledImage& image, uint32_t first, uint32_t count, uint32_t begin, uint32_t end,
+                  const float* in, size_t in_stride) {
+  const uint32_t tile = image.tile;
+  for (uint32_t t = begin / tile; t * tile < end; ++t, in += tile) {
+    float* to = image.Tile(t) + size_t{first} * tile;
+    for (uint32_t c = 0; c < count; ++c, to += tile) {
+      for (uint32_t i = 0; i < tile; i += S::kLanes) S::Store(to + i, S::Load(in + c * in_stride + i));
+    }
+  }
+}
+
 inline float BiasOf(const TileArgs& a, uint32_t row) { return a.bias == nullptr ? 0.0f : a.bias[row]; }
 
 inline size_t FirstCell(const PackedWeights& w, uint32_t line) {
@@ -441,5 +467,9 @@ KernelSet ChooseKernels(Encoding encoding, uint32_t group_rows) {
   return {
       band ? RowBandKernel<S>(group_rows) : SlidingKernel<S>(group_rows),
       band ? Kernel{S::kRowBandSingleName, 1, 1, {RowBandPixel}} : Kernel{S::kSlidingSingleName, 1, 1, {SlidingPixel}},
-      ToPlanar<S>, FromPlanar<S>, CopyStrided<S>};
+      ToPlanar<S>,
+          FromPlanar<S>,
+          CopyStrided<S>,
+          GatherTiles<S>,
+          ScatterTiles<S>};
 }

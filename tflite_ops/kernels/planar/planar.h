@@ -24,6 +24,7 @@
 
 #include "tflite_ops/base/arch.h"
 #include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/kernels/planar/tiled_image.h"
 
 namespace tfprune {
 
@@ -91,6 +92,8 @@ struct KernelSet {
   ToPlanarFn to_planar;
   FromPlanarFn from_planar;
   CopyStridedFn copy_strided;
+  GatherFn gather;
+  ScatterFn scatter;
 };
 
 // The kernels for `encoding` with groups of `group_rows` rows on `arch`. `arch` must be supported and not kReference.

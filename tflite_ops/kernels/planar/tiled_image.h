@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 namespace tfprune {
 
@@ -22,28 +21,13 @@ struct TiledImage {
   float* Tile(uint32_t t) const { return data + size_t{t % slots} * channels * tile; }
 };
 
-// Copies `floats`, a multiple of 16: short runs that a call of memcpy would dominate.
-inline void CopyTile(const float* in, uint32_t floats, float* out) {
-  for (uint32_t i = 0; i < floats; i += 16) memcpy(out + i, in + i, 16 * sizeof(float));
-}
-
-// Copies whole tiles of one channel, so that pixel p of [begin, end) lies at out[p - begin]. Up to tile - 1 floats
-// before and behind are overwritten.
-inline void GatherPixels(const TiledImage& image, uint32_t channel, uint32_t begin, uint32_t end, float* out) {
-  const uint32_t tile = image.tile;
-  float* to = out - begin % tile;
-  for (uint32_t t = begin / tile; t * tile < end; ++t, to += tile) {
-    CopyTile(image.Tile(t) + size_t{channel} * tile, tile, to);
-  }
-}
-
+// Lays pixels [begin, end) of `count` channels side by side: pixel p of channel first + c goes to
+// out[c * out_stride + p - begin]. Whole tiles are copied: up to tile - 1 floats before and behind are overwritten.
+using GatherFn = void (*)(const TiledImage& image, uint32_t first, uint32_t count, uint32_t begin, uint32_t end,
+                          float* out, size_t out_stride);
 // The inverse for `begin` at the start of a tile; up to tile - 1 floats behind end - begin are read.
-inline void ScatterPixels(const TiledImage& image, uint32_t channel, uint32_t begin, uint32_t end, const float* in) {
-  const uint32_t tile = image.tile;
-  for (uint32_t t = begin / tile; t * tile < end; ++t, in += tile) {
-    CopyTile(in, tile, image.Tile(t) + size_t{channel} * tile);
-  }
-}
+using ScatterFn = void (*)(const TiledImage& image, uint32_t first, uint32_t count, uint32_t begin, uint32_t end,
+                           const float* in, size_t in_stride);
 
 }  // namespace tfprune
 
