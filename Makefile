@@ -15,7 +15,7 @@ CPP_SOURCES := $(shell find tflite_ops -name '*.h' -o -name '*.cc' -o -name '*.i
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 demo clean
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-sanitizers demo clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -67,8 +67,13 @@ test: setup  ## All checks of a change: set-up, lint, C++, Python, wheel.
 	@trap 'bazel shutdown' EXIT; set -e; \
 	for step in lint test-cpp test-python test-wheel; do echo "== make $$step"; $(MAKE) --no-print-directory $$step; done
 
-test-all: test test-aarch64  ## `test`, the slow tests and the aarch64 ones.
+test-all: test test-sanitizers test-aarch64  ## `test`, the slow tests, the aarch64 ones and the sanitizers.
 	$(BIN)/python -m pytest -m slow
+
+test-sanitizers: $(STAMPS)/system  ## C++ tests under the address, undefined-behaviour and thread sanitizers.
+	bazel test --config=asan //tflite_ops/...
+	bazel test --config=tsan //tflite_ops/...
+	bazel shutdown
 
 test-aarch64: setup  ## C++ and Python tests of the aarch64 library under qemu.
 	bazel test --config=aarch64 //...

@@ -90,7 +90,8 @@ struct StencilTile {
     }
   }
 
-  // Input rows [begin, end) of the tile's lie inside the image.
+  // Input rows [begin, end) of the tile's lie inside the image. The rows of one phase of the stride come first, then
+  // those of the next: neighbours then add to different sums, which do not wait for one another.
   template <bool kMasked, int kFirst, int kRow = 0>
   static TFPRUNE_INLINE void AddInputRows(V (&acc)[kRows], const float* in, int begin, int end,
                                           const typename T::Mask& mask, const Channel& channel) {
@@ -100,7 +101,7 @@ struct StencilTile {
         T::template Load<kMasked, kFirst>(in, mask, x);
         AddTaps<kRow, kFirst>(acc, x, channel);
       }
-      AddInputRows<kMasked, kFirst, kRow + 1>(acc, in + channel.in_width, begin, end, mask, channel);
+      AddInputRows<kMasked, kFirst, kRow + kStride>(acc, in + kStride * channel.in_width, begin, end, mask, channel);
     }
   }
 
@@ -109,6 +110,9 @@ struct StencilTile {
                                     const Channel& channel) {
     if constexpr (kFirst < kKernel) {
       AddInputRows<kMasked, kFirst>(acc, in, begin, end, mask, channel);
+      if constexpr (kStride == 2) {
+        AddInputRows<kMasked, kFirst, 1>(acc, in + channel.in_width, begin, end, mask, channel);
+      }
       AddAll<kMasked, kFirst + T::kAtOnce>(acc, in, begin, end, mask, channel);
     }
   }
