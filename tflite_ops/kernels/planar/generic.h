@@ -468,8 +468,8 @@ KernelSet ChooseKernels(Encoding encoding, uint32_t group_rows) {
       band ? RowBandKernel<S>(group_rows) : SlidingKernel<S>(group_rows),
       band ? Kernel{S::kRowBandSingleName, 1, 1, {RowBandPixel}} : Kernel{S::kSlidingSingleName, 1, 1, {SlidingPixel}},
       ToPlanar<S>,
-          FromPlanar<S>,
-          CopyStrided<S>,
-          GatherTiles<S>,
-          ScatterTiles<S>};
+      FromPlanar<S>,
+      CopyStrided<S>,
+      GatherTiles<S>,
+      ScatterTiles<S>};
 }
