@@ -28,7 +28,9 @@ struct Taps {
 #pragma GCC unroll 8
     for (int i = 0; i < kAtOnce; ++i) {
       const float* from = p + kFirst + i;
-      x[i] = S::InRegister(kMasked ? S::LoadMasked(from, mask.of[kFirst + i]) : S::Load(from));
+      // The middle tap of an output always sees the image; masks that cost nothing are applied all the same.
+      const bool masked = kMasked && (S::kSparesMaskedMemory || kFirst + i != kKernel / 2);
+      x[i] = S::InRegister(masked ? S::LoadMasked(from, mask.of[kFirst + i]) : S::Load(from));
     }
   }
   static void Store(float* p, V v) { S::Store(p, v); }
@@ -142,6 +144,11 @@ class Stencil {
       const int offset = static_cast<int>(OffsetOf(i == 0 || i > columns_ ? 0 : columns_ - i));
       edge_[i].Set(-offset, static_cast<int>(shape.in_width) - offset);
     }
+    inside_begin_ = s_.pad_left > 0 ? 1 : 0;
+    constexpr int kLastRead = (S::kLanes - 1) * kStride + kKernel - 1;
+    for (inside_end_ = columns_; inside_end_ > 0; --inside_end_) {
+      if (OffsetOf(inside_end_ - 1) + kLastRead < static_cast<ptrdiff_t>(s_.in_width)) break;
+    }
   }
 
   void Run() {
@@ -190,11 +197,11 @@ class Stencil {
     for (uint32_t column = columns_; column-- > 0;) {
       const float* from = in + OffsetOf(column);
       float* to = out + column * S::kLanes;
-      const uint32_t behind = columns_ - column;
-      if (column == 0 || behind <= kRightEdge) {
-        Tile::template Run<true>(from, begin, end, edge_[behind <= kRightEdge ? behind : 0], channel, to);
-      } else {
+      if (column >= inside_begin_ && column < inside_end_) {
         Tile::template Run<false>(from, begin, end, edge_[0], channel, to);
+      } else {
+        const uint32_t behind = columns_ - column;
+        Tile::template Run<true>(from, begin, end, edge_[behind <= kRightEdge ? behind : 0], channel, to);
       }
     }
   }
@@ -202,6 +209,7 @@ class Stencil {
   const DepthwiseShape& s_;
   const DepthwiseArgs& a_;
   const uint32_t columns_;
+  uint32_t inside_begin_, inside_end_;                             // the columns of tiles that see no padding
   typename Taps<S, kKernel, kStride>::Mask edge_[kRightEdge + 1];  // of the first column, the last, and the one before
 };
 
