@@ -92,23 +92,15 @@ class Chain {
     uint32_t first_step, last_step;  // from its first write to its last read
     uint32_t done;                   // rows, while the schedule is made
   };
-  struct Tiles {
-    uint32_t begin, end;
-  };
   struct Call;
-  // Rows of a few channels side by side.
-  struct PlaneRows {
-    uint32_t channels;
-    float *in, *out, *scratch;
-    size_t in_stride, out_stride;
-    uint32_t in_first, in_count, out_first, out_count;
-  };
 
   void FreeStages();
   Status PrepareTensors(const ChainSpec& spec, Arch arch);
-  Status PrepareStages(const ChainSpec& spec, Arch arch);
+  Status PrepareStages(const ChainSpec& spec);
   Status PrepareStage(Stage* stage, Arch arch) const;
   void ChooseStepRows(Stage* stage) const;
+  void ChooseTiles();
+  bool ReadByWindow(uint32_t tensor) const;
   Status MakeSchedule();
   bool Ready(const Stage& stage) const;
   void Advance(uint32_t index);
@@ -117,25 +109,22 @@ class Chain {
 
   size_t ScratchFloats(const Stage& stage) const;
   uint32_t TasksOf(const Stage& stage, const Step& step, uint32_t team) const;
-  Tiles TilesOf(const TensorSpec& tensor, const Step& step) const;
+  uint32_t BlocksOf(const Stage& stage, const Step& step) const;
   void RunMember(Call* call, uint32_t member, uint32_t team);
   void RunStep(Call* call, uint32_t index, uint32_t team, float* scratch);
   void RunTask(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks,
                float* scratch) const;
-  void MoveTiles(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;
-  void AddTiles(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;
-  static size_t WindowScratch(const Stage& stage);
-  size_t InStride(const Stage& stage) const;
-  size_t OutStride(const Stage& stage) const;
-  uint32_t ChannelsAtOnce(const Stage& stage) const;
-  static void RunPlanes(const Stage& stage, const PlaneRows& rows, uint32_t channel);
-  void RunWindow(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const;
+  void MoveBlocks(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;
+  void AddBlocks(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;
+  void RunDepthwise(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const;
+  void RunPool(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const;
   void MeanOfPlanes(const Call& call, const Stage& stage, uint32_t task, uint32_t tasks, float* scratch) const;
 
   AlignedArray<Stage*> stages_;
   AlignedArray<Tensor> tensors_;
   uint32_t stage_count_ = 0, tensor_count_ = 0;
-  uint32_t batch_ = 0, threads_ = 1, tile_ = 0;
+  uint32_t batch_ = 0, threads_ = 1;
+  uint32_t block_ = 0;  // pixels that a pointwise layer computes at once
   AlignedArray<Step> steps_;
   uint32_t step_count_ = 0;
   AlignedArray<uint32_t> next_task_;  // atomic, one a step

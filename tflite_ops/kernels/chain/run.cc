@@ -7,7 +7,8 @@
 namespace tfprune {
 namespace {
 
-constexpr size_t kWindowFloats = 6 * 1024;
+// Channels of a window computed in one call: what was just written cannot be read at once, the vectors start elsewhere.
+constexpr size_t kWindowFloats = 4 * 1024;
 constexpr uint32_t kMostChannels = 16;
 constexpr uint32_t kTasksPerThread = 4;  // tasks of even cost: enough of them to share evenly
 
@@ -36,33 +37,29 @@ struct Chain::Call {
   Barrier barrier;
 };
 
-size_t Chain::WindowScratch(const Stage& stage) {
-  return stage.IsPool() ? PoolScratchFloats(stage.Pool()) : DepthwiseScratchFloats(stage.window);
-}
-
 // Floats of one thread's scratch.
 size_t Chain::ScratchFloats(const Stage& stage) const {
-  if (stage.spec.kind == StageKind::kConv) return stage.conv.TiledScratchFloats();
-  if (stage.spec.kind == StageKind::kMean) return size_t{stage.in.height} * stage.in.width + 2 * tile_;
-  if (!stage.HasWindow()) return 0;
-  return ChannelsAtOnce(stage) * (InStride(stage) + OutStride(stage)) + WindowScratch(stage);
+  const size_t in = size_t{stage.in.height} * stage.in.width + kMaxLanes;
+  const size_t out = size_t{stage.step_rows} * stage.out.width + kMaxLanes;
+  switch (stage.spec.kind) {
+    case StageKind::kConv:
+      return stage.conv.TiledScratchFloats();
+    case StageKind::kDepthwise:
+      return stage.ChannelsAtOnce() * out + 2 * size_t{stage.in.height} + DepthwiseScratchFloats(stage.window);
+    case StageKind::kAveragePool:
+    case StageKind::kMaxPool:
+      return in + out + PoolScratchFloats(stage.Pool());
+    case StageKind::kMean:
+      return in;
+    default:
+      return 0;
+  }
 }
 
-// Floats between the channels of a window's rows, with room for whole tiles and what the kernels may touch.
-size_t Chain::InStride(const Stage& stage) const {
-  size_t rows =
-      size_t{stage.step_rows} * stage.window.stride_h + size_t{stage.window.kernel_h} * stage.window.dilation_h;
-  if (rows > stage.in.height) rows = stage.in.height;
-  return rows * stage.in.width + 2 * (tile_ + kDepthwiseReach);
-}
-
-size_t Chain::OutStride(const Stage& stage) const { return size_t{stage.step_rows} * stage.out.width + 2 * tile_; }
-
-// Channels of a window computed in one call: in and out they should fill half a core's first-level cache.
-uint32_t Chain::ChannelsAtOnce(const Stage& stage) const {
-  if (stage.out.channels != stage.in.channels) return 1;  // a multiplier repeats input channels
-  const uint32_t channels = static_cast<uint32_t>(kWindowFloats / (InStride(stage) + OutStride(stage)));
-  return channels == 0 ? 1 : Smaller(channels, kMostChannels);
+uint32_t Chain::Stage::ChannelsAtOnce() const {
+  if (out.channels != in.channels) return 1;  // a multiplier repeats input channels
+  const uint32_t fit = static_cast<uint32_t>(kWindowFloats / (size_t{step_rows} * out.width + 1));
+  return fit == 0 ? 1 : Smaller(fit, kMostChannels);
 }
 
 uint32_t Chain::TasksOf(const Stage& stage, const Step& step, uint32_t team) const {
@@ -76,18 +73,18 @@ uint32_t Chain::TasksOf(const Stage& stage, const Step& step, uint32_t team) con
     case StageKind::kMean:
       return Smaller(stage.out.channels, most);
     default:
-      return Smaller(TilesOf(stage.out, step).end - TilesOf(stage.out, step).begin, most);
+      return Smaller(BlocksOf(stage, step), most);
   }
 }
 
-Chain::Tiles Chain::TilesOf(const TensorSpec& tensor, const Step& step) const {
-  return {step.first * tensor.width / tile_, DivideUp((step.first + step.rows) * tensor.width, tile_)};
+uint32_t Chain::BlocksOf(const Stage& stage, const Step& step) const {
+  return DivideUp(step.rows * stage.out.width, block_);
 }
 
 bool Chain::Run(const float* const* inputs, float* const* outputs, ThreadPool* pool, Workspace* workspace) {
   if (!workspace->floats.Reserve(arena_floats_ + scratch_floats_ * threads_)) return false;
   float* arena = workspace->floats.data();
-  for (uint32_t t = 0; t < tensor_count_; ++t) tensors_[t].image.data = arena + tensors_[t].offset;
+  for (uint32_t t = 0; t < tensor_count_; ++t) tensors_[t].image.data = arena + tensors_[t].offset + kDepthwiseReach;
   Call call = {this, inputs, outputs, arena + arena_floats_, 0, {}};
   for (; call.image < batch_; ++call.image) {
     memset(next_task_.data(), 0, step_count_ * sizeof(uint32_t));
@@ -138,92 +135,111 @@ void Chain::RunTask(const Call& call, const Stage& stage, const Step& step, uint
   switch (spec.kind) {
     case StageKind::kImport:
     case StageKind::kExport:
-      return MoveTiles(call, stage, step, task, tasks);
+      return MoveBlocks(call, stage, step, task, tasks);
     case StageKind::kConv:
       return stage.conv.RunTiled(tensors_[spec.inputs[0]].image, tensors_[spec.output].image, spec.bias, step.first,
                                  step.rows, task, scratch);
     case StageKind::kDepthwise:
+      return RunDepthwise(stage, step, task, tasks, scratch);
     case StageKind::kAveragePool:
     case StageKind::kMaxPool:
-      return RunWindow(stage, step, task, tasks, scratch);
+      return RunPool(stage, step, task, tasks, scratch);
     case StageKind::kAdd:
-      return AddTiles(stage, step, task, tasks);
+      return AddBlocks(stage, step, task, tasks);
     case StageKind::kMean:
       return MeanOfPlanes(call, stage, task, tasks, scratch);
   }
 }
 
 // NHWC to tiles or back.
-void Chain::MoveTiles(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const {
+void Chain::MoveBlocks(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const {
   const bool in = stage.spec.kind == StageKind::kImport;
   const TiledImage& image = tensors_[in ? stage.spec.output : stage.spec.inputs[0]].image;
   const uint32_t pixels = stage.out.height * stage.out.width, channels = stage.out.channels;
-  const Tiles all = TilesOf(stage.out, step);
-  const Range tiles = PartOf(all.begin, all.end, task, tasks);
-  for (uint32_t t = tiles.begin; t < tiles.end; ++t) {
-    const uint32_t first = t * tile_, count = Smaller(pixels - first, tile_);
+  const uint32_t end = (step.first + step.rows) * stage.out.width;
+  const Range blocks = PartOf(0, BlocksOf(stage, step), task, tasks);
+  for (uint32_t b = blocks.begin; b < blocks.end; ++b) {
+    const uint32_t first = step.first * stage.out.width + b * block_, count = Smaller(end - first, block_);
     const size_t place = (size_t{call.image} * pixels + first) * channels;
     if (in) {
       const float* x = call.inputs[stage.spec.external] + place;
-      stage.kernels.to_planar(x, channels, count, channels, image.Tile(t), tile_);
+      stage.kernels.to_planar(x, channels, count, channels, image.At(first), image.stride);
     } else {
       float* y = call.outputs[stage.spec.external] + place;
-      stage.kernels.from_planar(image.Tile(t), tile_, count, channels, y, channels);
+      stage.kernels.from_planar(image.At(first), image.stride, count, channels, y, channels);
     }
   }
 }
 
-void Chain::AddTiles(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const {
+void Chain::AddBlocks(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const {
   const TiledImage &a = tensors_[stage.spec.inputs[0]].image, &b = tensors_[stage.spec.inputs[1]].image;
   const TiledImage& out = tensors_[stage.spec.output].image;
-  const size_t floats = size_t{stage.out.channels} * tile_;
-  const Tiles all = TilesOf(stage.out, step);
-  const Range tiles = PartOf(all.begin, all.end, task, tasks);
-  for (uint32_t t = tiles.begin; t < tiles.end; ++t) {
-    stage.planes.add(a.Tile(t), b.Tile(t), floats, stage.spec.low, stage.spec.high, out.Tile(t));
+  const bool together = a.stride == block_ && b.stride == block_ && out.stride == block_;
+  const uint32_t rows = together ? 1 : stage.out.channels;
+  const size_t floats = size_t{block_} * (together ? stage.out.channels : 1);
+  const Range blocks = PartOf(0, BlocksOf(stage, step), task, tasks);
+  for (uint32_t i = blocks.begin; i < blocks.end; ++i) {
+    const uint32_t first = step.first * stage.out.width + i * block_;
+    const float *left = a.At(first), *right = b.At(first);
+    float* y = out.At(first);
+    for (uint32_t c = 0; c < rows; ++c) {
+      stage.planes.add(left + c * a.stride, right + c * b.stride, floats, stage.spec.low, stage.spec.high,
+                       y + c * out.stride);
+    }
   }
 }
 
-// Depthwise convolution or pooling: rows of a few channels are laid side by side, computed, and put back into tiles.
-// Of a few, because what was just written cannot be read at once: the vectors start elsewhere.
-void Chain::RunWindow(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const {
-  const TiledImage &in = tensors_[stage.spec.inputs[0]].image, &out = tensors_[stage.spec.output].image;
-  const uint32_t multiplier = stage.out.channels / stage.in.channels;
-  const uint32_t in_first = stage.OldestRow(step.first), in_end = stage.NeededRows(step.first + step.rows);
-  const uint32_t in_width = stage.in.width, out_width = stage.out.width;
-  const uint32_t most = ChannelsAtOnce(stage);
-  PlaneRows rows = {};
-  rows.in_stride = InStride(stage);
-  rows.out_stride = OutStride(stage);
-  rows.out = scratch;
-  rows.in = scratch + most * rows.out_stride + tile_ + kDepthwiseReach;
-  rows.scratch = scratch + most * (rows.out_stride + rows.in_stride);
-  rows.in_first = in_first;
-  rows.in_count = in_end - in_first;
-  rows.out_first = step.first;
-  rows.out_count = step.rows;
-  const Range channels = PartOf(0, stage.out.channels, task, tasks);
-  for (uint32_t c = channels.begin; c < channels.end; c += rows.channels) {
-    rows.channels = Smaller(most, channels.end - c);
-    stage.kernels.gather(in, c / multiplier, rows.channels, in_first * in_width, in_end * in_width, rows.in,
-                         rows.in_stride);
-    RunPlanes(stage, rows, c);
-    stage.kernels.scatter(out, c, rows.channels, step.first * out_width, (step.first + step.rows) * out_width, rows.out,
-                          rows.out_stride);
-  }
-}
-
-void Chain::RunPlanes(const Stage& stage, const PlaneRows& r, uint32_t channel) {
+// Rows are read where they lie, and put into tiles a few channels at a time.
+void Chain::RunDepthwise(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const {
   const StageSpec& spec = stage.spec;
-  if (stage.IsPool()) {
-    const PoolArgs args = {r.channels,   r.in,        r.in_stride, r.in_first, r.in_count, r.out,
-                           r.out_stride, r.out_first, r.out_count, spec.low,   spec.high,  r.scratch};
-    return (spec.kind == StageKind::kMaxPool ? stage.planes.max_pool : stage.planes.average_pool)(stage.Pool(), args);
+  const TiledImage &in = tensors_[spec.inputs[0]].image, &out = tensors_[spec.output].image;
+  const uint32_t multiplier = stage.out.channels / stage.in.channels, most = stage.ChannelsAtOnce();
+  const uint32_t in_first = stage.OldestRow(step.first), in_end = stage.NeededRows(step.first + step.rows);
+  const uint32_t begin = step.first * stage.out.width, end = (step.first + step.rows) * stage.out.width;
+  const float** rows = reinterpret_cast<const float**>(scratch);
+  float* y = scratch + 2 * size_t{stage.in.height};
+  const size_t y_stride = size_t{step.rows} * stage.out.width + kMaxLanes, taps = spec.kernel_h * size_t{spec.kernel_w};
+  DepthwiseArgs args = {};
+  args.rows = rows;
+  args.in_stride = in.stride;
+  args.in_first = in_first;
+  args.in_count = in_end - in_first;
+  args.out = y;
+  args.out_stride = y_stride;
+  args.out_first = step.first;
+  args.out_count = step.rows;
+  args.low = spec.low;
+  args.high = spec.high;
+  args.scratch = y + most * y_stride;
+  const Range channels = PartOf(0, stage.out.channels, task, tasks);
+  for (uint32_t c = channels.begin; c < channels.end; c += args.channels) {
+    args.channels = Smaller(most, channels.end - c);
+    for (uint32_t r = in_first; r < in_end; ++r)
+      rows[r - in_first] = in.At(r * stage.in.width) + c / multiplier * in.stride;
+    args.weights = stage.weights.data() + c * taps;
+    args.bias = spec.bias == nullptr ? nullptr : spec.bias + c;
+    stage.depthwise.run(stage.window, args);
+    stage.kernels.scatter(out, c, args.channels, begin, end, y, y_stride);
   }
-  const float* weights = stage.weights.data() + size_t{channel} * spec.kernel_h * spec.kernel_w;
-  const float* bias = spec.bias == nullptr ? nullptr : spec.bias + channel;
-  stage.depthwise.run(stage.window, {r.channels, r.in, r.in_stride, r.in_first, r.in_count, r.out, r.out_stride,
-                                     r.out_first, r.out_count, weights, bias, spec.low, spec.high, r.scratch});
+}
+
+void Chain::RunPool(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const {
+  const StageSpec& spec = stage.spec;
+  const TiledImage &in = tensors_[spec.inputs[0]].image, &out = tensors_[spec.output].image;
+  const uint32_t in_first = stage.OldestRow(step.first), in_end = stage.NeededRows(step.first + step.rows);
+  const uint32_t begin = step.first * stage.out.width, end = (step.first + step.rows) * stage.out.width;
+  float* y = scratch + size_t{stage.in.height} * stage.in.width + kMaxLanes;
+  const PoolShape shape = stage.Pool();
+  const PoolArgs args = {
+      1, scratch,    0,         in_first, in_end - in_first, y,
+      0, step.first, step.rows, spec.low, spec.high,         y + size_t{stage.step_rows} * stage.out.width + kMaxLanes};
+  const auto run = spec.kind == StageKind::kMaxPool ? stage.planes.max_pool : stage.planes.average_pool;
+  const Range channels = PartOf(0, stage.out.channels, task, tasks);
+  for (uint32_t c = channels.begin; c < channels.end; ++c) {
+    stage.kernels.gather(in, c, 1, in_first * stage.in.width, in_end * stage.in.width, scratch, 0);
+    run(shape, args);
+    stage.kernels.scatter(out, c, 1, begin, end, y, 0);
+  }
 }
 
 // Means go straight to the NHWC output [batch, channels].

@@ -64,13 +64,16 @@ class Conv2DPlan {
   // Computes `y` from `x`. False where there is no memory for scratch. Plans may run concurrently with own workspaces.
   bool Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const;
 
-  // The same layer between planar layers, for one image (shape.in.batch is 1) in tiles of `tile` positions. `shape` may
-  // have more padding than the weights' own rule gives: that of a PAD op before the layer. `tile` is a multiple of the
-  // lanes of `arch`, which is not kReference.
-  Status PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t tile, uint32_t threads);
+  // The same layer between planar layers, for one image (shape.in.batch is 1). `shape` may have more padding than the
+  // weights' own rule gives: that of a PAD op before the layer. `arch` is not kReference. A pointwise layer works in
+  // blocks of `block` pixels, a multiple of the lanes of `arch`, and reads channels `in_stride` floats apart: tiles of
+  // both images are multiples of a block or hold the whole image, with room for whole blocks. The input of other layers
+  // has whole rows in its tiles.
+  Status PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t block, size_t in_stride,
+                      uint32_t threads);
 
-  // Output rows [first, first + rows) as tasks that may run at the same time, each with scratch of its own. Where the
-  // layer is pointwise, `first` must start a tile; so must it for the output image in any case.
+  // Output rows [first, first + rows) as tasks that may run at the same time, each with scratch of its own. `first`
+  // starts a block.
   uint32_t TiledTasks(uint32_t first, uint32_t rows) const;
   void RunTiled(const TiledImage& in, const TiledImage& out, const float* bias, uint32_t first, uint32_t rows,
                 uint32_t task, float* scratch) const;
@@ -95,7 +98,7 @@ class Conv2DPlan {
 
   void SetWeights(const PackedWeights& weights, uint32_t threads);
   PlaneRow RowOf(uint32_t first, uint32_t phase, uint32_t row) const;
-  void RunTiledPoints(const TiledImage& in, const TiledImage& out, uint32_t tile, TileArgs args) const;
+  void RunTiledBlock(const TiledImage& in, const TiledImage& out, uint32_t block, TileArgs args) const;
   void RunTiledStrip(const TiledImage& in, const TiledImage& out, const Strip& strip, TileArgs args,
                      float* scratch) const;
   void FillFromTiles(const TiledImage& in, const Strip& strip, float* planes) const;
@@ -125,6 +128,7 @@ class Conv2DPlan {
   uint32_t phase_count_ = 0;
   uint32_t strip_rows_ = 0, strips_per_image_ = 0, row_parts_ = 1;
   uint32_t halo_rows_ = 0, plane_width_ = 0;
+  size_t tiled_stride_ = 0;  // of the input of a pointwise layer between planar layers
   size_t plane_stride_ = 0, planes_floats_ = 0;
 };
 

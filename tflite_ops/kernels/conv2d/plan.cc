@@ -19,6 +19,7 @@ uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads) {
   weights_ = &weights;
   kernel_ = {};
+  tiled_stride_ = 0;
   threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
   low_ = weights.activation == Activation::kNone ? -INFINITY : 0.0f;
   high_ = weights.activation == Activation::kRelu6 ? 6.0f : INFINITY;
@@ -41,8 +42,8 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
   return PrepareOffsets();
 }
 
-Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t tile,
-                                uint32_t threads) {
+Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t block,
+                                size_t in_stride, uint32_t threads) {
   SetWeights(weights, threads);
   shape_ = shape;
   if (pointwise_ && (shape.pad_top != 0 || shape.pad_left != 0 || shape.in.height != shape.out.height ||
@@ -50,16 +51,10 @@ Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& s
     return Error("convolution: a padded 1x1 layer does not run in tiles");
   }
   view_ = shape_.out;
+  tiled_stride_ = in_stride;
   kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
   kernel_ = kernels_.many;
-  while (pointwise_ && kernel_.tile > tile) {  // a kernel works inside one tile
-    for (uint32_t i = 0; i + 1 < kMaxTails; ++i) kernel_.runs[i] = kernel_.runs[i + 1];
-    kernel_.tile /= 2;
-  }
-  if (pointwise_) {
-    const uint32_t tiles = DivideUp(view_.height * view_.width, tile);
-    view_ = {1, tiles, tile};
-  }
+  if (pointwise_) view_ = {1, DivideUp(view_.height * view_.width, block), block};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
   return PrepareOffsets();
 }
@@ -85,7 +80,7 @@ Status Conv2DPlan::PreparePlanes() {
   }
   SplitWork(threads_);
   const size_t plane = size_t{strip_rows_ + halo_rows_} * plane_width_;
-  plane_stride_ = plane;
+  plane_stride_ = tiled_stride_ > 0 ? tiled_stride_ : plane;
   if (!pointwise_) {
     plane_stride_ = (plane + 2 * kMaxLanes - 1) / kMaxLanes * kMaxLanes;  // room for ToPlanar to write over the end
     if (plane_stride_ % kAliasingStride == 0) plane_stride_ += kMaxLanes;

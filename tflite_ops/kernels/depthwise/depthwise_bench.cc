@@ -55,13 +55,11 @@ void Run(benchmark::State& state, const Layer& layer, Arch arch) {
   const std::vector<float> weights = RandomValues(size_t{layer.channels} * s.kernel_h * s.kernel_w);
   const std::vector<float> bias = RandomValues(layer.channels);
   std::vector<float> out(layer.channels * out_plane + kMaxLanes), scratch(DepthwiseScratchFloats(s));
-  const DepthwiseArgs args = {layer.channels, in.data() + kDepthwiseReach,
-                              in_plane,       0,
-                              s.in_height,    out.data(),
-                              out_plane,      0,
-                              s.out_height,   weights.data(),
-                              bias.data(),    0.0f,
-                              6.0f,           scratch.data()};
+  std::vector<const float*> rows;
+  for (uint32_t r = 0; r < s.in_height; ++r) rows.push_back(in.data() + kDepthwiseReach + size_t{r} * s.in_width);
+  const DepthwiseArgs args = {
+      layer.channels, rows.data(),    in_plane,    0,    s.in_height, out.data(),    out_plane, 0,
+      s.out_height,   weights.data(), bias.data(), 0.0f, 6.0f,        scratch.data()};
   const DepthwiseKernel kernel = GetDepthwiseKernel(arch, s);
   kernel.run(s, args);
   if (!Agrees(s, args)) {

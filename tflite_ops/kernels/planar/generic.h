@@ -164,12 +164,11 @@ struct RowWriter {
 template <typename S>
 void GatherTiles(const TiledImage& image, uint32_t first, uint32_t count, uint32_t begin, uint32_t end, float* out,
                  size_t out_stride) {
-  const uint32_t tile = image.tile;
-  float* to = out - begin % tile;
-  for (uint32_t t = begin / tile; t * tile < end; ++t, to += tile) {
-    const float* from = image.Tile(t) + size_t{first} * tile;
-    for (uint32_t c = 0; c < count; ++c, from += tile) {
-      for (uint32_t i = 0; i < tile; i += S::kLanes) S::Store(to + c * out_stride + i, S::Load(from + i));
+  for (uint32_t p = begin, run = 0; p < end; p += run, out += run) {
+    run = image.Rest(p) < end - p ? image.Rest(p) : end - p;
+    const float* from = image.At(p) + first * image.stride;
+    for (uint32_t c = 0; c < count; ++c, from += image.stride) {
+      for (uint32_t i = 0; i < run; i += S::kLanes) S::Store(out + c * out_stride + i, S::Load(from + i));
     }
   }
 }
@@ -177,11 +176,11 @@ void GatherTiles(const TiledImage& image, uint32_t first, uint32_t count, uint32
 template <typename S>
 void ScatterTiles(const TiledImage& image, uint32_t first, uint32_t count, uint32_t begin, uint32_t end,
                   const float* in, size_t in_stride) {
-  const uint32_t tile = image.tile;
-  for (uint32_t t = begin / tile; t * tile < end; ++t, in += tile) {
-    float* to = image.Tile(t) + size_t{first} * tile;
-    for (uint32_t c = 0; c < count; ++c, to += tile) {
-      for (uint32_t i = 0; i < tile; i += S::kLanes) S::Store(to + i, S::Load(in + c * in_stride + i));
+  for (uint32_t p = begin, run = 0; p < end; p += run, in += run) {
+    run = image.Rest(p) < end - p ? image.Rest(p) : end - p;
+    float* to = image.At(p) + first * image.stride;
+    for (uint32_t c = 0; c < count; ++c, to += image.stride) {
+      for (uint32_t i = 0; i < run; i += S::kLanes) S::Store(to + i, S::Load(in + c * in_stride + i));
     }
   }
 }
