@@ -20,7 +20,7 @@ def main(folder: str, library: str, runs: int) -> None:
     """Invokes each model `runs` times between marks, after two runs that do not count."""
     mark = ctypes.CDLL(None).getpriority
     for path in sorted(Path(folder).glob("*.tflite")):
-        delegates = [load_delegate(library)] if path.stem.endswith("sparse") else None
+        delegates = [load_delegate(library)] if b"Tfprune" in path.read_bytes() else None
         interpreter = Interpreter(model_path=str(path), num_threads=1, experimental_delegates=delegates)
         interpreter.allocate_tensors()
         details = interpreter.get_input_details()[0]

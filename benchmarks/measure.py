@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two ways to measure pairs of models: time on this machine, and exact aarch64 instruction counts under qemu."""
+"""Two ways to compare models: time on this machine, and exact aarch64 instruction counts under qemu."""
 
 from __future__ import annotations
 
@@ -8,59 +8,117 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from rich.progress import track
 
 import tfprune as tp
+from tfprune.runtime.benchmark import interleaved_seconds
 
 FOLDER = Path(__file__).resolve().parent
 REPOSITORY = FOLDER.parent
-Pair = tuple[bytes, bytes]
+AARCH64 = REPOSITORY / ".cache/aarch64"
+FEWEST_ROUNDS, MOST_ROUNDS = 7, 101
+_SAMPLE_SECONDS, _THREADS_SAMPLE_SECONDS = 1e-3, 5e-2
+_STAT = Path("/proc/stat")
+Models = Sequence[bytes]
 
 
-def host_microseconds(
-    pairs: Iterable[Pair], rounds: int = 15, sample_seconds: float = 2e-3
-) -> Iterator[tuple[float, float]]:
-    """Median time of one run of both models of each pair, interleaved, one thread, on stock LiteRT."""
+class Model:
+    """A file in stock LiteRT with XNNPACK, and our delegate where it holds tfprune ops; it has run once.
+
+    Args:
+        content: the ``.tflite`` file.
+        threads: CPU threads.
+        arch: kernels of the delegate.
+        seed: of the input, which is normal.
+    """
+
+    def __init__(self, content: bytes, threads: int = 1, arch: str = "auto", seed: int = 0) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.sparse = b"Tfprune" in content
+        delegates = [tp.delegate(arch=arch)] if self.sparse else None
+        self._interpreter = Interpreter(model_content=content, num_threads=threads, experimental_delegates=delegates)
+        self._interpreter.allocate_tensors()
+        details = self._interpreter.get_input_details()[0]
+        data = np.random.default_rng(seed).normal(size=details["shape"]).astype(details["dtype"])
+        self._interpreter.set_tensor(details["index"], data)
+        self.invoke()
+
+    def invoke(self) -> None:
+        """Runs on the input."""
+        self._interpreter.invoke()
+
+    def answer(self) -> npt.NDArray[Any]:
+        """A copy of the first output."""
+        found: npt.NDArray[Any] = self._interpreter.get_tensor(self._interpreter.get_output_details()[0]["index"])
+        return found
+
+
+def relative_error(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
+    """Largest difference by the largest expected magnitude."""
+    return float(np.abs(expected - got).max() / np.abs(expected).max())
+
+
+class Rounds(NamedTuple):
+    """What interleaved runs took.
+
+    Attributes:
+        seconds: of one run, ``[rounds, models]``.
+        others: processors that other processes kept busy meanwhile; above a few percent the times are not worth much.
+    """
+
+    seconds: npt.NDArray[np.float64]
+    others: float
+
+
+def interleaved(models: Sequence[Model], seconds: float, threads: int = 1) -> Rounds:
+    """Runs the models in turns, in as many rounds as fit into `seconds`, 7 to 101.
+
+    With several threads a sample is long: the first run after another model's has to wake the threads.
+    """
+    sample = _SAMPLE_SECONDS if threads == 1 else _THREADS_SAMPLE_SECONDS
+    round_seconds = 0.0
+    for model in models:
+        start = time.perf_counter()
+        model.invoke()
+        round_seconds += max(sample, time.perf_counter() - start)
+    rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, round(seconds / round_seconds)))
+    wall, own, busy = time.perf_counter(), time.process_time(), _busy_seconds()
+    times = np.array(interleaved_seconds(models, rounds, sample))
+    wall, own, busy = time.perf_counter() - wall, time.process_time() - own, _busy_seconds() - busy
+    return Rounds(times, max(0.0, busy - own) / wall)
+
+
+def _busy_seconds() -> float:
+    """Time that all processors together have not been idle, the host's part (steal) included."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, _STAT.read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def host_microseconds(pairs: Iterable[Models], seconds: float = 0.1) -> Iterator[tuple[float, ...]]:
+    """Median time of one run of the models of each group, interleaved, one thread."""
     for pair in track(list(pairs), "timing"):
-        interpreters = [_ready(model) for model in pair]
-        counts = [max(1, round(sample_seconds / _seconds(item.invoke, 3))) for item in interpreters]
-        samples: list[list[float]] = [[], []]
-        for turn in range(rounds):
-            for which in (0, 1) if turn % 2 else (1, 0):
-                samples[which].append(_seconds(interpreters[which].invoke, counts[which]) * 1e6)
-        yield statistics.median(samples[0]), statistics.median(samples[1])
+        times = interleaved([Model(content) for content in pair], seconds).seconds
+        yield tuple(statistics.median(column) * 1e6 for column in times.T.tolist())
 
 
-def _ready(model: bytes):  # type: ignore[no-untyped-def]
-    from ai_edge_litert.interpreter import Interpreter
-
-    delegates = [tp.delegate()] if b"Tfprune" in model else None
-    interpreter = Interpreter(model_content=model, num_threads=1, experimental_delegates=delegates)
-    interpreter.allocate_tensors()
-    interpreter.invoke()
-    return interpreter
-
-
-def _seconds(call: Callable[[], None], count: int) -> float:
-    start = time.perf_counter()
-    for _ in range(count):
-        call()
-    return (time.perf_counter() - start) / count
-
-
-def aarch64_instructions(pairs: Iterable[Pair], root: Path, library: Path, runs: int = 2) -> list[tuple[float, float]]:
-    """Instructions of one run of both models of each pair on an emulated Cortex-A76, with the real aarch64 LiteRT."""
+def aarch64_instructions(groups: Iterable[Models], root: Path, library: Path, runs: int = 2) -> list[tuple[float, ...]]:
+    """Instructions of one run of the models of each group on an emulated Cortex-A76, with the real aarch64 LiteRT."""
+    sizes = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for index, (dense, sparse) in enumerate(pairs):
-            (folder / f"{index:04}_dense.tflite").write_bytes(dense)
-            (folder / f"{index:04}_sparse.tflite").write_bytes(sparse)
-        paths = [REPOSITORY / "tools/aarch64/run.sh", root, FOLDER / "count_guest.py", folder, library]
+        for index, models in enumerate(groups):
+            sizes.append(len(models))
+            for place, content in enumerate(models):
+                (Path(name) / f"{index:04}_{place}.tflite").write_bytes(content)
+        script = [REPOSITORY / "tools/aarch64/run.sh", root, FOLDER / "count_guest.py", name, library]
         done = subprocess.run(
-            [*map(str, paths), str(runs)],
+            [*map(str, script), str(runs)],
             env={**os.environ, "COUNT_INSTRUCTIONS": "1"},
             capture_output=True,
             text=True,
@@ -68,6 +126,6 @@ def aarch64_instructions(pairs: Iterable[Pair], root: Path, library: Path, runs:
         )
     if done.returncode:
         raise SystemExit(f"qemu failed with {done.returncode}:\n{done.stderr[-2000:]}")
-    counts = [int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("mark ")]
-    per_run = [(after - before) / runs for before, after in zip(counts[::2], counts[1::2], strict=True)]
-    return list(zip(per_run[::2], per_run[1::2], strict=True))
+    marks = [int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("mark ")]
+    counts = iter([(after - before) / runs for before, after in zip(marks[::2], marks[1::2], strict=True)])
+    return [tuple(next(counts) for _ in range(size)) for size in sizes]

@@ -22,7 +22,11 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A line of a file of ``benchmarks/shapes``; padding is SAME."""
+    """A layer as a line of a file of ``benchmarks/shapes`` names it; padding is SAME.
+
+    Attributes:
+        kind: ``"conv"``, ``"depthwise"`` or ``"fc"``.
+    """
 
     kind: str
     height: int
@@ -49,7 +53,21 @@ class Layer:
     @property
     def columns(self) -> int:
         """Columns of the weight matrix."""
-        return self.kernel * self.kernel * self.in_channels
+        return self.kernel * self.kernel * (1 if self.kind == "depthwise" else self.in_channels)
+
+    @property
+    def pixels(self) -> int:
+        """Output positions of one run, batch included."""
+        return int(np.prod(self.out_shape[:-1]))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the dense layer in one run."""
+        return self.out_channels * self.columns * self.pixels
+
+    def fields(self) -> tuple[str | int, ...]:
+        """The fields in the order of a line."""
+        return dataclasses.astuple(self)
 
     def costs(self) -> LayerShape:
         """The layer as the cost tables see it."""
@@ -58,7 +76,7 @@ class Layer:
             out_channels=self.out_channels,
             columns=self.columns,
             kernel_size=self.kernel * self.kernel,
-            pixels=int(np.prod(self.out_shape[:-1])),
+            pixels=self.pixels,
             input_values=int(np.prod(self.in_shape)),
         )
 
@@ -69,9 +87,15 @@ class Layer:
 
 
 def read_layers(path: Path) -> list[Layer]:
-    """Reads a file of ``benchmarks/shapes``."""
+    """Reads a file of ``benchmarks/shapes``, each layer once."""
+    return list(count_layers(path))
+
+
+def count_layers(path: Path) -> dict[Layer, int]:
+    """Reads a file of ``benchmarks/shapes``: each layer and how often it occurs, once where the file does not say."""
     rows = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    return [Layer(row[0], *(int(value) for value in row[1:])) for row in rows]
+    fields = len(dataclasses.fields(Layer))
+    return {Layer(row[0], *map(int, row[1:fields])): int(row[fields]) if len(row) > fields else 1 for row in rows}
 
 
 def grouped_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, seed: int) -> Matrix:
@@ -104,15 +128,19 @@ def packed_shape(weights: Matrix, encoding: Encoding, rows: int) -> PackedShape:
 
 
 def dense_model(layer: Layer, weights: Matrix) -> bytes:
-    """The layer as a stock op."""
+    """The layer as a stock op; a depthwise layer's weights are ``[channels, positions]`` as well."""
     bias = np.zeros(layer.out_channels, np.float32)
     if layer.kind == "fc":
-        options: Any = schema.FullyConnectedOptionsT()
-        return _model(layer, [weights, bias], schema.BuiltinOperator.FULLY_CONNECTED, options)
-    options = schema.Conv2DOptionsT()
+        return _model(layer, [weights, bias], schema.BuiltinOperator.FULLY_CONNECTED, schema.FullyConnectedOptionsT())
+    depthwise = layer.kind == "depthwise"
+    options: Any = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
     options.padding = schema.Padding.SAME
     options.strideH = options.strideW = layer.stride
     options.dilationHFactor = options.dilationWFactor = 1
+    if depthwise:
+        options.depthMultiplier = layer.out_channels // layer.in_channels
+        kernel = weights.T.reshape(1, layer.kernel, layer.kernel, layer.out_channels)
+        return _model(layer, [kernel, bias], schema.BuiltinOperator.DEPTHWISE_CONV_2D, options)
     kernel = weights.reshape(layer.out_channels, layer.kernel, layer.kernel, layer.in_channels)
     return _model(layer, [kernel, bias], schema.BuiltinOperator.CONV_2D, options)
 
