@@ -17,6 +17,7 @@ import numpy.typing as npt
 from rich.progress import track
 
 import tfprune as tp
+from count_guest import random_input
 from tfprune.runtime.benchmark import interleaved_seconds
 
 FOLDER = Path(__file__).resolve().parent
@@ -24,6 +25,8 @@ REPOSITORY = FOLDER.parent
 AARCH64 = REPOSITORY / ".cache/aarch64"
 FEWEST_ROUNDS, MOST_ROUNDS = 7, 101
 _SAMPLE_SECONDS, _THREADS_SAMPLE_SECONDS = 1e-3, 5e-2
+QUIET = 0.05  # processors busy with other processes
+_MORE_TRIES = 3
 _STAT = Path("/proc/stat")
 Models = Sequence[bytes]
 
@@ -46,8 +49,7 @@ class Model:
         self._interpreter = Interpreter(model_content=content, num_threads=threads, experimental_delegates=delegates)
         self._interpreter.allocate_tensors()
         details = self._interpreter.get_input_details()[0]
-        data = np.random.default_rng(seed).normal(size=details["shape"]).astype(details["dtype"])
-        self._interpreter.set_tensor(details["index"], data)
+        self._interpreter.set_tensor(details["index"], random_input(details, seed))
         self.invoke()
 
     def invoke(self) -> None:
@@ -80,7 +82,8 @@ class Rounds(NamedTuple):
 def interleaved(models: Sequence[Model], seconds: float, threads: int = 1) -> Rounds:
     """Runs the models in turns, in as many rounds as fit into `seconds`, 7 to 101.
 
-    With several threads a sample is long: the first run after another model's has to wake the threads.
+    With several threads a sample is long, because the first run after another model's has to wake the threads, and
+    other processes hurt: up to 4 tries, of which the quietest counts.
     """
     sample = _SAMPLE_SECONDS if threads == 1 else _THREADS_SAMPLE_SECONDS
     round_seconds = 0.0
@@ -89,6 +92,14 @@ def interleaved(models: Sequence[Model], seconds: float, threads: int = 1) -> Ro
         model.invoke()
         round_seconds += max(sample, time.perf_counter() - start)
     rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, round(seconds / round_seconds)))
+    best = _watched(models, rounds, sample)
+    for _ in range(0 if threads == 1 else _MORE_TRIES):
+        if best.others > QUIET:
+            best = min(best, _watched(models, rounds, sample), key=lambda tried: tried.others)
+    return best
+
+
+def _watched(models: Sequence[Model], rounds: int, sample: float) -> Rounds:
     wall, own, busy = time.perf_counter(), time.process_time(), _busy_seconds()
     times = np.array(interleaved_seconds(models, rounds, sample))
     wall, own, busy = time.perf_counter() - wall, time.process_time() - own, _busy_seconds() - busy
@@ -108,8 +119,13 @@ def host_microseconds(pairs: Iterable[Models], seconds: float = 0.1) -> Iterator
         yield tuple(statistics.median(column) * 1e6 for column in times.T.tolist())
 
 
-def aarch64_instructions(groups: Iterable[Models], root: Path, library: Path, runs: int = 2) -> list[tuple[float, ...]]:
-    """Instructions of one run of the models of each group on an emulated Cortex-A76, with the real aarch64 LiteRT."""
+def aarch64_instructions(
+    groups: Iterable[Models], root: Path, library: Path, runs: int = 2, rtol: float = 1e-4
+) -> list[tuple[float, ...]]:
+    """Instructions of one run of the models of each group on an emulated Cortex-A76, with the real aarch64 LiteRT.
+
+    The models of a group must give the same answer there, within `rtol` of the largest magnitude.
+    """
     sizes = []
     with tempfile.TemporaryDirectory() as name:
         for index, models in enumerate(groups):
@@ -126,6 +142,9 @@ def aarch64_instructions(groups: Iterable[Models], root: Path, library: Path, ru
         )
     if done.returncode:
         raise SystemExit(f"qemu failed with {done.returncode}:\n{done.stderr[-2000:]}")
+    errors = [float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("error ")]
+    if len(errors) != sum(sizes) or not max(errors) <= rtol:
+        raise SystemExit(f"answers on aarch64 differ:\n{done.stdout}")
     marks = [int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("mark ")]
     counts = iter([(after - before) / runs for before, after in zip(marks[::2], marks[1::2], strict=True)])
     return [tuple(next(counts) for _ in range(size)) for size in sizes]
