@@ -12,6 +12,7 @@ Instructions are not time: caches and memory are not modelled.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ XNNPACK_SPARSITIES = (0.7, 0.8, 0.9)
 #: Aligned groups of 4 are what suits XNNPACK's kernels best; with other zeros it runs single weights.
 XNNPACK_PATTERNS = ("groups4-aligned", "groups4", "single")
 IMAGE_SIZE = 224
+#: Layers counted by one start of the emulator.
+CHUNK = 16
 Row = dict[str, Any]
 
 
@@ -41,19 +44,25 @@ class Guest:
     def __init__(self, root: Path, library: Path) -> None:
         self._root, self._library = root.absolute(), library.absolute()
 
-    def count(self, *models: bytes) -> tuple[float, ...]:
-        """Instructions of one inference of each model; all must give the same answer."""
-        return aarch64_instructions([models], self._root, self._library)[0]
+    def count(self, groups: Sequence[Sequence[bytes]]) -> list[tuple[float, ...]]:
+        """Instructions of one inference of the models of each group; models of a group must give the same answer."""
+        return aarch64_instructions(groups, self._root, self._library)
 
 
-def layer_row(case: Case, guest: Guest) -> Row:
-    """Counts a layer, dense and sparse."""
-    row: Row = {"part": "layers", "pattern": case.pattern, "asked": case.sparsity, "layer": str(case.layer)}
-    sparse = case.sparse("arm64")
-    if sparse is None:
-        return {**row, "encoding": None}
-    dense, own = guest.count(case.dense(), sparse.tflite)
-    return {**row, "encoding": sparse.encoding, "dense": dense, "sparse": own, "ratio": own / dense}
+def layer_rows(wanted: Sequence[Case], guest: Guest) -> list[Row]:
+    """Counts layers, dense and sparse."""
+    rows: list[Row] = []
+    pairs: list[tuple[bytes, bytes]] = []
+    for case in wanted:
+        row = {"part": "layers", "pattern": case.pattern, "asked": case.sparsity, "layer": str(case.layer)}
+        sparse = case.sparse("arm64")
+        rows.append({**row, "encoding": None if sparse is None else sparse.encoding})
+        if sparse is not None:
+            pairs.append((case.dense(), sparse.tflite))
+    counted = (row for row in rows if row["encoding"] is not None)
+    for row, (dense, own) in zip(counted, guest.count(pairs), strict=True):
+        row.update(dense=dense, sparse=own, ratio=own / dense)
+    return rows
 
 
 def xnnpack_row(pattern: str, sparsity: float, size: int, seed: int, guest: Guest) -> Row:
@@ -63,7 +72,7 @@ def xnnpack_row(pattern: str, sparsity: float, size: int, seed: int, guest: Gues
     model = mobilenet_v1(size, PATTERNS[pattern].at(sparsity), sparsity, seed)
     dense, densify = tflite(model, sparse_tensors=False), tflite(model, sparse_tensors=True)
     ours = tp.convert(dense, device="arm64", min_speedup=ANY_SPEED).tflite
-    counts = guest.count(dense, densify, ours)
+    counts = guest.count([(dense, densify, ours)])[0]
     return {
         "part": "xnnpack",
         "pattern": pattern,
@@ -104,12 +113,12 @@ def show(rows: Rows, means: list[Row], console: Console) -> None:
         elif row["encoding"] is None:
             layers.add_row(row["pattern"], row["layer"], f"{row['asked']:g}", "stays dense")
         else:
-            numbers = (f"{row['dense'] / 1e6:.2f} M", f"{row['sparse'] / 1e6:.2f} M", f"{row['ratio']:.3f}")
-            layers.add_row(row["pattern"], row["layer"], f"{row['asked']:g}", row["encoding"], *numbers)
+            counts = (f"{row['dense'] / 1e6:.2f} M", f"{row['sparse'] / 1e6:.2f} M", f"{row['ratio']:.3f}")
+            layers.add_row(row["pattern"], row["layer"], f"{row['asked']:g}", row["encoding"], *counts)
     table = Table("pattern", "asked", "layers", "sparse / dense", "worst", title="Geometric means")
     for row in means:
-        numbers = (f"{row['ratio']:.3f}", f"{row['worst']:.3f}")
-        table.add_row(row["pattern"], f"{row['sparsity']:g}", str(row["layers"]), *numbers)
+        ratios = (f"{row['ratio']:.3f}", f"{row['worst']:.3f}")
+        table.add_row(row["pattern"], f"{row['sparsity']:g}", str(row["layers"]), *ratios)
     for each in (layers, table, xnnpack):
         if each.row_count:
             console.print(each)
@@ -147,21 +156,25 @@ def main(
     """Counts and prints tables."""
     guest = Guest(root, library)
     rows = read_rows(output, library) if output else {}
-    work: dict[str, Any] = {}
-    if "layers" in (parts or ("layers",)):
-        layers = list(chosen_layers(network_layers(networks or NETWORKS), min_macs))[:limit]
-        for case in cases(layers, patterns or ("groups4",), sparsities or LAYER_SPARSITIES, seed):
-            work[case.key] = lambda case=case: layer_row(case, guest)
-    if "xnnpack" in (parts or ("xnnpack",)):
-        for pattern in patterns or XNNPACK_PATTERNS:
-            for sparsity in sparsities or XNNPACK_SPARSITIES:
-                key = f"xnnpack, {pattern}, {sparsity:g}, {size} px, seed {seed}"
-                work[key] = lambda args=(pattern, sparsity): xnnpack_row(*args, size, seed, guest)
-    missing = {key: run for key, run in work.items() if key not in rows}
-    for key, run in track(missing.items(), "counting", total=len(missing)):
-        rows[key] = run()
+
+    def keep(found: dict[str, Row]) -> None:
+        rows.update(found)
         if output:
             write_rows(output, rows, summary(rows), library)
+
+    if not parts or "layers" in parts:
+        layers = list(chosen_layers(network_layers(networks or NETWORKS), min_macs))[:limit]
+        wanted = cases(layers, patterns or ("groups4",), sparsities or LAYER_SPARSITIES, seed)
+        missing = [case for case in wanted if case.key not in rows]
+        chunks = [missing[first : first + CHUNK] for first in range(0, len(missing), CHUNK)]
+        for chunk in track(chunks, "layers"):
+            keep(dict(zip((case.key for case in chunk), layer_rows(chunk, guest), strict=True)))
+    if not parts or "xnnpack" in parts:
+        asked = [(name, zeros) for name in patterns or XNNPACK_PATTERNS for zeros in sparsities or XNNPACK_SPARSITIES]
+        for pattern, sparsity in track(asked, "XNNPACK"):
+            key = f"xnnpack, {pattern}, {sparsity:g}, {size} px, seed {seed}"
+            if key not in rows:
+                keep({key: xnnpack_row(pattern, sparsity, size, seed, guest)})
     show(rows, summary(rows), Console(width=160))
 
 

@@ -30,7 +30,7 @@ def random_input(details: dict[str, Any], seed: int = 0) -> Any:
 
 
 def main(folder: str, library: str, runs: int) -> None:
-    """Invokes each model `runs` times between marks, after two runs that do not count."""
+    """Invokes each model `runs` times between marks, after one that does not count."""
     mark = ctypes.CDLL(None).getpriority
     first: dict[str, Any] = {}
     for path in sorted(Path(folder).glob("*.tflite")):
@@ -39,8 +39,7 @@ def main(folder: str, library: str, runs: int) -> None:
         interpreter.allocate_tensors()
         details = interpreter.get_input_details()[0]
         interpreter.set_tensor(details["index"], random_input(details))
-        for _ in range(2):
-            interpreter.invoke()
+        interpreter.invoke()
         mark(MARK, 0)
         for _ in range(runs):
             interpreter.invoke()

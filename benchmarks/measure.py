@@ -120,7 +120,7 @@ def host_microseconds(pairs: Iterable[Models], seconds: float = 0.1) -> Iterator
 
 
 def aarch64_instructions(
-    groups: Iterable[Models], root: Path, library: Path, runs: int = 2, rtol: float = 1e-4
+    groups: Iterable[Models], root: Path, library: Path, runs: int = 1, rtol: float = 1e-4
 ) -> list[tuple[float, ...]]:
     """Instructions of one run of the models of each group on an emulated Cortex-A76, with the real aarch64 LiteRT.
 

@@ -2,10 +2,10 @@
 """A MobileNetV1 that XNNPACK's own sparse mode accepts.
 
 The rules of that mode: the network starts with a 3x3 convolution of stride 2 on 3 channels with a padding of 1 on all
-sides, and padding elsewhere is as even; 1x1 and depthwise convolutions and element-wise ops follow, up to a global mean;
+sides; padding elsewhere is as even; 1x1 and depthwise convolutions and element-wise ops follow, up to a global mean;
 more than two thirds of all weights of the 1x1 convolutions are zero; and they come as sparse tensors, each through a
 ``DENSIFY`` op, which TFLite's converter writes with ``EXPERIMENTAL_SPARSITY``. `keras.applications.MobileNet` pads
-unevenly and keeps the average's dimensions, so that it always runs dense. Where a rule is broken, XNNPACK says nothing.
+unevenly and keeps the mean's dimensions, so that it always runs dense. Where a rule is broken, XNNPACK says nothing.
 """
 
 from __future__ import annotations
