@@ -18,7 +18,7 @@ from rich.progress import track
 
 import tfprune as tp
 from count_guest import random_input
-from tfprune.runtime.benchmark import interleaved_seconds
+from tfprune.runtime.benchmark import Invocable, interleaved_seconds
 
 FOLDER = Path(__file__).resolve().parent
 REPOSITORY = FOLDER.parent
@@ -79,7 +79,7 @@ class Rounds(NamedTuple):
     others: float
 
 
-def interleaved(models: Sequence[Model], seconds: float, threads: int = 1) -> Rounds:
+def interleaved(models: Sequence[Invocable], seconds: float, threads: int = 1) -> Rounds:
     """Runs the models in turns, in as many rounds as fit into `seconds`, 7 to 101.
 
     With several threads a sample is long, because the first run after another model's has to wake the threads, and
@@ -99,7 +99,7 @@ def interleaved(models: Sequence[Model], seconds: float, threads: int = 1) -> Ro
     return best
 
 
-def _watched(models: Sequence[Model], rounds: int, sample: float) -> Rounds:
+def _watched(models: Sequence[Invocable], rounds: int, sample: float) -> Rounds:
     wall, own, busy = time.perf_counter(), time.process_time(), _busy_seconds()
     times = np.array(interleaved_seconds(models, rounds, sample))
     wall, own, busy = time.perf_counter() - wall, time.process_time() - own, _busy_seconds() - busy

@@ -178,9 +178,9 @@ def _model(
     model, graph, op, opcode = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
     model.version, model.description, model.buffers = 3, b"", [AlignedBuffer()]
 
-    def tensor(shape: tuple[int, ...], data: npt.NDArray[Any] | None) -> Any:
+    def tensor(name: str, shape: tuple[int, ...], data: npt.NDArray[Any] | None) -> Any:
         made = schema.TensorT()
-        made.shape, made.name, made.buffer = np.array(shape, np.int32), b"", 0
+        made.shape, made.name, made.buffer = np.array(shape, np.int32), name.encode(), 0
         made.type = schema.TensorType.FLOAT32
         if data is not None:
             made.type = _TYPES[data.dtype.name]
@@ -189,9 +189,9 @@ def _model(
         return made
 
     graph.tensors = [
-        tensor(layer.in_shape, None),
-        *(tensor(c.shape, c) for c in constants),
-        tensor(layer.out_shape, None),
+        tensor("input", layer.in_shape, None),
+        *(tensor(f"constant{place}", c.shape, c) for place, c in enumerate(constants)),
+        tensor("output", layer.out_shape, None),
     ]
     last = len(graph.tensors) - 1
     graph.inputs, graph.outputs = np.array([0], np.int32), np.array([last], np.int32)
