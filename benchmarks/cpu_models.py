@@ -25,7 +25,7 @@ from rich.table import Table
 
 import tfprune as tp
 from measure import Model, interleaved, relative_error
-from pruned_networks import CACHE, NETWORKS, PrunedNetwork
+from pruned_networks import CACHE, IMAGE_SIZE, NETWORKS, PrunedNetwork
 from results_file import facts, read_rows, write_rows
 from tfprune.runtime.library import load_library
 
@@ -167,6 +167,7 @@ def show(rows: list[Row], console: Console) -> None:
 @click.option("--threads", multiple=True, type=click.IntRange(min=1), help=f"Default: {THREADS}.")
 @click.option("--device", default="host", show_default=True, help="Cost table of the verdicts.")
 @click.option("--seconds", default=10.0, show_default=True, help="For the timing of one network.")
+@click.option("--size", default=IMAGE_SIZE, show_default=True, help="Rows and columns of an image.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--cache", default=CACHE, type=Path, show_default=True, help="Folder of the dense files.")
 @click.option("--build-only", is_flag=True, help="Only make the dense files in the cache.")
@@ -182,6 +183,7 @@ def main(
     threads: tuple[int, ...],
     device: str,
     seconds: float,
+    size: int,
     seed: int,
     cache: Path,
     build_only: bool,
@@ -195,7 +197,7 @@ def main(
     rows = read_rows(output) if output else {}
     for name in networks or NETWORKS:
         for sparsity in sparsities or SPARSITIES:
-            network = PrunedNetwork(name, sparsity, seed)
+            network = PrunedNetwork(name, sparsity, seed, size)
             if build_only:
                 network.dense_tflite(cache)
             elif str(network) not in rows:

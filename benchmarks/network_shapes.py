@@ -14,7 +14,7 @@ import click
 
 from measure import FOLDER
 from one_op import Layer
-from pruned_networks import NETWORKS
+from pruned_networks import IMAGE_SIZE, NETWORKS
 
 HEADER = """\
 # Convolutions and fully-connected layers of {name} at 224 px, each written once, in the order of the network:
@@ -56,7 +56,7 @@ def shapes_file(name: str) -> str:
     """The text of a network's file."""
     lines = [
         " ".join(str(field) for field in (*layer.fields(), count))
-        for layer, count in layers_of(NETWORKS[name]()).items()
+        for layer, count in layers_of(NETWORKS[name](IMAGE_SIZE)).items()
     ]
     return HEADER.format(name=name) + "\n".join(lines) + "\n"
 

@@ -20,25 +20,26 @@ import tfprune as tp
 from efficientnet_lite import efficientnet_lite0
 from measure import REPOSITORY
 
-IMAGE = (224, 224, 3)
+IMAGE_SIZE = 224
 CACHE = REPOSITORY / "build/benchmarks"
 
 
-def _application(name: str) -> Callable[[], Any]:
-    def build() -> Any:
+def _application(name: str) -> Callable[[int], Any]:
+    def build(size: int) -> Any:
         import keras
 
-        return getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=IMAGE)
+        shape = (size, size, 3)
+        return getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=shape)
 
     return build
 
 
-#: How each network is built; the names are those of the files in ``benchmarks/shapes``.
-NETWORKS: dict[str, Callable[[], Any]] = {
+#: How each network is built for a size of images; the names are those of the files in ``benchmarks/shapes``.
+NETWORKS: dict[str, Callable[[int], Any]] = {
     "mobilenet_v1": _application("MobileNet"),
     "mobilenet_v2": _application("MobileNetV2"),
     "resnet50": _application("ResNet50"),
-    "efficientnet_lite0": lambda: efficientnet_lite0(IMAGE),
+    "efficientnet_lite0": lambda size: efficientnet_lite0((size, size, 3)),
 }
 
 
@@ -52,18 +53,20 @@ class PrunedNetwork:
         name: one of :data:`NETWORKS`.
         sparsity: of every pruned convolution.
         seed: of weights, statistics and offsets.
+        size: rows and columns of an image.
     """
 
     name: str
     sparsity: float
     seed: int = 0
+    size: int = IMAGE_SIZE
 
     def keras_model(self) -> Any:
         """Builds and prunes it."""
         import keras
 
         keras.utils.set_random_seed(self.seed)
-        model = NETWORKS[self.name]()
+        model = NETWORKS[self.name](self.size)
         random = np.random.default_rng(self.seed)
         convolutions = 0
         for layer in model.layers:
@@ -97,7 +100,7 @@ class PrunedNetwork:
 
     def dense_tflite(self, cache: Path = CACHE) -> Path:
         """The ordinary ``.tflite`` in the cache, made where it is missing."""
-        path = cache / f"{self.name}-groups4-{self.sparsity:g}-seed{self.seed}.tflite"
+        path = cache / f"{self.name}-{self.size}-groups4-{self.sparsity:g}-seed{self.seed}.tflite"
         if not path.exists():
             self.write_dense(path)
         return path
@@ -117,7 +120,7 @@ def _set_statistics(model: Any, random: np.random.Generator) -> None:
         gamma, beta = random.uniform(0.7, 1.3, gamma.shape), random.normal(0, 0.3, beta.shape)
         layer.set_weights([gamma, beta, mean, variance])
         layer.momentum = 0.0
-    model(random.uniform(-1, 1, (4, *IMAGE)).astype("float32"), training=True)
+    model(random.uniform(-1, 1, (4, *model.input_shape[1:])).astype("float32"), training=True)
     for layer in layers:
         gamma, beta, mean, variance = layer.get_weights()
         mean = mean + random.normal(0, 0.1, mean.shape) * np.sqrt(variance)

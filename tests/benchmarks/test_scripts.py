@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each script of ``make bench`` runs on something tiny and says what it should."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.conftest import BENCHMARKS, Script
+
+# The smallest convolution of MobileNetV2 that is pruned; a short timing says nothing, but it runs.
+TINY = ("--network", "mobilenet_v2", "--min-macs", "0", "--limit", "2", "--seconds", "0.001")
+
+
+def test_layers_are_measured_and_resumed(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "layers.json"
+    arguments = (*TINY, "--pattern", "groups4", "--output", output)
+    shown = script("cpu_layers", *arguments, "--sparsity", "0.75")
+    assert "112x112x32 to 16" in shown
+    first = json.loads(output.read_text())
+    rows = [row for row in first["rows"].values() if row["encoding"]]
+    assert rows, "every layer stayed dense"
+    for row in rows:
+        assert row["executed"] == pytest.approx(1, abs=0.02)
+        assert row["share"] == pytest.approx(row["speedup"] * (1 - row["sparsity"]))
+        assert row["error"] <= 1e-4
+        assert row["kernel"]
+    assert {mean["network"] for mean in first["summary"]} >= {"mobilenet_v2", "all"}
+    script("cpu_layers", *arguments, "--sparsity", "0.9")
+    second = json.loads(output.read_text())
+    assert {key: second["rows"][key] for key in first["rows"]} == first["rows"]
+    assert len(second["rows"]) == 2 * len(first["rows"])
+
+
+def test_a_forced_instruction_set_is_what_runs(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "layers.json"
+    script("cpu_layers", *TINY, "--sparsity", "0.75", "--arch", "reference", "--output", output)
+    kernels = [row["kernel"] for row in json.loads(output.read_text())["rows"].values() if row["encoding"]]
+    assert kernels
+    assert all(kernel.endswith("reference") for kernel in kernels)
+
+
+def test_models_are_measured(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "models.json"
+    small = ("--network", "mobilenet_v1", "--sparsity", "0.9", "--size", "32", "--cache", tmp_path)
+    script("cpu_models", *small, "--threads", "1", "--seconds", "0.01", "--output", output)
+    (row,) = json.loads(output.read_text())["rows"].values()
+    assert row["sparse layers"] > 0
+    assert row["sparse bytes"] < row["dense bytes"]
+    assert row["threads"]["1"]["speedup"] > 0
+    assert row["peak MB"]["dense"] > 0
+    assert row["peak MB"]["sparse"] > 0
+
+
+def test_shapes_are_those_of_the_networks(load: Callable[[str], ModuleType]) -> None:
+    shapes = load("network_shapes")
+    for name in shapes.NETWORKS:
+        assert (BENCHMARKS / "shapes" / f"{name}.txt").read_text() == shapes.shapes_file(name), name
+
+
+def test_networks_have_their_published_sizes(load: Callable[[str], ModuleType]) -> None:
+    one_op = load("one_op")
+    # Millions of multiply-adds: the papers', and for EfficientNet-Lite0 its model card.
+    published = {"mobilenet_v1": 569, "mobilenet_v2": 300, "resnet50": 3860, "efficientnet_lite0": 407}
+    for name, millions in published.items():
+        layers = one_op.count_layers(BENCHMARKS / "shapes" / f"{name}.txt")
+        found = sum(layer.macs * count for layer, count in layers.items()) / 1e6
+        assert found == pytest.approx(millions, rel=0.06), name
+
+
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "fc"])
+def test_every_kind_of_layer_is_built(load: Callable[[str], ModuleType], kind: str) -> None:
+    cases, measure, one_op = load("layer_cases"), load("measure"), load("one_op")
+    size, kernel = (1, 1) if kind == "fc" else (6, 3)
+    layer = one_op.Layer(kind, size, size, 16, 16, kernel, 1, 1)
+    case = cases.Case(layer, "groups4-aligned" if kind != "depthwise" else "elements-filter", 0.5)
+    model = measure.Model(case.dense())
+    assert model.answer().shape == layer.out_shape
+    assert np.abs(model.answer()).max() > 0
+    assert case.achieved == pytest.approx(0.5, abs=0.06)
+
+
+def test_every_pattern_has_a_layer_and_executes_what_it_keeps(load: Callable[[str], ModuleType]) -> None:
+    cases, one_op = load("layer_cases"), load("one_op")
+    layers = [one_op.Layer("conv", 6, 6, 32, 64, kernel, 1, 1) for kernel in (1, 3)]
+    for name in cases.PATTERNS:
+        found = cases.cases(layers, [name], [0.75], seed=0)
+        assert found, name
+        for case in found:
+            sparse = case.sparse("host")
+            assert sparse is not None
+            assert sparse.stored >= case.kept, case.key
+
+
+def test_without_mnn_the_rival_says_what_to_install(script: Script, tmp_path: Path) -> None:
+    shown = script("rival_mnn", *TINY, "--sparsity", "0.75", "--package", tmp_path, code=1)
+    assert f"pip install --no-deps --target {tmp_path} MNN" in shown
+
+
+@pytest.mark.skipif(not (BENCHMARKS.parent / "build/mnn/MNN").is_dir(), reason="MNN is not in build/mnn")
+def test_mnn_runs_the_same_layers(tmp_path: Path) -> None:
+    output = tmp_path / "mnn.json"
+    # Beside TensorFlow, which other tests have loaded, MNN's converter crashes: a process of its own.
+    command = [sys.executable, BENCHMARKS / "rival_mnn.py", *TINY, "--sparsity", "0.9", "--output", output]
+    done = subprocess.run([str(each) for each in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [row for row in json.loads(output.read_text())["rows"].values() if row["encoding"]]
+    assert rows
+    assert all(row["against mnn"] > 0 and row["mnn chose"] in ("dense", "sparse") for row in rows)
