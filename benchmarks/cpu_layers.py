@@ -22,17 +22,21 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from layer_cases import HEAVY, NETWORKS, PATTERNS, Case, cases, chosen_layers, network_layers
+from layer_cases import ANY_SPEED, HEAVY, NETWORKS, PATTERNS, Case, cases, chosen_layers, network_layers
 from measure import Model, interleaved, relative_error
 from results_file import Rows, facts, read_rows, write_rows
 from tfprune.runtime.library import load_library
 
 RTOL = 1e-4
 SPARSITIES = (0.5, 0.75, 0.9)
+#: What rows of one mean have in common.
+SETTING = ("pattern", "asked", "threads", "arch", "verdicts")
 Row = dict[str, Any]
 
 
-def measure(case: Case, threads: int, arch: str, seconds: float, device: str) -> Row:
+def measure(
+    case: Case, threads: int, arch: str, seconds: float, device: str, min_speedup: float | None = ANY_SPEED
+) -> Row:
     """Builds, checks and times one case."""
     row: Row = {
         "pattern": case.pattern,
@@ -42,8 +46,9 @@ def measure(case: Case, threads: int, arch: str, seconds: float, device: str) ->
         "macs": case.layer.macs,
         "threads": threads,
         "arch": arch,
+        "verdicts": "default" if min_speedup is None else "forced",
     }
-    sparse = case.sparse(device)
+    sparse = case.sparse(device, min_speedup)
     if sparse is None:
         return {**row, "encoding": None}
     models = [Model(case.dense(), threads), Model(case.dense(), threads), Model(sparse.tflite, threads, arch)]
@@ -90,16 +95,15 @@ def geometric_mean(values: Sequence[float], weights: Sequence[int]) -> float:
 def summary(rows: Rows, counts: dict[str, dict[str, int]]) -> list[Row]:
     """Geometric means by pattern, sparsity and network, and over all networks."""
     found = []
-    settings = dict.fromkeys((row["pattern"], row["asked"], row["threads"], row["arch"]) for row in rows.values())
-    for setting in settings:
-        same = [row for row in rows.values() if (row["pattern"], row["asked"], row["threads"], row["arch"]) == setting]
+    for setting in dict.fromkeys(tuple(row[name] for name in SETTING) for row in rows.values()):
+        same = [row for row in rows.values() if tuple(row[name] for name in SETTING) == setting]
         timed = [row for row in same if row["encoding"] is not None]
         names = dict.fromkeys(name for row in timed for name in counts[row["layer"]])
         for name in [*names, "all"]:
             chosen = {row["layer"]: row for row in timed if name in (*counts[row["layer"]], "all")}
             found.append(
                 {
-                    **dict(zip(("pattern", "sparsity", "threads", "arch"), setting, strict=True)),
+                    **dict(zip(SETTING, setting, strict=True)),
                     "network": name,
                     **_means(chosen, counts, name),
                 }
@@ -163,6 +167,7 @@ def show_summary(means: list[Row], console: Console) -> None:
         "asked",
         "threads",
         "arch",
+        "verdicts",
         "network",
         "layers",
         "speed-up",
@@ -178,9 +183,10 @@ def show_summary(means: list[Row], console: Console) -> None:
         single = f"{row['against_single']:.2f}x" if "against_single" in row else ""
         table.add_row(
             row["pattern"],
-            f"{row['sparsity']:g}",
+            f"{row['asked']:g}",
             str(row["threads"]),
             row["arch"],
+            row["verdicts"],
             row["network"],
             str(row["layers"]),
             f"{row['speedup']:.2f}x",
@@ -202,6 +208,7 @@ def show_summary(means: list[Row], console: Console) -> None:
 @click.option("--threads", default=1, show_default=True)
 @click.option("--arch", default="auto", show_default=True, help="Kernels of the delegate.")
 @click.option("--device", default="host", show_default=True, help="Cost table that chooses the encoding.")
+@click.option("--default-verdicts", is_flag=True, help="Leave dense what tp.convert leaves dense by itself.")
 @click.option("--seconds", default=0.25, show_default=True, help="For the timing of one case.")
 @click.option("--seed", default=0, show_default=True)
 @click.option(
@@ -218,6 +225,7 @@ def main(
     threads: int,
     arch: str,
     device: str,
+    default_verdicts: bool,
     seconds: float,
     seed: int,
     output: Path | None,
@@ -227,10 +235,11 @@ def main(
     layers = list(chosen_layers(known, min_macs))[:limit]
     wanted = cases(layers, patterns or ("groups4",), sparsities or SPARSITIES, seed)
     rows = read_rows(output) if output else {}
-    missing = {f"{case.key}, {arch}, {threads} threads": case for case in wanted}
+    settings = f"{arch}, {threads} threads{', default verdicts' if default_verdicts else ''}"
+    missing = {f"{case.key}, {settings}": case for case in wanted}
     missing = {key: case for key, case in missing.items() if key not in rows}
     for key, case in track(missing.items(), "measuring", total=len(missing)):
-        rows[key] = measure(case, threads, arch, seconds, device)
+        rows[key] = measure(case, threads, arch, seconds, device, None if default_verdicts else ANY_SPEED)
     counts = {str(layer): by_network for layer, by_network in network_layers(NETWORKS).items()}
     console = Console(width=180)
     show_layers(rows, console)

@@ -126,9 +126,11 @@ class Case:
         """The layer as a stock op, the zeros among its weights."""
         return dense_model(self.layer, self.weights)
 
-    def sparse(self, device: str) -> SparseLayer | None:
-        """What ``tp.convert`` makes of it, however slow that would be; None where it must stay dense."""
-        converted = tp.convert(self.dense(), device=device, min_speedup=ANY_SPEED)
+    def sparse(self, device: str, min_speedup: float | None = ANY_SPEED, **options: Any) -> SparseLayer | None:
+        """What ``tp.convert`` makes of it, with its own `min_speedup` for None; None where it stays dense."""
+        if min_speedup is not None:
+            options["min_speedup"] = min_speedup
+        converted = tp.convert(self.dense(), device=device, **options)
         layer = converted.report.layers[0]
         return None if layer.encoding is None else SparseLayer(converted.tflite, layer.encoding)
 

@@ -114,3 +114,37 @@ def test_mnn_runs_the_same_layers(tmp_path: Path) -> None:
     rows = [row for row in json.loads(output.read_text())["rows"].values() if row["encoding"]]
     assert rows
     assert all(row["against mnn"] > 0 and row["mnn chose"] in ("dense", "sparse") for row in rows)
+
+
+def test_break_even_is_found_between_two_sparsities(load: Callable[[str], ModuleType]) -> None:
+    crossing = load("break_even").crossing
+    assert crossing([0.1, 0.5, 0.9], [0.5, 0.5, 2.0]) == pytest.approx(0.7)
+    assert crossing([0.1, 0.5], [1.1, 1.2]) == 0
+    assert crossing([0.1, 0.5], [1.1, 0.9]) is None
+
+
+def test_break_even_is_measured(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "even.json"
+    few = ("--kind", "fully connected", "--pattern", "groups8", "--sparsity", "0.2", "--sparsity", "0.9")
+    script("break_even", *few, "--seconds", "0.01", "--output", output)
+    (mean,) = json.loads(output.read_text())["summary"]
+    assert mean["pattern"] == "groups8"
+    assert mean["encodings"]
+
+
+def test_fully_connected_layers_meet_the_bandwidth(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "fc.json"
+    script("fc_bandwidth", "--inputs", 256, "--outputs", 256, "--seconds", "0.01", "--output", output)
+    rows = list(json.loads(output.read_text())["rows"].values())
+    assert [row["pattern"] for row in rows] == ["groups16", "groups4"]
+    for row in rows:
+        assert row["packed bytes"] > 256 * 256
+        assert 0 < row["share of bandwidth"] < 2
+
+
+def test_default_verdicts_are_the_converters_own(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "layers.json"
+    script("cpu_layers", *TINY, "--sparsity", "0.1", "--default-verdicts", "--output", output)
+    rows = json.loads(output.read_text())["rows"].values()
+    # A tenth of zeros in layers of few channels: no table promises a gain.
+    assert [row["encoding"] for row in rows] == [None, None]
