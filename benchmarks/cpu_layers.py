@@ -93,13 +93,13 @@ def geometric_mean(values: Sequence[float], weights: Sequence[int]) -> float:
 
 
 def summary(rows: Rows, counts: dict[str, dict[str, int]]) -> list[Row]:
-    """Geometric means by pattern, sparsity and network, and over all networks."""
+    """Geometric means by pattern, sparsity and network, and over all networks; of the layers that are sparse."""
     found = []
     for setting in dict.fromkeys(tuple(row[name] for name in SETTING) for row in rows.values()):
         same = [row for row in rows.values() if tuple(row[name] for name in SETTING) == setting]
         timed = [row for row in same if row["encoding"] is not None]
         names = dict.fromkeys(name for row in timed for name in counts[row["layer"]])
-        for name in [*names, "all"]:
+        for name in [*names, "all"] if timed else []:
             chosen = {row["layer"]: row for row in timed if name in (*counts[row["layer"]], "all")}
             found.append(
                 {
