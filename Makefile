@@ -102,6 +102,7 @@ bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour
 	test -d build/mnn/MNN || $(BIN)/python -m pip install --no-deps --target build/mnn MNN
 	$(BIN)/python benchmarks/rival_mnn.py --output benchmarks/results/rival_mnn.json
 	$(BIN)/python benchmarks/arm64_instructions.py --output benchmarks/results/arm64_instructions.json
+	$(BIN)/python benchmarks/avx2_instructions.py --output benchmarks/results/avx2_instructions.json
 	$(BIN)/python benchmarks/mca.py --output benchmarks/results/mca.json
 
 clean:  ## Remove what was built; the installed system packages stay.

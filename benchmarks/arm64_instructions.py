@@ -12,7 +12,7 @@ Instructions are not time: caches and memory are not modelled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,13 @@ class Guest:
         return aarch64_instructions(groups, self._root, self._library)
 
 
-def layer_rows(wanted: Sequence[Case], guest: Guest) -> list[Row]:
-    """Counts layers, dense and sparse."""
+def layer_rows(wanted: Sequence[Case], guest: Guest, device: str = "arm64") -> list[Row]:
+    """Counts layers, dense and sparse in the encodings that the table of `device` chooses."""
     rows: list[Row] = []
     pairs: list[tuple[bytes, bytes]] = []
     for case in wanted:
         row = {"part": "layers", "pattern": case.pattern, "asked": case.sparsity, "layer": str(case.layer)}
-        sparse = case.sparse("arm64")
+        sparse = case.sparse(device)
         rows.append({**row, "encoding": None if sparse is None else sparse.encoding})
         if sparse is not None:
             pairs.append((case.dense(), sparse.tflite))
@@ -101,9 +101,16 @@ def summary(rows: Rows) -> list[Row]:
     return found
 
 
-def show(rows: Rows, means: list[Row], console: Console) -> None:
+def count_layers(missing: Sequence[Case], guest: Guest, device: str) -> Iterator[dict[str, Row]]:
+    """Counts layers, as many at a time as share one start of the emulator."""
+    chunks = [missing[first : first + CHUNK] for first in range(0, len(missing), CHUNK)]
+    for chunk in track(chunks, "layers"):
+        yield dict(zip((case.key for case in chunk), layer_rows(chunk, guest, device), strict=True))
+
+
+def show(rows: Rows, means: list[Row], console: Console, machine: str = "aarch64") -> None:
     """Prints layers, their means, and the comparison with XNNPACK's sparse mode."""
-    layers = Table("pattern", "layer", "asked", "encoding", "dense", "sparse", "sparse / dense", title="aarch64")
+    layers = Table("pattern", "layer", "asked", "encoding", "dense", "sparse", "sparse / dense", title=machine)
     xnnpack = Table("pattern", "asked", "dense", "XNNPACK sparse", "tfprune", "XNNPACK / dense", "tfprune / XNNPACK")
     for row in rows.values():
         if row["part"] == "xnnpack":
@@ -166,9 +173,8 @@ def main(
         layers = list(chosen_layers(network_layers(networks or NETWORKS), min_macs))[:limit]
         wanted = cases(layers, patterns or ("groups4",), sparsities or LAYER_SPARSITIES, seed)
         missing = [case for case in wanted if case.key not in rows]
-        chunks = [missing[first : first + CHUNK] for first in range(0, len(missing), CHUNK)]
-        for chunk in track(chunks, "layers"):
-            keep(dict(zip((case.key for case in chunk), layer_rows(chunk, guest), strict=True)))
+        for found in count_layers(missing, guest, "arm64"):
+            keep(found)
     if not parts or "xnnpack" in parts:
         asked = [(name, zeros) for name in patterns or XNNPACK_PATTERNS for zeros in sparsities or XNNPACK_SPARSITIES]
         for pattern, sparsity in track(asked, "XNNPACK"):

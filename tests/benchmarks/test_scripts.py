@@ -148,3 +148,12 @@ def test_default_verdicts_are_the_converters_own(script: Script, tmp_path: Path)
     rows = json.loads(output.read_text())["rows"].values()
     # A tenth of zeros in layers of few channels: no table promises a gain.
     assert [row["encoding"] for row in rows] == [None, None]
+
+
+def test_avx2_instructions_are_counted(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "avx2.json"
+    layer = ("--network", "mobilenet_v2", "--min-macs", "0", "--limit", "2")
+    script("avx2_instructions", *layer, "--sparsity", "0.9", "--output", output)
+    rows = [row for row in json.loads(output.read_text())["rows"].values() if row["encoding"]]
+    assert rows
+    assert all(0 < row["ratio"] < 1 for row in rows)
