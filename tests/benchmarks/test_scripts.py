@@ -20,7 +20,7 @@ TINY = ("--network", "mobilenet_v2", "--min-macs", "0", "--limit", "2", "--secon
 
 
 def test_layers_are_measured_and_resumed(script: Script, tmp_path: Path) -> None:
-    output = tmp_path / "layers.json"
+    output = tmp_path / "cpu_layers.json"
     arguments = (*TINY, "--pattern", "groups4", "--output", output)
     shown = script("cpu_layers", *arguments, "--sparsity", "0.75")
     assert "112x112x32 to 16" in shown
@@ -37,6 +37,7 @@ def test_layers_are_measured_and_resumed(script: Script, tmp_path: Path) -> None
     second = json.loads(output.read_text())
     assert {key: second["rows"][key] for key in first["rows"]} == first["rows"]
     assert len(second["rows"]) == 2 * len(first["rows"])
+    assert "| groups4 | mobilenet_v2 |" in script("speed_tables", "--folder", tmp_path)
 
 
 def test_a_forced_instruction_set_is_what_runs(script: Script, tmp_path: Path) -> None:
