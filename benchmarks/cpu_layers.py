@@ -7,7 +7,8 @@
 Layers come from ``benchmarks/shapes``. Each is built dense and with ``tp.convert``, which chooses the encoding but may
 not keep the layer dense for its speed. Both answers are compared; then both run in turns with a second copy of the
 dense file, whose ratio to the first is the noise of that very run. Means are geometric, each layer as often as its
-network has it. The first layers of the networks, which read 3 channels, are never pruned and left out.
+network has it. The first layers of the networks, which read 3 channels, are never pruned and left out. "Disturbed" are
+layers during whose timing other processes kept a tenth of a processor busy or more: measure those again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from layer_cases import ANY_SPEED, HEAVY, NETWORKS, PATTERNS, Case, cases, chosen_layers, network_layers
-from measure import Model, interleaved, relative_error
+from measure import QUIET, Model, interleaved, relative_error
 from results_file import Rows, facts, read_rows, write_rows
 from tfprune.runtime.library import load_library
 
@@ -118,11 +119,13 @@ def _means(chosen: dict[str, Row], counts: dict[str, dict[str, int]], name: str)
     if any("against_single" in row for row in rows):
         means["against_single"] = geometric_mean([row["against_single"] for row in rows], weights)
     twins = [row["dense_by_twin"] for row in rows]
+    disturbed = sum(row["others"] > QUIET for row in rows)
     return {
         "layers": len(rows),
         **means,
         "slowest": min(row["speedup"] for row in rows),
         "dense_by_twin": [min(twins), max(twins)],
+        "disturbed": disturbed,
     }
 
 
@@ -174,6 +177,7 @@ def show_summary(means: list[Row], console: Console) -> None:
         "share of ideal",
         "slowest",
         "dense / twin",
+        "disturbed",
         "executed",
         "against single",
         title=f"Geometric means on {facts()['machine']['processor']}",
@@ -193,6 +197,7 @@ def show_summary(means: list[Row], console: Console) -> None:
             f"{row['share']:.3f}",
             f"{row['slowest']:.2f}x",
             f"{low:.2f} .. {high:.2f}",
+            str(row["disturbed"]),
             f"{row['executed']:.3f}",
             single,
         )

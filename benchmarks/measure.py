@@ -26,7 +26,7 @@ REPOSITORY = FOLDER.parent
 AARCH64 = REPOSITORY / ".cache/aarch64"
 FEWEST_ROUNDS, MOST_ROUNDS = 7, 101
 _SAMPLE_SECONDS, _THREADS_SAMPLE_SECONDS = 1e-3, 5e-2
-QUIET = 0.05  # processors busy with other processes
+QUIET = 0.1  # processors busy with other processes
 _MORE_TRIES = 3
 _STAT = Path("/proc/stat")
 Models = Sequence[bytes]
@@ -73,7 +73,8 @@ class Rounds(NamedTuple):
 
     Attributes:
         seconds: of one run, ``[rounds, models]``.
-        others: processors that other processes kept busy meanwhile; above a few percent the times are not worth much.
+        others: processors that other processes kept busy meanwhile; above `QUIET` the times are not worth much, since
+            two processors are often two threads of one core.
     """
 
     seconds: npt.NDArray[np.float64]
@@ -83,8 +84,8 @@ class Rounds(NamedTuple):
 def interleaved(models: Sequence[Invocable], seconds: float, threads: int = 1) -> Rounds:
     """Runs the models in turns, in as many rounds as fit into `seconds`, 7 to 101.
 
-    With several threads a sample is long, because the first run after another model's has to wake the threads, and
-    other processes hurt: up to 4 tries, of which the quietest counts.
+    With several threads a sample is long, because the first run after another model's has to wake the threads. Where
+    other processes disturb, it tries up to 4 times, and the quietest try counts.
     """
     sample = _SAMPLE_SECONDS if threads == 1 else _THREADS_SAMPLE_SECONDS
     round_seconds = 0.0
@@ -94,7 +95,7 @@ def interleaved(models: Sequence[Invocable], seconds: float, threads: int = 1) -
         round_seconds += max(sample, time.perf_counter() - start)
     rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, round(seconds / round_seconds)))
     best = _watched(models, rounds, sample)
-    for _ in range(0 if threads == 1 else _MORE_TRIES):
+    for _ in range(_MORE_TRIES):
         if best.others > QUIET:
             best = min(best, _watched(models, rounds, sample), key=lambda tried: tried.others)
     return best

@@ -94,6 +94,8 @@ def _quiet() -> Iterator[None]:
 
 def measure(case: Case, seconds: float) -> Row:
     """Times LiteRT and MNN dense, MNN and tfprune sparse."""
+    import MNN
+
     row: Row = {"pattern": case.pattern, "asked": case.sparsity, "layer": str(case.layer)}
     sparse = case.sparse("host")
     if sparse is None:
@@ -122,6 +124,7 @@ def measure(case: Case, seconds: float) -> Row:
         "tfprune_us": float(own),
         "against mnn": float(np.median(rounds.seconds[:, 2] / rounds.seconds[:, 3])),
         "others": rounds.others,
+        "mnn version": MNN.version(),
     }
 
 
