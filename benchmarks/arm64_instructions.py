@@ -23,7 +23,18 @@ from rich.progress import track
 from rich.table import Table
 
 import tfprune as tp
-from layer_cases import ANY_SPEED, HEAVY, NETWORKS, PATTERNS, Case, cases, chosen_layers, network_layers
+from layer_cases import (
+    ANY_SPEED,
+    HEAVY,
+    NETWORKS,
+    PATTERNS,
+    PRECISIONS,
+    RTOL,
+    Case,
+    cases,
+    chosen_layers,
+    network_layers,
+)
 from measure import AARCH64, aarch64_instructions
 from results_file import Rows, read_rows, write_rows
 
@@ -33,6 +44,8 @@ XNNPACK_SPARSITIES = (0.7, 0.8, 0.9)
 #: Aligned groups of 4 are what suits XNNPACK's kernels best; with other zeros it runs single weights.
 XNNPACK_PATTERNS = ("groups4-aligned", "groups4", "single")
 IMAGE_SIZE = 224
+#: What rows of one mean have in common.
+SETTING = ("pattern", "precision", "asked")
 #: Layers counted by one start of the emulator.
 CHUNK = 16
 Row = dict[str, Any]
@@ -44,9 +57,9 @@ class Guest:
     def __init__(self, root: Path, library: Path) -> None:
         self._root, self._library = root.absolute(), library.absolute()
 
-    def count(self, groups: Sequence[Sequence[bytes]]) -> list[tuple[float, ...]]:
+    def count(self, groups: Sequence[Sequence[bytes]], rtol: float) -> list[tuple[float, ...]]:
         """Instructions of one inference of the models of each group; models of a group must give the same answer."""
-        return aarch64_instructions(groups, self._root, self._library)
+        return aarch64_instructions(groups, self._root, self._library, rtol=rtol)
 
 
 def layer_rows(wanted: Sequence[Case], guest: Guest, device: str = "arm64") -> list[Row]:
@@ -54,13 +67,16 @@ def layer_rows(wanted: Sequence[Case], guest: Guest, device: str = "arm64") -> l
     rows: list[Row] = []
     pairs: list[tuple[bytes, bytes]] = []
     for case in wanted:
-        row = {"part": "layers", "pattern": case.pattern, "asked": case.sparsity, "layer": str(case.layer)}
+        row = {"part": "layers", "pattern": case.pattern, "precision": case.precision, "asked": case.sparsity}
+        row["layer"] = str(case.layer)
         sparse = case.sparse(device)
         rows.append({**row, "encoding": None if sparse is None else sparse.encoding})
         if sparse is not None:
             pairs.append((case.dense(), sparse.tflite))
     counted = (row for row in rows if row["encoding"] is not None)
-    for row, (dense, own) in zip(counted, guest.count(pairs), strict=True):
+    for row, (dense, own) in zip(
+        counted, guest.count(pairs, max(RTOL[case.precision] for case in wanted)), strict=True
+    ):
         row.update(dense=dense, sparse=own, ratio=own / dense)
     return rows
 
@@ -72,7 +88,7 @@ def xnnpack_row(pattern: str, sparsity: float, size: int, seed: int, guest: Gues
     model = mobilenet_v1(size, PATTERNS[pattern].at(sparsity), sparsity, seed)
     dense, densify = tflite(model, sparse_tensors=False), tflite(model, sparse_tensors=True)
     ours = tp.convert(dense, device="arm64", min_speedup=ANY_SPEED).tflite
-    counts = guest.count([(dense, densify, ours)])[0]
+    counts = guest.count([(dense, densify, ours)], RTOL["float32"])[0]
     return {
         "part": "xnnpack",
         "pattern": pattern,
@@ -92,12 +108,13 @@ def summary(rows: Rows) -> list[Row]:
     counts = {str(layer): sum(by_network.values()) for layer, by_network in network_layers(NETWORKS).items()}
     counted = [row for row in rows.values() if row["part"] == "layers" and row["encoding"] is not None]
     found = []
-    for pattern, asked in dict.fromkeys((row["pattern"], row["asked"]) for row in counted):
-        same = [row for row in counted if (row["pattern"], row["asked"]) == (pattern, asked)]
+    for setting in dict.fromkeys(tuple(row[name] for name in SETTING) for row in counted):
+        same = [row for row in counted if tuple(row[name] for name in SETTING) == setting]
         weights = [counts[row["layer"]] for row in same]
         mean = float(np.exp(np.average(np.log([row["ratio"] for row in same]), weights=weights)))
         worst = max(row["ratio"] for row in same)
-        found.append({"pattern": pattern, "sparsity": asked, "layers": len(same), "ratio": mean, "worst": worst})
+        named = dict(zip(SETTING, setting, strict=True))
+        found.append({**named, "layers": len(same), "ratio": mean, "worst": worst})
     return found
 
 
@@ -110,7 +127,9 @@ def count_layers(missing: Sequence[Case], guest: Guest, device: str) -> Iterator
 
 def show(rows: Rows, means: list[Row], console: Console, machine: str = "aarch64") -> None:
     """Prints layers, their means, and the comparison with XNNPACK's sparse mode."""
-    layers = Table("pattern", "layer", "asked", "encoding", "dense", "sparse", "sparse / dense", title=machine)
+    layers = Table(
+        "pattern", "precision", "layer", "asked", "encoding", "dense", "sparse", "sparse / dense", title=machine
+    )
     xnnpack = Table("pattern", "asked", "dense", "XNNPACK sparse", "tfprune", "XNNPACK / dense", "tfprune / XNNPACK")
     for row in rows.values():
         if row["part"] == "xnnpack":
@@ -118,14 +137,16 @@ def show(rows: Rows, means: list[Row], console: Console, machine: str = "aarch64
             ratios = (f"{row['xnnpack by dense']:.3f}", f"{row['against xnnpack']:.3f}")
             xnnpack.add_row(row["pattern"], f"{row['asked']:g}", *numbers, *ratios)
         elif row["encoding"] is None:
-            layers.add_row(row["pattern"], row["layer"], f"{row['asked']:g}", "stays dense")
+            layers.add_row(row["pattern"], row["precision"], row["layer"], f"{row['asked']:g}", "stays dense")
         else:
             counts = (f"{row['dense'] / 1e6:.2f} M", f"{row['sparse'] / 1e6:.2f} M", f"{row['ratio']:.3f}")
-            layers.add_row(row["pattern"], row["layer"], f"{row['asked']:g}", row["encoding"], *counts)
-    table = Table("pattern", "asked", "layers", "sparse / dense", "worst", title="Geometric means")
+            layers.add_row(
+                row["pattern"], row["precision"], row["layer"], f"{row['asked']:g}", row["encoding"], *counts
+            )
+    table = Table(*SETTING, "layers", "sparse / dense", "worst", title="Geometric means")
     for row in means:
         ratios = (f"{row['ratio']:.3f}", f"{row['worst']:.3f}")
-        table.add_row(row["pattern"], f"{row['sparsity']:g}", str(row["layers"]), *ratios)
+        table.add_row(*(str(row[name]) for name in SETTING), str(row["layers"]), *ratios)
     for each in (layers, table, xnnpack):
         if each.row_count:
             console.print(each)
@@ -136,6 +157,7 @@ def show(rows: Rows, means: list[Row], console: Console, machine: str = "aarch64
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Of the layers; default: all.")
 @click.option("--sparsity", "sparsities", multiple=True, type=float, help="Default: 0.5 0.75 0.9; xnnpack 0.7 0.8 0.9.")
 @click.option("--pattern", "patterns", multiple=True, type=click.Choice(list(PATTERNS)), help="Default: groups4, etc.")
+@click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True, help="Of the layers.")
 @click.option("--min-macs", default=HEAVY, show_default=True, help="Smaller layers are left out.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many layers.")
 @click.option("--size", default=IMAGE_SIZE, show_default=True, help="Pixels of the network's images.")
@@ -152,6 +174,7 @@ def main(
     networks: tuple[str, ...],
     sparsities: tuple[float, ...],
     patterns: tuple[str, ...],
+    precision: str,
     min_macs: int,
     limit: int | None,
     size: int,
@@ -171,7 +194,7 @@ def main(
 
     if not parts or "layers" in parts:
         layers = list(chosen_layers(network_layers(networks or NETWORKS), min_macs))[:limit]
-        wanted = cases(layers, patterns or ("groups4",), sparsities or LAYER_SPARSITIES, seed)
+        wanted = cases(layers, patterns or ("groups4",), sparsities or LAYER_SPARSITIES, seed, precision)
         missing = [case for case in wanted if case.key not in rows]
         for found in count_layers(missing, guest, "arm64"):
             keep(found)

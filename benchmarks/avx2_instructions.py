@@ -32,9 +32,9 @@ class X86Guest(Guest):
         super().__init__(Path(), library_path())
         self._cpu = cpu
 
-    def count(self, groups: Sequence[Sequence[bytes]]) -> list[tuple[float, ...]]:
+    def count(self, groups: Sequence[Sequence[bytes]], rtol: float) -> list[tuple[float, ...]]:
         """Instructions of one inference of the models of each group; models of a group must give the same answer."""
-        return x86_instructions(groups, self._cpu, self._library)
+        return x86_instructions(groups, self._cpu, self._library, rtol=rtol)
 
 
 @click.command()

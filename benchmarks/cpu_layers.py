@@ -23,15 +23,25 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from layer_cases import ANY_SPEED, HEAVY, NETWORKS, PATTERNS, Case, cases, chosen_layers, network_layers
+from layer_cases import (
+    ANY_SPEED,
+    HEAVY,
+    NETWORKS,
+    PATTERNS,
+    PRECISIONS,
+    RTOL,
+    Case,
+    cases,
+    chosen_layers,
+    network_layers,
+)
 from measure import QUIET, Model, interleaved, relative_error
 from results_file import Rows, facts, read_rows, write_rows
 from tfprune.runtime.library import load_library
 
-RTOL = 1e-4
 SPARSITIES = (0.5, 0.75, 0.9)
 #: What rows of one mean have in common.
-SETTING = ("pattern", "asked", "threads", "arch", "verdicts")
+SETTING = ("pattern", "precision", "asked", "threads", "arch", "verdicts")
 Row = dict[str, Any]
 
 
@@ -41,6 +51,7 @@ def measure(
     """Builds, checks and times one case."""
     row: Row = {
         "pattern": case.pattern,
+        "precision": case.precision,
         "asked": case.sparsity,
         "sparsity": case.achieved,
         "layer": str(case.layer),
@@ -54,10 +65,10 @@ def measure(
         return {**row, "encoding": None}
     models = [Model(case.dense(), threads), Model(case.dense(), threads), Model(sparse.tflite, threads, arch)]
     row["kernel"] = load_library().last_kernel
-    if case.pattern == "kernel-patterns":
+    if case.pattern == "kernel-patterns" and case.precision == "float32":
         models.append(Model(case.as_single_weights(), threads, arch))
     errors = [relative_error(models[0].answer(), model.answer()) for model in models[2:]]
-    if max(errors) > RTOL:
+    if max(errors) > RTOL[case.precision]:
         raise SystemExit(f"{case.key}: the sparse answers are off by {errors}")
     rounds = interleaved(models, seconds, threads)
     return {
@@ -167,6 +178,7 @@ def show_summary(means: list[Row], console: Console) -> None:
     """Prints the geometric means."""
     table = Table(
         "pattern",
+        "precision",
         "asked",
         "threads",
         "arch",
@@ -187,6 +199,7 @@ def show_summary(means: list[Row], console: Console) -> None:
         single = f"{row['against_single']:.2f}x" if "against_single" in row else ""
         table.add_row(
             row["pattern"],
+            row["precision"],
             f"{row['asked']:g}",
             str(row["threads"]),
             row["arch"],
@@ -208,6 +221,7 @@ def show_summary(means: list[Row], console: Console) -> None:
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Default: all.")
 @click.option("--sparsity", "sparsities", multiple=True, type=float, help=f"Default: {SPARSITIES}.")
 @click.option("--pattern", "patterns", multiple=True, type=click.Choice(list(PATTERNS)), help="Default: groups4.")
+@click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True)
 @click.option("--min-macs", default=HEAVY, show_default=True, help="Smaller layers are left out.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many layers.")
 @click.option("--threads", default=1, show_default=True)
@@ -225,6 +239,7 @@ def main(
     networks: tuple[str, ...],
     sparsities: tuple[float, ...],
     patterns: tuple[str, ...],
+    precision: str,
     min_macs: int,
     limit: int | None,
     threads: int,
@@ -238,7 +253,7 @@ def main(
     """Measures the layers and prints a table of them, and one of the means."""
     known = network_layers(networks or NETWORKS)
     layers = list(chosen_layers(known, min_macs))[:limit]
-    wanted = cases(layers, patterns or ("groups4",), sparsities or SPARSITIES, seed)
+    wanted = cases(layers, patterns or ("groups4",), sparsities or SPARSITIES, seed, precision)
     rows = read_rows(output) if output else {}
     settings = f"{arch}, {threads} threads{', default verdicts' if default_verdicts else ''}"
     missing = {f"{case.key}, {settings}": case for case in wanted}

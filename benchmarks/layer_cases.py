@@ -18,6 +18,9 @@ from tfprune.converter.analysis import packed_operators
 from tfprune.converter.graph import Graph
 from tfprune.formats import Encoding
 
+PRECISIONS = ("float32", "int8")
+#: Largest error by the largest magnitude; int8 answers may differ by a step or two where values are rounded.
+RTOL = {"float32": 1e-4, "int8": 2e-2}
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "resnet50", "efficientnet_lite0")
 SHAPES = FOLDER / "shapes"
 HEAVY = 5_000_000
@@ -80,6 +83,7 @@ class Case:
         layer: the layer.
         pattern: one of :data:`PATTERNS`.
         sparsity: what is asked for; :attr:`achieved` is what the pattern gives.
+        precision: of the dense file, ``"float32"`` or ``"int8"``.
         seed: of the weights.
     """
 
@@ -87,11 +91,12 @@ class Case:
     pattern: str
     sparsity: float
     seed: int = 0
+    precision: str = "float32"
 
     @property
     def key(self) -> str:
         """A name of its own."""
-        return f"{self.pattern}, {self.sparsity:g}, {self.layer}, seed {self.seed}"
+        return f"{self.pattern}, {self.sparsity:g}, {self.layer}, seed {self.seed}, {self.precision}"
 
     @cached_property
     def weights(self) -> Matrix:
@@ -124,7 +129,7 @@ class Case:
 
     def dense(self) -> bytes:
         """The layer as a stock op, the zeros among its weights."""
-        return dense_model(self.layer, self.weights)
+        return dense_model(self.layer, self.weights, self.precision)
 
     def sparse(self, device: str, min_speedup: float | None = ANY_SPEED, **options: Any) -> SparseLayer | None:
         """What ``tp.convert`` makes of it, with its own `min_speedup` for None; None where it stays dense."""
@@ -177,10 +182,16 @@ def chosen_layers(layers: Iterable[Layer], least_macs: int) -> Iterator[Layer]:
     return (layer for layer in layers if layer.macs >= least_macs and not is_first(layer))
 
 
-def cases(layers: Iterable[Layer], patterns: Iterable[str], sparsities: Iterable[float], seed: int) -> list[Case]:
+def cases(
+    layers: Iterable[Layer],
+    patterns: Iterable[str],
+    sparsities: Iterable[float],
+    seed: int,
+    precision: str = "float32",
+) -> list[Case]:
     """Every layer with every pattern that is meant for it, at every sparsity that the pattern has."""
     return [
-        Case(layer, pattern, sparsity, seed)
+        Case(layer, pattern, sparsity, seed, precision)
         for pattern in patterns
         for sparsity in sparsities
         for layer in layers

@@ -65,7 +65,8 @@ class Model:
 
 def relative_error(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
     """Largest difference by the largest expected magnitude."""
-    return float(np.abs(expected - got).max() / np.abs(expected).max())
+    wide = expected.astype(np.float64)  # whole numbers must not wrap
+    return float(np.abs(wide - got).max() / np.abs(wide).max())
 
 
 class Rounds(NamedTuple):

@@ -45,7 +45,7 @@ def _speed(row: Result) -> str:
 
 def _layers(result: Result) -> str:
     """Means of one pattern: a line a network, share of ideal and speed-up by sparsity."""
-    means = [row for row in result["summary"] if row["verdicts"] == "forced"]
+    means = [row for row in result["summary"] if (row["verdicts"], row["precision"]) == ("forced", "float32")]
     sparsities = sorted({row["asked"] for row in means})
     rows = []
     for pattern, network in dict.fromkeys((row["pattern"], row["network"]) for row in means):
@@ -103,10 +103,17 @@ def _bandwidth(result: Result) -> str:
 
 def _instructions(result: Result) -> str:
     rows = [
-        (row["pattern"], percent(row["sparsity"]), str(row["layers"]), f"**{row['ratio']:.2f}**", f"{row['worst']:.2f}")
+        (
+            row["pattern"],
+            row["precision"],
+            percent(row["asked"]),
+            str(row["layers"]),
+            f"**{row['ratio']:.2f}**",
+            f"{row['worst']:.2f}",
+        )
         for row in result["summary"]
     ]
-    return table(("pattern", "zeros", "layers", "sparse / dense", "worst layer"), rows)
+    return table(("pattern", "precision", "zeros", "layers", "sparse / dense", "worst layer"), rows)
 
 
 def _xnnpack(result: Result) -> str:

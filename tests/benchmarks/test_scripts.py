@@ -76,15 +76,21 @@ def test_networks_have_their_published_sizes(load: Callable[[str], ModuleType]) 
         assert found == pytest.approx(millions, rel=0.06), name
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
 @pytest.mark.parametrize("kind", ["conv", "depthwise", "fc"])
-def test_every_kind_of_layer_is_built(load: Callable[[str], ModuleType], kind: str) -> None:
+def test_every_kind_of_layer_is_built(load: Callable[[str], ModuleType], kind: str, precision: str) -> None:
     cases, measure, one_op = load("layer_cases"), load("measure"), load("one_op")
     size, kernel = (1, 1) if kind == "fc" else (6, 3)
     layer = one_op.Layer(kind, size, size, 16, 16, kernel, 1, 1)
-    case = cases.Case(layer, "groups4-aligned" if kind != "depthwise" else "elements-filter", 0.5)
+    case = cases.Case(layer, "groups4-aligned" if kind != "depthwise" else "elements-filter", 0.5, 0, precision)
     model = measure.Model(case.dense())
     assert model.answer().shape == layer.out_shape
-    assert np.abs(model.answer()).max() > 0
+    answer = model.answer().astype(np.float64)
+    assert model.answer().dtype == precision
+    if precision == "int8":
+        # The output's scale fits: neither saturated nor a handful of steps.
+        assert 10 < answer.std() < 60
+    assert np.abs(answer).max() > 0
     assert case.achieved == pytest.approx(0.5, abs=0.06)
 
 
