@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from measure import REPOSITORY, aarch64_instructions, host_microseconds
+from measure import AARCH64, REPOSITORY, aarch64_instructions, host_microseconds
 from one_op import Layer, dense_model, grouped_weights, packed_shape, read_layers, sparse_model
 from tfprune.costs.predict import LayerShape, PackedShape, predict_dense, predict_sparse
 from tfprune.costs.table import BAND_ROWS, KINDS, SLIDING_ROWS, TABLE_VERSION, load_table
@@ -49,7 +49,7 @@ def measured(layers: list[Layer], device: str, root: Path, library: Path) -> lis
         shapes.append((layer.costs(), packed_shape(weights, ENCODINGS[name], rows)))
         pairs.append((dense_model(layer, weights), sparse_model(layer, weights, ENCODINGS[name], rows)))
     times = list(host_microseconds(pairs)) if device == "host" else aarch64_instructions(pairs, root, library)
-    return [(*shape, *time) for shape, time in zip(shapes, times, strict=True)]
+    return [(*shape, dense, sparse) for shape, (dense, sparse) in zip(shapes, times, strict=True)]
 
 
 def sparse_features(layer: LayerShape, packed: PackedShape) -> list[float]:
@@ -104,10 +104,8 @@ def speedup_errors(path: Path, samples: list[Sample]) -> Array:
 
 @click.command()
 @click.option("--device", type=click.Choice(["host", "arm64"]), required=True)
-@click.option(
-    "--root", default=REPOSITORY / ".cache/aarch64/root", type=Path, help="A root of tools/aarch64/make_root.sh."
-)
-@click.option("--library", default=REPOSITORY / ".cache/aarch64/libtfprune.so", type=Path, help="libtfprune for arm64.")
+@click.option("--root", default=AARCH64 / "root", type=Path, help="A root of tools/aarch64/make_root.sh.")
+@click.option("--library", default=AARCH64 / "libtfprune.so", type=Path, help="libtfprune for arm64.")
 @click.option("--layers", default=REPOSITORY / "benchmarks/shapes/layers.txt", type=Path)
 @click.option("--output", type=Path, help="Default: the table of the package.")
 def main(device: str, root: Path, library: Path, layers: Path, output: Path | None) -> None:
