@@ -261,7 +261,7 @@ def block_corruptions(name: str, blob: bytes) -> list[str]:
         (84, field["value_count"] + 1, 1, "value_count"),
         *((120, offset, 1, "blocks_offset") for offset in (0, 64, columns, at + 4, values, 0xFFFFFFC0)),
         (at, 0, 0, "band_rows"),
-        (at, 129, 0, "band_rows"),
+        (at, 65, 0, "band_rows"),
         (at, 0xFFFFFFFF, 0, "band_rows"),
         (at, 1, 0, "band_rows_with_more_bands_than_room"),
         (band_ends, lines + 1, 0, "band_ends"),

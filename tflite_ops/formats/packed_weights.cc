@@ -249,11 +249,15 @@ Status CheckBlock(const PackedWeights& packed, uint32_t band, uint32_t block, ui
   return {};
 }
 
-Status CheckBlocks(const PackedWeights& packed) {
+Status CheckBlocks(PackedWeights* view) {
+  const PackedWeights& packed = *view;
   TFPRUNE_RETURN_IF_ERROR(CheckColumns(packed));
+  if (!view->band_values.Reserve(size_t{packed.band_count} + 1))
+    return Error("packed weights: no memory for %u bands", packed.band_count);
   uint32_t block = 0, rows = 0, columns = 0;
   uint64_t values = 0;
   for (uint32_t band = 0; band < packed.band_count; ++band) {
+    view->band_values[band] = static_cast<uint32_t>(values);
     const uint32_t end = packed.band_ends[band];
     if (end < block || end > packed.line_count)
       return Error("packed weights: band_ends[%u] is %u, outside %u .. %u", band, end, block, packed.line_count);
@@ -265,6 +269,7 @@ Status CheckBlocks(const PackedWeights& packed) {
     }
   }
   if (block != packed.line_count) return Error("packed weights: band_ends must end at line_count");
+  view->band_values[packed.band_count] = static_cast<uint32_t>(values);
   return CheckValueCount(packed, values);
 }
 
@@ -301,7 +306,7 @@ Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
   packed->values = reinterpret_cast<const float*>(bytes + values);
   if (!packed->in_blocks()) return CheckGroups(*packed);
   TFPRUNE_RETURN_IF_ERROR(ReadBlockSection(bytes + blocks, values - blocks, packed));
-  return CheckBlocks(*packed);
+  return CheckBlocks(packed);
 }
 
 }  // namespace tfprune

@@ -19,7 +19,7 @@ enum class Padding : uint32_t { kSame = 0, kValid = 1 };                // TFLit
 constexpr uint32_t kMaxSlidingRows = 16;
 constexpr uint32_t kMaxBlockRows = 16;    // rows of a chunk
 constexpr uint32_t kMaxBlockColumns = 4;  // columns of a block of block-columns
-constexpr uint32_t kMaxBandRows = 128;    // rows of a band of blocks
+constexpr uint32_t kMaxBandRows = 64;     // rows of a band of blocks
 
 // A checked view of one packed tensor. Pointers reach into the tensor, or into the view's own copy where the tensor's
 // address would leave a section misaligned.
@@ -43,6 +43,7 @@ struct PackedWeights {
   const uint32_t* band_ends = nullptr;  // [band_count], cumulative number of blocks
   const uint32_t* row_ends = nullptr;   // [line_count], cumulative number of rows of blocks
   const uint8_t* block_rows = nullptr;  // [row_ends[line_count - 1]], counted from the first row of the band
+  AlignedArray<uint32_t> band_values;   // [band_count + 1], where the values of each band begin; not in the file
 
   bool in_blocks() const { return encoding == Encoding::kBlockRows || encoding == Encoding::kBlockColumns; }
   uint32_t columns() const { return kernel_h * kernel_w * in_channels; }

@@ -16,7 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats.header import MAX_BLOCK_COLUMNS, Encoding, packed_size
+from tfprune.formats.header import (
+    MAX_BLOCK_COLUMNS,
+    MAX_BLOCK_MATRIX_COLUMNS,
+    MAX_BLOCK_ROWS,
+    Encoding,
+    packed_size,
+)
 
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.int64]
@@ -110,6 +116,30 @@ def cut(nonzero: BoolArray, encoding: Encoding, in_channels: int) -> Blocks:
     return _equal_kernels(nonzero, in_channels)
 
 
+def may_pay(nonzero: BoolArray, encoding: Encoding, in_channels: int, reuse: float) -> bool:
+    """Whether blocks of some bands hold at least ``reuse`` weights for each row and for each load of a column.
+
+    A quick look that spares the full cut of large matrices of single weights. False where the format has no room.
+    """
+    if not nonzero.any() or nonzero.shape[1] > MAX_BLOCK_MATRIX_COLUMNS:
+        return False
+    if encoding == Encoding.BLOCK_COLUMNS and not kernels_fit(nonzero.shape[1], in_channels):
+        return False
+    band_rows = COLUMN_BAND_ROWS if encoding == Encoding.BLOCK_COLUMNS else _BAND_SIZES[0]
+    found = count_blocks(cut(_sample(nonzero, band_rows), encoding, in_channels), encoding, MAX_BLOCK_ROWS)
+    # The sample may differ from the rest: only a clear miss counts.
+    return 1.3 * found.values >= reuse * max(found.loads, found.visits)
+
+
+def _sample(nonzero: BoolArray, band_rows: int) -> BoolArray:
+    """Some bands spread over the matrix."""
+    bands = -(-nonzero.shape[0] // band_rows)
+    sampled = np.unique(np.linspace(0, bands - 1, _SAMPLED_BANDS).astype(np.int64))
+    rows = np.concatenate([np.arange(band * band_rows, (band + 1) * band_rows) for band in sampled])
+    part: BoolArray = nonzero[rows[rows < nonzero.shape[0]]]
+    return part
+
+
 def count_blocks(blocks: Blocks, encoding: Encoding, group_rows: int) -> BlockCount:
     """Counts the work and the bytes of ``blocks``.
 
@@ -152,10 +182,7 @@ def _best_band_rows(nonzero: BoolArray) -> int:
     """The band size with the least work on a few bands spread over the matrix; of equal ones the largest."""
     best, least = min(_BAND_SIZES[0], nonzero.shape[0]), np.inf
     for band_rows in dict.fromkeys(min(size, nonzero.shape[0]) for size in _BAND_SIZES):
-        bands = -(-nonzero.shape[0] // band_rows)
-        sampled = np.unique(np.linspace(0, bands - 1, _SAMPLED_BANDS).astype(np.int64))
-        rows = np.concatenate([np.arange(band * band_rows, (band + 1) * band_rows) for band in sampled])
-        part = nonzero[rows[rows < nonzero.shape[0]]]
+        part = _sample(nonzero, band_rows)
         blocks = _equal_columns(part, band_rows)
         heights, widths = blocks.row_counts, blocks.column_counts
         # Loads of a column for eight rows, and sums loaded and stored, both in multiply-adds saved or lost.
