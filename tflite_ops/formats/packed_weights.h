@@ -16,6 +16,10 @@ enum class Encoding : uint32_t { kRowBand = 1, kSlidingRow = 2, kBlockRows = 3, 
 enum class Activation : uint32_t { kNone = 0, kRelu = 1, kRelu6 = 3 };  // TFLite's numbers
 enum class Padding : uint32_t { kSame = 0, kValid = 1 };                // TFLite's numbers
 
+constexpr bool InBlocks(Encoding encoding) {
+  return encoding == Encoding::kBlockRows || encoding == Encoding::kBlockColumns;
+}
+
 constexpr uint32_t kMaxSlidingRows = 16;
 constexpr uint32_t kMaxBlockRows = 16;    // rows of a chunk
 constexpr uint32_t kMaxBlockColumns = 4;  // columns of a block of block-columns
@@ -45,7 +49,13 @@ struct PackedWeights {
   const uint8_t* block_rows = nullptr;  // [row_ends[line_count - 1]], counted from the first row of the band
   AlignedArray<uint32_t> band_values;   // [band_count + 1], where the values of each band begin; not in the file
 
-  bool in_blocks() const { return encoding == Encoding::kBlockRows || encoding == Encoding::kBlockColumns; }
+  bool in_blocks() const { return InBlocks(encoding); }
+  // Rows are handed to threads in whole units: lines, or bands of blocks. Units before and with `unit` hold
+  // UnitEnd(unit) groups (values of blocks).
+  uint32_t unit_count() const { return in_blocks() ? band_count : line_count; }
+  uint32_t UnitEnd(uint32_t unit) const { return in_blocks() ? band_values[unit + 1] : line_ends[unit]; }
+  uint32_t UnitRow(uint32_t unit) const { return in_blocks() ? unit * band_rows : FirstRow(unit); }
+
   uint32_t columns() const { return kernel_h * kernel_w * in_channels; }
   // For row-band and sliding-row.
   uint32_t FirstRow(uint32_t line) const { return encoding == Encoding::kRowBand ? line * group_rows : line; }
