@@ -17,11 +17,12 @@ TABLE_VERSION = 1
 KINDS = ("conv_1x1", "conv_kxk", "fully_connected_single", "fully_connected_batch")
 BAND_ROWS = (1, 2, 4, 8, 16)
 SLIDING_ROWS = (2, 4, 8, 16)
+BLOCK_STEP_ROWS = (2, 4, 8, 16)
 _STEP_ROWS = {
     "row_band": BAND_ROWS,
     "sliding_row": SLIDING_ROWS,
-    "block_rows": BAND_ROWS,
-    "block_columns": BAND_ROWS,
+    "block_rows": BLOCK_STEP_ROWS,
+    "block_columns": BLOCK_STEP_ROWS,
 }
 BLOCK_ENCODINGS = ("block_rows", "block_columns")
 _SCALARS = ("dense_layer", "dense_mac", "sparse_layer", "input_value", "column_value", "line", "output_value")
