@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tfprune.converter.schema import AlignedBuffer, write_model
 from tfprune.costs.predict import LayerShape, PackedShape
 from tfprune.formats import Encoding, Op, OpSpec, Padding, count_blocks, cut, encode
+from tfprune.formats.blocks import BAND_SIZES
 from tfprune.formats.cover import count_groups
 
 ALIGNMENT = 64
@@ -104,7 +105,8 @@ def block_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, 
 def _row_column_mask(layer: Layer, rows: int, sparsity: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Blocks of 8, 16 or 64 columns that keep equal shares of their rows and columns."""
     share = (1 - sparsity) ** 0.5
-    height, width = min(64, max(1, round(rows / share))), (8, 16, 64)[int(random.integers(3))]
+    height = min(BAND_SIZES, key=lambda size: abs(size - rows / share))
+    width = (8, 16, 64)[int(random.integers(3))]
     blocks = (-(-layer.out_channels // height), -(-layer.columns // width))
     kept_rows = np.repeat(random.random((blocks[0] * height, blocks[1])) < share, width, axis=1)
     kept_columns = np.repeat(random.random((blocks[0], blocks[1] * width)) < share, height, axis=0)

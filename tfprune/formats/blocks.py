@@ -27,8 +27,8 @@ from tfprune.formats.header import (
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.int64]
 
-# Band sizes that block-rows tries: a code of a column's rows fits 64 bits.
-_BAND_SIZES = (64, 48, 40, 32, 24, 20, 16, 12, 8, 4)
+#: Band sizes that block-rows tries: a code of a column's rows fits 64 bits.
+BAND_SIZES = (64, 48, 40, 32, 24, 20, 16, 12, 8, 4)
 # Bands that are looked at to choose the size.
 _SAMPLED_BANDS = 4
 # Rows of a block-columns band: its sums, 64 positions each, take half of a first-level cache of 32 kB.
@@ -125,7 +125,7 @@ def may_pay(nonzero: BoolArray, encoding: Encoding, in_channels: int, reuse: flo
         return False
     if encoding == Encoding.BLOCK_COLUMNS and not kernels_fit(nonzero.shape[1], in_channels):
         return False
-    band_rows = COLUMN_BAND_ROWS if encoding == Encoding.BLOCK_COLUMNS else _BAND_SIZES[0]
+    band_rows = COLUMN_BAND_ROWS if encoding == Encoding.BLOCK_COLUMNS else BAND_SIZES[0]
     found = count_blocks(cut(_sample(nonzero, band_rows), encoding, in_channels), encoding, MAX_BLOCK_ROWS)
     # The sample may differ from the rest: only a clear miss counts.
     return 1.3 * found.values >= reuse * max(found.loads, found.visits)
@@ -180,8 +180,8 @@ def _band_codes(nonzero: BoolArray, band_rows: int) -> npt.NDArray[np.uint64]:
 
 def _best_band_rows(nonzero: BoolArray) -> int:
     """The band size with the least work on a few bands spread over the matrix; of equal ones the largest."""
-    best, least = min(_BAND_SIZES[0], nonzero.shape[0]), np.inf
-    for band_rows in dict.fromkeys(min(size, nonzero.shape[0]) for size in _BAND_SIZES):
+    best, least = min(BAND_SIZES[0], nonzero.shape[0]), np.inf
+    for band_rows in dict.fromkeys(min(size, nonzero.shape[0]) for size in BAND_SIZES):
         part = _sample(nonzero, band_rows)
         blocks = _equal_columns(part, band_rows)
         heights, widths = blocks.row_counts, blocks.column_counts
