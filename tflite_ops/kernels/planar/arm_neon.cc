@@ -21,6 +21,7 @@ struct Simd {
   static constexpr char kBlockColumnsSingleName[] = "block_columns_single/neon";
   // Sums of blocks: rows by vectors in registers.
   static constexpr int kMostBlockRows = 6, kBlockVectors = 4;
+  static constexpr bool kWeightsByLane = true;
   // 32 registers: sixteen sums, the inputs and the weights.
   static constexpr int kMostBandRows = 8;
   static constexpr int VectorsFor(int rows) { return rows <= 2 ? 8 : rows == 4 ? 4 : rows == 8 ? 2 : 1; }

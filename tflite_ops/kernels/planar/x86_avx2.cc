@@ -21,6 +21,7 @@ struct Simd {
   static constexpr char kBlockColumnsSingleName[] = "block_columns_single/avx2";
   // Sums of blocks: rows by vectors in registers.
   static constexpr int kMostBlockRows = 6, kBlockVectors = 2;
+  static constexpr bool kWeightsByLane = false;
   // 16 registers: four rows by two vectors; longer bands run four rows at a time, which loads less than eight by one.
   static constexpr int kMostBandRows = 4;
   static constexpr int VectorsFor(int rows) {

@@ -21,6 +21,7 @@ struct Simd {
   static constexpr char kBlockColumnsSingleName[] = "block_columns_single/sse2";
   // Sums of blocks: rows by vectors in registers.
   static constexpr int kMostBlockRows = 4, kBlockVectors = 2;
+  static constexpr bool kWeightsByLane = false;
   // 16 registers: four rows by two vectors leave room for the inputs and a weight.
   static constexpr int kMostBandRows = 4;
   static constexpr int VectorsFor(int rows) {
