@@ -20,7 +20,7 @@ struct Simd {
   static constexpr char kBlockColumnsName[] = "block_columns/avx512";
   static constexpr char kBlockColumnsSingleName[] = "block_columns_single/avx512";
   // Sums of blocks: rows by vectors in registers.
-  static constexpr int kMostBlockRows = 5, kBlockVectors = 4;
+  static constexpr int kMostBlockRows = 4, kBlockVectors = 4;
   static constexpr bool kWeightsByLane = false;
   // 32 registers: eight rows by two vectors. Few rows take more positions, so that enough sums run side by side.
   static constexpr int kMostBandRows = 8;
