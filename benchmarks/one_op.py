@@ -103,10 +103,10 @@ def block_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, 
 
 
 def _row_column_mask(layer: Layer, rows: int, sparsity: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Blocks of 8, 16 or 64 columns that keep equal shares of their rows and columns."""
+    """Blocks of 8, 32 or 256 columns that keep equal shares of their rows and columns."""
     share = (1 - sparsity) ** 0.5
     height = min(BAND_SIZES, key=lambda size: abs(size - rows / share))
-    width = (8, 16, 64)[int(random.integers(3))]
+    width = (8, 32, 256)[int(random.integers(3))]
     blocks = (-(-layer.out_channels // height), -(-layer.columns // width))
     kept_rows = np.repeat(random.random((blocks[0] * height, blocks[1])) < share, width, axis=1)
     kept_columns = np.repeat(random.random((blocks[0], blocks[1] * width)) < share, height, axis=0)
@@ -115,9 +115,9 @@ def _row_column_mask(layer: Layer, rows: int, sparsity: float, random: np.random
 
 
 def _shape_mask(layer: Layer, rows: int, sparsity: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Kernels of a few shapes of up to four positions; four neighbouring columns where a kernel has one position."""
+    """Kernels of a few shapes of two to four positions; four neighbouring columns where a kernel has one position."""
     positions = layer.kernel**2 if layer.kernel > 1 else 4
-    keep = 4 if positions > 4 else 2
+    keep = int(random.integers(2, 5)) if positions > 4 else 2
     kernels = (layer.out_channels, -(-layer.columns // positions))
     kept = min(1.0, (1 - sparsity) * positions / keep)
     library = max(1, round(min(64, layer.out_channels) * kept / rows))
