@@ -242,5 +242,9 @@ KernelSet ChooseBlockKernels(Encoding encoding) {
                : AllWidths<S, BlockColumns, 1, S::kBlockVectors>(S::kBlockColumnsName),
           rows ? Kernel{S::kBlockRowsSingleName, 1, 1, {BlockRowsPixel}}
                : Kernel{S::kBlockColumnsSingleName, 1, 1, {BlockColumnsPixel}},
-          ToPlanar<S>, FromPlanar<S>, CopyStrided<S>};
+          ToPlanar<S>,
+          FromPlanar<S>,
+          CopyStrided<S>,
+          GatherTiles<S>,
+          ScatterTiles<S>};
 }
