@@ -14,7 +14,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfprune.converter.schema import AlignedBuffer, write_model
 from tfprune.costs.predict import LayerShape, PackedShape
-from tfprune.formats import Encoding, Op, OpSpec, Padding, encode
+from tfprune.formats import Encoding, Op, OpSpec, Padding, count_blocks, cut, encode
+from tfprune.formats.blocks import BAND_SIZES
 from tfprune.formats.cover import count_groups
 
 ALIGNMENT = 64
@@ -120,14 +121,54 @@ def grouped_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float
     return (random.normal(size=shape) * mask).astype(np.float32)
 
 
-def packed_shape(weights: Matrix, encoding: Encoding, rows: int) -> PackedShape:
+def block_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, seed: int) -> Matrix:
+    """Random weights in blocks of about ``rows`` rows: rows and columns of blocks, or few shapes of kernels."""
+    random = np.random.default_rng(seed)
+    shape = (layer.out_channels, layer.columns)
+    mask = (_row_column_mask if encoding == Encoding.BLOCK_ROWS else _shape_mask)(layer, rows, sparsity, random)
+    return (random.normal(size=shape) * mask).astype(np.float32)
+
+
+def _row_column_mask(layer: Layer, rows: int, sparsity: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Blocks of 8, 32 or 256 columns that keep equal shares of their rows and columns."""
+    share = (1 - sparsity) ** 0.5
+    height = min(BAND_SIZES, key=lambda size: abs(size - rows / share))
+    width = (8, 32, 256)[int(random.integers(3))]
+    blocks = (-(-layer.out_channels // height), -(-layer.columns // width))
+    kept_rows = np.repeat(random.random((blocks[0] * height, blocks[1])) < share, width, axis=1)
+    kept_columns = np.repeat(random.random((blocks[0], blocks[1] * width)) < share, height, axis=0)
+    mask: npt.NDArray[np.bool_] = (kept_rows & kept_columns)[: layer.out_channels, : layer.columns]
+    return mask
+
+
+def _shape_mask(layer: Layer, rows: int, sparsity: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Kernels of a few shapes of two to four positions; four neighbouring columns where a kernel has one position."""
+    positions = layer.kernel**2 if layer.kernel > 1 else 4
+    keep = int(random.integers(2, 5)) if positions > 4 else 2
+    kernels = (layer.out_channels, -(-layer.columns // positions))
+    kept = min(1.0, (1 - sparsity) * positions / keep)
+    library = max(1, round(min(64, layer.out_channels) * kept / rows))
+    shapes = random.permuted(np.arange(library * positions).reshape(library, positions) % positions < keep, axis=1)
+    chosen = shapes[random.integers(library, size=kernels)] & (random.random(kernels) < kept)[..., None]
+    if layer.kernel > 1:
+        chosen = chosen.transpose(0, 2, 1)
+    mask: npt.NDArray[np.bool_] = chosen.reshape(layer.out_channels, -1)[:, : layer.columns]
+    return mask
+
+
+def packed_shape(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -> PackedShape:
     """The packed weights as the cost tables see them."""
     nonzero = weights != 0
+    used = int(nonzero.any(axis=0).sum())
+    if encoding.in_blocks:
+        found = count_blocks(cut(nonzero, encoding, layer.in_channels), encoding, rows)
+        name = encoding.name.lower()
+        return PackedShape(name, found.values / found.loads, 1, found.blocks, found.loads, used, found.visits)
     groups = count_groups(nonzero, encoding, rows, 1)
     bands = -(-weights.shape[0] // rows)
     lines = bands if encoding == Encoding.ROW_BAND else weights.shape[0] - rows + 1
     name = "row_band" if encoding == Encoding.ROW_BAND else "sliding_row"
-    return PackedShape(name, rows, 1, lines, groups.groups, int(nonzero.any(axis=0).sum()))
+    return PackedShape(name, rows, 1, lines, groups.groups, used)
 
 
 def dense_model(layer: Layer, weights: Matrix, precision: str = "float32") -> bytes:

@@ -24,7 +24,10 @@ def _sample(encoding: Encoding) -> bytes:
     rng = np.random.default_rng(7)
     matrix = rng.standard_normal((11, 24)).astype(np.float32)
     matrix[rng.random((11, 24)) < 0.7] = 0
-    return encode(matrix, OpSpec(Op.CONV_2D, 11, 6, 2, 2), encoding, 4, 2).tobytes()
+    if encoding.in_blocks:
+        matrix[1:5, :9] = 1  # some blocks of several rows and columns
+    rows = 1 if encoding == Encoding.BLOCK_COLUMNS else 4
+    return encode(matrix, OpSpec(Op.CONV_2D, 11, 6, 2, 2), encoding, rows, 1 if encoding.in_blocks else 2).tobytes()
 
 
 SAMPLES = {encoding: _sample(encoding) for encoding in Encoding}

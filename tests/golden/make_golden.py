@@ -44,6 +44,50 @@ MANIFEST_FIELDS = [
 ]
 
 
+def block_values(case: dict) -> list[tuple[int, int, float]]:
+    """Row, column and value of all weights of the blocks in stored order; equal places add up."""
+    found = []
+    for band, blocks in enumerate(case["blocks"]):
+        for block in blocks:
+            rows = [band * case["band_rows"] + row for row in block["rows"]]
+            while rows:
+                # The fewest chunks, as even as they can be, the larger first.
+                chunks = -(-len(rows) // case["group_rows"])
+                size = -(-len(rows) // chunks)
+                for column in block["columns"]:
+                    for row in rows[:size]:
+                        found.append((row, column, (len(found) % 29 - 14.5) / 8))
+                rows = rows[size:]
+    return found
+
+
+def block_matrix(case: dict) -> np.ndarray:
+    """The matrix of a case with blocks."""
+    matrix = np.zeros((case["out_channels"], case["kernel_h"] * case["kernel_w"] * case["in_channels"]), "<f4")
+    for row, column, value in block_values(case):
+        matrix[row, column] += value
+    return matrix
+
+
+def block_sections(case: dict) -> tuple[list[bytes], dict]:
+    """Line ends, columns and block rows; and the counts."""
+    column_ends, row_ends, band_ends, steps, rows = [], [], [], [], []
+    for blocks in case["blocks"]:
+        for block in blocks:
+            steps += [column - before for before, column in zip([0, *block["columns"]], block["columns"], strict=False)]
+            rows += block["rows"]
+            column_ends.append(len(steps))
+            row_ends.append(len(rows))
+        band_ends.append(len(row_ends))
+    words = [case["band_rows"], *band_ends, *row_ends]
+    sections = [
+        struct.pack(f"<{len(column_ends)}I", *column_ends),
+        struct.pack(f"<{len(steps)}H", *steps),
+        struct.pack(f"<{len(words)}I", *words) + bytes(rows),
+    ]
+    return sections, {"line_count": len(row_ends), "group_count": len(steps), "value_count": len(block_values(case))}
+
+
 def stored_values(case: dict) -> list[list[list[float]]]:
     """Values of each group of each line in stored order: small numbers that add up exactly.
 
@@ -69,6 +113,8 @@ def stored_values(case: dict) -> list[list[list[float]]]:
 
 def dense_matrix(case: dict) -> np.ndarray:
     """The matrix of a case: the sum of its groups."""
+    if "blocks" in case:
+        return block_matrix(case)
     rows, cols = case["out_channels"], case["kernel_h"] * case["kernel_w"] * case["in_channels"]
     matrix = np.zeros((rows, cols), "<f4")
     for line, (starts, groups) in enumerate(zip(case["lines"], stored_values(case), strict=True)):
@@ -89,7 +135,33 @@ def line_rows(case: dict, line: int) -> list[int]:
 
 
 def packed(case: dict) -> tuple[bytes, dict]:
-    """Header and sections, and the counts that go into the manifest."""
+    """The packed bytes, and the fields that go into the manifest."""
+    if "blocks" in case:
+        sections, counts = block_sections(case)
+        values = [value for _, _, value in block_values(case)]
+    else:
+        sections, counts, values = group_sections(case)
+    offsets, position = [], 128
+    for section in [*sections, b""]:
+        position = (position + 63) // 64 * 64
+        offsets.append(position)
+        position += len(section)
+    total = offsets[-1] + 4 * len(values)
+    fields = {**case, **counts, "value_type": 1}
+    header = b"TFPK" + struct.pack("<HHI", 1, 128, total)
+    header += struct.pack(f"<{len(MANIFEST_FIELDS) - 1}I", *(fields[name] for name in MANIFEST_FIELDS[1:]))
+    blocks_offset = offsets[2] if "blocks" in case else 0
+    header += struct.pack("<3I", offsets[0], offsets[1], offsets[-1]) + bytes(20) + struct.pack("<I", blocks_offset)
+    header += struct.pack("<I", zlib.crc32(header))
+    data = bytearray(total)
+    data[:128] = header
+    for offset, section in zip(offsets, [*sections, struct.pack(f"<{len(values)}f", *values)], strict=True):
+        data[offset : offset + len(section)] = section
+    return bytes(data), fields
+
+
+def group_sections(case: dict) -> tuple[list[bytes], dict, list[float]]:
+    """Line ends and columns, the counts, and the values."""
     line_ends, steps, values = [], [], []
     for line, (starts, groups) in enumerate(zip(case["lines"], stored_values(case), strict=True)):
         previous = 0
@@ -103,23 +175,8 @@ def packed(case: dict) -> tuple[bytes, dict]:
             values += group
         line_ends.append(len(steps))
     sections = [struct.pack(f"<{len(line_ends)}I", *line_ends), struct.pack(f"<{len(steps)}H", *steps)]
-    offsets, position = [], 128
-    for section in [*sections, b""]:
-        position = (position + 63) // 64 * 64
-        offsets.append(position)
-        position += len(section)
-    total = offsets[2] + 4 * len(values)
     counts = {"line_count": len(line_ends), "group_count": len(steps), "value_count": len(values)}
-    fields = {**case, **counts, "value_type": 1}
-    header = b"TFPK" + struct.pack("<HHI", 1, 128, total)
-    header += struct.pack(f"<{len(MANIFEST_FIELDS) - 1}I", *(fields[name] for name in MANIFEST_FIELDS[1:]))
-    header += struct.pack("<3I", *offsets) + bytes(24)
-    header += struct.pack("<I", zlib.crc32(header))
-    data = bytearray(total)
-    data[:128] = header
-    for offset, section in zip(offsets, [*sections, struct.pack(f"<{len(values)}f", *values)], strict=True):
-        data[offset : offset + len(section)] = section
-    return bytes(data), fields
+    return sections, counts, values
 
 
 def manifest(cases: list[dict]) -> tuple[list[str], dict[str, bytes], dict[str, np.ndarray]]:
@@ -133,7 +190,7 @@ def manifest(cases: list[dict]) -> tuple[list[str], dict[str, bytes], dict[str, 
 
 
 def corruptions(blobs: dict[str, bytes]) -> list[str]:
-    """Changes that break one rule each, for the first row-band, sliding and fully-connected case."""
+    """Changes that break one rule each, for some row-band, sliding and fully-connected cases and for blocks."""
     lines = ["# name offset new_bytes_hex fix_checksum rule"]
 
     def u32(name: str, offset: int, value: int, rule: str, fix: int = 1) -> None:
@@ -167,14 +224,58 @@ def corruptions(blobs: dict[str, bytes]) -> list[str]:
         for offset, what in ((88, "line_ends_offset"), (92, "columns_offset"), (96, "values_offset")):
             for value in (0, 64, 129, 0xFFFFFFC0):
                 u32(name, offset, value, what)
-        lines += [f"{name} 100 01 1 reserved", f"{name} 123 80 1 reserved"]
+        lines += [f"{name} 100 01 1 reserved", f"{name} 119 80 1 reserved"]
+        u32(name, 120, 128, "blocks_offset")
         u32(name, 52, struct.unpack_from("<I", blob, 52)[0] ^ 1, "header_crc32", fix=0)
         u32(name, 124, struct.unpack_from("<I", blob, 124)[0] ^ 1, "header_crc32", fix=0)
         u32(name, ends, field["group_count"] + 1, "line_ends_fall", fix=0)
         u32(name, ends + 4 * (field["line_count"] - 1), field["group_count"] - 1, "last_line_end", fix=0)
         lines.append(f"{name} {columns} ffff 0 start_past_the_end")
         lines.append(f"{name} {columns + 2} 0000 0 start_repeats")
+    for name in ("conv_block_rows_r3", "conv_block_columns"):
+        lines += block_corruptions(name, blobs[name])
     return lines
+
+
+def block_corruptions(name: str, blob: bytes) -> list[str]:
+    """Changes that break one rule of blocks each."""
+    field = dict(zip(MANIFEST_FIELDS[1:], struct.unpack_from("<19I", blob, 12), strict=True))
+    ends, columns, values = struct.unpack_from("<3I", blob, 88)
+    (at,) = struct.unpack_from("<I", blob, 120)
+    (band_rows,) = struct.unpack_from("<I", blob, at)
+    lines, groups = field["line_count"], field["group_count"]
+    bands = -(-field["out_channels"] // band_rows)
+    band_ends, row_ends = at + 4, at + 4 + 4 * bands
+    rows = row_ends + 4 * lines
+    (visits,) = struct.unpack_from("<I", blob, rows - 4)
+    words = [
+        (16, 1, 1, "blocks_offset_of_groups"),
+        (68, 0, 1, "group_rows"),
+        (68, 17, 1, "group_rows"),
+        (72, 2, 1, "group_cols"),
+        (44, 65_537, 1, "too_many_columns"),
+        (76, lines + 1, 1, "line_count"),
+        (76, 0, 1, "line_count"),
+        (76, 0xFFFFFFFF, 1, "line_count"),
+        (80, groups - 1, 1, "group_count"),
+        (84, field["value_count"] + 1, 1, "value_count"),
+        *((120, offset, 1, "blocks_offset") for offset in (0, 64, columns, at + 4, values, 0xFFFFFFC0)),
+        (at, 0, 0, "band_rows"),
+        (at, 65, 0, "band_rows"),
+        (at, 0xFFFFFFFF, 0, "band_rows"),
+        (at, 1, 0, "band_rows_with_more_bands_than_room"),
+        (band_ends, lines + 1, 0, "band_ends"),
+        (row_ends - 4, lines - 1, 0, "last_band_end"),
+        (row_ends, 0, 0, "block_without_rows"),
+        (row_ends, visits + 1, 0, "row_ends_fall"),
+        (rows - 4, 0xFFFFFFFF, 0, "rows_past_the_section"),
+        (ends, 0, 0, "block_without_columns"),
+        (ends + 4 * (lines - 1), groups - 1, 0, "last_line_end"),
+    ]
+    found = [f"{name} {offset} {struct.pack('<I', new).hex()} {fix} {rule}" for offset, new, fix, rule in words]
+    found += [f"{name} {rows} {band_rows:02x} 0 row_outside_its_band", f"{name} {rows + 1} 00 0 rows_do_not_rise"]
+    found += [f"{name} {columns} ffff 0 column_past_the_end", f"{name} {columns + 2} 0000 0 column_repeats"]
+    return found
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ constexpr uint32_t kHeaderBytes = 128;
 constexpr uint32_t kVersion = 1;
 constexpr uint32_t kFloat32 = 1;
 constexpr uint64_t kMaxColumns = (uint64_t{1} << 31) - 1;
+constexpr uint32_t kMaxColumnsInBlocks = 65536;
 
 // Byte offsets of the header's fields, in the order of docs/formats.md.
 enum Field : uint32_t {
@@ -42,6 +43,7 @@ enum Field : uint32_t {
   kColumnsOffset = 92,
   kValuesOffset = 96,
   kReserved = 100,
+  kBlocksOffset = 120,
   kHeaderCrc32 = 124,
 };
 
@@ -65,7 +67,7 @@ Status CheckFrame(const uint8_t* header, size_t size) {
   if (ReadU32(header, kTotalBytes) != size) {
     return Error("packed weights: total_bytes %u must equal the tensor's %zu", ReadU32(header, kTotalBytes), size);
   }
-  for (uint32_t i = kReserved; i < kHeaderCrc32; ++i) {
+  for (uint32_t i = kReserved; i < kBlocksOffset; ++i) {
     if (header[i] != 0) return Error("packed weights: reserved byte %u must be 0", i);
   }
   return {};
@@ -83,13 +85,14 @@ Status CheckAtLeastOne(const char* name, uint32_t value) {
 
 Status ReadFields(const uint8_t* header, PackedWeights* packed) {
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("op", ReadU32(header, kOp), 1, 2, 2));
-  TFPRUNE_RETURN_IF_ERROR(CheckChoice("encoding", ReadU32(header, kEncoding), 1, 2, 2));
+  const uint32_t encoding = ReadU32(header, kEncoding);
+  if (encoding < 1 || encoding > 4) return Error("packed weights: encoding has the unknown value %u", encoding);
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("value_type", ReadU32(header, kValueType), kFloat32, kFloat32, kFloat32));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("activation", ReadU32(header, kActivation), 0, 1, 3));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("padding", ReadU32(header, kPadding), 0, 1, 1));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("keep_num_dims", ReadU32(header, kKeepNumDims), 0, 1, 1));
   packed->op = static_cast<Op>(ReadU32(header, kOp));
-  packed->encoding = static_cast<Encoding>(ReadU32(header, kEncoding));
+  packed->encoding = static_cast<Encoding>(encoding);
   packed->activation = static_cast<Activation>(ReadU32(header, kActivation));
   packed->padding = static_cast<Padding>(ReadU32(header, kPadding));
   packed->keep_num_dims = ReadU32(header, kKeepNumDims) != 0;
@@ -143,6 +146,15 @@ Status CheckShape(const PackedWeights& packed) {
   if (packed.encoding == Encoding::kSlidingRow && packed.group_rows > kMaxSlidingRows) {
     return Error("packed weights: sliding-row groups have at most %u rows, got %u", kMaxSlidingRows, packed.group_rows);
   }
+  if (packed.in_blocks()) {
+    if (packed.group_rows > (packed.encoding == Encoding::kBlockRows ? kMaxBlockRows : 1) || packed.group_cols != 1) {
+      return Error("packed weights: group_rows of blocks is at most %u (block-columns: 1) and group_cols 1",
+                   kMaxBlockRows);
+    }
+    if (packed.columns() > kMaxColumnsInBlocks)
+      return Error("packed weights: blocks have at most %u columns", kMaxColumnsInBlocks);
+    return {};
+  }
   const uint32_t lines = packed.encoding == Encoding::kRowBand ? (packed.out_channels - 1) / packed.group_rows + 1
                                                                : packed.out_channels - packed.group_rows + 1;
   if (packed.line_count != lines)
@@ -160,9 +172,9 @@ Status CheckSection(const char* name, uint64_t offset, uint64_t count, uint64_t 
   return {};
 }
 
-Status CheckGroups(const PackedWeights& packed) {
+// Every group inside the columns, line by line; `line_ends` in order.
+Status CheckColumns(const PackedWeights& packed) {
   uint32_t before = 0;
-  uint64_t values = 0;
   for (uint32_t line = 0; line < packed.line_count; ++line) {
     const uint32_t end = packed.line_ends[line];
     if (end < before || end > packed.group_count) {
@@ -177,16 +189,88 @@ Status CheckGroups(const PackedWeights& packed) {
         return Error("packed weights: group %u of line %u reaches over column %u", group, line, packed.columns());
       }
     }
-    values += uint64_t{end - before} * packed.group_cols * packed.RowsOfLine(line);
     before = end;
   }
   if (before != packed.group_count)
     return Error("packed weights: line_ends must end at group_count %u", packed.group_count);
+  return {};
+}
+
+Status CheckValueCount(const PackedWeights& packed, uint64_t values) {
   if (values != packed.value_count) {
     return Error("packed weights: value_count must be %llu, got %u", static_cast<unsigned long long>(values),
                  packed.value_count);
   }
   return {};
+}
+
+Status CheckGroups(const PackedWeights& packed) {
+  TFPRUNE_RETURN_IF_ERROR(CheckColumns(packed));
+  uint64_t values = 0;
+  for (uint32_t line = 0, before = 0; line < packed.line_count; before = packed.line_ends[line++]) {
+    values += uint64_t{packed.line_ends[line] - before} * packed.group_cols * packed.RowsOfLine(line);
+  }
+  return CheckValueCount(packed, values);
+}
+
+// Points the view at the section of block rows, whose `size` bytes start at `section`; ends are not looked at yet.
+Status ReadBlockSection(const uint8_t* section, uint64_t size, PackedWeights* packed) {
+  if (size < 4) return Error("packed weights: no room for the block rows");
+  packed->band_rows = ReadU32(section, 0);
+  if (packed->band_rows == 0 || packed->band_rows > kMaxBandRows)
+    return Error("packed weights: band_rows must lie in 1 .. %u, got %u", kMaxBandRows, packed->band_rows);
+  packed->band_count = (packed->out_channels - 1) / packed->band_rows + 1;
+  const uint64_t words = 1 + uint64_t{packed->band_count} + packed->line_count;
+  if (words * 4 > size) return Error("packed weights: the ends of bands and rows reach over the block rows");
+  packed->band_ends = reinterpret_cast<const uint32_t*>(section) + 1;
+  packed->row_ends = packed->band_ends + packed->band_count;
+  packed->block_rows = section + words * 4;
+  const uint64_t rows = packed->line_count == 0 ? 0 : packed->row_ends[packed->line_count - 1];
+  if (rows > size - words * 4) return Error("packed weights: the rows of blocks reach over their section");
+  return {};
+}
+
+// `rows_before` and `columns_before`: ends of the block before this one.
+Status CheckBlock(const PackedWeights& packed, uint32_t band, uint32_t block, uint32_t rows_before,
+                  uint32_t columns_before) {
+  const uint32_t rows_end = packed.row_ends[block], most = packed.row_ends[packed.line_count - 1];
+  if (rows_end <= rows_before || rows_end > most)
+    return Error("packed weights: row_ends[%u] is %u, outside %u .. %u", block, rows_end, rows_before + 1, most);
+  const uint32_t columns = packed.line_ends[block] - columns_before;
+  if (columns == 0) return Error("packed weights: block %u has no column", block);
+  if (packed.encoding == Encoding::kBlockColumns && columns > kMaxBlockColumns)
+    return Error("packed weights: block %u has %u columns, above %u", block, columns, kMaxBlockColumns);
+  const uint32_t rest = packed.out_channels - band * packed.band_rows;
+  const uint32_t limit = rest < packed.band_rows ? rest : packed.band_rows;
+  for (uint32_t i = rows_before; i < rows_end; ++i) {
+    if (packed.block_rows[i] >= limit || (i > rows_before && packed.block_rows[i] <= packed.block_rows[i - 1]))
+      return Error("packed weights: the rows of block %u must rise strictly and lie in their band", block);
+  }
+  return {};
+}
+
+Status CheckBlocks(PackedWeights* view) {
+  const PackedWeights& packed = *view;
+  TFPRUNE_RETURN_IF_ERROR(CheckColumns(packed));
+  if (!view->band_values.Reserve(size_t{packed.band_count} + 1))
+    return Error("packed weights: no memory for %u bands", packed.band_count);
+  uint32_t block = 0, rows = 0, columns = 0;
+  uint64_t values = 0;
+  for (uint32_t band = 0; band < packed.band_count; ++band) {
+    view->band_values[band] = static_cast<uint32_t>(values);
+    const uint32_t end = packed.band_ends[band];
+    if (end < block || end > packed.line_count)
+      return Error("packed weights: band_ends[%u] is %u, outside %u .. %u", band, end, block, packed.line_count);
+    for (; block < end; ++block) {
+      TFPRUNE_RETURN_IF_ERROR(CheckBlock(packed, band, block, rows, columns));
+      values += uint64_t{packed.row_ends[block] - rows} * (packed.line_ends[block] - columns);
+      rows = packed.row_ends[block];
+      columns = packed.line_ends[block];
+    }
+  }
+  if (block != packed.line_count) return Error("packed weights: band_ends must end at line_count");
+  view->band_values[packed.band_count] = static_cast<uint32_t>(values);
+  return CheckValueCount(packed, values);
 }
 
 }  // namespace
@@ -206,8 +290,10 @@ Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
   TFPRUNE_RETURN_IF_ERROR(CheckSection("line_ends", lines, packed->line_count, 4, kHeaderBytes, size));
   TFPRUNE_RETURN_IF_ERROR(
       CheckSection("columns", columns, packed->group_count, 2, lines + uint64_t{packed->line_count} * 4, size));
-  TFPRUNE_RETURN_IF_ERROR(
-      CheckSection("values", values, packed->value_count, 4, columns + uint64_t{packed->group_count} * 2, size));
+  const uint64_t blocks = ReadU32(bytes, kBlocksOffset), columns_end = columns + uint64_t{packed->group_count} * 2;
+  if (packed->in_blocks()) TFPRUNE_RETURN_IF_ERROR(CheckSection("blocks", blocks, 1, 4, columns_end, values));
+  if (!packed->in_blocks() && blocks != 0) return Error("packed weights: blocks_offset must be 0 without blocks");
+  TFPRUNE_RETURN_IF_ERROR(CheckSection("values", values, packed->value_count, 4, columns_end, size));
   if (values + uint64_t{packed->value_count} * 4 != size)
     return Error("packed weights: total_bytes must end with the values");
   if (reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
@@ -218,7 +304,9 @@ Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
   packed->line_ends = reinterpret_cast<const uint32_t*>(bytes + lines);
   packed->column_deltas = reinterpret_cast<const uint16_t*>(bytes + columns);
   packed->values = reinterpret_cast<const float*>(bytes + values);
-  return CheckGroups(*packed);
+  if (!packed->in_blocks()) return CheckGroups(*packed);
+  TFPRUNE_RETURN_IF_ERROR(ReadBlockSection(bytes + blocks, values - blocks, packed));
+  return CheckBlocks(packed);
 }
 
 }  // namespace tfprune

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
+from tfprune.formats.block_values import block_places, read_blocks
+from tfprune.formats.blocks import Blocks
 from tfprune.formats.header import HEADER_BYTES, Encoding, PackedHeader, unpack_header
 from tfprune.formats.indexing import placements
 
@@ -24,12 +26,14 @@ class PackedWeights:
         line_ends: int64 ``[line_count]``, groups in all lines up to and with each.
         starts: int64 ``[group_count]``, first column of each group.
         values: float32 ``[value_count]`` as stored.
+        blocks: rows and columns of the blocks; None where the encoding has groups.
     """
 
     header: PackedHeader
     line_ends: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
+    blocks: Blocks | None = None
 
     @property
     def lines(self) -> npt.NDArray[np.int64]:
@@ -51,6 +55,10 @@ class PackedWeights:
         dense = np.zeros((header.out_channels, header.columns), np.float32)
         # Overlapping infinities of opposite sign give NaN, as they would in the kernel: no warning.
         with np.errstate(all="ignore"):
+            if self.blocks is not None:
+                for piece in block_places(self.blocks, header.group_rows):
+                    np.add.at(dense, (piece.rows, piece.columns), self.values[piece.values])
+                return dense
             for part in placements(
                 self.lines, self.starts, header.encoding, header.out_channels, header.group_rows, header.group_cols
             ):
@@ -77,10 +85,13 @@ def read(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Packed
         )
     line_ends = _section(raw, header.line_ends_offset, header.line_count, "<u4").astype(np.int64)
     _check_line_ends(line_ends, header)
+    if not Encoding(header.encoding).in_blocks:
+        _check_value_count(line_ends, header)
     steps = _section(raw, header.columns_offset, header.group_count, "<u2").astype(np.int64)
     starts = _starts(steps, line_ends, header)
     values = _section(raw, header.values_offset, header.value_count, "<f4").astype(np.float32)
-    return PackedWeights(header, line_ends, starts, values)
+    blocks = read_blocks(raw, header, line_ends, starts) if Encoding(header.encoding).in_blocks else None
+    return PackedWeights(header, line_ends, starts, values, blocks)
 
 
 def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -118,10 +129,15 @@ def _check_line_ends(line_ends: npt.NDArray[np.int64], header: PackedHeader) -> 
             f"packed weights: line_ends must never fall, got {line_ends[line]} after {line_ends[line - 1]} "
             f"at line {line}"
         )
-    if line_ends[-1] != header.group_count:
+    last = int(line_ends[-1]) if len(line_ends) else 0
+    if last != header.group_count:
         raise PackedFormatError(
-            f"packed weights: the last of line_ends must be group_count {header.group_count}, got {line_ends[-1]}"
+            f"packed weights: the last of line_ends must be group_count {header.group_count}, got {last}"
         )
+
+
+def _check_value_count(line_ends: npt.NDArray[np.int64], header: PackedHeader) -> None:
+    per_line = np.diff(line_ends, prepend=0)
     values = header.group_count * header.group_rows * header.group_cols
     if header.encoding == Encoding.ROW_BAND and header.out_channels % header.group_rows:
         missing = header.group_rows - header.out_channels % header.group_rows

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
+from tfprune.formats.block_values import block_places
+from tfprune.formats.blocks import Blocks, block_bytes, cut
 from tfprune.formats.cover import Groups, check_group_size, cover
 from tfprune.formats.header import (
     Encoding,
@@ -28,9 +30,9 @@ def encode(
     Args:
         matrix: float32 ``[R, C]``: output channels by columns in the order (kernel row, kernel column, channel).
         spec: what the op computes; its sizes must be those of ``matrix``.
-        encoding: row-band or sliding-row.
-        rows: group rows, 1 .. R (sliding-row: at most 16).
-        cols: group columns, 1 .. C.
+        encoding: how groups or blocks are stored.
+        rows: group rows, 1 .. R (sliding-row and block-rows: at most 16; block-columns: 1).
+        cols: group columns, 1 .. C (blocks: 1).
 
     Returns:
         uint8 ``[total_bytes]``. Decoding gives ``matrix`` back exactly; only the sign of a zero is lost.
@@ -51,6 +53,8 @@ def encode(
         raise PackedFormatError(f"packed weights: the matrix must not be empty, got shape {matrix.shape}")
     encoding = Encoding(encoding)
     check_group_size(matrix.shape, encoding, rows, cols)
+    if encoding.in_blocks:
+        return _encode_blocks(matrix, spec, encoding, rows)
     groups = cover(matrix != 0, encoding, rows, cols)
     lines = line_count(encoding, spec.out_channels, rows)
     per_line = np.bincount(groups.line, minlength=lines)
@@ -58,18 +62,55 @@ def encode(
     if encoding == Encoding.ROW_BAND and spec.out_channels % rows:
         value_count -= int(per_line[-1]) * (rows - spec.out_channels % rows) * cols
     header = _header(spec, encoding, (rows, cols), (lines, len(groups.line), value_count))
-    head = pack_header(header)
-    header.check()
-    packed = np.zeros(header.total_bytes, np.uint8)
-    packed[: len(head)] = np.frombuffer(head, np.uint8)
+    packed = _start(header)
     _section(packed, header.line_ends_offset, lines, "<u4")[:] = np.cumsum(per_line)
     _section(packed, header.columns_offset, len(groups.line), "<u2")[:] = _steps(groups)
     _fill_values(_section(packed, header.values_offset, value_count, "<f4"), matrix, groups, header)
     return packed
 
 
-def _header(spec: OpSpec, encoding: Encoding, group: tuple[int, int], counts: tuple[int, int, int]) -> PackedHeader:
-    line_ends, columns, values, total = section_offsets(*counts)
+def _encode_blocks(
+    matrix: npt.NDArray[np.float32], spec: OpSpec, encoding: Encoding, rows: int
+) -> npt.NDArray[np.uint8]:
+    blocks = cut(matrix != 0, encoding, spec.in_channels)
+    lines, visits, value_count = len(blocks.row_ends), len(blocks.rows), int(blocks.row_counts @ blocks.column_counts)
+    size = block_bytes(len(blocks.band_ends), lines, visits)
+    header = _header(spec, encoding, (rows, 1), (lines, len(blocks.columns), value_count), size)
+    packed = _start(header)
+    _section(packed, header.line_ends_offset, lines, "<u4")[:] = blocks.column_ends
+    _section(packed, header.columns_offset, len(blocks.columns), "<u2")[:] = _column_steps(blocks)
+    where = header.blocks_offset
+    for numbers in (np.array([blocks.band_rows]), blocks.band_ends, blocks.row_ends):
+        _section(packed, where, len(numbers), "<u4")[:] = numbers
+        where += 4 * len(numbers)
+    _section(packed, where, visits, "u1")[:] = blocks.rows
+    values = _section(packed, header.values_offset, value_count, "<f4")
+    for part in block_places(blocks, rows):
+        values[part.values] = matrix[part.rows, part.columns]
+    return packed
+
+
+def _start(header: PackedHeader) -> npt.NDArray[np.uint8]:
+    """Zeros of the packed size, with the header written."""
+    head = pack_header(header)
+    header.check()
+    packed = np.zeros(header.total_bytes, np.uint8)
+    packed[: len(head)] = np.frombuffer(head, np.uint8)
+    return packed
+
+
+def _column_steps(blocks: Blocks) -> npt.NDArray[np.int64]:
+    """Columns as differences within each block."""
+    steps = np.diff(blocks.columns, prepend=0)
+    first = (blocks.column_ends - blocks.column_counts).astype(np.int64)
+    steps[first] = blocks.columns[first]
+    return steps
+
+
+def _header(
+    spec: OpSpec, encoding: Encoding, group: tuple[int, int], counts: tuple[int, int, int], block_size: int = 0
+) -> PackedHeader:
+    line_ends, columns, blocks, values, total = section_offsets(*counts, block_size)
     return PackedHeader(
         total_bytes=total,
         op=int(spec.op),
@@ -94,6 +135,7 @@ def _header(spec: OpSpec, encoding: Encoding, group: tuple[int, int], counts: tu
         line_ends_offset=line_ends,
         columns_offset=columns,
         values_offset=values,
+        blocks_offset=blocks,
     )
 
 

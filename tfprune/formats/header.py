@@ -16,12 +16,16 @@ HEADER_BYTES = 128
 ALIGNMENT = 64
 MAX_COLUMN_STEP = 65_535
 MAX_SLIDING_ROWS = 16
+MAX_BLOCK_ROWS = 16
+MAX_BLOCK_COLUMNS = 4
+MAX_BAND_ROWS = 64
+MAX_BLOCK_MATRIX_COLUMNS = 65_536
 _U32_MAX = 2**32 - 1
 _COLUMN_LIMIT = 2**31
 _EXTENT_LIMIT = 2**31
-_RESERVED_BYTES = 24
-# magic, version, header_bytes, the 23 fields of PackedHeader, reserved; the checksum follows.
-_LAYOUT = struct.Struct("<4sHH23I24s")
+_RESERVED_BYTES = 20
+# magic, version, header_bytes, the first 23 fields of PackedHeader, reserved, blocks_offset; the checksum follows.
+_LAYOUT = struct.Struct("<4sHH23I20sI")
 
 
 class Op(enum.IntEnum):
@@ -32,10 +36,17 @@ class Op(enum.IntEnum):
 
 
 class Encoding(enum.IntEnum):
-    """How groups are tied to rows: to fixed bands, or to every start row."""
+    """How weights are tied to rows: groups in fixed bands, groups from every start row, or blocks of any rows."""
 
     ROW_BAND = 1
     SLIDING_ROW = 2
+    BLOCK_ROWS = 3
+    BLOCK_COLUMNS = 4
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether lines are blocks: lists of rows times lists of columns."""
+        return self in (Encoding.BLOCK_ROWS, Encoding.BLOCK_COLUMNS)
 
 
 class ValueType(enum.IntEnum):
@@ -124,6 +135,7 @@ class PackedHeader:
     line_ends_offset: int
     columns_offset: int
     values_offset: int
+    blocks_offset: int = 0
 
     @property
     def columns(self) -> int:
@@ -181,10 +193,12 @@ class PackedHeader:
             _equal("keep_num_dims of a convolution", self.keep_num_dims, 0)
 
     def _check_groups(self) -> None:
-        most_rows = self.out_channels
-        if self.encoding == Encoding.SLIDING_ROW:
-            most_rows = min(most_rows, MAX_SLIDING_ROWS)
-        _in_range("group_rows", self.group_rows, 1, most_rows)
+        encoding = Encoding(self.encoding)
+        _in_range("group_rows", self.group_rows, 1, most_group_rows(encoding, self.out_channels))
+        if encoding.in_blocks:
+            _equal("group_cols of blocks", self.group_cols, 1)
+            _in_range("columns of a matrix in blocks", self.columns, 1, MAX_BLOCK_MATRIX_COLUMNS)
+            return
         _in_range("group_cols", self.group_cols, 1, self.columns)
         lines = line_count(self.encoding, self.out_channels, self.group_rows)
         _equal("line_count", self.line_count, lines)
@@ -204,6 +218,8 @@ class PackedHeader:
                 )
             _in_range(f"{name}_offset", offset, HEADER_BYTES, _U32_MAX)
             _in_range(f"end of {name}", offset + items * size, HEADER_BYTES, self.total_bytes)
+        if not Encoding(self.encoding).in_blocks:
+            _equal("blocks_offset", self.blocks_offset, 0)
         _equal("total_bytes", self.total_bytes, self.values_offset + self.value_count * 4)
 
 
@@ -217,17 +233,27 @@ def line_count(encoding: int, out_channels: int, group_rows: int) -> int:
     return out_channels - group_rows + 1
 
 
-def section_offsets(lines: int, groups: int, values: int) -> tuple[int, int, int, int]:
-    """Offsets of line ends, columns and values, and the total size, all in bytes."""
+def most_group_rows(encoding: Encoding, out_channels: int) -> int:
+    """The largest ``group_rows`` that the format allows."""
+    limits = {Encoding.SLIDING_ROW: MAX_SLIDING_ROWS, Encoding.BLOCK_ROWS: MAX_BLOCK_ROWS, Encoding.BLOCK_COLUMNS: 1}
+    return min(out_channels, limits.get(encoding, out_channels))
+
+
+def section_offsets(lines: int, groups: int, values: int, block_bytes: int = 0) -> tuple[int, int, int, int, int]:
+    """Offsets of line ends, columns, blocks and values, and the total size, all in bytes.
+
+    Without ``block_bytes`` there is no such section and its offset is 0.
+    """
     line_ends = HEADER_BYTES
     columns = _align(line_ends + 4 * lines)
-    first_value = _align(columns + 2 * groups)
-    return line_ends, columns, first_value, first_value + 4 * values
+    blocks = _align(columns + 2 * groups)
+    first_value = _align(blocks + block_bytes)
+    return line_ends, columns, blocks if block_bytes else 0, first_value, first_value + 4 * values
 
 
-def packed_size(lines: int, groups: int, values: int) -> int:
-    """Size in bytes of packed weights with so many lines, groups and values."""
-    return section_offsets(lines, groups, values)[3]
+def packed_size(lines: int, groups: int, values: int, block_bytes: int = 0) -> int:
+    """Size in bytes of packed weights with so many lines, groups, values and bytes of block rows."""
+    return section_offsets(lines, groups, values, block_bytes)[4]
 
 
 def pack_header(header: PackedHeader) -> bytes:
@@ -239,7 +265,7 @@ def pack_header(header: PackedHeader) -> bytes:
     fields = [getattr(header, name) for name in FIELD_NAMES]
     for name, value in zip(FIELD_NAMES, fields, strict=True):
         _in_range(name, value, 0, _U32_MAX)
-    body = _LAYOUT.pack(MAGIC, FORMAT_VERSION, HEADER_BYTES, *fields, bytes(_RESERVED_BYTES))
+    body = _LAYOUT.pack(MAGIC, FORMAT_VERSION, HEADER_BYTES, *fields[:-1], bytes(_RESERVED_BYTES), fields[-1])
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -260,7 +286,7 @@ def unpack_header(data: bytes | memoryview) -> PackedHeader:
             f"packed weights: the header has {HEADER_BYTES} bytes, got {len(data)}; the data is cut off"
         )
     body = bytes(data[: HEADER_BYTES - 4])
-    magic, version, header_bytes, *rest = _LAYOUT.unpack(body)
+    magic, version, header_bytes, *fields, reserved, blocks_offset = _LAYOUT.unpack(body)
     if magic != MAGIC:
         raise PackedFormatError(f"packed weights: the first bytes must be {MAGIC!r}, got {magic!r}")
     if version != FORMAT_VERSION:
@@ -276,9 +302,9 @@ def unpack_header(data: bytes | memoryview) -> PackedHeader:
             f"packed weights: header_crc32 must be {computed:#010x}, got {stored:#010x}; "
             "the data is corrupt, convert the model again"
         )
-    if rest[-1] != bytes(_RESERVED_BYTES):
-        raise PackedFormatError(f"packed weights: reserved bytes must be zero, got {rest[-1].hex()}")
-    header = PackedHeader(*rest[:-1])
+    if reserved != bytes(_RESERVED_BYTES):
+        raise PackedFormatError(f"packed weights: reserved bytes must be zero, got {reserved.hex()}")
+    header = PackedHeader(**dict(zip(FIELD_NAMES, (*fields, blocks_offset), strict=True)))
     header.check()
     return header
 

@@ -109,7 +109,8 @@ void Conv2DPlan::SplitWork(uint32_t threads) {
   }
   strips_per_image_ = DivideUp(view_.height, strip_rows_);
   const uint64_t strips = uint64_t{strips_per_image_} * view_.batch;
-  row_parts_ = strips >= threads ? 1 : Smaller(DivideUp(threads, static_cast<uint32_t>(strips)), weights_->line_count);
+  row_parts_ =
+      strips >= threads ? 1 : Smaller(DivideUp(threads, static_cast<uint32_t>(strips)), weights_->unit_count());
 }
 
 Status Conv2DPlan::PrepareOffsets() {

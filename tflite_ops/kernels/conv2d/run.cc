@@ -17,21 +17,21 @@ struct Conv2DPlan::Job {
 
 namespace {
 
-// Output channels of part `part` of `parts`: about equal numbers of groups, cut where a line starts.
+// Output channels of part `part` of `parts`: about equal numbers of groups or values, cut where a unit starts.
 uint32_t PartBegin(const PackedWeights& w, uint32_t part, uint32_t parts) {
   if (part == 0) return 0;
   if (part >= parts) return w.out_channels;
-  const uint64_t wanted = (uint64_t{w.group_count} * part + parts - 1) / parts;
-  uint32_t low = 0, high = w.line_count - 1;
+  const uint64_t wanted = (uint64_t{w.UnitEnd(w.unit_count() - 1)} * part + parts - 1) / parts;
+  uint32_t low = 0, high = w.unit_count() - 1;
   while (low < high) {
     const uint32_t middle = low + (high - low) / 2;
-    if (w.line_ends[middle] >= wanted) {
+    if (w.UnitEnd(middle) >= wanted) {
       high = middle;
     } else {
       low = middle + 1;
     }
   }
-  return w.FirstRow(low);
+  return w.UnitRow(low);
 }
 
 }  // namespace

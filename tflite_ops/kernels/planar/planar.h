@@ -30,7 +30,7 @@ namespace tfprune {
 
 constexpr size_t kMaxTile = 64;      // positions
 constexpr size_t kMaxLanes = 16;     // floats in the widest vector: how far a kernel may read or write past an end
-constexpr size_t kScratchRows = 64;  // rows kept planar before they are moved to their segments
+constexpr size_t kScratchRows = 64;  // at least kMaxBandRows: rows kept planar before they are moved to their segments
 
 // A run of useful positions of one tile whose outputs are evenly spaced.
 struct Segment {
@@ -44,7 +44,7 @@ struct TileArgs {
   const uint32_t* cell_offsets;  // [group_count * group_cols], bytes
   const float* bias;             // [out_channels], or nullptr for zeros
   float low, high;               // clamp; infinities where there is none
-  uint32_t row_begin, row_end;   // output rows to compute; for row-band both are band limits or out_channels
+  uint32_t row_begin, row_end;   // output rows to compute; limits of bands (row-band, blocks) or out_channels
   const float* x;
   float* rows;
   size_t row_stride;  // floats

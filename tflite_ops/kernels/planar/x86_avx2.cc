@@ -15,6 +15,13 @@ struct Simd {
   static constexpr char kSlidingName[] = "sliding_row/avx2";
   static constexpr char kSlidingSingleName[] = "sliding_row_single/avx2";
   static constexpr char kSlidingAnyName[] = "sliding_row_any/avx2";
+  static constexpr char kBlockRowsName[] = "block_rows/avx2";
+  static constexpr char kBlockRowsSingleName[] = "block_rows_single/avx2";
+  static constexpr char kBlockColumnsName[] = "block_columns/avx2";
+  static constexpr char kBlockColumnsSingleName[] = "block_columns_single/avx2";
+  // Sums of blocks: rows by vectors in registers.
+  static constexpr int kMostBlockRows = 6, kBlockVectors = 2;
+  static constexpr bool kWeightsByLane = false;
   // 16 registers: four rows by two vectors; longer bands run four rows at a time, which loads less than eight by one.
   static constexpr int kMostBandRows = 4;
   static constexpr int VectorsFor(int rows) {
@@ -74,10 +81,14 @@ struct Simd {
 };
 
 #include "tflite_ops/kernels/planar/generic.h"
+// Behind generic.h, on which it builds.
+#include "tflite_ops/kernels/planar/block.h"
 
 }  // namespace
 
-KernelSet GetKernels(Encoding encoding, uint32_t group_rows) { return ChooseKernels<Simd>(encoding, group_rows); }
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
+  return InBlocks(encoding) ? ChooseBlockKernels<Simd>(encoding) : ChooseKernels<Simd>(encoding, group_rows);
+}
 
 }  // namespace avx2
 }  // namespace tfprune

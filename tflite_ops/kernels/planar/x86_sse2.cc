@@ -15,6 +15,13 @@ struct Simd {
   static constexpr char kSlidingName[] = "sliding_row/sse2";
   static constexpr char kSlidingSingleName[] = "sliding_row_single/sse2";
   static constexpr char kSlidingAnyName[] = "sliding_row_any/sse2";
+  static constexpr char kBlockRowsName[] = "block_rows/sse2";
+  static constexpr char kBlockRowsSingleName[] = "block_rows_single/sse2";
+  static constexpr char kBlockColumnsName[] = "block_columns/sse2";
+  static constexpr char kBlockColumnsSingleName[] = "block_columns_single/sse2";
+  // Sums of blocks: rows by vectors in registers.
+  static constexpr int kMostBlockRows = 4, kBlockVectors = 2;
+  static constexpr bool kWeightsByLane = false;
   // 16 registers: four rows by two vectors leave room for the inputs and a weight.
   static constexpr int kMostBandRows = 4;
   static constexpr int VectorsFor(int rows) {
@@ -58,10 +65,14 @@ struct Simd {
 };
 
 #include "tflite_ops/kernels/planar/generic.h"
+// Behind generic.h, on which it builds.
+#include "tflite_ops/kernels/planar/block.h"
 
 }  // namespace
 
-KernelSet GetKernels(Encoding encoding, uint32_t group_rows) { return ChooseKernels<Simd>(encoding, group_rows); }
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
+  return InBlocks(encoding) ? ChooseBlockKernels<Simd>(encoding) : ChooseKernels<Simd>(encoding, group_rows);
+}
 
 }  // namespace sse2
 }  // namespace tfprune
