@@ -7,9 +7,6 @@
 namespace tfprune {
 namespace {
 
-// Channels of a window computed in one call: what was just written cannot be read at once, the vectors start elsewhere.
-constexpr size_t kWindowFloats = 4 * 1024;
-constexpr uint32_t kMostChannels = 16;
 constexpr uint32_t kTasksPerThread = 4;  // tasks of even cost: enough of them to share evenly
 
 uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
@@ -45,7 +42,7 @@ size_t Chain::ScratchFloats(const Stage& stage) const {
     case StageKind::kConv:
       return stage.conv.TiledScratchFloats();
     case StageKind::kDepthwise:
-      return stage.ChannelsAtOnce() * out + 2 * size_t{stage.in.height} + DepthwiseScratchFloats(stage.window);
+      return 2 * size_t{stage.in.height} + DepthwiseScratchFloats(stage.window);  // with pointers to rows
     case StageKind::kAveragePool:
     case StageKind::kMaxPool:
       return in + out + PoolScratchFloats(stage.Pool());
@@ -54,12 +51,6 @@ size_t Chain::ScratchFloats(const Stage& stage) const {
     default:
       return 0;
   }
-}
-
-uint32_t Chain::Stage::ChannelsAtOnce() const {
-  if (out.channels != in.channels) return 1;  // a multiplier repeats input channels
-  const uint32_t fit = static_cast<uint32_t>(kWindowFloats / (size_t{step_rows} * out.width + 1));
-  return fit == 0 ? 1 : Smaller(fit, kMostChannels);
 }
 
 uint32_t Chain::TasksOf(const Stage& stage, const Step& step, uint32_t team) const {
@@ -189,37 +180,34 @@ void Chain::AddBlocks(const Stage& stage, const Step& step, uint32_t task, uint3
   }
 }
 
-// Rows are read where they lie, and put into tiles a few channels at a time.
+// Rows are read and written where they lie: both images have whole rows in their tiles.
 void Chain::RunDepthwise(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const {
   const StageSpec& spec = stage.spec;
   const TiledImage &in = tensors_[spec.inputs[0]].image, &out = tensors_[spec.output].image;
-  const uint32_t multiplier = stage.out.channels / stage.in.channels, most = stage.ChannelsAtOnce();
-  const uint32_t in_first = stage.OldestRow(step.first), in_end = stage.NeededRows(step.first + step.rows);
-  const uint32_t begin = step.first * stage.out.width, end = (step.first + step.rows) * stage.out.width;
+  const size_t taps = spec.kernel_h * size_t{spec.kernel_w};
+  const uint32_t multiplier = stage.out.channels / stage.in.channels;
   const float** rows = reinterpret_cast<const float**>(scratch);
-  float* y = scratch + 2 * size_t{stage.in.height};
-  const size_t y_stride = size_t{step.rows} * stage.out.width + kMaxLanes, taps = spec.kernel_h * size_t{spec.kernel_w};
   DepthwiseArgs args = {};
   args.rows = rows;
   args.in_stride = in.stride;
-  args.in_first = in_first;
-  args.in_count = in_end - in_first;
-  args.out = y;
-  args.out_stride = y_stride;
+  args.in_first = stage.OldestRow(step.first);
+  args.in_count = stage.NeededRows(step.first + step.rows) - args.in_first;
+  args.out_stride = out.stride;
   args.out_first = step.first;
   args.out_count = step.rows;
   args.low = spec.low;
   args.high = spec.high;
-  args.scratch = y + most * y_stride;
+  args.scratch = scratch + 2 * size_t{stage.in.height};
   const Range channels = PartOf(0, stage.out.channels, task, tasks);
+  args.channels = multiplier == 1 ? channels.end - channels.begin : 1;
   for (uint32_t c = channels.begin; c < channels.end; c += args.channels) {
-    args.channels = Smaller(most, channels.end - c);
-    for (uint32_t r = in_first; r < in_end; ++r)
-      rows[r - in_first] = in.At(r * stage.in.width) + c / multiplier * in.stride;
+    for (uint32_t r = 0; r < args.in_count; ++r) {
+      rows[r] = in.At((args.in_first + r) * stage.in.width) + c / multiplier * in.stride;
+    }
+    args.out = out.At(step.first * stage.out.width) + c * out.stride;
     args.weights = stage.weights.data() + c * taps;
     args.bias = spec.bias == nullptr ? nullptr : spec.bias + c;
     stage.depthwise.run(stage.window, args);
-    stage.kernels.scatter(out, c, args.channels, begin, end, y, y_stride);
   }
 }
 

@@ -57,11 +57,12 @@ bool Chain::ReadByWindow(uint32_t tensor) const {
   return false;
 }
 
-// Tiles of one block, or of the rows of one step where a window reads them.
+// Tiles of one block, or of the rows of one step where a window reads or a depthwise layer writes them.
 void Chain::ChooseTiles() {
   for (uint32_t s = 0; s < stage_count_; ++s) {
     const Stage& stage = *stages_[s];
-    if (!stage.WritesTensor() || !ReadByWindow(stage.spec.output)) continue;
+    if (!stage.WritesTensor()) continue;
+    if (stage.spec.kind != StageKind::kDepthwise && !ReadByWindow(stage.spec.output)) continue;
     TiledImage* image = &tensors_[stage.spec.output].image;
     const uint32_t pixels = Smaller(stage.step_rows, stage.out.height) * stage.out.width;
     image->tile = DivideUp(pixels, block_) * block_;

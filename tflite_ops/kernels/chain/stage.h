@@ -28,9 +28,6 @@ struct Chain::Stage {
             window.kernel_w,  window.stride_h, window.stride_w,   window.pad_top,   window.pad_left};
   }
 
-  // Channels of a depthwise layer computed in one call.
-  uint32_t ChannelsAtOnce() const;
-
   // Input rows that output rows below `end` read, and the first input row that output rows from `begin` on read.
   uint32_t NeededRows(uint32_t end) const;
   uint32_t OldestRow(uint32_t begin) const;
