@@ -24,7 +24,6 @@ from rich.table import Table
 
 import tfprune as tp
 from layer_cases import (
-    ANY_SPEED,
     HEAVY,
     NETWORKS,
     PATTERNS,
@@ -87,7 +86,7 @@ def xnnpack_row(pattern: str, sparsity: float, size: int, seed: int, guest: Gues
 
     model = mobilenet_v1(size, PATTERNS[pattern].at(sparsity), sparsity, seed)
     dense, densify = tflite(model, sparse_tensors=False), tflite(model, sparse_tensors=True)
-    ours = tp.convert(dense, device="arm64", min_speedup=ANY_SPEED).tflite
+    ours = tp.convert(dense, device="arm64").tflite
     counts = guest.count([(dense, densify, ours)], RTOL["float32"])[0]
     return {
         "part": "xnnpack",
