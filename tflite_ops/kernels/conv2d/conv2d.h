@@ -104,6 +104,10 @@ class Conv2DPlan {
   void FillFromTiles(const TiledImage& in, const Strip& strip, float* planes) const;
   uint32_t TiledSegments(const TiledImage& out, const Strip& strip, size_t begin, uint32_t width,
                          Segment* segments) const;
+  uint32_t ColumnPhase(uint32_t x) const { return column_planes_ ? x : x % weights_->stride_w; }
+  // Rows of a strip count as one where they are contiguous in planes and output.
+  size_t RowWidth(const Strip& strip) const { return column_planes_ ? size_t{strip.rows} * view_.width : view_.width; }
+  size_t RowCount(const Strip& strip) const { return column_planes_ ? 1 : strip.rows; }
   Status PreparePlanes();
   Status PrepareOffsets();
   void SplitWork(uint32_t threads);
@@ -121,6 +125,7 @@ class Conv2DPlan {
   KernelSet kernels_ = {};
   Kernel kernel_ = {};
   bool pointwise_ = false;
+  bool column_planes_ = false;  // a plane for every column of the kernel, not for every phase of the stride
   uint32_t threads_ = 1;
   float low_ = 0, high_ = 0;
   AlignedArray<uint32_t> cell_offsets_;

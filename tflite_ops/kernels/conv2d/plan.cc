@@ -8,6 +8,7 @@ namespace tfprune {
 namespace {
 
 constexpr size_t kPlanesBudget = 96 * 1024;  // floats: planes of a strip should stay in a core's second-level cache
+constexpr uint64_t kCopyCost = 8;            // multiply-adds that take as long as copying one input value
 constexpr size_t kAliasingStride = 256;      // floats: planes a multiple of this apart would compete for cache sets
 
 uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
@@ -62,7 +63,12 @@ Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& s
 Status Conv2DPlan::PreparePlanes() {
   const PackedWeights& w = *weights_;
   halo_rows_ = (w.kernel_h - 1) * w.dilation_h / w.stride_h;
-  plane_width_ = view_.width + (w.kernel_w - 1) * w.dilation_w / w.stride_w;
+  const uint32_t halo_columns = (w.kernel_w - 1) * w.dilation_w / w.stride_w;
+  // Planes of phases are shared between columns of the kernel and as wide as the padded image: a tile computes the halo
+  // too. Planes of every kernel column have no halo. What is cheaper: positions without use, or copies.
+  const uint64_t copies = w.kernel_w - Smaller(w.kernel_w, w.stride_w);
+  column_planes_ = uint64_t{w.value_count} * halo_columns > kCopyCost * copies * w.in_channels * view_.width;
+  plane_width_ = view_.width + (column_planes_ ? 0 : halo_columns);
   // Both sums of two numbers below 2^31 fit 32 bits; a plane that large is refused here, before anything multiplies.
   const uint64_t smallest_plane = (uint64_t{halo_rows_} + 1) * plane_width_;
   if (smallest_plane > UINT32_MAX >> 3)
@@ -70,7 +76,7 @@ Status Conv2DPlan::PreparePlanes() {
   if (!phases_.Reserve(2 * size_t{w.kernel_h} * w.kernel_w)) return Error("convolution: no memory for its plan");
   phase_count_ = 0;
   for (uint32_t tap = 0; tap < w.kernel_h * w.kernel_w; ++tap) {
-    const uint32_t a = tap / w.kernel_w * w.dilation_h % w.stride_h, b = tap % w.kernel_w * w.dilation_w % w.stride_w;
+    const uint32_t a = tap / w.kernel_w * w.dilation_h % w.stride_h, b = ColumnPhase(tap % w.kernel_w * w.dilation_w);
     uint32_t phase = 0;
     while (phase < phase_count_ && (phases_[2 * phase] != a || phases_[2 * phase + 1] != b)) ++phase;
     if (phase < phase_count_) continue;
@@ -125,9 +131,10 @@ Status Conv2DPlan::PrepareOffsets() {
       const uint32_t column = start + i, tap = column / w.in_channels, channel = column % w.in_channels;
       const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w;
       uint32_t phase = 0;
-      while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != x % w.stride_w) ++phase;
+      const uint32_t b = ColumnPhase(x);
+      while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != b) ++phase;
       const size_t plane = (size_t{phase} * w.in_channels + channel) * plane_stride_;
-      const size_t place = single ? channel : plane + size_t{y / w.stride_h} * plane_width_ + x / w.stride_w;
+      const size_t place = single ? channel : plane + size_t{y / w.stride_h} * plane_width_ + (x - b) / w.stride_w;
       cell_offsets_[size_t{group} * w.group_cols + i] = static_cast<uint32_t>(place * sizeof(float));
     }
   });
