@@ -172,6 +172,51 @@ void FillStage(TfLiteContext* context, const ChainData& data, uint32_t index, co
   ActivationBounds(node.activation, &stage->low, &stage->high);
 }
 
+uint32_t ReaderCount(const ChainData& data, int tensor) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < data.node_count; ++i) {
+    for (const int input : data.nodes[i].inputs) count += input == tensor;
+  }
+  return count;
+}
+
+// The stage that writes a tensor of the chain; kNone where there is none.
+uint32_t WriterOf(const ChainData& data, uint32_t planar) {
+  for (uint32_t s = 0; s < data.stage_count; ++s) {
+    const StageKind kind = data.stages[s].kind;
+    if (kind != StageKind::kExport && kind != StageKind::kMean && data.stages[s].output == planar) return s;
+  }
+  return kNone;
+}
+
+// A pointwise convolution whose only reader is the addition can add by itself, where the other input is there before
+// it.
+bool TryAddInConv(ChainData* data, const PlanarNode& node, const Link& conv, const Link& other) {
+  const uint32_t writer = WriterOf(*data, conv.planar), before = WriterOf(*data, other.planar);
+  if (writer == kNone || before == kNone || before >= writer || conv.planar == other.planar) return false;
+  StageSpec* stage = &data->stages[writer];
+  const uint32_t window = stage->kernel_h * stage->kernel_w * stage->stride_h * stage->stride_w;
+  if (stage->kind != StageKind::kConv || stage->adds || window != 1 || stage->packed->activation != Activation::kNone ||
+      IsOutput(*data, conv.tensor) || ReaderCount(*data, conv.tensor) != 1) {
+    return false;
+  }
+  stage->adds = true;
+  stage->inputs[1] = other.planar;
+  ActivationBounds(node.activation, &stage->low, &stage->high);
+  // The convolution's tensor becomes the sum's.
+  Link* link = &data->links[data->link_count++];
+  *link = {node.output, conv.planar, conv.spec, {0, 0, 0, 0}, kNone};
+  return true;
+}
+
+// Exports a tensor that leaves the chain.
+Status Finish(TfLiteContext* context, ChainData* data, const PlanarNode& node, uint32_t planar,
+              const TensorSpec& spec) {
+  if (!IsOutput(*data, node.output)) return {};
+  AddExport(data, StageKind::kExport, node, planar);
+  return ResizeOutput(context, node, data->batch, spec);
+}
+
 Status AddNode(TfLiteContext* context, ChainData* data, uint32_t index) {
   const PlanarNode& node = data->nodes[index];
   Link in = {}, second = {};
@@ -189,6 +234,12 @@ Status AddNode(TfLiteContext* context, ChainData* data, uint32_t index) {
     AddExport(data, StageKind::kMean, node, in.planar);
     return ResizeOutput(context, node, data->batch, in.spec);
   }
+  if (node.kind == StageKind::kAdd) {
+    for (int side = 0; side < 2; ++side) {
+      const Link &conv = side == 0 ? in : second, &other = side == 0 ? second : in;
+      if (TryAddInConv(data, node, conv, other)) return Finish(context, data, node, conv.planar, conv.spec);
+    }
+  }
   ConvShape shape = {};
   TensorSpec spec = {};
   TFPRUNE_RETURN_IF_ERROR(InferPlanarShape(node, in.spec, in.pads, &shape, &spec));
@@ -204,9 +255,7 @@ Status AddNode(TfLiteContext* context, ChainData* data, uint32_t index) {
   stage->inputs[1] = second.planar;
   stage->output = planar;
   FillStage(context, *data, index, shape, stage);
-  if (!IsOutput(*data, node.output)) return {};
-  AddExport(data, StageKind::kExport, node, planar);
-  return ResizeOutput(context, node, data->batch, spec);
+  return Finish(context, data, node, planar, spec);
 }
 
 Status PrepareChain(TfLiteContext* context, ChainData* data) {

@@ -87,8 +87,12 @@ Status Chain::PrepareStage(Stage* stage, Arch arch) const {
   stage->planes = GetPlaneKernels(arch);
   switch (spec.kind) {
     case StageKind::kConv:
-      return stage->conv.PrepareTiled(*spec.packed, spec.shape, arch, block_, tensors_[spec.inputs[0]].image.stride,
-                                      threads_);
+      TFPRUNE_RETURN_IF_ERROR(stage->conv.PrepareTiled(*spec.packed, spec.shape, arch, block_,
+                                                       tensors_[spec.inputs[0]].image.stride, threads_));
+      if (!spec.adds) return {};
+      if (!stage->conv.pointwise()) return Error("chain: only a pointwise layer adds");
+      stage->conv.SetBounds(spec.low, spec.high);
+      return {};
     case StageKind::kDepthwise: {
       stage->depthwise = GetDepthwiseKernel(arch, stage->window);
       const size_t taps = size_t{spec.kernel_h} * spec.kernel_w, channels = stage->out.channels;

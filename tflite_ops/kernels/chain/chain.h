@@ -30,17 +30,18 @@ enum class StageKind : uint8_t { kImport, kConv, kDepthwise, kAdd, kAveragePool,
 // One layer. Tensors are numbers of the chain's tensors, `external` a number of its inputs or outputs.
 struct StageSpec {
   StageKind kind = StageKind::kImport;
-  uint32_t inputs[2] = {0, 0};  // kAdd reads two tensors, kImport none
-  uint32_t output = 0;          // kMean and kExport write none
-  uint32_t external = 0;        // kImport, kMean, kExport
-  uint32_t node = 0;            // the caller's number for profiles
+  uint32_t inputs[2] = {0, 0};  // kAdd and kConv with `adds` read two tensors, kImport none
+  bool adds = false;      // kConv, pointwise and without activation: adds the second input, then clamps to low and high
+  uint32_t output = 0;    // kMean and kExport write none
+  uint32_t external = 0;  // kImport, kMean, kExport
+  uint32_t node = 0;      // the caller's number for profiles
   // kConv, kDepthwise, pooling: sizes and padding; kernel, stride and dilation where there are no packed weights.
   ConvShape shape = {};
   uint32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   const PackedWeights* packed = nullptr;   // kConv
   const float* weights = nullptr;          // kDepthwise: [kernel_h, kernel_w, channels]
   const float* bias = nullptr;             // kConv, kDepthwise; nullptr for zeros
-  float low = -INFINITY, high = INFINITY;  // all but kConv: clamp; infinities where there is none
+  float low = -INFINITY, high = INFINITY;  // all but kConv without `adds`: clamp; infinities where there is none
 };
 
 struct TensorSpec {

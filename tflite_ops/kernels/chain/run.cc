@@ -129,7 +129,7 @@ void Chain::RunTask(const Call& call, const Stage& stage, const Step& step, uint
       return MoveBlocks(call, stage, step, task, tasks);
     case StageKind::kConv:
       return stage.conv.RunTiled(tensors_[spec.inputs[0]].image, tensors_[spec.output].image, spec.bias, step.first,
-                                 step.rows, task, scratch);
+                                 step.rows, task, scratch, spec.adds ? &tensors_[spec.inputs[1]].image : nullptr);
     case StageKind::kDepthwise:
       return RunDepthwise(stage, step, task, tasks, scratch);
     case StageKind::kAveragePool:

@@ -18,7 +18,9 @@ struct Chain::Stage {
   uint32_t step_rows;
   uint32_t done;  // output rows, while the schedule is made
 
-  uint32_t InputCount() const { return spec.kind == StageKind::kImport ? 0 : spec.kind == StageKind::kAdd ? 2 : 1; }
+  uint32_t InputCount() const {
+    return spec.kind == StageKind::kImport ? 0 : spec.kind == StageKind::kAdd || spec.adds ? 2 : 1;
+  }
   bool WritesTensor() const { return spec.kind != StageKind::kExport && spec.kind != StageKind::kMean; }
   bool HasWindow() const { return spec.kind == StageKind::kConv || spec.kind == StageKind::kDepthwise || IsPool(); }
   bool IsPool() const { return spec.kind == StageKind::kAveragePool || spec.kind == StageKind::kMaxPool; }

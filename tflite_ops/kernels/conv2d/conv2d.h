@@ -72,11 +72,19 @@ class Conv2DPlan {
   Status PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t block, size_t in_stride,
                       uint32_t threads);
 
+  // Replaces the clamp of the weights' activation: that of an addition behind a pointwise layer without one, which
+  // RunTiled then computes with the layer.
+  void SetBounds(float low, float high) {
+    low_ = low;
+    high_ = high;
+  }
+  bool pointwise() const { return pointwise_; }
+
   // Output rows [first, first + rows) as tasks that may run at the same time, each with scratch of its own. `first`
   // starts a block.
   uint32_t TiledTasks(uint32_t first, uint32_t rows) const;
   void RunTiled(const TiledImage& in, const TiledImage& out, const float* bias, uint32_t first, uint32_t rows,
-                uint32_t task, float* scratch) const;
+                uint32_t task, float* scratch, const TiledImage* addend = nullptr) const;
   size_t TiledScratchFloats() const;
 
   const ConvShape& shape() const { return shape_; }
@@ -98,7 +106,8 @@ class Conv2DPlan {
 
   void SetWeights(const PackedWeights& weights, uint32_t threads);
   PlaneRow RowOf(uint32_t first, uint32_t phase, uint32_t row) const;
-  void RunTiledBlock(const TiledImage& in, const TiledImage& out, uint32_t block, TileArgs args) const;
+  void RunTiledBlock(const TiledImage& in, const TiledImage& out, const TiledImage* addend, uint32_t block,
+                     TileArgs args) const;
   void RunTiledStrip(const TiledImage& in, const TiledImage& out, const Strip& strip, TileArgs args,
                      float* scratch) const;
   void FillFromTiles(const TiledImage& in, const Strip& strip, float* planes) const;

@@ -23,17 +23,18 @@ size_t Conv2DPlan::TiledScratchFloats() const {
 }
 
 void Conv2DPlan::RunTiled(const TiledImage& in, const TiledImage& out, const float* bias, uint32_t first, uint32_t rows,
-                          uint32_t task, float* scratch) const {
+                          uint32_t task, float* scratch, const TiledImage* addend) const {
   const TileArgs args = ArgsOf(bias, task % row_parts_);
   const uint32_t part = task / row_parts_;
   if (args.row_begin >= args.row_end) return;
-  if (pointwise_) return RunTiledBlock(in, out, first * shape_.out.width / view_.width + part, args);
+  if (pointwise_) return RunTiledBlock(in, out, addend, first * shape_.out.width / view_.width + part, args);
   Strip strip = {0, first + part * strip_rows_, strip_rows_};
   if (strip.first + strip.rows > first + rows) strip.rows = first + rows - strip.first;
   RunTiledStrip(in, out, strip, args, scratch);
 }
 
-void Conv2DPlan::RunTiledBlock(const TiledImage& in, const TiledImage& out, uint32_t block, TileArgs args) const {
+void Conv2DPlan::RunTiledBlock(const TiledImage& in, const TiledImage& out, const TiledImage* addend, uint32_t block,
+                               TileArgs args) const {
   const uint32_t first = block * view_.width, pixels = shape_.out.height * shape_.out.width;
   const uint32_t positions = pixels - first < view_.width ? pixels - first : view_.width;
   args.row_stride = out.stride;
@@ -42,6 +43,7 @@ void Conv2DPlan::RunTiledBlock(const TiledImage& in, const TiledImage& out, uint
   for (uint32_t begin = 0; begin < positions; begin += width) {
     const TileFn run = kernel_.Fit(positions - begin, &width);
     args.x = in.At(first) + begin;
+    if (addend != nullptr) args.addend = addend->At(first) + begin, args.addend_stride = addend->stride;
     args.rows = out.At(first) + args.row_begin * out.stride + begin;
     run(args);
   }

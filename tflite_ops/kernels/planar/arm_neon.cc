@@ -32,6 +32,7 @@ struct Simd {
   static Vector Clamp(Vector v, Vector low, Vector high) { return vminq_f32(vmaxq_f32(v, low), high); }
   static Vector MultiplyAddOne(Vector acc, Vector x, float weight) { return vfmaq_n_f32(acc, x, weight); }
 
+  static Vector Add(Vector a, Vector b) { return vaddq_f32(a, b); }
   static Vector Even(Vector a, Vector b) { return vuzp1q_f32(a, b); }
   static Vector LoadPartial(const float* p, size_t n) {
     float lanes[kLanes] = {};

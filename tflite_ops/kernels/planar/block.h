@@ -150,7 +150,7 @@ inline __attribute__((always_inline)) void BlockTile(const TileArgs& a, Add add)
   const PackedWeights& w = *a.weights;
   RowWriter<S> writer(a);
   const auto low = S::Set(a.low), high = S::Set(a.high);
-  const bool clamps = a.low > -__builtin_inff() || a.high < __builtin_inff();
+  const bool finishes = a.low > -__builtin_inff() || a.high < __builtin_inff() || a.addend != nullptr;
   for (uint32_t band = a.row_begin / w.band_rows; band < w.band_count && band * w.band_rows < a.row_end; ++band) {
     const uint32_t first = band * w.band_rows;
     const uint32_t rows = w.out_channels - first < w.band_rows ? w.out_channels - first : w.band_rows;
@@ -160,10 +160,14 @@ inline __attribute__((always_inline)) void BlockTile(const TileArgs& a, Add add)
       for (int v = 0; v < kVectors; ++v) S::Store(sums + r * a.row_stride + v * S::kLanes, bias);
     }
     ForBlocksOfBand(a, band, sums, add);
-    for (uint32_t r = 0; clamps && r < rows; ++r) {
+    for (uint32_t r = 0; finishes && r < rows; ++r) {
       float* row = sums + r * a.row_stride;
       for (int v = 0; v < kVectors; ++v) {
-        S::Store(row + v * S::kLanes, S::Clamp(S::Load(row + v * S::kLanes), low, high));
+        auto sum = S::Load(row + v * S::kLanes);
+        if (a.addend != nullptr) {
+          sum = S::Add(sum, S::Load(a.addend + (first + r) * a.addend_stride + v * S::kLanes));
+        }
+        S::Store(row + v * S::kLanes, S::Clamp(sum, low, high));
       }
     }
   }

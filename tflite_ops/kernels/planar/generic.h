@@ -4,8 +4,8 @@
 //
 // S provides: `Vector`, `kLanes`, `Zero()`, `Set(value)`, `Load(p)`, `LoadPartial(p, n)`, `Store(p, v)`,
 // `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, `Even(a, b)`: the even floats of two vectors,
-// `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], the names and tile sizes that
-// ChooseKernels asks for.
+// `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], the names and tile
+// sizes that ChooseKernels asks for.
 //
 // No include guard on purpose: it is included once, by one ISA file a translation unit.
 
@@ -32,10 +32,20 @@ struct Accumulators {
     }
   }
 
-  inline __attribute__((always_inline)) void StoreRow(int row, float low, float high, float* out) const {
-    const V lowest = S::Set(low), highest = S::Set(high);
+  // Row `row` of the layer, in accumulator `slot`.
+  inline __attribute__((always_inline)) void StoreRow(int slot, uint32_t row, const TileArgs& a, float* out) const {
+    const V lowest = S::Set(a.low), highest = S::Set(a.high);
+    if (__builtin_expect(a.addend != nullptr, 0)) {
+      const float* addend = a.addend + row * a.addend_stride;
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) S::Store(out + v * S::kLanes, S::Clamp(value[row][v], lowest, highest));
+      for (int v = 0; v < kVectors; ++v) {
+        const V sum = S::Add(value[slot][v], S::Load(addend + v * S::kLanes));
+        S::Store(out + v * S::kLanes, S::Clamp(sum, lowest, highest));
+      }
+      return;
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) S::Store(out + v * S::kLanes, S::Clamp(value[slot][v], lowest, highest));
   }
 };
 
@@ -202,7 +212,7 @@ inline __attribute__((always_inline)) void BandChunk(const TileArgs& a, uint32_t
   Accumulators<S, kRows, kVectors> acc;
   for (int r = 0; r < kRows; ++r) acc.SetRow(r, BiasOf(a, row + r));
   acc.AddCells(reinterpret_cast<const char*>(a.x), offsets, count, weights, stride);
-  for (int r = 0; r < kRows; ++r) acc.StoreRow(r, a.low, a.high, out + r * a.row_stride);
+  for (int r = 0; r < kRows; ++r) acc.StoreRow(r, row + r, a, out + r * a.row_stride);
 }
 
 // The last rows of a band whose size is no multiple of the chunk: `rows` < kRows of them.
@@ -260,7 +270,7 @@ struct SlidingWalk {
 
   // The writer is no member: its Flush is a call, and would keep the accumulators in memory.
   inline __attribute__((always_inline)) void Finish(RowWriter<S>* writer, int slot, uint32_t row) {
-    if (row >= a.row_begin && row < a.row_end) acc.StoreRow(slot, a.low, a.high, writer->Next(1));
+    if (row >= a.row_begin && row < a.row_end) acc.StoreRow(slot, row, a, writer->Next(1));
     const uint32_t next = row + kRows;
     acc.SetRow(slot, next < w.out_channels ? BiasOf(a, next) : 0.0f);
   }
@@ -312,7 +322,11 @@ void SlidingTileAnyRows(const TileArgs& a) {
         for (uint32_t r = 0; r < rows; ++r) acc[r] = S::MultiplyAddOne(acc[r], tile, weights[r]);
       }
     }
-    if (row >= a.row_begin) S::Store(writer.Next(1), S::Clamp(acc[row % rows], low, high));
+    if (row >= a.row_begin) {
+      auto sum = acc[row % rows];
+      if (a.addend != nullptr) sum = S::Add(sum, S::Load(a.addend + row * a.addend_stride));
+      S::Store(writer.Next(1), S::Clamp(sum, low, high));
+    }
     acc[row % rows] = S::Set(row + rows < w.out_channels ? BiasOf(a, row + rows) : 0.0f);
   }
   writer.Flush();

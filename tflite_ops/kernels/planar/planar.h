@@ -6,13 +6,13 @@
 // byte `cell_offsets[g] + 4 * p` from `TileArgs::x`, for `0 <= p < n` whatever the number of useful positions is (the
 // caller provides the room). For every row `r` of the lines asked for, over all cells `g` that hold a weight `w[g, r]`:
 //
-//     y[p, r] = min(max(bias[r] + sum_g w[g, r] * x[p, cell g], low), high)
+//     y[p, r] = min(max(bias[r] + sum_g w[g, r] * x[p, cell g] + addend[r * addend_stride + p], low), high)
 //
-// in the order of the cells. Row `row_begin + i` is written to `rows + (i - flushed) * row_stride`, `n` floats each.
-// Where fewer than all rows fit into `room`, the kernel flushes them as often as needed, and once at the end: position
-// `p` of a segment `(begin, count, out)` goes to `out[(p - begin) * position_stride + r * channel_stride]`; positions
-// outside every segment are dropped. With no segments results stay in `rows`, which must then have room for all. `rows`
-// aliases neither x nor the outputs.
+// in the order of the cells, the addend only where there is one. Row `row_begin + i` is written to `rows + (i -
+// flushed) * row_stride`, `n` floats each. Where fewer than all rows fit into `room`, the kernel flushes them as often
+// as needed, and once at the end: position `p` of a segment `(begin, count, out)` goes to `out[(p - begin) *
+// position_stride + r * channel_stride]`; positions outside every segment are dropped. With no segments results stay in
+// `rows`, which must then have room for all. `rows` aliases neither x nor the outputs.
 //
 // A kernel with `tile == 1` is a matrix-vector kernel: `x` is one NHWC pixel, `cell_offsets` are 4 * column, and rows
 // go straight to segment 0, whose channel_stride is 1.
@@ -46,6 +46,8 @@ struct TileArgs {
   float low, high;               // clamp; infinities where there is none
   uint32_t row_begin, row_end;   // output rows to compute; limits of bands (row-band, blocks) or out_channels
   const float* x;
+  const float* addend;  // of row 0, or nullptr; matrix-vector kernels have none
+  size_t addend_stride;
   float* rows;
   size_t row_stride;  // floats
   uint32_t room;      // rows

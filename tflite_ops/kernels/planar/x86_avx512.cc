@@ -39,6 +39,7 @@ struct Simd {
     return _mm512_fmadd_ps(x, _mm512_set1_ps(weight), acc);
   }
 
+  static Vector Add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
   static Vector Even(Vector a, Vector b) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return _mm512_permutex2var_ps(a, even, b);

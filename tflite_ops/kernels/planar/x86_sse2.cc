@@ -37,6 +37,7 @@ struct Simd {
     return _mm_add_ps(acc, _mm_mul_ps(x, _mm_set1_ps(weight)));
   }
 
+  static Vector Add(Vector a, Vector b) { return _mm_add_ps(a, b); }
   static Vector Even(Vector a, Vector b) { return _mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0)); }
   static Vector LoadPartial(const float* p, size_t n) {
     float lanes[kLanes] = {};
