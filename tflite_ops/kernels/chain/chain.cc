@@ -53,9 +53,10 @@ Status Chain::PrepareTensors(const ChainSpec& spec, Arch arch) {
   for (uint32_t t = 0; t < tensor_count_; ++t) {
     const TensorSpec& tensor = spec.tensors[t];
     size_t floats = 0;
-    if (!CheckedMultiply(tensor.height, tensor.width, &floats) || floats > UINT32_MAX / 4 ||
+    if (!CheckedMultiply(tensor.height, tensor.width, &floats) || floats > UINT32_MAX / 4 || floats == 0 ||
         !CheckedMultiply(floats + kMaxTile, tensor.channels, &floats) || floats > SIZE_MAX / 16 || floats == 0) {
-      return Error("chain: a tensor of %u x %u x %u values is too large", tensor.height, tensor.width, tensor.channels);
+      return Error("chain: a tensor of %u x %u x %u values cannot be laid out", tensor.height, tensor.width,
+                   tensor.channels);
     }
     tensors_[t] = {};
     tensors_[t].spec = tensor;
@@ -113,6 +114,13 @@ Status Chain::StartProfile(uint64_t (*clock)()) {
   clock_ = clock;
   runs_ = 0;
   return {};
+}
+
+TiledImage Chain::TensorImage(uint32_t tensor, size_t* offset) const {
+  *offset = tensors_[tensor].offset + kDepthwiseReach;
+  TiledImage image = tensors_[tensor].image;
+  image.data = nullptr;
+  return image;
 }
 
 const char* Chain::StageKernel(uint32_t stage) const {

@@ -82,6 +82,10 @@ class Chain {
   const Step* steps() const { return steps_.data(); }
   uint32_t step_count() const { return step_count_; }
   size_t arena_floats() const { return arena_floats_; }
+  // What a run takes from its workspace.
+  size_t workspace_floats() const { return arena_floats_ + scratch_floats_ * threads_; }
+  // Where a tensor lies: `data` is null, and its first value at `offset` of the workspace.
+  TiledImage TensorImage(uint32_t tensor, size_t* offset) const;
   const char* StageKernel(uint32_t stage) const;
 
  private:
@@ -90,7 +94,7 @@ class Chain {
     TensorSpec spec;
     TiledImage image;
     size_t offset;                   // in the arena, floats
-    uint32_t first_step, last_step;  // from its first write to its last read
+    uint32_t first_step, last_step;  // from its first write to its last read or write
     uint32_t done;                   // rows, while the schedule is made
   };
   struct Call;

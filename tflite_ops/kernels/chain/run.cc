@@ -73,7 +73,7 @@ uint32_t Chain::BlocksOf(const Stage& stage, const Step& step) const {
 }
 
 bool Chain::Run(const float* const* inputs, float* const* outputs, ThreadPool* pool, Workspace* workspace) {
-  if (!workspace->floats.Reserve(arena_floats_ + scratch_floats_ * threads_)) return false;
+  if (!workspace->floats.Reserve(workspace_floats())) return false;
   float* arena = workspace->floats.data();
   for (uint32_t t = 0; t < tensor_count_; ++t) tensors_[t].image.data = arena + tensors_[t].offset + kDepthwiseReach;
   Call call = {this, inputs, outputs, arena + arena_floats_, 0, {}};

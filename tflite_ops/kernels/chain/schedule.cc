@@ -93,7 +93,8 @@ void Chain::KeepTiles(uint32_t index) {
   }
   const uint32_t width = tensor.spec.width, tile = tensor.image.tile;
   const uint32_t live = DivideUp(tensor.done * width, tile) - oldest * width / tile;
-  if (live > tensor.image.slots) tensor.image.slots = live;
+  const uint32_t slots = live == 0 ? 1 : live;  // rows that nobody reads are written somewhere, too
+  if (slots > tensor.image.slots) tensor.image.slots = slots;
 }
 
 void Chain::Advance(uint32_t index) {
@@ -104,6 +105,7 @@ void Chain::Advance(uint32_t index) {
     Tensor& tensor = tensors_[stage.spec.output];
     if (tensor.done == 0) tensor.first_step = step_count_;
     tensor.done += rows;
+    tensor.last_step = step_count_;  // rows that nobody reads may be written behind the last read
     KeepTiles(stage.spec.output);
   }
   for (uint32_t i = 0; i < stage.InputCount(); ++i) tensors_[stage.spec.inputs[i]].last_step = step_count_;
