@@ -7,13 +7,24 @@
 namespace tfprune {
 namespace {
 
-constexpr size_t kPlanesBudget = 96 * 1024;  // floats: planes of a strip should stay in a core's second-level cache
-constexpr uint64_t kCopyCost = 8;            // multiply-adds that take as long as copying one input value
-constexpr size_t kAliasingStride = 256;      // floats: planes a multiple of this apart would compete for cache sets
+constexpr size_t kPlanesBudget = 96 * 1024;     // floats: planes of a strip should stay in a core's second-level cache
+constexpr size_t kFirstLevelCache = 48 * 1024;  // bytes: measured best between caches of 32 and 64 kB
+constexpr uint64_t kCopyCost = 8;               // multiply-adds that take as long as copying one input value
+constexpr size_t kAliasingStride = 256;         // floats: planes a multiple of this apart would compete for cache sets
 
 uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 
 uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+// A single row loads a vector for each multiply-add: the tile of all input channels should stay in the first-level
+// cache. More rows share their loads, and gain less than the narrower tile costs.
+Kernel FittingTile(Kernel kernel, const PackedWeights& w) {
+  while (w.group_rows == 1 && kernel.tile > 2 * kernel.lanes &&
+         size_t{kernel.tile} * w.in_channels * sizeof(float) > kFirstLevelCache) {
+    kernel = kernel.Narrower();
+  }
+  return kernel;
+}
 
 }  // namespace
 
@@ -37,7 +48,7 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
   kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one. Measured: the two meet at 5
   // to 12.
-  kernel_ = pointwise_ && pixels * 8 <= kernels_.many.tile ? kernels_.single : kernels_.many;
+  kernel_ = pointwise_ && pixels * 8 <= kernels_.many.tile ? kernels_.single : FittingTile(kernels_.many, weights);
   if (pointwise_) view_ = {1, DivideUp(static_cast<uint32_t>(pixels), kernel_.tile), kernel_.tile};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
   return PrepareOffsets();
@@ -54,7 +65,7 @@ Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& s
   view_ = shape_.out;
   tiled_stride_ = in_stride;
   kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
-  kernel_ = kernels_.many;
+  kernel_ = FittingTile(kernels_.many, weights);
   if (pointwise_) view_ = {1, DivideUp(view_.height * view_.width, block), block};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
   return PrepareOffsets();

@@ -19,17 +19,43 @@ struct Accumulators {
     for (int v = 0; v < kVectors; ++v) value[row][v] = S::Set(start);
   }
 
-  // Adds the cells [first, last) of one line; `weights` points at the first and steps by `stride`.
+  // The sums of a single row are split in two: a multiply-add waits about four others for its sum. The same for every
+  // width, so that a result does not depend on the tile that computed it.
+  static constexpr int kSides = kRows == 1 ? 2 : 1;
+
+  static inline __attribute__((always_inline)) void AddCell(const char* x, uint32_t offset, const float* weights,
+                                                            V (&sums)[kRows][kVectors]) {
+    const float* cell = reinterpret_cast<const float*>(x + offset);
+    V tile[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) tile[v] = S::Load(cell + v * S::kLanes);
+    S::template MultiplyAdd<kRows, kVectors>(sums, tile, weights);
+  }
+
+  // Adds `count` cells of one line; `weights` points at the first and steps by `stride`.
   inline __attribute__((always_inline)) void AddCells(const char* x, const uint32_t* offsets, size_t count,
                                                       const float* weights, size_t stride) {
-    for (size_t i = 0; i < count; ++i) {
-      const float* cell = reinterpret_cast<const float*>(x + offsets[i]);
-      V tile[kVectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) tile[v] = S::Load(cell + v * S::kLanes);
-      S::template MultiplyAdd<kRows, kVectors>(value, tile, weights);
-      weights += stride;
+    size_t i = 0;
+    if constexpr (kSides > 1) {
+      V side[kSides - 1][kRows][kVectors];
+      for (auto& sums : side) {
+        for (auto& row : sums) {
+          for (V& sum : row) sum = S::Zero();
+        }
+      }
+      for (; i + kSides <= count; i += kSides) {
+        AddCell(x, offsets[i], weights, value);
+        weights += stride;
+#pragma GCC unroll 4
+        for (int s = 1; s < kSides; ++s, weights += stride) AddCell(x, offsets[i + s], weights, side[s - 1]);
+      }
+      for (const auto& sums : side) {
+        for (int r = 0; r < kRows; ++r) {
+          for (int v = 0; v < kVectors; ++v) value[r][v] = S::Add(value[r][v], sums[r][v]);
+        }
+      }
     }
+    for (; i < count; ++i, weights += stride) AddCell(x, offsets[i], weights, value);
   }
 
   // Row `row` of the layer, in accumulator `slot`.

@@ -74,6 +74,16 @@ struct Kernel {
     while (*width > lanes && *width >= positions + lanes) *width >>= 1, ++i;
     return runs[i];
   }
+
+  // Without its widest version, where it has a narrower one.
+  Kernel Narrower() const {
+    if (tile <= lanes) return *this;
+    Kernel narrower = *this;
+    narrower.tile = tile / 2;
+    for (uint32_t i = 0; i + 1 < kMaxTails; ++i) narrower.runs[i] = runs[i + 1];
+    narrower.runs[kMaxTails - 1] = nullptr;
+    return narrower;
+  }
 };
 
 // NHWC to planar: `out[c * out_stride + p] = in[p * in_stride + c]` for p < count, c < channels. Up to kMaxLanes - 1
