@@ -88,8 +88,8 @@ Status Chain::PrepareStage(Stage* stage, Arch arch) const {
   stage->planes = GetPlaneKernels(arch);
   switch (spec.kind) {
     case StageKind::kConv:
-      TFPRUNE_RETURN_IF_ERROR(stage->conv.PrepareTiled(*spec.packed, spec.shape, arch, block_,
-                                                       tensors_[spec.inputs[0]].image.stride, threads_));
+      TFPRUNE_RETURN_IF_ERROR(stage->conv.PrepareTiled(
+          *spec.packed, spec.shape, arch, block_, tensors_[spec.inputs[0]].image.stride, stage->step_rows, threads_));
       if (!spec.adds) return {};
       if (!stage->conv.pointwise()) return Error("chain: only a pointwise layer adds");
       stage->conv.SetBounds(spec.low, spec.high);

@@ -39,7 +39,7 @@ void Chain::ChooseStepRows(Stage* stage) const {
   const size_t row_floats =
       size_t{stage->in.channels} * stage->in.width * (stage->HasWindow() ? stage->window.stride_h : 1) +
       size_t{out.channels} * out.width;
-  const uint32_t budget = static_cast<uint32_t>(kStepBudget / row_floats);
+  const uint32_t budget = static_cast<uint32_t>(kStepBudget * threads_ / row_floats);  // a cache for each thread
   const uint32_t rows = budget < quantum ? quantum : budget - budget % quantum;
   stage->step_rows = stage->spec.kind == StageKind::kMean ? out.height : Smaller(rows, out.height);
   // Equal steps: the last one should not be a remainder.

@@ -69,8 +69,9 @@ class Conv2DPlan {
   // blocks of `block` pixels, a multiple of the lanes of `arch`, and reads channels `in_stride` floats apart: tiles of
   // both images are multiples of a block or hold the whole image, with room for whole blocks. The input of other layers
   // has whole rows in its tiles.
+  // `step_rows`: how many output rows RunTiled is asked for at a time.
   Status PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t block, size_t in_stride,
-                      uint32_t threads);
+                      uint32_t step_rows, uint32_t threads);
 
   // Replaces the clamp of the weights' activation: that of an addition behind a pointwise layer without one, which
   // RunTiled then computes with the layer.
@@ -110,6 +111,7 @@ class Conv2DPlan {
                      TileArgs args) const;
   void RunTiledStrip(const TiledImage& in, const TiledImage& out, const Strip& strip, TileArgs args,
                      float* scratch) const;
+  bool WriteInPlace(const TiledImage& out, const Strip& strip, size_t begin, uint32_t width, TileArgs* args) const;
   void FillFromTiles(const TiledImage& in, const Strip& strip, float* planes) const;
   uint32_t TiledSegments(const TiledImage& out, const Strip& strip, size_t begin, uint32_t width,
                          Segment* segments) const;
@@ -120,6 +122,7 @@ class Conv2DPlan {
   Status PreparePlanes();
   Status PrepareOffsets();
   void SplitWork(uint32_t threads);
+  void SplitSteps(uint32_t step_rows);
   void FillStrip(const Job& job, const Strip& strip, float* planes) const;
   void FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const;
   size_t PixelsOf(const Strip& strip) const;

@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kPlanesBudget = 96 * 1024;     // floats: planes of a strip should stay in a core's second-level cache
 constexpr size_t kFirstLevelCache = 48 * 1024;  // bytes: measured best between caches of 32 and 64 kB
+constexpr uint32_t kLeastStripRows = 6;         // fewer copy more halo than rows
 constexpr uint64_t kCopyCost = 8;               // multiply-adds that take as long as copying one input value
 constexpr size_t kAliasingStride = 256;         // floats: planes a multiple of this apart would compete for cache sets
 
@@ -55,7 +56,7 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
 }
 
 Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t block,
-                                size_t in_stride, uint32_t threads) {
+                                size_t in_stride, uint32_t step_rows, uint32_t threads) {
   SetWeights(weights, threads);
   shape_ = shape;
   if (pointwise_ && (shape.pad_top != 0 || shape.pad_left != 0 || shape.in.height != shape.out.height ||
@@ -68,6 +69,7 @@ Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& s
   kernel_ = FittingTile(kernels_.many, weights);
   if (pointwise_) view_ = {1, DivideUp(view_.height * view_.width, block), block};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
+  SplitSteps(step_rows);
   return PrepareOffsets();
 }
 
@@ -78,7 +80,8 @@ Status Conv2DPlan::PreparePlanes() {
   // Planes of phases are shared between columns of the kernel and as wide as the padded image: a tile computes the halo
   // too. Planes of every kernel column have no halo. What is cheaper: positions without use, or copies.
   const uint64_t copies = w.kernel_w - Smaller(w.kernel_w, w.stride_w);
-  column_planes_ = uint64_t{w.value_count} * halo_columns > kCopyCost * copies * w.in_channels * view_.width;
+  column_planes_ =
+      halo_columns == 0 || uint64_t{w.value_count} * halo_columns > kCopyCost * copies * w.in_channels * view_.width;
   plane_width_ = view_.width + (column_planes_ ? 0 : halo_columns);
   // Both sums of two numbers below 2^31 fit 32 bits; a plane that large is refused here, before anything multiplies.
   const uint64_t smallest_plane = (uint64_t{halo_rows_} + 1) * plane_width_;
@@ -128,6 +131,15 @@ void Conv2DPlan::SplitWork(uint32_t threads) {
   const uint64_t strips = uint64_t{strips_per_image_} * view_.batch;
   row_parts_ =
       strips >= threads ? 1 : Smaller(DivideUp(threads, static_cast<uint32_t>(strips)), weights_->unit_count());
+}
+
+// Gives every thread a share of each step: strips where there are rows enough, else parts of the output channels.
+void Conv2DPlan::SplitSteps(uint32_t step_rows) {
+  const uint32_t tasks = pointwise_ ? DivideUp(step_rows * shape_.out.width, view_.width) : step_rows / kLeastStripRows;
+  row_parts_ = tasks >= threads_ ? 1 : Smaller(DivideUp(threads_, tasks == 0 ? 1 : tasks), weights_->unit_count());
+  if (pointwise_) return;
+  const uint32_t strips = DivideUp(DivideUp(step_rows, strip_rows_) * row_parts_, threads_) * threads_ / row_parts_;
+  strip_rows_ = Smaller(strip_rows_, DivideUp(step_rows, strips == 0 ? 1 : strips));
 }
 
 Status Conv2DPlan::PrepareOffsets() {

@@ -55,16 +55,34 @@ void Conv2DPlan::RunTiledStrip(const TiledImage& in, const TiledImage& out, cons
   args.segments = segments;
   args.position_stride = 1;
   args.channel_stride = out.stride;
-  args.rows = scratch + planes_floats_;
   FillFromTiles(in, strip, scratch);
   const size_t positions = size_t{strip.rows - 1} * plane_width_ + view_.width;
   uint32_t width = 0;
   for (size_t begin = 0; begin < positions; begin += width) {
     const TileFn run = kernel_.Fit(positions - begin, &width);
     args.x = scratch + begin;
+    if (column_planes_ && WriteInPlace(out, strip, begin, width, &args)) {
+      run(args);
+      continue;
+    }
+    args.rows = scratch + planes_floats_;
+    args.row_stride = kernel_.tile;
+    args.room = kScratchRows;
     args.segment_count = TiledSegments(out, strip, begin, width, segments);
     if (args.segment_count > 0) run(args);
   }
+}
+
+// Where positions are pixels and a whole tile of the kernel fits into one of the image, rows need not be moved.
+bool Conv2DPlan::WriteInPlace(const TiledImage& out, const Strip& strip, size_t begin, uint32_t width,
+                              TileArgs* args) const {
+  const uint32_t pixel = strip.first * view_.width + static_cast<uint32_t>(begin);
+  if (begin + width > size_t{strip.rows} * view_.width || out.Rest(pixel) < width) return false;
+  args->rows = out.At(pixel) + args->row_begin * out.stride;
+  args->row_stride = out.stride;
+  args->room = UINT32_MAX;
+  args->segment_count = 0;
+  return true;
 }
 
 uint32_t Conv2DPlan::TiledSegments(const TiledImage& out, const Strip& strip, size_t begin, uint32_t width,
