@@ -41,13 +41,16 @@ Status Chain::Prepare(const ChainSpec& spec, uint32_t batch, Arch arch, uint32_t
 }
 
 Status Chain::PrepareTensors(const ChainSpec& spec, Arch arch) {
-  block_ = static_cast<uint32_t>(kMaxLanes);
+  // The narrowest tile of the pointwise layers: the others have narrower versions for it.
+  block_ = static_cast<uint32_t>(kMaxTile);
   for (uint32_t s = 0; s < spec.stage_count; ++s) {
-    if (spec.stages[s].kind != StageKind::kConv) continue;
-    const PackedWeights& packed = *spec.stages[s].packed;
-    const uint32_t tile = GetKernels(arch, packed.encoding, packed.group_rows).many.tile;
-    if (tile > block_) block_ = tile;
+    const StageSpec& stage = spec.stages[s];
+    if (stage.kind != StageKind::kConv || stage.kernel_h * stage.kernel_w * stage.stride_h * stage.stride_w > 1)
+      continue;
+    const uint32_t tile = PointwiseTile(*stage.packed, arch);
+    if (tile < block_) block_ = tile;
   }
+  if (block_ < kMaxLanes) block_ = static_cast<uint32_t>(kMaxLanes);
   tensor_count_ = spec.tensor_count;
   if (!tensors_.Reserve(tensor_count_ + 1)) return Error("chain: no memory for %u tensors", tensor_count_);
   for (uint32_t t = 0; t < tensor_count_; ++t) {

@@ -55,6 +55,9 @@ struct Workspace {
   AlignedArray<float> floats;
 };
 
+// Pixels that the kernel for a pointwise layer of `weights` computes at once on `arch`, which is not kReference.
+uint32_t PointwiseTile(const PackedWeights& weights, Arch arch);
+
 // Everything about one layer and one input shape that can be decided before data arrive.
 class Conv2DPlan {
  public:

@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kPlanesBudget = 96 * 1024;     // floats: planes of a strip should stay in a core's second-level cache
 constexpr size_t kFirstLevelCache = 48 * 1024;  // bytes: measured best between caches of 32 and 64 kB
+constexpr uint32_t kColumnsFarAway = 1600;      // measured with vectors of 16 floats
 constexpr uint32_t kLeastStripRows = 6;         // fewer copy more halo than rows
 constexpr uint64_t kCopyCost = 8;               // multiply-adds that take as long as copying one input value
 constexpr size_t kAliasingStride = 256;         // floats: planes a multiple of this apart would compete for cache sets
@@ -18,16 +19,21 @@ uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 // A single row loads a vector for each multiply-add: the tile of all input channels should stay in the first-level
-// cache. More rows share their loads, and gain less than the narrower tile costs.
+// cache. A few rows share their loads, and a wide tile pays only where the input comes from farther away in any case.
 Kernel FittingTile(Kernel kernel, const PackedWeights& w) {
   while (w.group_rows == 1 && kernel.tile > 2 * kernel.lanes &&
          size_t{kernel.tile} * w.in_channels * sizeof(float) > kFirstLevelCache) {
     kernel = kernel.Narrower();
   }
-  return kernel;
+  const bool few = w.group_rows > 2 && w.group_rows < 8 && kernel.tile > 2 * kernel.lanes;
+  return few && kernel.lanes == kMaxLanes && w.columns() < kColumnsFarAway ? kernel.Narrower() : kernel;
 }
 
 }  // namespace
+
+uint32_t PointwiseTile(const PackedWeights& weights, Arch arch) {
+  return FittingTile(GetKernels(arch, weights.encoding, weights.group_rows).many, weights).tile;
+}
 
 void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads) {
   weights_ = &weights;

@@ -24,7 +24,7 @@ struct Simd {
   static constexpr bool kWeightsByLane = false;
   // 32 registers: eight rows by two vectors. Few rows take more positions, so that enough sums run side by side.
   static constexpr int kMostBandRows = 8;
-  static constexpr int VectorsFor(int rows) { return rows <= 2 ? 4 : rows <= 8 ? 2 : 1; }
+  static constexpr int VectorsFor(int rows) { return rows <= 4 ? 4 : rows <= 8 ? 2 : 1; }
   static __mmask16 Mask(size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
   static Vector Zero() { return _mm512_setzero_ps(); }
   static Vector Set(float value) { return _mm512_set1_ps(value); }
