@@ -63,9 +63,16 @@ Status Chain::PrepareTensors(const ChainSpec& spec, Arch arch) {
     }
     tensors_[t] = {};
     tensors_[t].spec = tensor;
-    tensors_[t].image = {nullptr, tensor.channels, block_, 0, block_};
+    const uint32_t tile = BlockOf(tensor);
+    tensors_[t].image = {nullptr, tensor.channels, tile, 0, tile};
   }
   return {};
+}
+
+// An image that fits into the widest tile is one block.
+uint32_t Chain::BlockOf(const TensorSpec& tensor) const {
+  const uint32_t pixels = tensor.height * tensor.width, lanes = static_cast<uint32_t>(kMaxLanes);
+  return pixels <= kMaxTile ? (pixels + lanes - 1) / lanes * lanes : block_;
 }
 
 Status Chain::PrepareStages(const ChainSpec& spec) {
@@ -91,8 +98,9 @@ Status Chain::PrepareStage(Stage* stage, Arch arch) const {
   stage->planes = GetPlaneKernels(arch);
   switch (spec.kind) {
     case StageKind::kConv:
-      TFPRUNE_RETURN_IF_ERROR(stage->conv.PrepareTiled(
-          *spec.packed, spec.shape, arch, block_, tensors_[spec.inputs[0]].image.stride, stage->step_rows, threads_));
+      TFPRUNE_RETURN_IF_ERROR(stage->conv.PrepareTiled(*spec.packed, spec.shape, arch, BlockOf(stage->out),
+                                                       tensors_[spec.inputs[0]].image.stride, stage->step_rows,
+                                                       threads_));
       if (!spec.adds) return {};
       if (!stage->conv.pointwise()) return Error("chain: only a pointwise layer adds");
       stage->conv.SetBounds(spec.low, spec.high);

@@ -103,6 +103,7 @@ class Chain {
   Status PrepareTensors(const ChainSpec& spec, Arch arch);
   Status PrepareStages(const ChainSpec& spec);
   Status PrepareStage(Stage* stage, Arch arch) const;
+  uint32_t BlockOf(const TensorSpec& tensor) const;
   void ChooseStepRows(Stage* stage) const;
   void ChooseTiles();
   bool ReadByWindow(uint32_t tensor) const;

@@ -69,7 +69,7 @@ uint32_t Chain::TasksOf(const Stage& stage, const Step& step, uint32_t team) con
 }
 
 uint32_t Chain::BlocksOf(const Stage& stage, const Step& step) const {
-  return DivideUp(step.rows * stage.out.width, block_);
+  return DivideUp(step.rows * stage.out.width, BlockOf(stage.out));
 }
 
 bool Chain::Run(const float* const* inputs, float* const* outputs, ThreadPool* pool, Workspace* workspace) {
@@ -147,10 +147,10 @@ void Chain::MoveBlocks(const Call& call, const Stage& stage, const Step& step, u
   const bool in = stage.spec.kind == StageKind::kImport;
   const TiledImage& image = tensors_[in ? stage.spec.output : stage.spec.inputs[0]].image;
   const uint32_t pixels = stage.out.height * stage.out.width, channels = stage.out.channels;
-  const uint32_t end = (step.first + step.rows) * stage.out.width;
+  const uint32_t end = (step.first + step.rows) * stage.out.width, block = BlockOf(stage.out);
   const Range blocks = PartOf(0, BlocksOf(stage, step), task, tasks);
   for (uint32_t b = blocks.begin; b < blocks.end; ++b) {
-    const uint32_t first = step.first * stage.out.width + b * block_, count = Smaller(end - first, block_);
+    const uint32_t first = step.first * stage.out.width + b * block, count = Smaller(end - first, block);
     const size_t place = (size_t{call.image} * pixels + first) * channels;
     if (in) {
       const float* x = call.inputs[stage.spec.external] + place;
@@ -165,12 +165,13 @@ void Chain::MoveBlocks(const Call& call, const Stage& stage, const Step& step, u
 void Chain::AddBlocks(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const {
   const TiledImage &a = tensors_[stage.spec.inputs[0]].image, &b = tensors_[stage.spec.inputs[1]].image;
   const TiledImage& out = tensors_[stage.spec.output].image;
-  const bool together = a.stride == block_ && b.stride == block_ && out.stride == block_;
+  const uint32_t block = BlockOf(stage.out);
+  const bool together = a.stride == block && b.stride == block && out.stride == block;
   const uint32_t rows = together ? 1 : stage.out.channels;
-  const size_t floats = size_t{block_} * (together ? stage.out.channels : 1);
+  const size_t floats = size_t{block} * (together ? stage.out.channels : 1);
   const Range blocks = PartOf(0, BlocksOf(stage, step), task, tasks);
   for (uint32_t i = blocks.begin; i < blocks.end; ++i) {
-    const uint32_t first = step.first * stage.out.width + i * block_;
+    const uint32_t first = step.first * stage.out.width + i * block;
     const float *left = a.At(first), *right = b.At(first);
     float* y = out.At(first);
     for (uint32_t c = 0; c < rows; ++c) {

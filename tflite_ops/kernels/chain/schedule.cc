@@ -35,7 +35,7 @@ uint32_t Chain::Stage::OldestRow(uint32_t begin) const {
 // Steps start where a block starts, so that no two steps write the same block.
 void Chain::ChooseStepRows(Stage* stage) const {
   const TensorSpec& out = stage->out;
-  const uint32_t quantum = block_ / Gcd(out.width, block_);
+  const uint32_t block = BlockOf(out), quantum = block / Gcd(out.width, block);
   const size_t row_floats =
       size_t{stage->in.channels} * stage->in.width * (stage->HasWindow() ? stage->window.stride_h : 1) +
       size_t{out.channels} * out.width;
@@ -65,7 +65,8 @@ void Chain::ChooseTiles() {
     if (stage.spec.kind != StageKind::kDepthwise && !ReadByWindow(stage.spec.output)) continue;
     TiledImage* image = &tensors_[stage.spec.output].image;
     const uint32_t pixels = Smaller(stage.step_rows, stage.out.height) * stage.out.width;
-    image->tile = DivideUp(pixels, block_) * block_;
+    const uint32_t block = BlockOf(stage.out);
+    image->tile = DivideUp(pixels, block) * block;
     // An odd number of cache lines between channels spreads them over the sets of a cache.
     image->stride = image->tile + kMaxLanes;
     if (image->stride / kMaxLanes % 2 == 0) image->stride += kMaxLanes;

@@ -20,19 +20,19 @@ uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 // A single row loads a vector for each multiply-add: the tile of all input channels should stay in the first-level
 // cache. A few rows share their loads, and a wide tile pays only where the input comes from farther away in any case.
-Kernel FittingTile(Kernel kernel, const PackedWeights& w) {
+Kernel FittingTile(Kernel kernel, const PackedWeights& w, bool far_away) {
   while (w.group_rows == 1 && kernel.tile > 2 * kernel.lanes &&
          size_t{kernel.tile} * w.in_channels * sizeof(float) > kFirstLevelCache) {
     kernel = kernel.Narrower();
   }
   const bool few = w.group_rows > 2 && w.group_rows < 8 && kernel.tile > 2 * kernel.lanes;
-  return few && kernel.lanes == kMaxLanes && w.columns() < kColumnsFarAway ? kernel.Narrower() : kernel;
+  return few && kernel.lanes == kMaxLanes && !far_away ? kernel.Narrower() : kernel;
 }
 
 }  // namespace
 
 uint32_t PointwiseTile(const PackedWeights& weights, Arch arch) {
-  return FittingTile(GetKernels(arch, weights.encoding, weights.group_rows).many, weights).tile;
+  return FittingTile(GetKernels(arch, weights.encoding, weights.group_rows).many, weights, false).tile;
 }
 
 void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads) {
@@ -55,7 +55,9 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
   kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one. Measured: the two meet at 5
   // to 12.
-  kernel_ = pointwise_ && pixels * 8 <= kernels_.many.tile ? kernels_.single : FittingTile(kernels_.many, weights);
+  kernel_ = pointwise_ && pixels * 8 <= kernels_.many.tile
+                ? kernels_.single
+                : FittingTile(kernels_.many, weights, weights.columns() >= kColumnsFarAway);
   if (pointwise_) view_ = {1, DivideUp(static_cast<uint32_t>(pixels), kernel_.tile), kernel_.tile};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
   return PrepareOffsets();
@@ -72,7 +74,9 @@ Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& s
   view_ = shape_.out;
   tiled_stride_ = in_stride;
   kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
-  kernel_ = FittingTile(kernels_.many, weights);
+  // A block that holds the whole image reads its weights once.
+  const bool whole = pointwise_ && view_.height * view_.width <= block;
+  kernel_ = FittingTile(kernels_.many, weights, whole || (!pointwise_ && weights.columns() >= kColumnsFarAway));
   if (pointwise_) view_ = {1, DivideUp(view_.height * view_.width, block), block};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
   SplitSteps(step_rows);
