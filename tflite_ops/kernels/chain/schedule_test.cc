@@ -99,6 +99,10 @@ void CheckSchedule(const ChainModel& model, Arch arch, const std::string& what) 
     }
     if (!Writes(stage)) continue;
     for (uint32_t row = step.first; row < step.first + step.rows; ++row) arena.Write(stage.output, row);
+    // Tasks of a step write at the same time: no two rows of it may share a place, even if nobody reads them.
+    for (uint32_t row = step.first; row < step.first + step.rows; ++row) {
+      ASSERT_TRUE(arena.Holds(stage.output, row)) << "stage " << step.stage << " row " << row << " " << what;
+    }
     if (testing::Test::HasFatalFailure()) return;
   }
   for (size_t s = 0; s < model.stages.size(); ++s) {
