@@ -66,8 +66,39 @@ def test_pooling(which: str, padding: int, activation: int) -> None:
 def test_addition(activation: int) -> None:
     b = ChainBuilder()
     a = b.sparse(b.x)
-    run = check(b.finish(b.add(b.sparse(a, 8), a, activation)))
-    assert run.chained == {0, 1, 2}
+    run = check(b.finish(b.sparse(b.add(b.depthwise(a), a, activation))))
+    assert run.kernels(2) == ["add"]
+    assert run.chained == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("activation", [NONE, RELU, RELU_N1_TO_1, RELU6])
+def test_an_addition_that_the_convolution_before_it_does(activation: int, swapped: bool) -> None:
+    b = ChainBuilder()
+    a = b.sparse(b.x)
+    branches = [b.sparse(b.depthwise(a)), a]
+    run = check(b.finish(b.sparse(b.add(*(reversed(branches) if swapped else branches), activation))))
+    assert run.kernels(3) == []
+    assert run.chained == {0, 1, 2, 4}
+
+
+def test_additions_that_stay_on_their_own() -> None:
+    b = ChainBuilder()
+    a = b.sparse(b.x)
+    y = b.sparse(b.depthwise(a), activation=RELU)  # clamped before the sum
+    run = check(b.finish(b.sparse(b.add(y, a))))
+    assert run.kernels(3) == ["add"]
+    b = ChainBuilder()
+    a = b.sparse(b.x)
+    y = b.sparse(b.depthwise(a))
+    run = check(b.finish(b.sparse(b.add(y, a)), y))  # the convolution itself is an output
+    assert run.kernels(3) == ["add"]
+    b = ChainBuilder()
+    a = b.sparse(b.x)
+    y = b.sparse(b.depthwise(a))
+    run = check(b.finish(b.sparse(b.add(b.add(y, a), b.pool(y, "MAX", stride=(1, 1))))))  # another layer reads it
+    assert run.kernels(3) == ["add"]
+    assert run.kernels(5) == ["add"]
 
 
 def test_addition_of_a_tensor_to_itself_and_to_the_input() -> None:
@@ -309,4 +340,4 @@ def test_small_and_odd_sizes(size: tuple[int, int], channels: int) -> None:
     b = ChainBuilder((*size, channels))
     y = b.depthwise(b.sparse(b.x, 2 * channels), activation=RELU)
     dense = b.finish(b.sparse(b.add(b.sparse(y, channels), b.x), channels))
-    assert check(dense, image(dense, batch=3)).chained == {0, 1, 2, 3, 4}
+    assert check(dense, image(dense, batch=3)).chained == {0, 1, 2, 4}

@@ -90,7 +90,7 @@ void CheckSchedule(const ChainModel& model, Arch arch, const std::string& what) 
     ASSERT_EQ(step.first, done[step.stage]) << what;
     ASSERT_GT(step.rows, 0u) << what;
     done[step.stage] += step.rows;
-    const int inputs = stage.kind == StageKind::kImport ? 0 : stage.kind == StageKind::kAdd ? 2 : 1;
+    const int inputs = stage.kind == StageKind::kImport ? 0 : stage.kind == StageKind::kAdd || stage.adds ? 2 : 1;
     for (int k = 0; k < inputs; ++k) {
       const uint32_t tensor = stage.inputs[k];
       for (const uint32_t row : RowsRead(stage, model.tensors[tensor], step.first, step.rows)) {
