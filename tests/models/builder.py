@@ -12,7 +12,12 @@ from ai_edge_litert import schema_py_generated as tfl
 
 SAME, VALID = 0, 1
 NONE, RELU, RELU6, TANH = 0, 1, 3, 4
-_TYPES = {"float32": tfl.TensorType.FLOAT32, "int8": tfl.TensorType.INT8, "float16": tfl.TensorType.FLOAT16}
+_TYPES = {
+    "float32": tfl.TensorType.FLOAT32,
+    "float16": tfl.TensorType.FLOAT16,
+    "int8": tfl.TensorType.INT8,
+    "int32": tfl.TensorType.INT32,
+}
 
 
 def pruned(shape: Sequence[int], sparsity: float = 0.8, rows: int = 4, seed: int = 0) -> np.ndarray:

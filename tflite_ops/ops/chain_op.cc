@@ -40,6 +40,7 @@ struct ChainData : Described {
   uint32_t tensor_count = 0;
   AlignedArray<StageSpec> stages;
   uint32_t stage_count = 0;
+  uint32_t prepared_stages = 0;        // those of `chain`; none after a Prepare that failed
   AlignedArray<int> imports, exports;  // the interpreter's tensors
   uint32_t import_count = 0, export_count = 0;
   AlignedArray<const float*> inputs;
@@ -55,7 +56,7 @@ struct ChainData : Described {
 
 void DescribeChain(const Described* self, uint32_t op, Text* text) {
   const ChainData& data = *static_cast<const ChainData*>(self);
-  for (uint32_t s = 0; s < data.stage_count; ++s) {
+  for (uint32_t s = 0; s < data.prepared_stages; ++s) {
     text->Add("%u\t%u\t%s\t%llu\t%llu\n", op, data.stages[s].node, data.chain.StageKernel(s),
               static_cast<unsigned long long>(data.chain.StageNanoseconds(s)),
               static_cast<unsigned long long>(data.chain.runs()));
@@ -145,7 +146,7 @@ void AddExport(ChainData* data, StageKind kind, const PlanarNode& node, uint32_t
 
 Status ResizeOutput(TfLiteContext* context, const PlanarNode& node, uint32_t batch, const TensorSpec& spec) {
   TfLiteTensor* y = &context->tensors[node.output];
-  const int rank = node.kind == StageKind::kMean && y->dims->size == 2 ? 2 : 4;
+  const int rank = node.kind == StageKind::kMean && !node.keep_dims ? 2 : 4;
   TfLiteIntArray* dims = NewDims(rank);
   if (dims == nullptr) return Error("no memory");
   const bool mean = node.kind == StageKind::kMean;
@@ -259,6 +260,7 @@ Status AddNode(TfLiteContext* context, ChainData* data, uint32_t index) {
 }
 
 Status PrepareChain(TfLiteContext* context, ChainData* data) {
+  data->prepared_stages = 0;
   if (data->problem != nullptr) return Error("%s", data->problem);
   TFPRUNE_RETURN_IF_ERROR(ReserveAll(data));
   for (uint32_t i = 0; i < data->node_count; ++i) TFPRUNE_RETURN_IF_ERROR(AddNode(context, data, i));
@@ -270,7 +272,9 @@ Status PrepareChain(TfLiteContext* context, ChainData* data) {
   const int threads = context->recommended_num_threads;
   TFPRUNE_RETURN_IF_ERROR(
       data->chain.Prepare(spec, data->batch, data->state->arch(), threads > 0 ? static_cast<uint32_t>(threads) : 1));
-  return data->state->profile() ? data->chain.StartProfile(Nanoseconds) : Status{};
+  if (data->state->profile()) TFPRUNE_RETURN_IF_ERROR(data->chain.StartProfile(Nanoseconds));
+  data->prepared_stages = data->stage_count;
+  return {};
 }
 
 Status InvokeChain(TfLiteContext* context, ChainData* data) {

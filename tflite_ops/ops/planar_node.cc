@@ -30,6 +30,13 @@ bool IsConstant(const TfLiteTensor* tensor, TfLiteType type) {
          tensor->data.raw_const != nullptr && tensor->dims != nullptr;
 }
 
+// Sizes below this leave room to add and multiply a few of them in 31 bits.
+constexpr int kMaxParameter = 1 << 14;
+
+bool IsSmall(int size) { return size >= 1 && size <= kMaxParameter; }
+
+bool KnownPadding(int padding) { return padding == kPaddingSame || padding == kPaddingValid; }
+
 bool KnownActivation(int activation) {
   return activation == kActivationNone || activation == kActivationRelu || activation == kActivationReluN1To1 ||
          activation == kActivationRelu6;
@@ -45,9 +52,12 @@ bool ReadBias(TfLiteContext* context, const TfLiteNode& tflite, int i, PlanarNod
 }
 
 bool ReadConv(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node) {
-  const TfLiteTensor* packed = TensorAt(context, tflite.inputs, 1);
+  const TfLiteTensor *x = TensorAt(context, tflite.inputs, 0), *packed = TensorAt(context, tflite.inputs, 1);
+  const TfLiteTensor* geometry = TensorAt(context, tflite.inputs, 2);
   PackedWeights weights;
-  if (!IsConstant(packed, kTfLiteUInt8) || !ReadPackedHeader(packed->data.raw_const, packed->bytes, &weights).ok()) {
+  if (!IsConstant(packed, kTfLiteUInt8) || !ReadPackedHeader(packed->data.raw_const, packed->bytes, &weights).ok() ||
+      weights.op != Op::kConv2D || static_cast<int64_t>(weights.in_channels) != x->dims->data[3] ||
+      geometry == nullptr || geometry->dims == nullptr || !CheckConvGeometry(weights, *geometry).ok()) {
     return false;
   }
   node->packed = tflite.inputs->data[1];
@@ -65,9 +75,10 @@ bool ReadConv(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node
 bool ReadDepthwise(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node) {
   const DepthwiseConvData* data = static_cast<const DepthwiseConvData*>(tflite.builtin_data);
   const TfLiteTensor *x = TensorAt(context, tflite.inputs, 0), *weights = TensorAt(context, tflite.inputs, 1);
-  if (data == nullptr || !IsConstant(weights, kTfLiteFloat32) || weights->dims->size != 4 ||
-      !KnownActivation(data->activation) || data->stride_w < 1 || data->stride_h < 1 || data->dilation_w < 1 ||
-      data->dilation_h < 1 || weights->dims->data[3] % x->dims->data[3] != 0) {
+  if (data == nullptr || !IsConstant(weights, kTfLiteFloat32) || !IsImage(weights) || weights->dims->data[0] != 1 ||
+      !IsSmall(weights->dims->data[1]) || !IsSmall(weights->dims->data[2]) || !KnownPadding(data->padding) ||
+      !KnownActivation(data->activation) || !IsSmall(data->stride_w) || !IsSmall(data->stride_h) ||
+      !IsSmall(data->dilation_w) || !IsSmall(data->dilation_h) || weights->dims->data[3] % x->dims->data[3] != 0) {
     return false;
   }
   node->weights = weights->data.f;
@@ -100,8 +111,8 @@ bool ReadAdd(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node)
 
 bool ReadPool(const TfLiteNode& tflite, PlanarNode* node) {
   const PoolData* data = static_cast<const PoolData*>(tflite.builtin_data);
-  if (data == nullptr || !KnownActivation(data->activation) || data->stride_w < 1 || data->stride_h < 1 ||
-      data->filter_w < 1 || data->filter_h < 1) {
+  if (data == nullptr || !KnownPadding(data->padding) || !KnownActivation(data->activation) ||
+      !IsSmall(data->stride_w) || !IsSmall(data->stride_h) || !IsSmall(data->filter_w) || !IsSmall(data->filter_h)) {
     return false;
   }
   node->kernel_h = static_cast<uint32_t>(data->filter_h);
@@ -120,7 +131,7 @@ bool ReadPad(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node)
   const int32_t* values = pads->data.i32;
   for (int i = 0; i < 8; ++i) {
     const bool spatial = i >= 2 && i < 6;
-    if (values[i] < 0 || (!spatial && values[i] != 0)) return false;
+    if (values[i] < 0 || values[i] > (spatial ? kMaxParameter : 0)) return false;
     if (spatial) node->pads[i - 2] = static_cast<uint32_t>(values[i]);
   }
   node->is_pad = true;
@@ -128,11 +139,13 @@ bool ReadPad(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node)
 }
 
 // Means over rows and columns.
-bool ReadMean(TfLiteContext* context, const TfLiteNode& tflite) {
+bool ReadMean(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node) {
+  const ReducerData* data = static_cast<const ReducerData*>(tflite.builtin_data);
   const TfLiteTensor* axes = TensorAt(context, tflite.inputs, 1);
-  if (tflite.builtin_data == nullptr || !IsConstant(axes, kTfLiteInt32) || axes->bytes != 2 * sizeof(int32_t)) {
+  if (data == nullptr || !IsConstant(axes, kTfLiteInt32) || axes->bytes != 2 * sizeof(int32_t)) {
     return false;
   }
+  node->keep_dims = data->keep_dims;
   const int first = axes->data.i32[0] < 0 ? axes->data.i32[0] + 4 : axes->data.i32[0];
   const int second = axes->data.i32[1] < 0 ? axes->data.i32[1] + 4 : axes->data.i32[1];
   return (first == 1 && second == 2) || (first == 2 && second == 1);
@@ -170,11 +183,12 @@ bool ReadPlanarNode(TfLiteContext* context, int index, PlanarNode* node) {
       return ReadPad(context, *tflite, node);
     case kTfLiteBuiltinMean:
       node->kind = StageKind::kMean;
-      return ReadMean(context, *tflite);
+      return ReadMean(context, *tflite, node);
     default:
       node->kind = StageKind::kConv;
-      return IsTfpruneConv2D(registration->custom_name) && tflite->inputs->size >= 3 &&
-             ReadConv(context, *tflite, node);
+      // Another version is left to the single op, which names the problem.
+      return IsTfpruneConv2D(registration->custom_name) && registration->version == kSparseOpVersion &&
+             tflite->inputs->size >= 3 && ReadConv(context, *tflite, node);
   }
 }
 

@@ -23,6 +23,7 @@ struct PlanarNode {
   uint32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   bool same_padding = false;
   int activation = 0;
+  bool keep_dims = false;           // kMean: the output is [N, 1, 1, C], else [N, C]
   uint32_t pads[4] = {0, 0, 0, 0};  // PAD: top, bottom, left, right
 
   bool IsPool() const { return kind == StageKind::kAveragePool || kind == StageKind::kMaxPool; }

@@ -13,7 +13,6 @@ namespace {
 
 constexpr char kConv2D[] = "TfpruneConv2D";
 constexpr char kFullyConnected[] = "TfpruneFullyConnected";
-constexpr int kVersion = 1;
 constexpr int kInput = 0, kPacked = 1, kGeometry = 2, kBias = 3;
 
 const char* last_kernel_name = "";  // atomic
@@ -41,13 +40,6 @@ Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected,
   bool same = geometry.dims->size == rank;
   for (int i = 0; same && i < rank; ++i) same = geometry.dims->data[i] == static_cast<int64_t>(expected[i]);
   return same ? Status{} : Error("the shape of the geometry tensor contradicts the packed weights");
-}
-
-Status CheckConvGeometry(const PackedWeights& w, const TfLiteTensor& geometry) {
-  const bool same = w.padding == Padding::kSame;
-  const uint32_t expected[] = {w.out_channels, w.stride_h, w.stride_w, same ? 1 : (w.kernel_h - 1) * w.dilation_h + 1,
-                               same ? 1 : (w.kernel_w - 1) * w.dilation_w + 1};
-  return CheckGeometryDims(geometry, expected, 5);
 }
 
 Status ReadWeights(const TfLiteTensor& packed, const TfLiteTensor* bias, OpData* data) {
@@ -127,9 +119,9 @@ TfLiteIntArray* OutputDims(const OpData& data, const TfLiteTensor& x, int featur
 }
 
 Status PrepareOp(TfLiteContext* context, OpData* data) {
-  if (data->version != kVersion) {
+  if (data->version != kSparseOpVersion) {
     return Error("op version %d is unknown, this library runs version %d; use a newer libtfprune", data->version,
-                 kVersion);
+                 kSparseOpVersion);
   }
   if (data->inputs[kGeometry] < 0 || data->output < 0) return Error("the op needs 3 or 4 inputs and 1 output");
   const TfLiteTensor& x = context->tensors[data->inputs[kInput]];
@@ -233,6 +225,13 @@ TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
 }
 
 }  // namespace
+
+Status CheckConvGeometry(const PackedWeights& w, const TfLiteTensor& geometry) {
+  const bool same = w.padding == Padding::kSame;
+  const uint32_t expected[] = {w.out_channels, w.stride_h, w.stride_w, same ? 1 : (w.kernel_h - 1) * w.dilation_h + 1,
+                               same ? 1 : (w.kernel_w - 1) * w.dilation_w + 1};
+  return CheckGeometryDims(geometry, expected, 5);
+}
 
 bool IsTfpruneConv2D(const char* custom_name) { return custom_name != nullptr && strcmp(custom_name, kConv2D) == 0; }
 

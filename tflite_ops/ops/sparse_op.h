@@ -13,6 +13,10 @@ namespace tfprune {
 bool IsTfpruneOp(const char* custom_name);
 
 bool IsTfpruneConv2D(const char* custom_name);
+constexpr int kSparseOpVersion = 1;
+
+// Fails where the shape of a convolution's geometry tensor (docs/formats.md) is not that of its packed weights.
+Status CheckConvGeometry(const PackedWeights& weights, const TfLiteTensor& geometry);
 
 // The registration of a delegate kernel that runs exactly one of those ops. Its `init` expects TfLiteDelegateParams
 // whose delegate's `data_` is the SharedState.

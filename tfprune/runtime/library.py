@@ -14,6 +14,7 @@ LIBRARY_VARIABLE = "TFPRUNE_LIBRARY"
 PACKAGED_LIBRARY = Path(__file__).resolve().parent / "lib" / "libtfprune.so"
 _ENTRY_POINTS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
 _QUERIES = ("tfprune_version", "tfprune_detected_arch", "tfprune_last_kernel")
+_DESCRIBE = "tfprune_describe"
 
 
 class Library:
@@ -34,7 +35,7 @@ class Library:
             raise DelegateError(
                 f"`{path}` must be a shared library for this machine: {error}; build it again with `make build`"
             ) from error
-        for name in (*_ENTRY_POINTS, *_QUERIES):
+        for name in (*_ENTRY_POINTS, *_QUERIES, _DESCRIBE):
             if not hasattr(self._handle, name):
                 raise DelegateError(
                     f"`{path}` must be a libtfprune of this release, but it does not export `{name}`; "
@@ -42,6 +43,9 @@ class Library:
                 )
         for name in _QUERIES:
             getattr(self._handle, name).restype = ctypes.c_char_p
+        self._describe = getattr(self._handle, _DESCRIBE)
+        self._describe.restype = ctypes.c_size_t
+        self._describe.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
 
     @property
     def version(self) -> str:
@@ -57,6 +61,20 @@ class Library:
     def last_kernel(self) -> str:
         """The kernel variant that ran last in this process, or ``""`` before the first."""
         return self._ask("tfprune_last_kernel")
+
+    def describe(self, delegate: int) -> str:
+        """The layers of a delegate of this library, one a line; see ``tflite_ops/ops/description.h``.
+
+        Args:
+            delegate: the address of the native delegate. Any other address is a crash.
+        """
+        size = self._describe(delegate, None, 0)
+        while True:
+            buffer = ctypes.create_string_buffer(size + 1)
+            # Another thread may run the delegate, and numbers may get longer meanwhile.
+            size = self._describe(delegate, buffer, len(buffer))
+            if size < len(buffer):
+                return buffer.value.decode()
 
     def _ask(self, name: str) -> str:
         answer: bytes | None = getattr(self._handle, name)()

@@ -110,7 +110,7 @@ class Chain {
   Status MakeSchedule();
   bool Ready(const Stage& stage) const;
   void Advance(uint32_t index);
-  void KeepTiles(uint32_t index);
+  void KeepTiles(uint32_t index, uint32_t written);
   Status PlaceTensors();
 
   size_t ScratchFloats(const Stage& stage) const;

@@ -74,6 +74,7 @@ Image ReferenceStage(const StageSpec& stage, const TensorSpec& in, const TensorS
   switch (stage.kind) {
     case StageKind::kConv:
       ReferenceConv2D(*stage.packed, stage.shape, x.data(), stage.bias, y.data());
+      if (stage.adds) ReferencePlaneKernels().add(y.data(), second.data(), y.size(), stage.low, stage.high, y.data());
       return y;
     case StageKind::kDepthwise:
       return ReferenceDepthwiseImage(stage, in, out, x);

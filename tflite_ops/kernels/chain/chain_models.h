@@ -66,31 +66,20 @@ class ChainModel {
   void Mean(uint32_t tensor) { Leave(StageKind::kMean, tensor); }
 
   uint32_t Conv(uint32_t in, uint32_t channels, const Window& window, const Pads& pads) {
-    PackedSpec spec;
-    spec.encoding = Chance(2) ? Encoding::kRowBand : Encoding::kSlidingRow;
-    spec.group_rows = 1 + random_() % (channels < 8 ? channels : 8);
-    spec.out_channels = channels;
-    spec.in_channels = tensors[in].channels;
-    spec.kernel_h = window.kernel_h;
-    spec.kernel_w = window.kernel_w;
-    spec.stride_h = window.stride_h;
-    spec.stride_w = window.stride_w;
-    spec.dilation_h = window.dilation_h;
-    spec.dilation_w = window.dilation_w;
-    spec.activation = Chance(2) ? Activation::kNone : Chance(2) ? Activation::kRelu : Activation::kRelu6;
-    bytes_.push_back(BuildPacked(spec, &random_).bytes);
-    packed_.emplace_back();
-    EXPECT_TRUE(ReadPackedWeights(bytes_.back().data(), bytes_.back().size(), &packed_.back()).ok());
-    // Values of all layers should have about the same size, so that one tolerance fits all.
-    float* values = const_cast<float*>(packed_.back().values);
-    const float scale = 2.0f / sqrtf(0.3f * static_cast<float>(packed_.back().columns()) + 1.0f);
-    for (uint32_t i = 0; i < packed_.back().value_count; ++i) values[i] *= scale;
-    StageSpec stage = WindowStage(StageKind::kConv, in, window, pads);
-    stage.packed = &packed_.back();
-    stage.bias = Chance(4) ? nullptr : Values(channels, 1.0f);
+    const bool linear = Chance(2), six = Chance(2);
+    StageSpec stage = ConvStage(in, channels, window, pads, linear, six);
     return AddStage(stage, {stage.shape.out.height, stage.shape.out.width, channels});
   }
   uint32_t Pointwise(uint32_t in, uint32_t channels) { return Conv(in, channels, Window(), Pads()); }
+
+  // A pointwise convolution that adds `other` by itself.
+  uint32_t PointwiseAdd(uint32_t in, uint32_t other) {
+    StageSpec stage = ConvStage(in, tensors[other].channels, Window(), Pads(), true, false);
+    stage.adds = true;
+    stage.inputs[1] = other;
+    SetClamp(&stage);
+    return AddStage(stage, tensors[other]);
+  }
 
   uint32_t Depthwise(uint32_t in, uint32_t multiplier, const Window& window, const Pads& pads) {
     StageSpec stage = WindowStage(StageKind::kDepthwise, in, window, pads);
@@ -161,6 +150,32 @@ class ChainModel {
     stage.external = outputs++;
     if (kind == StageKind::kMean) SetClamp(&stage);
     stages.push_back(stage);
+  }
+
+  StageSpec ConvStage(uint32_t in, uint32_t channels, const Window& window, const Pads& pads, bool linear, bool six) {
+    PackedSpec spec;
+    spec.encoding = Chance(2) ? Encoding::kRowBand : Encoding::kSlidingRow;
+    spec.group_rows = 1 + random_() % (channels < 8 ? channels : 8);
+    spec.out_channels = channels;
+    spec.in_channels = tensors[in].channels;
+    spec.kernel_h = window.kernel_h;
+    spec.kernel_w = window.kernel_w;
+    spec.stride_h = window.stride_h;
+    spec.stride_w = window.stride_w;
+    spec.dilation_h = window.dilation_h;
+    spec.dilation_w = window.dilation_w;
+    spec.activation = linear ? Activation::kNone : six ? Activation::kRelu6 : Activation::kRelu;
+    bytes_.push_back(BuildPacked(spec, &random_).bytes);
+    packed_.emplace_back();
+    EXPECT_TRUE(ReadPackedWeights(bytes_.back().data(), bytes_.back().size(), &packed_.back()).ok());
+    // Values of all layers should have about the same size, so that one tolerance fits all.
+    float* values = const_cast<float*>(packed_.back().values);
+    const float scale = 2.0f / sqrtf(0.3f * static_cast<float>(packed_.back().columns()) + 1.0f);
+    for (uint32_t i = 0; i < packed_.back().value_count; ++i) values[i] *= scale;
+    StageSpec stage = WindowStage(StageKind::kConv, in, window, pads);
+    stage.packed = &packed_.back();
+    stage.bias = Chance(4) ? nullptr : Values(channels, 1.0f);
+    return stage;
   }
 
   StageSpec WindowStage(StageKind kind, uint32_t in, const Window& w, const Pads& pads) const {

@@ -84,6 +84,7 @@ uint32_t InvertedResidual(ChainModel* model, uint32_t x, uint32_t expansion, uin
   const uint32_t wide = model->Pointwise(x, in.channels * expansion);
   const Window window = {kernel, kernel, stride, stride, 1, 1};
   const uint32_t middle = model->Depthwise(wide, 1, window, window.Same(in));
+  if (stride == 1 && model->Chance(2)) return model->PointwiseAdd(middle, x);
   const uint32_t y = model->Pointwise(middle, in.channels);
   return stride == 1 ? model->Add(x, y) : y;
 }
@@ -93,6 +94,10 @@ uint32_t Bottleneck(ChainModel* model, uint32_t x, uint32_t channels, uint32_t s
   const uint32_t narrow = model->Pointwise(x, 1 + channels / 2);
   const Window window = {3, 3, stride, stride, 1, 1}, projection = {1, 1, stride, stride, 1, 1};
   const uint32_t middle = model->Conv(narrow, 1 + channels / 2, window, window.Same(in));
+  if (model->Chance(2)) {
+    const bool same = stride == 1 && channels == in.channels;
+    return model->PointwiseAdd(middle, same ? x : model->Conv(x, channels, projection, Pads()));
+  }
   const uint32_t y = model->Pointwise(middle, channels);
   const uint32_t other = stride == 1 && channels == in.channels ? x : model->Conv(x, channels, projection, Pads());
   return model->Add(y, other);

@@ -82,10 +82,11 @@ bool Chain::Ready(const Stage& stage) const {
   return true;
 }
 
-// Makes the ring of a tensor long enough for all rows from the oldest that some stage still reads to the newest.
-void Chain::KeepTiles(uint32_t index) {
+// Makes the ring of a tensor long enough for all rows from the oldest that some stage still reads to the newest, and
+// for those from `written` on, read or not: tasks of one step write at the same time.
+void Chain::KeepTiles(uint32_t index, uint32_t written) {
   Tensor& tensor = tensors_[index];
-  uint32_t oldest = tensor.done;
+  uint32_t oldest = written;
   for (uint32_t s = 0; s < stage_count_; ++s) {
     const Stage& stage = *stages_[s];
     for (uint32_t i = 0; i < stage.InputCount(); ++i) {
@@ -94,8 +95,7 @@ void Chain::KeepTiles(uint32_t index) {
   }
   const uint32_t width = tensor.spec.width, tile = tensor.image.tile;
   const uint32_t live = DivideUp(tensor.done * width, tile) - oldest * width / tile;
-  const uint32_t slots = live == 0 ? 1 : live;  // rows that nobody reads are written somewhere, too
-  if (slots > tensor.image.slots) tensor.image.slots = slots;
+  if (live > tensor.image.slots) tensor.image.slots = live;
 }
 
 void Chain::Advance(uint32_t index) {
@@ -107,7 +107,7 @@ void Chain::Advance(uint32_t index) {
     if (tensor.done == 0) tensor.first_step = step_count_;
     tensor.done += rows;
     tensor.last_step = step_count_;  // rows that nobody reads may be written behind the last read
-    KeepTiles(stage.spec.output);
+    KeepTiles(stage.spec.output, stage.done);
   }
   for (uint32_t i = 0; i < stage.InputCount(); ++i) tensors_[stage.spec.inputs[i]].last_step = step_count_;
   stage.done += rows;

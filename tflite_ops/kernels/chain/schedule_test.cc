@@ -90,7 +90,7 @@ void CheckSchedule(const ChainModel& model, Arch arch, const std::string& what) 
     ASSERT_EQ(step.first, done[step.stage]) << what;
     ASSERT_GT(step.rows, 0u) << what;
     done[step.stage] += step.rows;
-    const int inputs = stage.kind == StageKind::kImport ? 0 : stage.kind == StageKind::kAdd ? 2 : 1;
+    const int inputs = stage.kind == StageKind::kImport ? 0 : stage.kind == StageKind::kAdd || stage.adds ? 2 : 1;
     for (int k = 0; k < inputs; ++k) {
       const uint32_t tensor = stage.inputs[k];
       for (const uint32_t row : RowsRead(stage, model.tensors[tensor], step.first, step.rows)) {
@@ -99,6 +99,10 @@ void CheckSchedule(const ChainModel& model, Arch arch, const std::string& what) 
     }
     if (!Writes(stage)) continue;
     for (uint32_t row = step.first; row < step.first + step.rows; ++row) arena.Write(stage.output, row);
+    // Tasks of a step write at the same time: no two rows of it may share a place, even if nobody reads them.
+    for (uint32_t row = step.first; row < step.first + step.rows; ++row) {
+      ASSERT_TRUE(arena.Holds(stage.output, row)) << "stage " << step.stage << " row " << row << " " << what;
+    }
     if (testing::Test::HasFatalFailure()) return;
   }
   for (size_t s = 0; s < model.stages.size(); ++s) {
