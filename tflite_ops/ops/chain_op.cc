@@ -60,6 +60,9 @@ void DescribeChain(const Described* self, uint32_t op, Text* text) {
     text->Add("%u\t%u\t%s\t%llu\t%llu\n", op, data.stages[s].node, data.chain.StageKernel(s),
               static_cast<unsigned long long>(data.chain.StageNanoseconds(s)),
               static_cast<unsigned long long>(data.chain.runs()));
+    if (!data.stages[s].adds) continue;
+    text->Add("%u\t%u\tadd_in_convolution\t0\t%llu\n", op, data.stages[s].adds_node,
+              static_cast<unsigned long long>(data.chain.runs()));
   }
 }
 
@@ -202,6 +205,7 @@ bool TryAddInConv(ChainData* data, const PlanarNode& node, const Link& conv, con
     return false;
   }
   stage->adds = true;
+  stage->adds_node = static_cast<uint32_t>(node.node);
   stage->inputs[1] = other.planar;
   ActivationBounds(node.activation, &stage->low, &stage->high);
   // The convolution's tensor becomes the sum's.

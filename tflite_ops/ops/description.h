@@ -27,7 +27,8 @@ class Text {
 //
 //     op number, tab, node number in the file, tab, kernel, tab, nanoseconds in all runs, tab, runs
 //
-// Layers of one chain share the op number.
+// Layers of one chain share the op number. An addition that a convolution computes while it stores follows it as
+// "add_in_convolution", without time of its own.
 struct Described {
   void (*describe)(const Described* self, uint32_t op, Text* text) = nullptr;
   Described* next = nullptr;

@@ -22,7 +22,8 @@ class DelegateLayer:
         op: number of the delegate's op; the layers of one chain share it.
         node: place of the layer among the operators of its subgraph.
         kernel: kernel variant, e.g. ``"depthwise_3x3_s1/avx512"``; ``"import"`` and ``"export"`` copy an input or
-            output of a chain, and carry the node that reads or writes it.
+            output of a chain, and carry the node that reads or writes it; ``"add_in_convolution"`` is an addition
+            that the convolution before it computes while it stores, in that layer's time.
         chained: whether the op is a chain.
         seconds: time in all runs together; 0 without the option ``profile="1"``.
         runs: how often it ran; 0 without that option.

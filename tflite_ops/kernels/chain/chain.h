@@ -35,6 +35,7 @@ struct StageSpec {
   uint32_t output = 0;    // kMean and kExport write none
   uint32_t external = 0;  // kImport, kMean, kExport
   uint32_t node = 0;      // the caller's number for profiles
+  uint32_t adds_node = 0;  // of the addition, where the stage adds
   // kConv, kDepthwise, pooling: sizes and padding; kernel, stride and dilation where there are no packed weights.
   ConvShape shape = {};
   uint32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
