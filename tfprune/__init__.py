@@ -13,11 +13,11 @@ from tfprune import errors
 
 if TYPE_CHECKING:
     from tfprune.converter import convert, inspect
+    from tfprune.converter.benchmark import benchmark
     from tfprune.converter.verify import verify
     from tfprune.keras.callback import PruningCallback
     from tfprune.keras.permutation import permute_channels
     from tfprune.plotting import plot_masks
-    from tfprune.runtime.benchmark import benchmark
     from tfprune.runtime.delegate import delegate
     from tfprune.runtime.interpreter import Interpreter
     from tfprune.sparsity import patterns, penalties, schedules, scores
@@ -51,7 +51,7 @@ __all__ = [
 _LAZY: dict[str, tuple[str, str | None]] = {
     "Interpreter": ("tfprune.runtime.interpreter", "Interpreter"),
     "PruningCallback": ("tfprune.keras.callback", "PruningCallback"),
-    "benchmark": ("tfprune.runtime.benchmark", "benchmark"),
+    "benchmark": ("tfprune.converter.benchmark", "benchmark"),
     "convert": ("tfprune.converter", "convert"),
     "delegate": ("tfprune.runtime.delegate", "delegate"),
     "inspect": ("tfprune.converter", "inspect"),

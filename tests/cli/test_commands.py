@@ -208,6 +208,20 @@ def test_benchmark(pruned_file: Path, tmp_path: Path) -> None:
     assert [timing["name"] for timing in document["timings"]] == ["pruned.tflite", "sparse.tflite"]
 
 
+def test_benchmark_with_a_profile_names_every_operator(pruned_file: Path, tmp_path: Path) -> None:
+    sparse = tmp_path / "sparse.tflite"
+    convert(pruned_file, "-o", sparse)
+    command = ("benchmark", pruned_file, sparse, "--runs", 2, "--profile")
+    result = run(*command)
+    assert result.exit_code == 0
+    assert "alone" in result.stdout
+    assert "in the model" in result.stdout
+    dense, converted = json.loads(run(*command, "--json").stdout)["profiles"]
+    assert dense["name"] == "pruned.tflite"
+    assert {op["timed"] for op in dense["ops"]} == {"alone"}
+    assert any(op["op"] == "TfpruneConv2D" or op["op"] == "TfpruneFullyConnected" for op in converted["ops"])
+
+
 @pytest.mark.parametrize("options", [("--runs", "0"), ("--num-threads", "0"), ("--runs", "many")])
 def test_benchmark_bad_options_are_exit_2(pruned_file: Path, options: tuple[str, str]) -> None:
     assert run("benchmark", pruned_file, *options).exit_code == 2

@@ -219,7 +219,7 @@ def test_layers_with_little_to_gain_stay_alone() -> None:
 
 
 def test_chains_can_be_switched_off() -> None:
-    dense = _network().finish_all()
+    dense = mobile_network()
     run = check(dense, chains="0")
     assert run.chained == set()
     assert check(dense, chains="1").chained
@@ -227,7 +227,7 @@ def test_chains_can_be_switched_off() -> None:
 
 @pytest.mark.parametrize("arch", ["reference", "auto"])
 def test_the_asked_kernels_run(arch: str) -> None:
-    run = check(_network().finish_all(), arch=arch)
+    run = check(mobile_network(), arch=arch)
     if arch == "reference":
         assert run.chained == set()
         assert {layer.kernel for layer in run.layers} == {"reference"}
@@ -248,12 +248,13 @@ class _Network(ChainBuilder):
         return self.finish(self.mean(self.sparse(x, 30)))
 
 
-def _network() -> _Network:
-    return _Network((24, 27, 3))
+def mobile_network() -> bytes:
+    """A dense file of twelve layers, all of which fit into one chain."""
+    return _Network((24, 27, 3)).finish_all()
 
 
 def test_batch_and_size_change_between_runs() -> None:
-    dense = _network().finish_all()
+    dense = mobile_network()
     sparse = sparse_file(dense)
     delegate = tfprune.delegate()
     interpreter = Interpreter(model_content=sparse, experimental_delegates=[delegate])
@@ -279,7 +280,7 @@ def test_a_size_that_does_not_fit_is_refused_and_forgotten() -> None:
 
 @pytest.mark.parametrize("num_threads", [2, 3, 8])
 def test_threads_change_no_bit(num_threads: int) -> None:
-    dense = _network().finish_all()
+    dense = mobile_network()
     x = image(dense, batch=2)
     sparse = sparse_file(dense)
     one = ours(sparse, x)
@@ -290,7 +291,7 @@ def test_threads_change_no_bit(num_threads: int) -> None:
 
 def test_interpreters_on_one_delegate_at_the_same_time() -> None:
     delegate = tfprune.delegate()
-    dense = _network().finish_all()
+    dense = mobile_network()
     sparse = sparse_file(dense)
     inputs = [image(dense, seed) for seed in range(4)]
     expected = [stock(dense, x) for x in inputs]
@@ -317,7 +318,7 @@ def test_interpreters_on_one_delegate_at_the_same_time() -> None:
 
 
 def test_a_profile_counts_time_and_runs() -> None:
-    dense = _network().finish_all()
+    dense = mobile_network()
     sparse = sparse_file(dense)
     delegate = tfprune.delegate(profile="1")
     interpreter = Interpreter(model_content=sparse, experimental_delegates=[delegate])

@@ -8,6 +8,7 @@
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/ops/planar_node.h"
 #include "tflite_ops/ops/shared_state.h"
+#include "tflite_ops/ops/sparse_op.h"
 #include "tflite_ops/ops/tensors.h"
 
 namespace tfprune {
@@ -281,6 +282,13 @@ Status PrepareChain(TfLiteContext* context, ChainData* data) {
   return {};
 }
 
+// Of the sparse convolutions; every chain has one.
+const char* LastConvKernel(const ChainData& data) {
+  uint32_t s = data.stage_count;
+  while (s > 1 && data.stages[s - 1].kind != StageKind::kConv) --s;
+  return data.chain.StageKernel(s - 1);
+}
+
 Status InvokeChain(TfLiteContext* context, ChainData* data) {
   if (data->batch == 0) return {};
   for (uint32_t i = 0; i < data->import_count; ++i) {
@@ -295,7 +303,9 @@ Status InvokeChain(TfLiteContext* context, ChainData* data) {
   if (workspace == nullptr) return Error("no memory for scratch");
   const bool done = data->chain.Run(data->inputs.data(), data->results.data(), data->state->pool(), workspace);
   data->state->GiveBack(workspace);
-  return done ? Status{} : Error("no memory for scratch");
+  if (!done) return Error("no memory for scratch");
+  SetLastKernelName(LastConvKernel(*data));
+  return {};
 }
 
 TfLiteStatus Report(TfLiteContext* context, const Status& status) {

@@ -167,7 +167,7 @@ Status InvokeOp(TfLiteContext* context, OpData* data) {
   if (data->state->profile()) data->nanoseconds += Nanoseconds() - start, ++data->runs;
   data->state->GiveBack(workspace);
   if (!done) return Error("no memory for scratch");
-  __atomic_store_n(&last_kernel_name, data->plan.kernel_name(), __ATOMIC_RELAXED);
+  SetLastKernelName(data->plan.kernel_name());
   return {};
 }
 
@@ -250,6 +250,8 @@ TfLiteRegistration SparseOpRegistration() {
   registration.version = 1;
   return registration;
 }
+
+void SetLastKernelName(const char* name) { __atomic_store_n(&last_kernel_name, name, __ATOMIC_RELAXED); }
 
 const char* LastKernelName() { return __atomic_load_n(&last_kernel_name, __ATOMIC_RELAXED); }
 

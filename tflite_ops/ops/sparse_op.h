@@ -24,6 +24,7 @@ TfLiteRegistration SparseOpRegistration();
 
 // Name of the kernel that ran last in this process, "" before the first run.
 const char* LastKernelName();
+void SetLastKernelName(const char* name);
 
 }  // namespace tfprune
 

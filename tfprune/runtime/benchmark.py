@@ -19,6 +19,7 @@ from tfprune.runtime.interpreter import Interpreter
 from tfprune.runtime.library import load_library
 from tfprune.runtime.machine import machine_facts
 from tfprune.runtime.model_file import ModelFile, read_model
+from tfprune.runtime.profile import ModelProfile
 from tfprune.runtime.random_inputs import random_inputs
 from tfprune.tables import html_table, text_table
 
@@ -70,19 +71,23 @@ class BenchmarkReport:
         num_threads: CPU threads.
         runs: rounds; each runs every model once (short models several times, as one sample).
         machine: processor, instruction set, system and versions, by name.
+        profiles: the time of every operator, one entry a model, where it was asked for.
     """
 
     timings: tuple[Timing, ...]
     num_threads: int
     runs: int
     machine: dict[str, str]
+    profiles: tuple[ModelProfile, ...] = ()
 
     def __str__(self) -> str:
-        """The table and the machine, in plain text."""
-        return f"{text_table(HEADERS, self.rows())}\n{self.caption()}"
+        """The tables and the machine, in plain text."""
+        table = f"{text_table(HEADERS, self.rows())}\n{self.caption()}"
+        return "\n\n".join([table, *map(str, self.profiles)])
 
     def _repr_html_(self) -> str:
-        return html_table(HEADERS, self.rows(), self.caption())
+        table = html_table(HEADERS, self.rows(), self.caption())
+        return table + "".join(profile._repr_html_() for profile in self.profiles)
 
     def rows(self) -> list[list[str]]:
         """The table's cells as text, a row for each model."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tfprune.errors import ModelError, RuntimeInputError
 from tfprune.runtime.arguments import positive_whole_number
 from tfprune.runtime.delegate import delegate
+from tfprune.runtime.layers import DelegateLayer, delegate_layers
 from tfprune.runtime.model_file import ModelFile, read_model
 
 Array = npt.NDArray[Any]
@@ -46,6 +47,7 @@ class Interpreter:
     Args:
         model: path of a ``.tflite`` file, or its bytes.
         num_threads: CPU threads, at least 1, default 1.
+        profile: whether the delegate counts the time of each of its layers, see :meth:`delegate_layers`.
 
     Raises:
         ModelError: not a ``.tflite`` model, or LiteRT or the delegate refuses it; the message says why.
@@ -58,10 +60,13 @@ class Interpreter:
     An interpreter serves one thread at a time.
     """
 
-    def __init__(self, model: str | os.PathLike[str] | bytes | ModelFile, *, num_threads: int = 1) -> None:
+    def __init__(
+        self, model: str | os.PathLike[str] | bytes | ModelFile, *, num_threads: int = 1, profile: bool = False
+    ) -> None:
         num_threads = positive_whole_number("num_threads", num_threads)
         self._file = model if isinstance(model, ModelFile) else read_model(model)
-        self._interpreter = _create(self._file, num_threads)
+        self._delegate = delegate(profile="1" if profile else "0") if self._file.custom_ops else None
+        self._interpreter = _create(self._file, num_threads, self._delegate)
         self._subgraph = 0
         signatures = self._interpreter.get_signature_list()
         self._signatures: dict[str, Signature] = {key: _signature(self._interpreter, key) for key in signatures}
@@ -126,6 +131,10 @@ class Interpreter:
         # LiteRT's public invoke() knows the first subgraph only; a signature may live in another.
         self._interpreter._interpreter.Invoke(self._subgraph)
 
+    def delegate_layers(self) -> list[DelegateLayer]:
+        """The layers that the delegate runs, in which chains; none for a dense file."""
+        return [] if self._delegate is None else delegate_layers(self._delegate)
+
     def _run(self, key: str, feeds: dict[str, Array]) -> dict[str, Array]:
         if key:
             runner = self._interpreter.get_signature_runner(key)
@@ -151,10 +160,10 @@ class Interpreter:
         return signature
 
 
-def _create(file: ModelFile, num_threads: int) -> Any:
+def _create(file: ModelFile, num_threads: int, delegate: Any) -> Any:
     from ai_edge_litert.interpreter import Interpreter as LiteRtInterpreter
 
-    delegates = [delegate()] if file.custom_ops else None
+    delegates = None if delegate is None else [delegate]
     try:
         interpreter = LiteRtInterpreter(
             model_content=file.content, num_threads=num_threads, experimental_delegates=delegates

@@ -154,8 +154,11 @@ class ChainModel {
 
   StageSpec ConvStage(uint32_t in, uint32_t channels, const Window& window, const Pads& pads, bool linear, bool six) {
     PackedSpec spec;
-    spec.encoding = Chance(2) ? Encoding::kRowBand : Encoding::kSlidingRow;
-    spec.group_rows = 1 + random_() % (channels < 8 ? channels : 8);
+    constexpr Encoding kEncodings[] = {Encoding::kRowBand, Encoding::kSlidingRow, Encoding::kBlockRows,
+                                       Encoding::kBlockColumns};
+    spec.encoding = kEncodings[Below(4)];
+    spec.group_rows = spec.encoding == Encoding::kBlockColumns ? 1 : 1 + Below(channels < 8 ? channels : 8);
+    spec.band_rows = 1 + Below(40);
     spec.out_channels = channels;
     spec.in_channels = tensors[in].channels;
     spec.kernel_h = window.kernel_h;

@@ -173,7 +173,7 @@ TEST(Chain, NanInTheImageStaysWhereItBelongs) {
   ThreadPool pool;
   for (const Arch arch : kArchs) {
     if (!IsSupported(arch)) continue;
-    ChainModel model(500);
+    ChainModel model(503);
     const uint32_t x = model.Import({9, 21, 7});
     const uint32_t y = model.Pointwise(x, 7);
     const uint32_t z = model.Depthwise(y, 1, {3, 3, 1, 1, 1, 1}, {1, 1, 1, 1});
