@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/formats/packed_weights.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "tflite_ops/base/crc32.h"
@@ -10,7 +11,6 @@ namespace {
 
 constexpr uint32_t kHeaderBytes = 128;
 constexpr uint32_t kVersion = 1;
-constexpr uint32_t kFloat32 = 1;
 constexpr uint64_t kMaxColumns = (uint64_t{1} << 31) - 1;
 
 // Byte offsets of the header's fields, in the order of docs/formats.md.
@@ -41,13 +41,25 @@ enum Field : uint32_t {
   kLineEndsOffset = 88,
   kColumnsOffset = 92,
   kValuesOffset = 96,
-  kReserved = 100,
+  kInputScale = 100,
+  kInputZeroPoint = 104,
+  kOutputScale = 108,
+  kOutputZeroPoint = 112,
+  kScalesOffset = 116,
+  kReserved = 120,
   kHeaderCrc32 = 124,
 };
 
 uint32_t ReadU16(const uint8_t* bytes, uint32_t offset) { return bytes[offset] | (uint32_t{bytes[offset + 1]} << 8); }
 uint32_t ReadU32(const uint8_t* bytes, uint32_t offset) {
   return ReadU16(bytes, offset) | (ReadU16(bytes, offset + 2) << 16);
+}
+
+float ReadF32(const uint8_t* bytes, uint32_t offset) {
+  const uint32_t bits = ReadU32(bytes, offset);
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
 }
 
 Status CheckFrame(const uint8_t* header, size_t size) {
@@ -84,7 +96,7 @@ Status CheckAtLeastOne(const char* name, uint32_t value) {
 Status ReadFields(const uint8_t* header, PackedWeights* packed) {
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("op", ReadU32(header, kOp), 1, 2, 2));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("encoding", ReadU32(header, kEncoding), 1, 2, 2));
-  TFPRUNE_RETURN_IF_ERROR(CheckChoice("value_type", ReadU32(header, kValueType), kFloat32, kFloat32, kFloat32));
+  TFPRUNE_RETURN_IF_ERROR(CheckChoice("value_type", ReadU32(header, kValueType), 1, 2, 3));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("activation", ReadU32(header, kActivation), 0, 1, 3));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("padding", ReadU32(header, kPadding), 0, 1, 1));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("keep_num_dims", ReadU32(header, kKeepNumDims), 0, 1, 1));
@@ -92,6 +104,7 @@ Status ReadFields(const uint8_t* header, PackedWeights* packed) {
   packed->encoding = static_cast<Encoding>(ReadU32(header, kEncoding));
   packed->activation = static_cast<Activation>(ReadU32(header, kActivation));
   packed->padding = static_cast<Padding>(ReadU32(header, kPadding));
+  packed->value_type = static_cast<ValueType>(ReadU32(header, kValueType));
   packed->keep_num_dims = ReadU32(header, kKeepNumDims) != 0;
   const struct {
     const char* name;
@@ -117,6 +130,34 @@ Status ReadFields(const uint8_t* header, PackedWeights* packed) {
   packed->group_count = ReadU32(header, kGroupCount);
   packed->value_count = ReadU32(header, kValueCount);
   return {};
+}
+
+Status CheckQuantizedTensor(const char* name, float scale, int32_t zero_point) {
+  if (!isfinite(scale) || scale <= 0.0f) {
+    return Error("packed weights: %s_scale must be finite and above 0, got %g", name, static_cast<double>(scale));
+  }
+  if (zero_point < -128 || zero_point > 127)
+    return Error("packed weights: %s_zero_point must lie in -128 .. 127, got %d", name, zero_point);
+  return {};
+}
+
+Status ReadQuantization(const uint8_t* header, PackedWeights* packed) {
+  if (packed->value_type != ValueType::kInt8) {
+    for (uint32_t i = kInputScale; i < kReserved; ++i) {
+      if (header[i] != 0) return Error("packed weights: byte %u must be 0 where weights are not int8", i);
+    }
+    return {};
+  }
+  packed->input_scale = ReadF32(header, kInputScale);
+  packed->output_scale = ReadF32(header, kOutputScale);
+  packed->input_zero_point = static_cast<int32_t>(ReadU32(header, kInputZeroPoint));
+  packed->output_zero_point = static_cast<int32_t>(ReadU32(header, kOutputZeroPoint));
+  if (packed->input_scale == 0.0f) {
+    if (packed->input_zero_point == 0 && packed->output_scale == 0.0f && packed->output_zero_point == 0) return {};
+    return Error("packed weights: int8 weights with float32 activations have no activation scales or zero points");
+  }
+  TFPRUNE_RETURN_IF_ERROR(CheckQuantizedTensor("input", packed->input_scale, packed->input_zero_point));
+  return CheckQuantizedTensor("output", packed->output_scale, packed->output_zero_point);
 }
 
 Status CheckShape(const PackedWeights& packed) {
@@ -177,7 +218,9 @@ Status CheckGroups(const PackedWeights& packed) {
         return Error("packed weights: group %u of line %u reaches over column %u", group, line, packed.columns());
       }
     }
-    values += uint64_t{end - before} * packed.group_cols * packed.RowsOfLine(line);
+    uint64_t cells = uint64_t{end - before} * packed.group_cols;
+    if (packed.value_type == ValueType::kInt8) cells = (cells + kDotCells - 1) / kDotCells * kDotCells;
+    values += cells * packed.RowsOfLine(line);
     before = end;
   }
   if (before != packed.group_count)
@@ -189,35 +232,68 @@ Status CheckGroups(const PackedWeights& packed) {
   return {};
 }
 
+Status CheckScales(const PackedWeights& packed) {
+  for (uint32_t row = 0; packed.scales != nullptr && row < packed.out_channels; ++row) {
+    if (!isfinite(packed.scales[row]) || packed.scales[row] <= 0.0f)
+      return Error("packed weights: the scale of output channel %u must be finite and above 0", row);
+  }
+  return {};
+}
+
+// Where the sections start, in bytes.
+struct Sections {
+  uint64_t lines, columns, scales, values;
+};
+
+uint64_t ValueBytes(ValueType type) { return type == ValueType::kFloat32 ? 4 : type == ValueType::kFloat16 ? 2 : 1; }
+
+Status FindSections(const uint8_t* bytes, size_t size, const PackedWeights& packed, Sections* found) {
+  *found = {ReadU32(bytes, kLineEndsOffset), ReadU32(bytes, kColumnsOffset), ReadU32(bytes, kScalesOffset),
+            ReadU32(bytes, kValuesOffset)};
+  const uint64_t value_bytes = ValueBytes(packed.value_type);
+  TFPRUNE_RETURN_IF_ERROR(CheckSection("line_ends", found->lines, packed.line_count, 4, kHeaderBytes, size));
+  uint64_t end = found->lines + uint64_t{packed.line_count} * 4;
+  TFPRUNE_RETURN_IF_ERROR(CheckSection("columns", found->columns, packed.group_count, 2, end, size));
+  end = found->columns + uint64_t{packed.group_count} * 2;
+  if (packed.value_type == ValueType::kInt8) {
+    TFPRUNE_RETURN_IF_ERROR(CheckSection("scales", found->scales, packed.out_channels, 4, end, size));
+    end = found->scales + uint64_t{packed.out_channels} * 4;
+  }
+  TFPRUNE_RETURN_IF_ERROR(CheckSection("values", found->values, packed.value_count, value_bytes, end, size));
+  if (found->values + packed.value_count * value_bytes != size)
+    return Error("packed weights: total_bytes must end with the values");
+  return {};
+}
+
 }  // namespace
 
 Status ReadPackedHeader(const void* data, size_t size, PackedWeights* packed) {
   const uint8_t* bytes = static_cast<const uint8_t*>(data);
   TFPRUNE_RETURN_IF_ERROR(CheckFrame(bytes, size));
   TFPRUNE_RETURN_IF_ERROR(ReadFields(bytes, packed));
+  TFPRUNE_RETURN_IF_ERROR(ReadQuantization(bytes, packed));
   return CheckShape(*packed);
 }
 
 Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
   const uint8_t* bytes = static_cast<const uint8_t*>(data);
   TFPRUNE_RETURN_IF_ERROR(ReadPackedHeader(bytes, size, packed));
-  const uint64_t lines = ReadU32(bytes, kLineEndsOffset), columns = ReadU32(bytes, kColumnsOffset);
-  const uint64_t values = ReadU32(bytes, kValuesOffset);
-  TFPRUNE_RETURN_IF_ERROR(CheckSection("line_ends", lines, packed->line_count, 4, kHeaderBytes, size));
-  TFPRUNE_RETURN_IF_ERROR(
-      CheckSection("columns", columns, packed->group_count, 2, lines + uint64_t{packed->line_count} * 4, size));
-  TFPRUNE_RETURN_IF_ERROR(
-      CheckSection("values", values, packed->value_count, 4, columns + uint64_t{packed->group_count} * 2, size));
-  if (values + uint64_t{packed->value_count} * 4 != size)
-    return Error("packed weights: total_bytes must end with the values");
+  Sections at = {};
+  TFPRUNE_RETURN_IF_ERROR(FindSections(bytes, size, *packed, &at));
   if (reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
     if (!packed->copy.Reserve(size)) return Error("packed weights: no memory for a copy of %zu bytes", size);
     memcpy(packed->copy.data(), bytes, size);
     bytes = packed->copy.data();
   }
-  packed->line_ends = reinterpret_cast<const uint32_t*>(bytes + lines);
-  packed->column_deltas = reinterpret_cast<const uint16_t*>(bytes + columns);
-  packed->values = reinterpret_cast<const float*>(bytes + values);
+  packed->line_ends = reinterpret_cast<const uint32_t*>(bytes + at.lines);
+  packed->column_deltas = reinterpret_cast<const uint16_t*>(bytes + at.columns);
+  const uint8_t* values = bytes + at.values;
+  const bool int8 = packed->value_type == ValueType::kInt8;
+  packed->values = packed->value_type == ValueType::kFloat32 ? reinterpret_cast<const float*>(values) : nullptr;
+  packed->halves = packed->value_type == ValueType::kFloat16 ? reinterpret_cast<const uint16_t*>(values) : nullptr;
+  packed->bytes = int8 ? reinterpret_cast<const int8_t*>(values) : nullptr;
+  packed->scales = int8 ? reinterpret_cast<const float*>(bytes + at.scales) : nullptr;
+  TFPRUNE_RETURN_IF_ERROR(CheckScales(*packed));
   return CheckGroups(*packed);
 }
 

@@ -22,6 +22,7 @@ from tfprune.formats.header import (
     packed_size,
     unpack_header,
 )
+from tfprune.formats.quantization import Quantization
 
 __all__ = [
     "ALIGNMENT",
@@ -35,6 +36,7 @@ __all__ = [
     "PackedHeader",
     "PackedWeights",
     "Padding",
+    "Quantization",
     "ValueType",
     "count_groups",
     "decode",

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats.header import MAX_COLUMN_STEP, MAX_SLIDING_ROWS, Encoding, line_count, packed_size
+from tfprune.formats.header import MAX_COLUMN_STEP, MAX_SLIDING_ROWS, Encoding, ValueType, line_count, packed_size
+from tfprune.formats.indexing import values_per_line
 
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.int64]
@@ -106,7 +107,9 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> Group
     return _with_fillers(groups) if nonzero.shape[1] > MAX_COLUMN_STEP else groups
 
 
-def count_groups(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> GroupCount:
+def count_groups(
+    nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, value_type: ValueType = ValueType.FLOAT32
+) -> GroupCount:
     """Counts what :func:`cover` would store, without building the groups.
 
     Args:
@@ -114,6 +117,7 @@ def count_groups(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -
         encoding: where groups may start.
         rows: group rows, 1 .. R (sliding-row: at most 16).
         cols: group columns, 1 .. C.
+        value_type: type of the stored values.
 
     Raises:
         PackedFormatError: ``rows`` or ``cols`` outside its range.
@@ -121,7 +125,8 @@ def count_groups(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -
     check_group_size(nonzero.shape, encoding, rows, cols)
     height, width = nonzero.shape
     lines = line_count(encoding, height, rows)
-    if width > MAX_COLUMN_STEP:
+    # The lines of int8 weights are filled up one by one, so that they must be known.
+    if width > MAX_COLUMN_STEP or (encoding == Encoding.SLIDING_ROW and value_type == ValueType.INT8):
         line = cover(nonzero, encoding, rows, cols).line
         per_line = np.bincount(line, minlength=lines)
     elif encoding == Encoding.ROW_BAND:
@@ -130,10 +135,8 @@ def count_groups(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -
         per_line = np.zeros(lines, np.int64)
         per_line[0] = int(_count_greedy(_column_blocks(nonzero, cols), rows).sum())
     groups = int(per_line.sum())
-    values = groups * rows * cols
-    if encoding == Encoding.ROW_BAND and height % rows:
-        values -= int(per_line[-1]) * (rows - height % rows) * cols
-    return GroupCount(lines, groups, values, packed_size(lines, groups, values))
+    values = int(values_per_line(per_line, encoding, height, rows, cols, value_type).sum())
+    return GroupCount(lines, groups, values, packed_size(lines, groups, values, value_type, height))
 
 
 def band_masks(nonzero: BoolArray, rows: int) -> BoolArray:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,22 +17,33 @@ from tfprune.formats.header import (
     ValueType,
     line_count,
     pack_header,
-    section_offsets,
+    sections,
 )
-from tfprune.formats.indexing import placements
+from tfprune.formats.indexing import int8_places, placements, values_per_line
+from tfprune.formats.quantization import Quantization, check_scales
+
+_VALUE_TYPES = {"float32": ValueType.FLOAT32, "float16": ValueType.FLOAT16, "int8": ValueType.INT8}
 
 
 def encode(
-    matrix: npt.NDArray[np.float32], spec: OpSpec, encoding: Encoding, rows: int, cols: int = 1
+    matrix: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8],
+    spec: OpSpec,
+    encoding: Encoding,
+    rows: int,
+    cols: int = 1,
+    *,
+    quantization: Quantization | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Packs ``matrix`` as ``docs/formats.md`` says.
 
     Args:
-        matrix: float32 ``[R, C]``: output channels by columns in the order (kernel row, kernel column, channel).
+        matrix: float32, float16 or int8 ``[R, C]``: output channels by columns in the order (kernel row, kernel
+            column, channel). Its type is that of the stored values.
         spec: what the op computes; its sizes must be those of ``matrix``.
         encoding: row-band or sliding-row.
         rows: group rows, 1 .. R (sliding-row: at most 16).
         cols: group columns, 1 .. C.
+        quantization: scales and zero points; for int8 and for nothing else.
 
     Returns:
         uint8 ``[total_bytes]``. Decoding gives ``matrix`` back exactly; only the sign of a zero is lost.
@@ -42,39 +55,66 @@ def encode(
         >>> spec = OpSpec(Op.FULLY_CONNECTED, out_channels=4, in_channels=8)
         >>> packed = encode(np.eye(4, 8, dtype=np.float32), spec, Encoding.ROW_BAND, rows=2)
     """
-    if matrix.dtype != np.float32 or matrix.shape != (spec.out_channels, spec.columns):
-        raise PackedFormatError(
-            f"packed weights: the matrix must be float32 of shape {(spec.out_channels, spec.columns)}, "
-            f"got {matrix.dtype} of shape {matrix.shape}"
-        )
-    if not matrix.size:
-        raise PackedFormatError(f"packed weights: the matrix must not be empty, got shape {matrix.shape}")
+    _check_matrix(matrix, spec, quantization)
     encoding = Encoding(encoding)
     check_group_size(matrix.shape, encoding, rows, cols)
     groups = cover(matrix != 0, encoding, rows, cols)
     lines = line_count(encoding, spec.out_channels, rows)
     per_line = np.bincount(groups.line, minlength=lines)
-    value_count = len(groups.line) * rows * cols
-    if encoding == Encoding.ROW_BAND and spec.out_channels % rows:
-        value_count -= int(per_line[-1]) * (rows - spec.out_channels % rows) * cols
-    header = _header(spec, encoding, (rows, cols), (lines, len(groups.line), value_count))
+    value_type = _VALUE_TYPES[matrix.dtype.name]
+    shape = (encoding, spec.out_channels, rows, cols)
+    value_count = int(values_per_line(per_line, *shape, value_type).sum())
+    header = _header(spec, encoding, (rows, cols), (lines, len(groups.line), value_count), value_type, quantization)
     head = pack_header(header)
     header.check()
     packed = np.zeros(header.total_bytes, np.uint8)
     packed[: len(head)] = np.frombuffer(head, np.uint8)
     _section(packed, header.line_ends_offset, lines, "<u4")[:] = np.cumsum(per_line)
     _section(packed, header.columns_offset, len(groups.line), "<u2")[:] = _steps(groups)
-    _fill_values(_section(packed, header.values_offset, value_count, "<f4"), matrix, groups, header)
+    values = _section(packed, header.values_offset, value_count, matrix.dtype.newbyteorder("<").str)
+    if quantization is None:
+        _fill_values(values, matrix, groups, header)
+    else:
+        _section(packed, header.scales_offset, spec.out_channels, "<f4")[:] = quantization.scales
+        places, _ = int8_places(per_line, *shape)
+        by_cell = np.zeros(len(places), np.int8)
+        _fill_values(by_cell, matrix, groups, header)
+        values[places] = by_cell
     return packed
 
 
-def _header(spec: OpSpec, encoding: Encoding, group: tuple[int, int], counts: tuple[int, int, int]) -> PackedHeader:
-    line_ends, columns, values, total = section_offsets(*counts)
+def _check_matrix(matrix: npt.NDArray[Any], spec: OpSpec, quantization: Quantization | None) -> None:
+    if matrix.dtype.name not in _VALUE_TYPES or matrix.shape != (spec.out_channels, spec.columns):
+        raise PackedFormatError(
+            "packed weights: the matrix must be float32, float16 or int8 and of shape "
+            f"{(spec.out_channels, spec.columns)}, got {matrix.dtype} of shape {matrix.shape}"
+        )
+    if not matrix.size:
+        raise PackedFormatError(f"packed weights: the matrix must not be empty, got shape {matrix.shape}")
+    if (matrix.dtype == np.int8) != (quantization is not None):
+        raise PackedFormatError(
+            "packed weights: quantization must be given for an int8 matrix and for no other, "
+            f"got {matrix.dtype} and {'none' if quantization is None else 'a quantization'}"
+        )
+    if quantization is not None:
+        check_scales(quantization.scales, spec.out_channels)
+
+
+def _header(
+    spec: OpSpec,
+    encoding: Encoding,
+    group: tuple[int, int],
+    counts: tuple[int, int, int],
+    value_type: ValueType,
+    quantization: Quantization | None,
+) -> PackedHeader:
+    places = sections(*counts, value_type, spec.out_channels)
+    scales = quantization or Quantization(np.zeros(0, np.float32))
     return PackedHeader(
-        total_bytes=total,
+        total_bytes=places.total,
         op=int(spec.op),
         encoding=int(encoding),
-        value_type=int(ValueType.FLOAT32),
+        value_type=int(value_type),
         activation=int(spec.activation),
         padding=int(spec.padding),
         out_channels=spec.out_channels,
@@ -91,9 +131,14 @@ def _header(spec: OpSpec, encoding: Encoding, group: tuple[int, int], counts: tu
         line_count=counts[0],
         group_count=counts[1],
         value_count=counts[2],
-        line_ends_offset=line_ends,
-        columns_offset=columns,
-        values_offset=values,
+        line_ends_offset=places.line_ends,
+        columns_offset=places.columns,
+        values_offset=places.values,
+        input_scale=float(np.float32(scales.input_scale)),
+        input_zero_point=scales.input_zero_point,
+        output_scale=float(np.float32(scales.output_scale)),
+        output_zero_point=scales.output_zero_point,
+        scales_offset=places.scales,
     )
 
 
@@ -108,9 +153,7 @@ def _steps(groups: Groups) -> npt.NDArray[np.int64]:
     return steps
 
 
-def _fill_values(
-    values: npt.NDArray[np.generic], matrix: npt.NDArray[np.float32], groups: Groups, header: PackedHeader
-) -> None:
+def _fill_values(values: npt.NDArray[Any], matrix: npt.NDArray[Any], groups: Groups, header: PackedHeader) -> None:
     for part in placements(
         groups.line, groups.start, header.encoding, header.out_channels, header.group_rows, header.group_cols
     ):

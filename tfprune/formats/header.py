@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import struct
 import zlib
 
@@ -19,9 +20,9 @@ MAX_SLIDING_ROWS = 16
 _U32_MAX = 2**32 - 1
 _COLUMN_LIMIT = 2**31
 _EXTENT_LIMIT = 2**31
-_RESERVED_BYTES = 24
-# magic, version, header_bytes, the 23 fields of PackedHeader, reserved; the checksum follows.
-_LAYOUT = struct.Struct("<4sHH23I24s")
+_RESERVED_BYTES = 4
+# magic, version, header_bytes, the 28 fields of PackedHeader, reserved; the checksum follows.
+_LAYOUT = struct.Struct("<4sHH23IfifiI4s")
 
 
 class Op(enum.IntEnum):
@@ -42,6 +43,13 @@ class ValueType(enum.IntEnum):
     """The type of a stored weight."""
 
     FLOAT32 = 1
+    FLOAT16 = 2
+    INT8 = 3
+
+    @property
+    def size(self) -> int:
+        """Bytes of a value."""
+        return {ValueType.FLOAT32: 4, ValueType.FLOAT16: 2, ValueType.INT8: 1}[self]
 
 
 class Activation(enum.IntEnum):
@@ -124,6 +132,11 @@ class PackedHeader:
     line_ends_offset: int
     columns_offset: int
     values_offset: int
+    input_scale: float = 0.0
+    input_zero_point: int = 0
+    output_scale: float = 0.0
+    output_zero_point: int = 0
+    scales_offset: int = 0
 
     @property
     def columns(self) -> int:
@@ -156,6 +169,7 @@ class PackedHeader:
         """
         self._check_op()
         self._check_groups()
+        self._check_quantization()
         self._check_sections()
 
     def _check_op(self) -> None:
@@ -189,13 +203,32 @@ class PackedHeader:
         lines = line_count(self.encoding, self.out_channels, self.group_rows)
         _equal("line_count", self.line_count, lines)
 
+    def _check_quantization(self) -> None:
+        if self.value_type != ValueType.INT8:
+            for name in ("input_scale", "input_zero_point", "output_scale", "output_zero_point", "scales_offset"):
+                _equal(f"{name} of weights that are not int8", getattr(self, name), 0)
+            return
+        if self.input_scale == 0:
+            for name in ("input_zero_point", "output_scale", "output_zero_point"):
+                _equal(f"{name} of int8 weights with float32 activations", getattr(self, name), 0)
+            return
+        for name in ("input", "output"):
+            scale = getattr(self, f"{name}_scale")
+            if not (math.isfinite(scale) and scale > 0):
+                raise PackedFormatError(f"packed weights: {name}_scale must be finite and above 0, got {scale}")
+            _in_range(f"{name}_zero_point", getattr(self, f"{name}_zero_point"), -128, 127)
+
     def _check_sections(self) -> None:
         _in_range("total_bytes", self.total_bytes, HEADER_BYTES, _U32_MAX)
-        for name, items, size in (
+        value_size = ValueType(self.value_type).size
+        sections = [
             ("line_ends", self.line_count, 4),
             ("columns", self.group_count, 2),
-            ("values", self.value_count, 4),
-        ):
+            ("values", self.value_count, value_size),
+        ]
+        if self.value_type == ValueType.INT8:
+            sections.append(("scales", self.out_channels, 4))
+        for name, items, size in sections:
             offset = getattr(self, f"{name}_offset")
             if offset % ALIGNMENT:
                 raise PackedFormatError(
@@ -204,7 +237,7 @@ class PackedHeader:
                 )
             _in_range(f"{name}_offset", offset, HEADER_BYTES, _U32_MAX)
             _in_range(f"end of {name}", offset + items * size, HEADER_BYTES, self.total_bytes)
-        _equal("total_bytes", self.total_bytes, self.values_offset + self.value_count * 4)
+        _equal("total_bytes", self.total_bytes, self.values_offset + self.value_count * value_size)
 
 
 FIELD_NAMES = tuple(field.name for field in dataclasses.fields(PackedHeader))
@@ -217,28 +250,51 @@ def line_count(encoding: int, out_channels: int, group_rows: int) -> int:
     return out_channels - group_rows + 1
 
 
-def section_offsets(lines: int, groups: int, values: int) -> tuple[int, int, int, int]:
-    """Offsets of line ends, columns and values, and the total size, all in bytes."""
-    line_ends = HEADER_BYTES
-    columns = _align(line_ends + 4 * lines)
-    first_value = _align(columns + 2 * groups)
-    return line_ends, columns, first_value, first_value + 4 * values
+@dataclasses.dataclass(frozen=True)
+class Sections:
+    """Offsets of the sections and the size of the whole, in bytes; ``scales`` is 0 where there are none."""
+
+    line_ends: int
+    columns: int
+    scales: int
+    values: int
+    total: int
 
 
-def packed_size(lines: int, groups: int, values: int) -> int:
-    """Size in bytes of packed weights with so many lines, groups and values."""
-    return section_offsets(lines, groups, values)[3]
+def sections(
+    lines: int, groups: int, values: int, value_type: ValueType = ValueType.FLOAT32, out_channels: int = 0
+) -> Sections:
+    """Where the sections of packed weights lie; ``out_channels`` counts the scales of int8 weights."""
+    columns = _align(HEADER_BYTES + 4 * lines)
+    scales, behind = 0, columns + 2 * groups
+    if value_type == ValueType.INT8:
+        scales = _align(behind)
+        behind = scales + 4 * out_channels
+    first_value = _align(behind)
+    return Sections(HEADER_BYTES, columns, scales, first_value, first_value + value_type.size * values)
+
+
+def packed_size(
+    lines: int, groups: int, values: int, value_type: ValueType = ValueType.FLOAT32, out_channels: int = 0
+) -> int:
+    """Size in bytes of packed weights with so many lines, groups and values (int8: and scales)."""
+    return sections(lines, groups, values, value_type, out_channels).total
 
 
 def pack_header(header: PackedHeader) -> bytes:
     """Returns the 128 bytes of ``header`` with their checksum. The fields' rules are not checked here.
 
     Raises:
-        PackedFormatError: a field does not fit into 32 bits.
+        PackedFormatError: a field does not fit into its 32 bits.
     """
     fields = [getattr(header, name) for name in FIELD_NAMES]
     for name, value in zip(FIELD_NAMES, fields, strict=True):
-        _in_range(name, value, 0, _U32_MAX)
+        if name in ("input_scale", "output_scale"):
+            _fits_float32(name, value)
+        elif name in ("input_zero_point", "output_zero_point"):
+            _in_range(name, value, -(2**31), 2**31 - 1)
+        else:
+            _in_range(name, value, 0, _U32_MAX)
     body = _LAYOUT.pack(MAGIC, FORMAT_VERSION, HEADER_BYTES, *fields, bytes(_RESERVED_BYTES))
     return body + struct.pack("<I", zlib.crc32(body))
 
@@ -293,11 +349,18 @@ def _one_of(name: str, value: int, values: type[enum.IntEnum]) -> None:
         raise PackedFormatError(f"packed weights: {name} must be one of {known}, got {value}")
 
 
+def _fits_float32(name: str, value: float) -> None:
+    try:
+        struct.pack("<f", value)
+    except OverflowError as error:
+        raise PackedFormatError(f"packed weights: {name} must fit a float32, got {value}") from error
+
+
 def _in_range(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise PackedFormatError(f"packed weights: {name} must lie in [{low}, {high}], got {value}")
 
 
-def _equal(name: str, value: int, expected: int) -> None:
+def _equal(name: str, value: float, expected: int) -> None:
     if value != expected:
         raise PackedFormatError(f"packed weights: {name} must be {expected}, got {value}")
