@@ -19,7 +19,10 @@ Status ParseOptions(const char* const* keys, const char* const* values, size_t c
     }
     if (strcmp(values[i], "auto") == 0) continue;
     if (!ParseArch(values[i], &options->arch)) {
-      return Error("tfprune delegate: arch must be auto, reference, sse2, avx2, avx512 or neon, got '%s'", values[i]);
+      return Error(
+          "tfprune delegate: arch must be auto, reference, sse2, avx2, avx512, avx512_vnni, neon or neon_dotprod, "
+          "got '%s'",
+          values[i]);
     }
     if (!IsSupported(options->arch)) {
       return Error("tfprune delegate: arch %s does not run on this machine, the best one here is %s", values[i],
