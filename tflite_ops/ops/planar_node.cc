@@ -47,7 +47,8 @@ bool ReadBias(TfLiteContext* context, const TfLiteNode& tflite, int i, PlanarNod
 bool ReadConv(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node) {
   const TfLiteTensor* packed = TensorAt(context, tflite.inputs, 1);
   PackedWeights weights;
-  if (!IsConstant(packed, kTfLiteUInt8) || !ReadPackedHeader(packed->data.raw_const, packed->bytes, &weights).ok()) {
+  if (!IsConstant(packed, kTfLiteUInt8) || !ReadPackedHeader(packed->data.raw_const, packed->bytes, &weights).ok() ||
+      weights.value_type != ValueType::kFloat32) {
     return false;
   }
   node->packed = tflite.inputs->data[1];
