@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
 from tfprune.formats.header import MAX_COLUMN_STEP, MAX_SLIDING_ROWS, Encoding, ValueType, line_count, packed_size
-from tfprune.formats.indexing import values_per_line
+from tfprune.formats.indexing import DOT_CELLS, values_per_line
 
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.int64]
@@ -77,7 +77,7 @@ def check_group_size(shape: tuple[int, int], encoding: Encoding, rows: int, cols
         raise PackedFormatError(f"packed weights: group_cols must lie in [1, {shape[1]}], got {cols}")
 
 
-def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> Groups:
+def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, segment: int = 0) -> Groups:
     """Returns groups of ``rows x cols`` that cover every True of ``nonzero``.
 
     Args:
@@ -85,6 +85,7 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> Group
         encoding: where groups may start.
         rows: group rows, 1 .. R (sliding-row: at most 16).
         cols: group columns, 1 .. C.
+        segment: columns of a kernel position that row-band groups keep inside of, or 0: they may start anywhere.
 
     Returns:
         The groups in the order of the format, fillers included.
@@ -93,7 +94,14 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> Group
         PackedFormatError: ``rows`` or ``cols`` outside its range.
     """
     check_group_size(nonzero.shape, encoding, rows, cols)
-    if encoding == Encoding.ROW_BAND:
+    if encoding == Encoding.ROW_BAND and segment:
+        masks = band_masks(nonzero, rows)
+        line, column = _concatenate(_greedy_positions(masks.reshape(-1, segment), cols))
+        line, first = np.divmod(line, nonzero.shape[1] // segment)
+        start = _aligned(masks, line, first * segment, np.minimum(column, segment - cols), cols)
+        column = column + first * segment
+        groups = Groups(line, start, line * rows, column, np.zeros(line.shape, bool))
+    elif encoding == Encoding.ROW_BAND:
         line, column = _concatenate(_greedy_positions(band_masks(nonzero, rows), cols))
         start = np.minimum(column, nonzero.shape[1] - cols)
         groups = Groups(line, start, line * rows, column, np.zeros(line.shape, bool))
@@ -107,8 +115,28 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> Group
     return _with_fillers(groups) if nonzero.shape[1] > MAX_COLUMN_STEP else groups
 
 
+def int8_segment(value_type: ValueType, in_channels: int, cols: int) -> int:
+    """The segment of :func:`cover`: int8 groups of whole dot-product operands keep inside a kernel position."""
+    return in_channels if value_type == ValueType.INT8 and cols % DOT_CELLS == 0 and cols <= in_channels else 0
+
+
+def _aligned(masks: BoolArray, line: IndexArray, base: IndexArray, start: IndexArray, cols: int) -> IndexArray:
+    """Moves starts left to a multiple of four where that loses no column: fewer kinds of operands to prepare."""
+    shift = start % DOT_CELLS
+    kept = np.zeros((len(masks), masks.shape[1] + 1), np.int32)
+    np.cumsum(masks, axis=1, out=kept[:, 1:])
+    end = base + start + cols
+    free = kept[line, end] == kept[line, end - shift]
+    return base + start - np.where(free, shift, 0)
+
+
 def count_groups(
-    nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, value_type: ValueType = ValueType.FLOAT32
+    nonzero: BoolArray,
+    encoding: Encoding,
+    rows: int,
+    cols: int,
+    value_type: ValueType = ValueType.FLOAT32,
+    in_channels: int | None = None,
 ) -> GroupCount:
     """Counts what :func:`cover` would store, without building the groups.
 
@@ -118,6 +146,7 @@ def count_groups(
         rows: group rows, 1 .. R (sliding-row: at most 16).
         cols: group columns, 1 .. C.
         value_type: type of the stored values.
+        in_channels: input channels, where they are not all columns.
 
     Raises:
         PackedFormatError: ``rows`` or ``cols`` outside its range.
@@ -126,8 +155,9 @@ def count_groups(
     height, width = nonzero.shape
     lines = line_count(encoding, height, rows)
     # The lines of int8 weights are filled up one by one, so that they must be known.
-    if width > MAX_COLUMN_STEP or (encoding == Encoding.SLIDING_ROW and value_type == ValueType.INT8):
-        line = cover(nonzero, encoding, rows, cols).line
+    segment = int8_segment(value_type, in_channels or width, cols)
+    if width > MAX_COLUMN_STEP or segment or (encoding == Encoding.SLIDING_ROW and value_type == ValueType.INT8):
+        line = cover(nonzero, encoding, rows, cols, segment).line
         per_line = np.bincount(line, minlength=lines)
     elif encoding == Encoding.ROW_BAND:
         per_line = _count_greedy(band_masks(nonzero, rows), cols)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats.cover import Groups, check_group_size, cover
+from tfprune.formats.cover import Groups, check_group_size, cover, int8_segment
 from tfprune.formats.header import (
     Encoding,
     OpSpec,
@@ -58,10 +58,11 @@ def encode(
     _check_matrix(matrix, spec, quantization)
     encoding = Encoding(encoding)
     check_group_size(matrix.shape, encoding, rows, cols)
-    groups = cover(matrix != 0, encoding, rows, cols)
+    value_type = _VALUE_TYPES[matrix.dtype.name]
+    segment = int8_segment(value_type, spec.in_channels, cols)
+    groups = cover(matrix != 0, encoding, rows, cols, segment)
     lines = line_count(encoding, spec.out_channels, rows)
     per_line = np.bincount(groups.line, minlength=lines)
-    value_type = _VALUE_TYPES[matrix.dtype.name]
     shape = (encoding, spec.out_channels, rows, cols)
     value_count = int(values_per_line(per_line, *shape, value_type).sum())
     header = _header(spec, encoding, (rows, cols), (lines, len(groups.line), value_count), value_type, quantization)

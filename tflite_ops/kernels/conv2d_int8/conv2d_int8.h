@@ -76,7 +76,8 @@ class Int8Conv2DPlan {
   void FillStrip(const Job& job, const Strip& strip, uint8_t* planes) const;
   void FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, uint8_t* planes) const;
   void ToPlanar(const uint8_t* in, size_t in_stride, size_t count, uint8_t* out) const;
-  uint32_t SegmentsOf(const Job& job, const Strip& strip, size_t begin, Int8Segment* segments) const;
+  size_t PixelsOf(const Strip& strip) const;
+  uint32_t SegmentsOf(const Job& job, const Strip& strip, size_t begin, size_t width, Int8Segment* segments) const;
   void RunStrip(const Job& job, size_t task, uint32_t slot) const;
   size_t SlotBytes() const;
 

@@ -191,26 +191,39 @@ void Int8Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const 
     }
   }
   FillStrip(job, strip, planes);
-  const size_t positions = size_t{strip.rows - 1} * plane_width_ + view_.width;
-  for (size_t begin = 0; begin < positions; begin += kernels_.kernel.tile) {
+  const size_t positions = pointwise_ ? PixelsOf(strip) : size_t{strip.rows - 1} * plane_width_ + view_.width;
+  const int32_t* zero_points = args.zero_points;
+  const float* position_scales = args.position_scales;
+  size_t width = 0;
+  for (size_t begin = 0; begin < positions; begin += width) {
+    const Int8TileFn run = kernels_.kernel.Fit(positions - begin, &width);
     args.x = planes + begin * cell_bytes_;
-    args.segment_count = SegmentsOf(job, strip, begin, segments);
-    if (args.segment_count > 0) kernels_.kernel.run(args);
+    args.segment_count = SegmentsOf(job, strip, begin, width, segments);
+    if (pointwise_ && zero_points != nullptr) {
+      args.zero_points = zero_points + begin;
+      args.position_scales = position_scales + begin;
+    }
+    if (args.segment_count > 0) run(args);
   }
 }
 
-uint32_t Int8Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin, Int8Segment* segments) const {
+size_t Int8Conv2DPlan::PixelsOf(const Strip& strip) const {
+  const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
+  const size_t first = size_t{strip.first} * view_.width;
+  return pixels - first < view_.width ? pixels - first : view_.width;
+}
+
+uint32_t Int8Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin, size_t width,
+                                    Int8Segment* segments) const {
   const size_t value_bytes = job.zero_points == nullptr ? 1 : sizeof(float);
   const size_t pixel_bytes = size_t{weights_->out_channels} * value_bytes;
   if (pointwise_) {
-    const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
-    const size_t first = size_t{strip.first} * view_.width;
-    const size_t count = pixels - first < view_.width ? pixels - first : view_.width;
-    segments[0] = {0, static_cast<uint32_t>(count), job.y + first * pixel_bytes};
+    const size_t first = size_t{strip.first} * view_.width + begin, rest = PixelsOf(strip) - begin;
+    segments[0] = {0, static_cast<uint32_t>(rest < width ? rest : width), job.y + first * pixel_bytes};
     return 1;
   }
   uint32_t count = 0;
-  const size_t end = begin + kernels_.kernel.tile;
+  const size_t end = begin + width;
   for (size_t row = begin / plane_width_; row < strip.rows && row * plane_width_ < end; ++row) {
     const size_t row_begin = row * plane_width_, row_end = row_begin + view_.width;
     const size_t from = row_begin > begin ? row_begin : begin, to = row_end < end ? row_end : end;
@@ -236,10 +249,8 @@ void Int8Conv2DPlan::ToPlanar(const uint8_t* in, size_t in_stride, size_t count,
 
 void Int8Conv2DPlan::FillStrip(const Job& job, const Strip& strip, uint8_t* planes) const {
   if (pointwise_) {
-    const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
     const size_t first = size_t{strip.first} * view_.width;
-    const size_t count = pixels - first < view_.width ? pixels - first : view_.width;
-    return ToPlanar(job.x + first * weights_->in_channels, weights_->in_channels, count, planes);
+    return ToPlanar(job.x + first * weights_->in_channels, weights_->in_channels, PixelsOf(strip), planes);
   }
   for (uint32_t phase = 0; phase < phase_count_; ++phase) {
     for (uint32_t row = 0; row < strip.rows + halo_rows_; ++row) FillRow(job, strip, phase, row, planes);

@@ -9,6 +9,20 @@ struct ArmBase {
 
   static Bytes LoadBytes(const uint8_t* p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
 
+  // Four registers by one instruction.
+  template <int kVectors>
+  static inline __attribute__((always_inline)) void LoadQuads(const uint8_t* p, Bytes* x) {
+    constexpr int kFours = kVectors / 4;
+#pragma GCC unroll 2
+    for (int f = 0; f < kFours; ++f) {
+      const int8x16x4_t four = vld1q_s8_x4(reinterpret_cast<const int8_t*>(p) + 64 * f);
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) x[4 * f + v] = four.val[v];
+    }
+#pragma GCC unroll 4
+    for (int v = 4 * kFours; v < kVectors; ++v) x[v] = LoadBytes(p + 16 * v);
+  }
+
   static inline __attribute__((always_inline)) void Interleave(const uint8_t* p0, const uint8_t* p1, const uint8_t* p2,
                                                                const uint8_t* p3, Bytes* x) {
     const Bytes a = LoadBytes(p0), b = LoadBytes(p1), c = LoadBytes(p2), d = LoadBytes(p3);
@@ -21,34 +35,35 @@ struct ArmBase {
   }
   static void Reorder(Vector*) {}
 
-  static inline __attribute__((always_inline)) int32x4_t Rounded(Vector total, float factor, float32x4_t low,
-                                                                 float32x4_t high, int32x4_t zero) {
-    const float32x4_t value = vmulq_n_f32(vcvtq_f32_s32(total), factor);
-    return vaddq_s32(vcvtnq_s32_f32(vminq_f32(vmaxq_f32(value, low), high)), zero);
+  // Narrowing saturates, so the clamp comes last, on sixteen values at a time; `low` and `high` are whole numbers.
+  static inline __attribute__((always_inline)) int16x4_t Rounded(Vector total, float factor) {
+    return vqmovn_s32(vcvtnq_s32_f32(vmulq_n_f32(vcvtq_f32_s32(total), factor)));
   }
 
   template <int kVectors>
   static inline __attribute__((always_inline)) void ToBytes(int8_t* out, const Vector* total, float factor, float low,
                                                             float high, int32_t zero_point) {
-    const float32x4_t lowest = vdupq_n_f32(low), highest = vdupq_n_f32(high);
-    const int32x4_t zero = vdupq_n_s32(zero_point);
-    constexpr int kQuads = kVectors / 4;
+    const int16x8_t zero = vdupq_n_s16(static_cast<int16_t>(zero_point));
+    const int8x16_t lowest = vdupq_n_s8(static_cast<int8_t>(static_cast<int32_t>(low) + zero_point));
+    const int8x16_t highest = vdupq_n_s8(static_cast<int8_t>(static_cast<int32_t>(high) + zero_point));
+    constexpr int kFours = kVectors / 4;
 #pragma GCC unroll 2
-    for (int q = 0; q < kQuads; ++q) {
+    for (int f = 0; f < kFours; ++f) {
       int16x8_t words[2];
 #pragma GCC unroll 2
       for (int half = 0; half < 2; ++half) {
-        const int32x4_t first = Rounded(total[4 * q + 2 * half], factor, lowest, highest, zero);
-        const int32x4_t second = Rounded(total[4 * q + 2 * half + 1], factor, lowest, highest, zero);
-        words[half] = vuzp1q_s16(vreinterpretq_s16_s32(first), vreinterpretq_s16_s32(second));
+        const Vector* two = total + 4 * f + 2 * half;
+        words[half] = vqaddq_s16(vcombine_s16(Rounded(two[0], factor), Rounded(two[1], factor)), zero);
       }
-      vst1q_s8(out + 16 * q, vuzp1q_s8(vreinterpretq_s8_s16(words[0]), vreinterpretq_s8_s16(words[1])));
+      const int8x16_t bytes = vcombine_s8(vqmovn_s16(words[0]), vqmovn_s16(words[1]));
+      vst1q_s8(out + 16 * f, vminq_s8(vmaxq_s8(bytes, lowest), highest));
     }
 #pragma GCC unroll 4
-    for (int v = 4 * kQuads; v < kVectors; ++v) {
-      const int16x4_t words = vmovn_s32(Rounded(total[v], factor, lowest, highest, zero));
-      const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
-      const int32_t four = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
+    for (int v = 4 * kFours; v < kVectors; ++v) {
+      const int16x4_t words = Rounded(total[v], factor);
+      const int8x8_t bytes = vqmovn_s16(vqaddq_s16(vcombine_s16(words, words), zero));
+      const int8x8_t clamped = vmin_s8(vmax_s8(bytes, vget_low_s8(lowest)), vget_low_s8(highest));
+      const int32_t four = vget_lane_s32(vreinterpret_s32_s8(clamped), 0);
       memcpy(out + 4 * v, &four, 4);
     }
   }

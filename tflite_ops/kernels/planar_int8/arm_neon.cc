@@ -41,6 +41,12 @@ struct Simd : ArmBase {
       }
     }
   }
+
+  template <int kRows, int kVectors, int kIndex>
+  static inline __attribute__((always_inline)) void DotBatch(Sum (&sum)[kRows][kVectors], const Bytes* x,
+                                                             const int8_t* weights) {
+    Dot<kRows, kVectors>(sum, x, weights + kIndex * kRows * 4);
+  }
 };
 
 #include "tflite_ops/kernels/planar_int8/generic.h"

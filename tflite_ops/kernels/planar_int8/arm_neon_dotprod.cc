@@ -24,7 +24,6 @@ struct Simd : ArmBase {
     for (int v = 0; v < kVectors; ++v) sum[v] = vdotq_laneq_s32(sum[v], x[v], weights, kLane);
   }
 
-  // Weights of four rows come in one register and multiply by lane.
   template <int kRows, int kVectors>
   static inline __attribute__((always_inline)) void Dot(Sum (&sum)[kRows][kVectors], const Bytes* x,
                                                         const int8_t* weights) {
@@ -44,6 +43,19 @@ struct Simd : ArmBase {
       const Bytes weight = vreinterpretq_s8_s32(vdupq_n_s32(row));
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sum[r][v] = vdotq_s32(sum[r][v], x[v], weight);
+    }
+  }
+
+  // Weights of one or two rows fill a register with those of four or two operands.
+  template <int kRows, int kVectors, int kIndex>
+  static inline __attribute__((always_inline)) void DotBatch(Sum (&sum)[kRows][kVectors], const Bytes* x,
+                                                             const int8_t* weights) {
+    if constexpr (kRows <= 2) {
+      const Bytes all = vld1q_s8(weights);
+      AddRow<kRows * kIndex, kVectors>(sum[0], x, all);
+      if constexpr (kRows == 2) AddRow<kRows * kIndex + 1, kVectors>(sum[1], x, all);
+    } else {
+      Dot<kRows, kVectors>(sum, x, weights + kIndex * kRows * 4);
     }
   }
 };

@@ -3,11 +3,12 @@
 // inside its own namespace, so code built with different compiler flags never meets in the linker.
 //
 // S provides: `Vector` (kLanes int32, one for each position), `Bytes` (kLanes operands of four bytes), `Sum` (what
-// gathers products of kLanes positions), `kFlip`; `Start(int32)` and `Total(Sum)` from and to Vector; `LoadBytes(p)`;
-// `Interleave(p0, p1, p2, p3, Bytes[4])`: operands of 4 * kLanes positions from four planes, in an order that
-// `Reorder(Vector[4])` puts right; `Dot<kRows, kVectors>(Sum[][], Bytes[], weights)`;
-// `ToBytes<kVectors>(int8_t*, Vector[], factor, low, high, zero_point)`;
-// `ToFloats(Vector, ...)`, see FloatRow.
+// gathers products of kLanes positions), `kFlip`; `Start(int32)` and `Total(Sum)` from and to Vector;
+// `LoadQuads<kVectors>(p, Bytes[])`; `Interleave(p0, p1, p2, p3, Bytes[4])`: operands of 4 * kLanes positions from four
+// planes, in an order that `Reorder(Vector[4])` puts right; `Dot<kRows, kVectors>(Sum[][], Bytes[], weights)` and
+// `DotBatch<kRows, kVectors, kIndex>`, the same for operand kIndex of a batch (Int8Sums::kBatch) whose weights lie side
+// by side from `weights` on; `ToBytes<kVectors>(int8_t*, Vector[], factor, low, high, zero_point)`;
+// `ToFloats(float*, Vector, row_sum, zero_points, position_scales, scale, bias, low, high)`.
 //
 // No include guard on purpose: it is included once, by one ISA file a translation unit.
 
@@ -17,8 +18,7 @@ inline __attribute__((always_inline)) void LoadOperand(const uint8_t* x, const u
                                                        typename S::Bytes* tile) {
   if constexpr (kLayout == Int8Layout::kQuads) {
     const uint8_t* quads = x + offsets[i];
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) tile[v] = S::LoadBytes(quads + 4 * v * S::kLanes);
+    S::template LoadQuads<kVectors>(quads, tile);
   } else {
     const uint32_t* four = offsets + 4 * i;
     S::Interleave(x + four[0], x + four[1], x + four[2], x + four[3], tile);
@@ -30,6 +30,9 @@ struct Int8Sums {
   using Sum = typename S::Sum;
   static constexpr int kTile = kVectors * S::kLanes;
   static_assert(kLayout == Int8Layout::kQuads || kVectors == 4, "planes are interleaved four vectors at a time");
+  // Operands whose weights fill a 128-bit register, and at least two to share the loop's instructions.
+  static constexpr int kBatch = kRows == 1 ? 4 : 2;
+  static constexpr int kOffsets = kLayout == Int8Layout::kQuads ? 1 : 4;  // of an operand
   Sum value[kRows][kVectors];
 
   inline __attribute__((always_inline)) void SetRow(int row, int32_t start) {
@@ -40,12 +43,33 @@ struct Int8Sums {
   // Adds `count` operands of one line; `weights` points at the first and steps by `stride` bytes.
   inline __attribute__((always_inline)) void AddOperands(const uint8_t* x, const uint32_t* offsets, size_t count,
                                                          const int8_t* weights, size_t stride) {
-    for (size_t i = 0; i < count; ++i) {
+    size_t i = 0;
+    // Lines of exactly kRows rows, the usual case: the weights of several operands lie side by side.
+    if (stride == kRows * kDotCells) {
+      for (; i + kBatch <= count; i += kBatch) {
+        AddBatch(x, offsets + i * kOffsets, weights, std::make_integer_sequence<int, kBatch>());
+        weights += kBatch * kRows * kDotCells;
+      }
+    }
+    for (; i < count; ++i) {
       typename S::Bytes tile[kVectors];
       LoadOperand<S, kVectors, kLayout>(x, offsets, i, tile);
       S::template Dot<kRows, kVectors>(value, tile, weights);
       weights += stride;
     }
+  }
+
+  template <int... kIndex>
+  inline __attribute__((always_inline)) void AddBatch(const uint8_t* x, const uint32_t* offsets, const int8_t* weights,
+                                                      std::integer_sequence<int, kIndex...>) {
+    (AddOne<kIndex>(x, offsets, weights), ...);
+  }
+
+  template <int kIndex>
+  inline __attribute__((always_inline)) void AddOne(const uint8_t* x, const uint32_t* offsets, const int8_t* weights) {
+    typename S::Bytes tile[kVectors];
+    LoadOperand<S, kVectors, kLayout>(x, offsets, kIndex, tile);
+    S::template DotBatch<kRows, kVectors, kIndex>(value, tile, weights);
   }
 
   // Finishes one row and stores it as row `held` of the scratch.
@@ -243,21 +267,34 @@ void ToPlanesOf(const uint8_t* in, size_t in_stride, size_t count, size_t channe
 }
 
 template <typename S>
-Int8KernelSet Int8Set(const char* name, int lanes, void (*run)(const Int8TileArgs&)) {
-  return {{name, static_cast<size_t>(lanes), run}, ToQuadsOf<S>, ToPlanesOf<S>, S::kFlip};
+Int8KernelSet Int8Set(const char* name, int vectors, Int8TileFn run, int tail_vectors = 0,
+                      Int8TileFn tail_run = nullptr) {
+  const Int8Kernel kernel = {name, static_cast<size_t>(vectors * S::kLanes), run,
+                             static_cast<size_t>(tail_vectors * S::kLanes), tail_run};
+  return {kernel, ToQuadsOf<S>, ToPlanesOf<S>, S::kFlip};
 }
+
+// A quarter of the vectors for the last tile; planes always take four.
+template <int kVectors>
+constexpr int kTailVectors = kVectors > 4 ? kVectors / 4 : 1;
 
 template <typename S, int kRows, int kVectors, Int8Layout kLayout>
 Int8KernelSet Int8RowBand(const char* name) {
-  return Int8Set<S>(name, kVectors * S::kLanes, Int8RowBandTile<S, kRows, kVectors, kLayout>);
+  constexpr int kTail = kLayout == Int8Layout::kQuads ? kTailVectors<kVectors> : kVectors;
+  if (kTail == kVectors) return Int8Set<S>(name, kVectors, Int8RowBandTile<S, kRows, kVectors, kLayout>);
+  return Int8Set<S>(name, kVectors, Int8RowBandTile<S, kRows, kVectors, kLayout>, kTail,
+                    Int8RowBandTile<S, kRows, kTail, kLayout>);
 }
 
 template <typename S, int kRows, int kVectors, Int8Layout kLayout>
 Int8KernelSet Int8Sliding(const char* name) {
-  return Int8Set<S>(name, kVectors * S::kLanes, Int8SlidingTile<S, kRows, kVectors, kLayout>);
+  constexpr int kTail = kLayout == Int8Layout::kQuads ? kTailVectors<kVectors> : kVectors;
+  if (kTail == kVectors) return Int8Set<S>(name, kVectors, Int8SlidingTile<S, kRows, kVectors, kLayout>);
+  return Int8Set<S>(name, kVectors, Int8SlidingTile<S, kRows, kVectors, kLayout>, kTail,
+                    Int8SlidingTile<S, kRows, kTail, kLayout>);
 }
 
 template <typename S, int kVectors, Int8Layout kLayout>
 Int8KernelSet Int8SlidingAny(const char* name) {
-  return Int8Set<S>(name, kVectors * S::kLanes, Int8SlidingTileAnyRows<S, kVectors, kLayout>);
+  return Int8Set<S>(name, kVectors, Int8SlidingTileAnyRows<S, kVectors, kLayout>);
 }

@@ -72,10 +72,21 @@ struct Int8TileArgs {
   const float* bias;             // [out_channels], or null for zeros
 };
 
+using Int8TileFn = void (*)(const Int8TileArgs&);
+
 struct Int8Kernel {
   const char* name;  // "row_band_quads/neon_dotprod"
   size_t tile;       // positions a call computes
-  void (*run)(const Int8TileArgs&);
+  Int8TileFn run;
+  size_t tail_tile;  // positions of a narrower version for the last tile, or 0 where there is none
+  Int8TileFn tail_run;
+
+  // The version for the next of `rest` positions, and how many of them it computes.
+  Int8TileFn Fit(size_t rest, size_t* width) const {
+    const bool narrow = tail_tile != 0 && rest * 2 <= tile;
+    *width = narrow ? tail_tile : tile;
+    return narrow ? tail_run : run;
+  }
 };
 
 // `out[q * out_stride + p] = bytes 4 * q .. 4 * q + 3 of in + p * in_stride`, each ^ flip, for p < count, q < quads;

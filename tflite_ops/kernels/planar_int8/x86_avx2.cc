@@ -48,6 +48,12 @@ struct Simd {
     v[3] = _mm256_permute2x128_si256(c, d, 0x31);
   }
 
+  template <int kVectors>
+  static inline __attribute__((always_inline)) void LoadQuads(const uint8_t* p, Bytes* x) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) x[v] = LoadBytes(p + 4 * v * kLanes);
+  }
+
   template <int kRow, int kVectors>
   static inline __attribute__((always_inline)) void AddRow(Sum (&sum)[kVectors], const Bytes* even, const Bytes* odd,
                                                            Bytes even_weights, Bytes odd_weights) {
@@ -82,6 +88,12 @@ struct Simd {
         AddRow<0, kVectors>(sum[r], even, odd, Even(row), Odd(row));
       }
     }
+  }
+
+  template <int kRows, int kVectors, int kIndex>
+  static inline __attribute__((always_inline)) void DotBatch(Sum (&sum)[kRows][kVectors], const Bytes* x,
+                                                             const int8_t* weights) {
+    Dot<kRows, kVectors>(sum, x, weights + kIndex * kRows * 4);
   }
 
   template <int kVectors>

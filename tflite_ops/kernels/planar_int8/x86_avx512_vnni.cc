@@ -48,6 +48,12 @@ struct Simd {
     v[3] = _mm512_maskz_shuffle_i32x4(kAll, b, d, 0xDD);
   }
 
+  template <int kVectors>
+  static inline __attribute__((always_inline)) void LoadQuads(const uint8_t* p, Bytes* x) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) x[v] = LoadBytes(p + 4 * v * kLanes);
+  }
+
   template <int kRows, int kVectors>
   static inline __attribute__((always_inline)) void Dot(Sum (&sum)[kRows][kVectors], const Bytes* x,
                                                         const int8_t* weights) {
@@ -59,6 +65,12 @@ struct Simd {
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sum[r][v] = _mm512_dpbusd_epi32(sum[r][v], x[v], weight);
     }
+  }
+
+  template <int kRows, int kVectors, int kIndex>
+  static inline __attribute__((always_inline)) void DotBatch(Sum (&sum)[kRows][kVectors], const Bytes* x,
+                                                             const int8_t* weights) {
+    Dot<kRows, kVectors>(sum, x, weights + kIndex * kRows * 4);
   }
 
   template <int kVectors>

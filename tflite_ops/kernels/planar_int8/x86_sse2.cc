@@ -47,6 +47,12 @@ struct Simd {
     return _mm_unpacklo_epi32(_mm_shuffle_epi32(even, 0x08), _mm_shuffle_epi32(odd, 0x08));
   }
 
+  template <int kVectors>
+  static inline __attribute__((always_inline)) void LoadQuads(const uint8_t* p, Bytes* x) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) x[v] = LoadBytes(p + 4 * v * kLanes);
+  }
+
   template <int kRow, int kVectors>
   static inline __attribute__((always_inline)) void AddRow(Sum (&sum)[kVectors], const Bytes* even, const Bytes* odd,
                                                            Bytes even_weights, Bytes odd_weights) {
@@ -81,6 +87,12 @@ struct Simd {
         AddRow<0, kVectors>(sum[r], even, odd, Even(row), Odd(row));
       }
     }
+  }
+
+  template <int kRows, int kVectors, int kIndex>
+  static inline __attribute__((always_inline)) void DotBatch(Sum (&sum)[kRows][kVectors], const Bytes* x,
+                                                             const int8_t* weights) {
+    Dot<kRows, kVectors>(sum, x, weights + kIndex * kRows * 4);
   }
 
   template <int kVectors>
