@@ -43,6 +43,21 @@ struct Int8Channels {
 // [out_channels] of int32 for int8 activations (of float it is not read).
 Status PrepareChannels(const PackedWeights& weights, const void* bias, Int8Channels* channels);
 
+// One result from its exact sum.
+inline float ClampFloat(float value, float low, float high) {
+  const float raised = value < low ? low : value;
+  return raised > high ? high : raised;
+}
+inline int8_t FinishInt8(const PackedWeights& w, const Int8Channels& channels, uint32_t row, int32_t sum) {
+  const float value = ClampFloat(static_cast<float>(sum) * channels.factors[row], channels.low, channels.high);
+  return static_cast<int8_t>(static_cast<int32_t>(RoundToEven(value)) + w.output_zero_point);
+}
+inline float FinishFloat(const PackedWeights& w, const Int8Channels& channels, uint32_t row, int32_t sum, float scale,
+                         const float* bias) {
+  const float product = static_cast<float>(sum) * scale * w.scales[row];
+  return ClampFloat(product + (bias == nullptr ? 0.0f : bias[row]), channels.low, channels.high);
+}
+
 // The layer as plain loops: the oracle of every other variant. `x`, `y` are int8 or float, `bias` (may be null) int32
 // or float. False where there is no memory.
 bool ReferenceInt8Conv2D(const PackedWeights& weights, const Int8Channels& channels, const ConvShape& shape,
@@ -59,7 +74,9 @@ class Int8Conv2DPlan {
   bool Run(const void* x, void* y, ThreadPool* pool, Workspace* workspace) const;
 
   const ConvShape& shape() const { return shape_; }
-  const char* kernel_name() const { return kernels_.kernel.run == nullptr ? "reference_int8" : kernels_.kernel.name; }
+  const char* kernel_name() const {
+    return kernels_.kernel.run == nullptr ? "reference_int8" : single_ ? kernels_.pixel_name : kernels_.kernel.name;
+  }
 
  private:
   struct Job;
@@ -79,6 +96,7 @@ class Int8Conv2DPlan {
   size_t PixelsOf(const Strip& strip) const;
   uint32_t SegmentsOf(const Job& job, const Strip& strip, size_t begin, size_t width, Int8Segment* segments) const;
   void RunStrip(const Job& job, size_t task, uint32_t slot) const;
+  void RunPixel(const Job& job, size_t task, uint32_t slot) const;
   size_t SlotBytes() const;
 
   const PackedWeights* weights_ = nullptr;
@@ -89,6 +107,7 @@ class Int8Conv2DPlan {
   Int8Layout layout_ = Int8Layout::kPlanes;
   Int8Channels channels_;
   bool pointwise_ = false;
+  bool single_ = false;  // pixel by pixel: too few of them for a tile
   uint32_t threads_ = 1;
   uint32_t cell_bytes_ = 1;         // of one position in a plane: 4 for quads
   uint32_t remainders_ = 0;         // bit r: some quad starts at a channel c with c % 4 == r

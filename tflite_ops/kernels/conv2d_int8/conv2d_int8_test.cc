@@ -230,6 +230,27 @@ TEST(Int8Conv2D, KernelsStridesDilationsAndPadding) {
   }
 }
 
+// One pixel or few: matrix times vector, weights read in place.
+TEST(Int8Conv2D, FewPixels) {
+  uint32_t seed = 5000;
+  for (const uint32_t rows : {1u, 2u, 3u, 4u, 5u, 8u, 16u, 24u, 32u}) {
+    for (const uint32_t cols : {1u, 2u, 3u, 4u, 8u}) {
+      for (const uint32_t channels : {9u, 70u, 257u}) {
+        PackedSpec spec = SpecOf(Encoding::kRowBand, rows, cols, seed);
+        spec.op = Op::kFullyConnected;
+        spec.padding = Padding::kValid;
+        spec.in_channels = channels;
+        spec.out_channels = std::max(rows, 20u + seed % 30);
+        CheckInt8(spec, {1 + seed % 2, 1, 1}, true, seed);
+        if (HasFatalFailure()) return;
+        CheckDynamic(spec, {1, 1, 1}, seed);
+        if (HasFatalFailure()) return;
+        ++seed;
+      }
+    }
+  }
+}
+
 TEST(Int8Conv2D, ManyStripsAndTiles) {
   PackedSpec spec = SpecOf(Encoding::kRowBand, 4, 4, 2);
   spec.out_channels = 24;

@@ -14,6 +14,8 @@ uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 
 uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
+size_t RoundUp64(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
 // Whether every group is whole quads that each lie in one kernel position.
 bool FitsQuads(const PackedWeights& w) {
   if (w.group_cols % kDotCells != 0) return false;
@@ -67,6 +69,7 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
   weights_ = &weights;
   bias_ = bias;
   kernels_ = {};
+  single_ = false;
   threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
   TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
   TFPRUNE_RETURN_IF_ERROR(PrepareChannels(weights, bias, &channels_));
@@ -76,6 +79,16 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
   if (arch == Arch::kReference || pixels == 0) return {};
   ChooseLayout();
   kernels_ = GetInt8Kernels(arch, weights.encoding, weights.group_rows, layout_);
+  // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.
+  single_ = pointwise_ && weights.encoding == Encoding::kRowBand && pixels * 8 <= kernels_.kernel.tile;
+  if (single_) {
+    view_ = {1, static_cast<uint32_t>(pixels), 1};
+    strip_rows_ = 1;
+    strips_per_image_ = static_cast<uint32_t>(pixels);
+    row_parts_ = Smaller(DivideUp(threads_, static_cast<uint32_t>(pixels)), weights.line_count);
+    planes_bytes_ = RoundUp64(size_t{weights.out_channels} * sizeof(int32_t));
+    return PrepareStarts();
+  }
   if (pointwise_) {
     const uint32_t tile = static_cast<uint32_t>(kernels_.kernel.tile);
     view_ = {1, DivideUp(static_cast<uint32_t>(pixels), tile), tile};

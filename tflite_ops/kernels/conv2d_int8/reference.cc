@@ -6,11 +6,6 @@
 namespace tfprune {
 namespace {
 
-float Clamp(float value, float low, float high) {
-  const float raised = value < low ? low : value;
-  return raised > high ? high : raised;
-}
-
 // Quantises the whole input, image by image or pixel by pixel.
 void QuantizeInput(const PackedWeights& w, const ConvShape& shape, bool per_pixel, const float* x, int8_t* out,
                    QuantizedRange* ranges) {
@@ -56,14 +51,13 @@ bool ReferenceInt8Conv2D(const PackedWeights& w, const Int8Channels& channels, c
       sums[row] += int64_t{w.bytes[index]} * (input[at] - range.zero_point);
     });
     for (uint32_t r = 0; r < w.out_channels; ++r) {
-      const float sum = static_cast<float>(sums[r]);
+      const int32_t sum = static_cast<int32_t>(sums[r]);
       const size_t at = pixel * w.out_channels + r;
       if (int8) {
-        const float value = RoundToEven(Clamp(sum * channels.factors[r], channels.low, channels.high));
-        static_cast<int8_t*>(y)[at] = static_cast<int8_t>(static_cast<int32_t>(value) + w.output_zero_point);
+        static_cast<int8_t*>(y)[at] = FinishInt8(w, channels, r, sum);
       } else {
-        const float offset = bias == nullptr ? 0.0f : static_cast<const float*>(bias)[r];
-        static_cast<float*>(y)[at] = Clamp(sum * range.scale * w.scales[r] + offset, channels.low, channels.high);
+        const float* offsets = static_cast<const float*>(bias);
+        static_cast<float*>(y)[at] = FinishFloat(w, channels, r, sum, range.scale, offsets);
       }
     }
   }

@@ -143,7 +143,11 @@ bool Int8Conv2DPlan::Run(const void* x, void* y, ThreadPool* pool, Workspace* wo
       threads_, tasks,
       [](void* context, size_t task, uint32_t slot) {
         const Job& job = *static_cast<const Job*>(context);
-        job.plan->RunStrip(job, task, slot);
+        if (job.plan->single_) {
+          job.plan->RunPixel(job, task, slot);
+        } else {
+          job.plan->RunStrip(job, task, slot);
+        }
       },
       &job);
   return true;
@@ -211,6 +215,29 @@ size_t Int8Conv2DPlan::PixelsOf(const Strip& strip) const {
   const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
   const size_t first = size_t{strip.first} * view_.width;
   return pixels - first < view_.width ? pixels - first : view_.width;
+}
+
+void Int8Conv2DPlan::RunPixel(const Job& job, size_t task, uint32_t slot) const {
+  const PackedWeights& w = *weights_;
+  const size_t pixel = task / row_parts_;
+  const uint32_t part = static_cast<uint32_t>(task % row_parts_);
+  const uint32_t begin = PartBegin(w, part, row_parts_), end = PartBegin(w, part + 1, row_parts_);
+  int32_t* sums = reinterpret_cast<int32_t*>(job.scratch + slot * SlotBytes());
+  memcpy(sums + begin, starts_.data() + begin, (end - begin) * sizeof(int32_t));
+  kernels_.pixel(w, begin, end, job.x + pixel * w.in_channels, sums);
+  const size_t first = pixel * w.out_channels;
+  if (job.zero_points == nullptr) {
+    int8_t* out = reinterpret_cast<int8_t*>(job.y) + first;
+    for (uint32_t r = begin; r < end; ++r) out[r] = FinishInt8(w, channels_, r, sums[r]);
+    return;
+  }
+  const QuantizedRange range = {job.scales[pixel], 0.0f, job.zero_points[pixel]};
+  float* out = reinterpret_cast<float*>(job.y) + first;
+  for (uint32_t r = begin; r < end; ++r) {
+    const uint32_t zero = static_cast<uint32_t>(range.zero_point) * static_cast<uint32_t>(channels_.row_sums[r]);
+    const int32_t sum = static_cast<int32_t>(static_cast<uint32_t>(sums[r]) - zero);
+    out[r] = FinishFloat(w, channels_, r, sum, range.scale, static_cast<const float*>(bias_));
+  }
 }
 
 uint32_t Int8Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin, size_t width,

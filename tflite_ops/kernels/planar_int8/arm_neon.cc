@@ -16,6 +16,7 @@ namespace {
 // For processors before Armv8.2's dot product: smull multiplies eight bytes (two positions) exactly in 16 bits, sadalp
 // adds pairs of the products to 32 bits. A position's sum lies in two neighbouring lanes until the end.
 struct Simd : ArmBase {
+  static constexpr char kPixelName[] = "row_band_single_int8/neon";
   struct Sum {
     int32x4_t low, high;  // positions 0 and 1, positions 2 and 3
   };
@@ -25,6 +26,12 @@ struct Simd : ArmBase {
     return {start, start};
   }
   static Vector Total(const Sum& sum) { return vpaddq_s32(sum.low, sum.high); }
+  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) {
+    sum.low = vpadalq_s16(sum.low, vmull_s8(vget_low_s8(x), vget_low_s8(weights)));
+    sum.high = vpadalq_s16(sum.high, vmull_high_s8(x, weights));
+    return sum;
+  }
+  static void StoreTotal(int32_t* out, const Sum& sum) { vst1q_s32(out, Total(sum)); }
 
   template <int kRows, int kVectors>
   static inline __attribute__((always_inline)) void Dot(Sum (&sum)[kRows][kVectors], const Bytes* x,

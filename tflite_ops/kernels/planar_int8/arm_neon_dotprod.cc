@@ -14,9 +14,12 @@ namespace {
 #include "tflite_ops/kernels/planar_int8/transpose.h"
 
 struct Simd : ArmBase {
+  static constexpr char kPixelName[] = "row_band_single_int8/neon_dotprod";
   using Sum = int32x4_t;
   static Sum Start(int32_t value) { return vdupq_n_s32(value); }
   static Vector Total(Sum sum) { return sum; }
+  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) { return vdotq_s32(sum, x, weights); }
+  static void StoreTotal(int32_t* out, Sum sum) { vst1q_s32(out, sum); }
 
   template <int kLane, int kVectors>
   static inline __attribute__((always_inline)) void AddRow(Sum (&sum)[kVectors], const Bytes* x, Bytes weights) {
@@ -75,8 +78,7 @@ Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout 
     }
     if (group_rows == 1) return Int8RowBand<Simd, 1, 8, kQuads>("row_band_quads/neon_dotprod");
     if (group_rows == 2) return Int8RowBand<Simd, 2, 8, kQuads>("row_band_quads/neon_dotprod");
-    if (group_rows < 8) return Int8RowBand<Simd, 4, 4, kQuads>("row_band_quads/neon_dotprod");
-    return Int8RowBand<Simd, 8, 2, kQuads>("row_band_quads/neon_dotprod");
+    return Int8RowBand<Simd, 4, 4, kQuads>("row_band_quads/neon_dotprod");
   }
   if (layout == kPlanes) {
     if (group_rows == 1) return Int8Sliding<Simd, 1, 4, kPlanes>("sliding_row_planes/neon_dotprod");

@@ -100,11 +100,18 @@ using ToQuadsFn = void (*)(const uint8_t* in, size_t in_stride, size_t count, si
 using ToPlanesFn = void (*)(const uint8_t* in, size_t in_stride, size_t count, size_t channels, uint8_t* out,
                             size_t out_stride);
 
+// Row-band weights times one NHWC pixel: `sums[r] += sum over cells of w * byte` for rows [row_begin, row_end), both
+// band limits or out_channels. `x` holds the in_channels inputs as they are; bytes are flipped on the way.
+using Int8PixelFn = void (*)(const PackedWeights& weights, uint32_t row_begin, uint32_t row_end, const uint8_t* x,
+                             int32_t* sums);
+
 struct Int8KernelSet {
   Int8Kernel kernel;
   ToQuadsFn to_quads;
   ToPlanesFn to_planes;
-  uint8_t flip;  // 0 or 0x80
+  Int8PixelFn pixel;
+  const char* pixel_name;  // "row_band_single_int8/neon_dotprod"
+  uint8_t flip;            // 0 or 0x80
 };
 
 // The kernels for `encoding` with groups of `group_rows` rows on the best instruction set that is at most `arch`.

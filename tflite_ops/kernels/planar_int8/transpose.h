@@ -122,6 +122,21 @@ inline __attribute__((always_inline)) void LoadBytes(const uint8_t* from, size_t
   }
 }
 
+// A full block: no lane is missing, nothing branches.
+inline __attribute__((always_inline)) void TransposeFull(const uint8_t* from, size_t from_stride, int8_t flip,
+                                                         uint8_t* to, size_t to_stride) {
+  Bytes16 v[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    v[i] = *reinterpret_cast<const Bytes16Memory*>(from + static_cast<size_t>(i) * from_stride);
+  }
+  TransposeBytes(v);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    *reinterpret_cast<Bytes16Memory*>(to + static_cast<size_t>(i) * to_stride) = v[i] ^ flip;
+  }
+}
+
 inline void ToPlanesFlipped(const uint8_t* in, size_t in_stride, size_t count, size_t channels, uint8_t* out,
                             size_t out_stride, int8_t flip) {
   for (size_t p = 0; p < count; p += 16) {
@@ -132,13 +147,10 @@ inline void ToPlanesFlipped(const uint8_t* in, size_t in_stride, size_t count, s
       uint8_t* to = out + c * out_stride + p;
       Bytes16 v[16];
       if (positions == 16 && bytes == 16) {
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; ++i) {
-          v[i] = *reinterpret_cast<const Bytes16Memory*>(from + c + static_cast<size_t>(i) * in_stride);
-        }
-      } else {
-        LoadBytes(from + c, in_stride, positions, bytes, v);
+        TransposeFull(from + c, in_stride, flip, to, out_stride);
+        continue;
       }
+      LoadBytes(from + c, in_stride, positions, bytes, v);
       TransposeBytes(v);
       for (size_t i = 0; i < bytes; ++i) *reinterpret_cast<Bytes16Memory*>(to + i * out_stride) = v[i] ^ flip;
     }
@@ -155,6 +167,10 @@ inline void StoreByteRows(const Int8TileArgs& a, size_t tile, size_t channel, si
       uint8_t* out = static_cast<uint8_t*>(segment.out) + p * a.out_stride + channel;
       for (size_t r = 0; r < rows; r += 16) {
         const size_t block = rows - r < 16 ? rows - r : 16;
+        if (block == 16 && positions == 16) {
+          TransposeFull(from + r * tile, tile, 0, out + r, a.out_stride);
+          continue;
+        }
         Bytes16 v[16];
         for (size_t i = 0; i < 16; ++i) {
           v[i] = i < block ? *reinterpret_cast<const Bytes16Memory*>(from + (r + i) * tile) : Bytes16{};

@@ -18,6 +18,7 @@ inline __m256i Even(__m256i four) { return _mm256_srai_epi16(_mm256_slli_epi16(f
 inline __m256i Odd(__m256i four) { return _mm256_srai_epi16(four, 8); }
 
 struct Simd {
+  static constexpr char kPixelName[] = "row_band_single_int8/avx2";
   using Vector = __m256i;
   using Bytes = __m256i;
   using Sum = __m256i;
@@ -26,6 +27,12 @@ struct Simd {
 
   static Sum Start(int32_t value) { return _mm256_set1_epi32(value); }
   static Vector Total(Sum sum) { return sum; }
+  static Bytes SetFour(uint32_t four) { return _mm256_set1_epi32(static_cast<int32_t>(four)); }
+  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) {
+    const Sum even = _mm256_madd_epi16(Even(x), Even(weights)), odd = _mm256_madd_epi16(Odd(x), Odd(weights));
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+  }
+  static void StoreTotal(int32_t* out, Sum sum) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), sum); }
   static Bytes LoadBytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
   // Of 128-bit block b, operand vector v holds positions 16 * b + 4 * v .. + 3.
@@ -96,16 +103,22 @@ struct Simd {
     Dot<kRows, kVectors>(sum, x, weights + kIndex * kRows * 4);
   }
 
+  struct Clamp {
+    __m256 lowest, highest;
+    Vector zero;
+    Clamp(float low, float high, int32_t zero_point)
+        : lowest(_mm256_set1_ps(low)), highest(_mm256_set1_ps(high)), zero(_mm256_set1_epi32(zero_point)) {}
+  };
+
   template <int kVectors>
-  static inline __attribute__((always_inline)) void ToBytes(int8_t* out, const Vector* total, float factor, float low,
-                                                            float high, int32_t zero_point) {
-    const __m256 factors = _mm256_set1_ps(factor), lowest = _mm256_set1_ps(low), highest = _mm256_set1_ps(high);
-    const Vector zero = _mm256_set1_epi32(zero_point);
+  static inline __attribute__((always_inline)) void ToBytes(int8_t* out, const Vector* total, float factor,
+                                                            const Clamp& clamp) {
+    const __m256 factors = _mm256_set1_ps(factor);
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(total[v]), factors);
-      const __m256 clamped = _mm256_min_ps(_mm256_max_ps(value, lowest), highest);
-      const Vector rounded = _mm256_add_epi32(_mm256_cvtps_epi32(clamped), zero);
+      const __m256 clamped = _mm256_min_ps(_mm256_max_ps(value, clamp.lowest), clamp.highest);
+      const Vector rounded = _mm256_add_epi32(_mm256_cvtps_epi32(clamped), clamp.zero);
       const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
       _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 8 * v), _mm_packs_epi16(words, words));
     }

@@ -13,6 +13,7 @@ namespace {
 #include "tflite_ops/kernels/planar_int8/transpose.h"
 
 struct Simd {
+  static constexpr char kPixelName[] = "row_band_single_int8/avx512_vnni";
   using Vector = __m512i;
   using Bytes = __m512i;
   using Sum = __m512i;
@@ -22,6 +23,9 @@ struct Simd {
 
   static Sum Start(int32_t value) { return _mm512_set1_epi32(value); }
   static Vector Total(Sum sum) { return sum; }
+  static Bytes SetFour(uint32_t four) { return _mm512_set1_epi32(static_cast<int32_t>(four)); }
+  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) { return _mm512_dpbusd_epi32(sum, x, weights); }
+  static void StoreTotal(int32_t* out, Sum sum) { _mm512_storeu_si512(out, sum); }
   static Bytes LoadBytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
 
   // Of 128-bit block b, operand vector v holds positions 16 * b + 4 * v .. + 3.
@@ -73,16 +77,22 @@ struct Simd {
     Dot<kRows, kVectors>(sum, x, weights + kIndex * kRows * 4);
   }
 
+  struct Clamp {
+    __m512 lowest, highest;
+    Vector zero;
+    Clamp(float low, float high, int32_t zero_point)
+        : lowest(_mm512_set1_ps(low)), highest(_mm512_set1_ps(high)), zero(_mm512_set1_epi32(zero_point)) {}
+  };
+
   template <int kVectors>
-  static inline __attribute__((always_inline)) void ToBytes(int8_t* out, const Vector* total, float factor, float low,
-                                                            float high, int32_t zero_point) {
-    const __m512 factors = _mm512_set1_ps(factor), lowest = _mm512_set1_ps(low), highest = _mm512_set1_ps(high);
-    const Vector zero = _mm512_set1_epi32(zero_point);
+  static inline __attribute__((always_inline)) void ToBytes(int8_t* out, const Vector* total, float factor,
+                                                            const Clamp& clamp) {
+    const __m512 factors = _mm512_set1_ps(factor);
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       const __m512 value = _mm512_maskz_mul_ps(kAll, _mm512_maskz_cvtepi32_ps(kAll, total[v]), factors);
-      const __m512 clamped = _mm512_maskz_min_ps(kAll, _mm512_maskz_max_ps(kAll, value, lowest), highest);
-      const Vector rounded = _mm512_add_epi32(_mm512_maskz_cvtps_epi32(kAll, clamped), zero);
+      const __m512 clamped = _mm512_maskz_min_ps(kAll, _mm512_maskz_max_ps(kAll, value, clamp.lowest), clamp.highest);
+      const Vector rounded = _mm512_add_epi32(_mm512_maskz_cvtps_epi32(kAll, clamped), clamp.zero);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 16 * v), _mm512_maskz_cvtepi32_epi8(kAll, rounded));
     }
   }

@@ -18,6 +18,7 @@ inline __m128i Even(__m128i four) { return _mm_srai_epi16(_mm_slli_epi16(four, 8
 inline __m128i Odd(__m128i four) { return _mm_srai_epi16(four, 8); }
 
 struct Simd {
+  static constexpr char kPixelName[] = "row_band_single_int8/sse2";
   using Vector = __m128i;
   using Bytes = __m128i;
   using Sum = __m128i;
@@ -26,6 +27,12 @@ struct Simd {
 
   static Sum Start(int32_t value) { return _mm_set1_epi32(value); }
   static Vector Total(Sum sum) { return sum; }
+  static Bytes SetFour(uint32_t four) { return _mm_set1_epi32(static_cast<int32_t>(four)); }
+  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) {
+    const Sum even = _mm_madd_epi16(Even(x), Even(weights)), odd = _mm_madd_epi16(Odd(x), Odd(weights));
+    return _mm_add_epi32(sum, _mm_add_epi32(even, odd));
+  }
+  static void StoreTotal(int32_t* out, Sum sum) { _mm_storeu_si128(reinterpret_cast<__m128i*>(out), sum); }
   static Bytes LoadBytes(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 
   static inline __attribute__((always_inline)) void Interleave(const uint8_t* p0, const uint8_t* p1, const uint8_t* p2,
@@ -95,16 +102,22 @@ struct Simd {
     Dot<kRows, kVectors>(sum, x, weights + kIndex * kRows * 4);
   }
 
+  struct Clamp {
+    __m128 lowest, highest;
+    Vector zero;
+    Clamp(float low, float high, int32_t zero_point)
+        : lowest(_mm_set1_ps(low)), highest(_mm_set1_ps(high)), zero(_mm_set1_epi32(zero_point)) {}
+  };
+
   template <int kVectors>
-  static inline __attribute__((always_inline)) void ToBytes(int8_t* out, const Vector* total, float factor, float low,
-                                                            float high, int32_t zero_point) {
-    const __m128 factors = _mm_set1_ps(factor), lowest = _mm_set1_ps(low), highest = _mm_set1_ps(high);
-    const Vector zero = _mm_set1_epi32(zero_point);
+  static inline __attribute__((always_inline)) void ToBytes(int8_t* out, const Vector* total, float factor,
+                                                            const Clamp& clamp) {
+    const __m128 factors = _mm_set1_ps(factor);
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       const __m128 value = _mm_mul_ps(_mm_cvtepi32_ps(total[v]), factors);
-      const __m128 clamped = _mm_min_ps(_mm_max_ps(value, lowest), highest);
-      const Vector rounded = _mm_add_epi32(_mm_cvtps_epi32(clamped), zero);
+      const __m128 clamped = _mm_min_ps(_mm_max_ps(value, clamp.lowest), clamp.highest);
+      const Vector rounded = _mm_add_epi32(_mm_cvtps_epi32(clamped), clamp.zero);
       const __m128i words = _mm_packs_epi32(rounded, rounded);
       const int32_t four = _mm_cvtsi128_si32(_mm_packs_epi16(words, words));
       memcpy(out + 4 * v, &four, 4);
