@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tflite_ops/base/crc32.h"
+#include "tflite_ops/formats/half.h"
 
 namespace tfprune {
 namespace {
@@ -295,6 +296,15 @@ Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
   packed->scales = int8 ? reinterpret_cast<const float*>(bytes + at.scales) : nullptr;
   TFPRUNE_RETURN_IF_ERROR(CheckScales(*packed));
   return CheckGroups(*packed);
+}
+
+Status ExpandHalves(PackedWeights* packed) {
+  if (packed->value_type != ValueType::kFloat16) return {};
+  if (!packed->expanded.Reserve(size_t{packed->value_count} + 1))
+    return Error("packed weights: no memory for %u float32 weights", packed->value_count);
+  for (uint32_t i = 0; i < packed->value_count; ++i) packed->expanded[i] = HalfToFloat(packed->halves[i]);
+  packed->values = packed->expanded.data();
+  return {};
 }
 
 }  // namespace tfprune

@@ -37,7 +37,7 @@ struct PackedWeights {
   uint32_t line_count = 0, group_count = 0, value_count = 0;
   const uint32_t* line_ends = nullptr;      // [line_count], cumulative number of groups
   const uint16_t* column_deltas = nullptr;  // [group_count]
-  const float* values = nullptr;            // [value_count] of kFloat32, else null
+  const float* values = nullptr;            // [value_count] of kFloat32 and after ExpandHalves, else null
   const uint16_t* halves = nullptr;         // [value_count] of kFloat16, else null
   const int8_t* bytes = nullptr;            // [value_count] of kInt8, else null
   // The rest is for kInt8. With input_scale 0 activations are float32 and quantised at run time.
@@ -57,7 +57,8 @@ struct PackedWeights {
   size_t DotCellsOfLine(uint32_t line) const { return (CellsOfLine(line) + kDotCells - 1) / kDotCells * kDotCells; }
   bool HasInt8Activations() const { return value_type == ValueType::kInt8 && input_scale != 0.0f; }
 
-  AlignedArray<uint8_t> copy;  // owns the bytes where the tensor was misaligned
+  AlignedArray<uint8_t> copy;    // owns the bytes where the tensor was misaligned
+  AlignedArray<float> expanded;  // owns the values after ExpandHalves
 };
 
 // Checks every rule of docs/formats.md on `size` bytes at `bytes` and fills `packed`. The bytes must outlive it. No
@@ -66,6 +67,9 @@ Status ReadPackedWeights(const void* bytes, size_t size, PackedWeights* packed);
 
 // The same for the header alone: sizes and options are checked and filled in, sections are not.
 Status ReadPackedHeader(const void* bytes, size_t size, PackedWeights* packed);
+
+// Gives kFloat16 weights `values`: float32 kernels then run them. Does nothing for other types.
+Status ExpandHalves(PackedWeights* packed);
 
 // Calls `visit(line, group, start_column)` for every stored group in order.
 template <typename Visit>

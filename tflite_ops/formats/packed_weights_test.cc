@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tflite_ops/formats/half.h"
 #include "tflite_ops/testing/guarded.h"
 #include "tflite_ops/testing/packed_builder.h"
 
@@ -179,6 +180,34 @@ TEST(PackedWeights, RandomDamageNeverReachesOutside) {
   }
   EXPECT_GT(accepted, 100);
   EXPECT_GT(refused, 100);
+}
+
+TEST(Half, EveryValueIsExact) {
+  for (uint32_t half = 0; half < 0x10000; ++half) {
+    const int exponent = static_cast<int>(half >> 10 & 31);
+    const double fraction = half & 1023;
+    double expected = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+    if (exponent == 31) expected = fraction == 0 ? HUGE_VAL : NAN;
+    if (half >> 15) expected = -expected;
+    const float value = HalfToFloat(static_cast<uint16_t>(half));
+    if (std::isnan(expected)) {
+      EXPECT_TRUE(std::isnan(value)) << half;
+    } else {
+      EXPECT_EQ(value, expected) << half;
+      EXPECT_EQ(std::signbit(value), (half >> 15) != 0) << half;
+    }
+  }
+}
+
+TEST(PackedWeights, ExpandedHalvesAreTheDecodedMatrix) {
+  const std::vector<uint8_t> bytes = ReadFile("fc_float16_sliding_r2.bin");
+  PackedWeights w;
+  ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &w).ok());
+  EXPECT_EQ(w.values, nullptr);
+  const std::vector<float> decoded = Decode(w);
+  ASSERT_TRUE(ExpandHalves(&w).ok());
+  w.value_type = ValueType::kFloat32;
+  EXPECT_EQ(Decode(w), decoded);
 }
 
 TEST(PackedWeights, ForEachWeightVisitsTheDecodedMatrix) {

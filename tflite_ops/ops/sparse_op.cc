@@ -52,6 +52,7 @@ Status ReadWeights(const TfLiteTensor& packed, OpData* data) {
   if (data->packed_data != packed.data.raw_const) {
     data->packed_data = nullptr;
     TFPRUNE_RETURN_IF_ERROR(ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->weights));
+    TFPRUNE_RETURN_IF_ERROR(ExpandHalves(&data->weights));
     data->packed_data = packed.data.raw_const;
   }
   if (data->weights.op != data->op) return Error("the packed weights belong to the other tfprune op");

@@ -38,6 +38,20 @@ struct ArmBase {
   static void Reorder(Vector*) {}
   static Bytes SetFour(uint32_t four) { return vreinterpretq_s8_u32(vdupq_n_u32(four)); }
 
+  // Lane l gets x[l / kWidth]: operands of kWidth rows each, side by side.
+  template <int kWidth>
+  static inline __attribute__((always_inline)) Bytes Spread(const uint32_t* x) {
+    if constexpr (kWidth == kLanes) {
+      return SetFour(x[0]);
+    } else {
+      uint32_t lanes[kLanes];
+#pragma GCC unroll 16
+      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = x[lane / kWidth];
+      return LoadBytes(reinterpret_cast<const uint8_t*>(lanes));
+    }
+  }
+  static Bytes Flip(Bytes x) { return x; }
+
   // Narrowing saturates, so the clamp comes last, on sixteen values at a time; `low` and `high` are whole numbers.
   static inline __attribute__((always_inline)) int16x4_t Rounded(Vector total, float factor) {
     return vqmovn_s32(vcvtnq_s32_f32(vmulq_n_f32(vcvtq_f32_s32(total), factor)));

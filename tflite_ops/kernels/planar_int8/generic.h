@@ -323,23 +323,23 @@ inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_
   constexpr int kWidth = kRows < S::kLanes ? kRows : S::kLanes, kParts = kRows / kWidth;
   constexpr uint32_t kFlips = S::kFlip * 0x01010101u;
   constexpr size_t kTogether = kWidth < S::kLanes ? S::kLanes / kWidth : 1;
-  typename S::Sum sum[2][kParts];
-  for (int part = 0; part < kParts; ++part) sum[0][part] = sum[1][part] = S::Start(0);
+  constexpr size_t kSide = kParts <= 2 ? 4 : 2;  // sums side by side hide the latency of an addition
+  typename S::Sum sum[kSide][kParts];
+#pragma GCC unroll 4
+  for (size_t u = 0; u < kSide; ++u) {
+#pragma GCC unroll 16
+    for (int part = 0; part < kParts; ++part) sum[u][part] = S::Start(0);
+  }
   const size_t full = count / kDotCells, few = count % kDotCells;
   size_t i = 0;
   if (kTogether == 1 || stride == kRows * kDotCells) {
-    for (; i + 2 * kTogether <= full; i += 2 * kTogether, weights += 2 * kTogether * stride) {
-#pragma GCC unroll 2
-      for (size_t u = 0; u < 2; ++u) {
-        uint32_t x[S::kLanes];
+    for (; i + kSide * kTogether <= full; i += kSide * kTogether, weights += kSide * kTogether * stride) {
+#pragma GCC unroll 4
+      for (size_t u = 0; u < kSide; ++u) {
+        uint32_t x[kTogether];
 #pragma GCC unroll 16
-        for (size_t t = 0; t < kTogether; ++t) {
-          const uint32_t four = cells.NextFour() ^ kFlips;
-          for (int lane = 0; lane < kWidth && kTogether > 1; ++lane) x[t * kWidth + lane] = four;
-          if (kTogether == 1) x[0] = four;
-        }
-        const typename S::Bytes inputs =
-            kTogether == 1 ? S::SetFour(x[0]) : S::LoadBytes(reinterpret_cast<uint8_t*>(x));
+        for (size_t t = 0; t < kTogether; ++t) x[t] = cells.NextFour();
+        const typename S::Bytes inputs = S::Flip(S::template Spread<kWidth>(x));
         const uint8_t* from = reinterpret_cast<const uint8_t*>(weights) + u * kTogether * stride;
 #pragma GCC unroll 16
         for (int part = 0; part < kParts; ++part) {
@@ -348,12 +348,13 @@ inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_
       }
     }
   }
-  int32_t lanes[2 * kParts * S::kLanes];
-  for (int part = 0; part < kParts; ++part) {
-    S::StoreTotal(lanes + part * S::kLanes, sum[0][part]);
-    S::StoreTotal(lanes + (kParts + part) * S::kLanes, sum[1][part]);
+  int32_t lanes[kSide * kParts * S::kLanes];
+#pragma GCC unroll 4
+  for (size_t u = 0; u < kSide; ++u) {
+#pragma GCC unroll 16
+    for (int part = 0; part < kParts; ++part) S::StoreTotal(lanes + (u * kParts + part) * S::kLanes, sum[u][part]);
   }
-  for (int lane = 0; lane < 2 * kParts * S::kLanes; ++lane) AddWrapping(sums + lane % kRows, lanes[lane]);
+  for (size_t lane = 0; lane < kSide * kParts * S::kLanes; ++lane) AddWrapping(sums + lane % kRows, lanes[lane]);
   for (; i * kDotCells < count; ++i, weights += stride) {
     const uint32_t four = (i < full ? cells.NextFour() : cells.NextFew(static_cast<uint32_t>(few))) ^ kFlips;
     for (int row = 0; row < kRows; ++row) {

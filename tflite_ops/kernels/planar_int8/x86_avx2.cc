@@ -28,6 +28,20 @@ struct Simd {
   static Sum Start(int32_t value) { return _mm256_set1_epi32(value); }
   static Vector Total(Sum sum) { return sum; }
   static Bytes SetFour(uint32_t four) { return _mm256_set1_epi32(static_cast<int32_t>(four)); }
+
+  // Lane l gets x[l / kWidth]: operands of kWidth rows each, side by side.
+  template <int kWidth>
+  static inline __attribute__((always_inline)) Bytes Spread(const uint32_t* x) {
+    if constexpr (kWidth == kLanes) {
+      return SetFour(x[0]);
+    } else {
+      uint32_t lanes[kLanes];
+#pragma GCC unroll 16
+      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = x[lane / kWidth];
+      return LoadBytes(reinterpret_cast<const uint8_t*>(lanes));
+    }
+  }
+  static Bytes Flip(Bytes x) { return x; }
   static Sum DotColumn(Sum sum, Bytes x, Bytes weights) {
     const Sum even = _mm256_madd_epi16(Even(x), Even(weights)), odd = _mm256_madd_epi16(Odd(x), Odd(weights));
     return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
