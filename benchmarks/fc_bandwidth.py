@@ -20,7 +20,6 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
 import tfprune as tp
-from benchmarks.one_op import AlignedBuffer
 from tfprune.converter import schema
 from tfprune.formats import Encoding, Op, OpSpec, Quantization, encode
 
@@ -47,9 +46,9 @@ def packed_layer(matrix: Matrix, rows: int, cols: int) -> Matrix:
 
 def one_op_model(packed: Matrix, size: int) -> bytes:
     """A file with one ``TfpruneFullyConnected``, float32 activations, no bias."""
-    model, graph, op, opcode = schema.tfl.ModelT(), schema.tfl.SubGraphT(), schema.tfl.OperatorT(), None
-    opcode = schema.tfl.OperatorCodeT()
-    model.version, model.description, model.buffers = 3, b"", [AlignedBuffer()]
+    model, graph = schema.tfl.ModelT(), schema.tfl.SubGraphT()
+    op, opcode = schema.tfl.OperatorT(), schema.tfl.OperatorCodeT()
+    model.version, model.description, model.buffers = 3, b"", [schema.AlignedBuffer()]
     types = {"uint8": schema.TensorType.UINT8, "int8": schema.TensorType.INT8}
     graph.tensors = []
     for shape, data in (((1, size), None), (packed.shape, packed), ((size, 1, 1), np.zeros((size, 1, 1), np.int8))):
@@ -57,7 +56,7 @@ def one_op_model(packed: Matrix, size: int) -> bytes:
         tensor.shape, tensor.name, tensor.buffer = np.array(shape, np.int32), b"", 0
         tensor.type = schema.TensorType.FLOAT32 if data is None else types[data.dtype.name]
         if data is not None:
-            model.buffers.append(AlignedBuffer(np.frombuffer(data.tobytes(), np.uint8), schema.OP_ALIGNMENT))
+            model.buffers.append(schema.AlignedBuffer(np.frombuffer(data.tobytes(), np.uint8), schema.OP_ALIGNMENT))
             tensor.buffer = len(model.buffers) - 1
         graph.tensors.append(tensor)
     output = schema.tfl.TensorT()

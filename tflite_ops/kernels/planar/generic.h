@@ -347,6 +347,9 @@ inline __attribute__((always_inline)) typename Lanes<kWidth>::Vector LoadWeights
 }
 #endif
 
+// Bytes: how far ahead of their use weights are asked for, which is what a stream of them from memory waits on.
+constexpr size_t kPixelPrefetch = 2048;
+
 // Matrix times one pixel: sums[r] += sum of weights[i * stride + r] * inputs(i) over the cells of a line. Four sums run
 // side by side to hide the latency of an addition; their order is fixed, so results never depend on threads.
 template <int kRows, typename Inputs, typename Weight>
@@ -359,6 +362,7 @@ inline __attribute__((always_inline)) void AddCellsOfPixel(Inputs inputs, size_t
   const auto add = [&](Vector * sum, size_t i) __attribute__((always_inline)) {
     const float value = inputs(i);
     const Weight* column = weights + i * stride;
+    if (kRows == 16) __builtin_prefetch(column + kPixelPrefetch / sizeof(Weight));
 #pragma GCC unroll 4
     for (int part = 0; part < kParts; ++part) sum[part] += LoadWeights<kWidth>(column + part * kWidth) * value;
   };

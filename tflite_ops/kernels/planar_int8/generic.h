@@ -316,6 +316,9 @@ inline void AddWrapping(int32_t* sum, int32_t value) {
   *sum = static_cast<int32_t>(static_cast<uint32_t>(*sum) + static_cast<uint32_t>(value));
 }
 
+// Bytes: how far ahead of their use weights are asked for, which is what a stream of them from memory waits on.
+constexpr size_t kPixelPrefetch = 2048;
+
 // kRows rows of every operand of a line at `weights`; several operands share a vector where rows are few.
 template <typename S, int kRows>
 inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_t count, const int8_t* weights,
@@ -341,6 +344,7 @@ inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_
         for (size_t t = 0; t < kTogether; ++t) x[t] = cells.NextFour();
         const typename S::Bytes inputs = S::Flip(S::template Spread<kWidth>(x));
         const uint8_t* from = reinterpret_cast<const uint8_t*>(weights) + u * kTogether * stride;
+        __builtin_prefetch(from + kPixelPrefetch);
 #pragma GCC unroll 16
         for (int part = 0; part < kParts; ++part) {
           sum[u][part] = S::DotColumn(sum[u][part], inputs, S::LoadBytes(from + 4 * part * S::kLanes));
