@@ -11,6 +11,18 @@ namespace {
 typedef float Floats __attribute__((vector_size(16)));
 typedef int32_t Ints __attribute__((vector_size(16)));
 
+typedef int16_t Words __attribute__((vector_size(16)));
+typedef int8_t Bytes __attribute__((vector_size(16)));
+
+// The low halves of all lanes, which hold the values.
+Words Narrow(Ints a, Ints b) {
+  return __builtin_shufflevector(reinterpret_cast<Words>(a), reinterpret_cast<Words>(b), 0, 2, 4, 6, 8, 10, 12, 14);
+}
+Bytes Narrow(Words a, Words b) {
+  return __builtin_shufflevector(reinterpret_cast<Bytes>(a), reinterpret_cast<Bytes>(b), 0, 2, 4, 6, 8, 10, 12, 14, 16,
+                                 18, 20, 22, 24, 26, 28, 30);
+}
+
 Floats Load(const float* p) {
   Floats v;
   memcpy(&v, p, sizeof(v));
@@ -65,13 +77,16 @@ void Quantize(const float* x, size_t count, const QuantizedRange& range, int8_t*
   const float zero = static_cast<float>(range.zero_point), low = -128.0f - zero, high = 127.0f - zero;
   const Floats factor = {range.factor, range.factor, range.factor, range.factor};
   const Floats lowest = {low, low, low, low}, highest = {high, high, high, high};
-  size_t i = 0;
-  for (; i + 4 <= count; i += 4) {
+  const auto quantized = [&](const float* p) {
     // Clamped first, so that rounding by a large addend is exact; a comparison with NaN gives the bound.
-    const Floats value = Min(Max(Load(x + i) * factor, lowest), highest);
-    const Floats shifted = value + 12582912.0f;
-    const Ints rounded = __builtin_convertvector(shifted - 12582912.0f, Ints) + range.zero_point;
-    for (int lane = 0; lane < 4; ++lane) out[i + lane] = static_cast<int8_t>(rounded[lane]);
+    const Floats shifted = Min(Max(Load(p) * factor, lowest), highest) + 12582912.0f;
+    return __builtin_convertvector(shifted - 12582912.0f, Ints) + range.zero_point;
+  };
+  size_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    const Bytes bytes =
+        Narrow(Narrow(quantized(x + i), quantized(x + i + 4)), Narrow(quantized(x + i + 8), quantized(x + i + 12)));
+    memcpy(out + i, &bytes, sizeof(bytes));
   }
   for (; i < count; ++i) {
     const float value = Clip(x[i] * range.factor, low, high);
