@@ -15,7 +15,7 @@ CPP_SOURCES := $(shell find tflite_ops -name '*.h' -o -name '*.cc' -o -name '*.i
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 demo clean
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-sanitizers build-aarch64 demo bench clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -67,18 +67,43 @@ test: setup  ## All checks of a change: set-up, lint, C++, Python, wheel.
 	@trap 'bazel shutdown' EXIT; set -e; \
 	for step in lint test-cpp test-python test-wheel; do echo "== make $$step"; $(MAKE) --no-print-directory $$step; done
 
-test-all: test test-aarch64  ## `test`, the slow tests and the aarch64 ones.
+test-all: test test-sanitizers test-aarch64  ## `test`, the slow tests, the aarch64 ones and the sanitizers.
 	$(BIN)/python -m pytest -m slow
 
-test-aarch64: setup  ## C++ and Python tests of the aarch64 library under qemu.
-	bazel test --config=aarch64 //...
+test-sanitizers: $(STAMPS)/system  ## C++ tests under the address, undefined-behaviour and thread sanitizers.
+	bazel test --config=asan //tflite_ops/...
+	bazel test --config=tsan //tflite_ops/...
+	bazel shutdown
+
+build-aarch64: setup  ## The library for aarch64, and an aarch64 LiteRT that qemu runs.
 	$(PYTHON) tools/build_library.py .cache/aarch64/libtfprune.so aarch64
 	tools/aarch64/make_root.sh .cache/aarch64/root
+
+test-aarch64: build-aarch64  ## C++ and Python tests of the aarch64 library under qemu.
+	bazel test --config=aarch64 //...
 	$(BIN)/python -m pytest -m aarch64 tests/aarch64 tests/packaging
 	bazel shutdown
 
 demo: setup  ## Train, prune, convert and measure a network on Fashion-MNIST; writes report.html.
 	$(BIN)/python examples/fashion_mnist.py
+
+# Every script keeps what the same library has measured on the same machine already: after an interruption, or with one
+# results file removed, only the rest is measured. Each may be called alone.
+PATTERNS := single block-punched block-rows-columns elements-filter elements-layer n-of-m kernel-patterns
+bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour; wants two idle cores.
+	bazel shutdown
+	$(BIN)/python benchmarks/cpu_models.py --output benchmarks/results/cpu_models.json
+	$(BIN)/python benchmarks/cpu_layers.py --output benchmarks/results/cpu_layers.json
+	$(BIN)/python benchmarks/cpu_layers.py --default-verdicts --output benchmarks/results/cpu_layers.json
+	$(BIN)/python benchmarks/cpu_layers.py --network resnet50 --network mobilenet_v1 $(PATTERNS:%=--pattern %) \
+	  --output benchmarks/results/cpu_patterns.json
+	$(BIN)/python benchmarks/break_even.py --output benchmarks/results/break_even.json
+	$(BIN)/python benchmarks/fc_bandwidth.py --output benchmarks/results/fc_bandwidth.json
+	test -d build/mnn/MNN || $(BIN)/python -m pip install --no-deps --target build/mnn MNN
+	$(BIN)/python benchmarks/rival_mnn.py --output benchmarks/results/rival_mnn.json
+	$(BIN)/python benchmarks/arm64_instructions.py --output benchmarks/results/arm64_instructions.json
+	$(BIN)/python benchmarks/avx2_instructions.py --output benchmarks/results/avx2_instructions.json
+	$(BIN)/python benchmarks/mca.py --output benchmarks/results/mca.json
 
 clean:  ## Remove what was built; the installed system packages stay.
 	rm -rf $(VENV) $(STAMPS) .cache build dist tfprune.egg-info tfprune/runtime/lib .mypy_cache .ruff_cache .pytest_cache

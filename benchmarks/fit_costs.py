@@ -11,6 +11,7 @@ held out: the table's `source` names the error of the predicted speed-up on them
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +20,41 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from measure import REPOSITORY, aarch64_instructions, host_microseconds
-from one_op import Layer, dense_model, grouped_weights, packed_shape, read_layers, sparse_model
-from tfprune.costs.predict import LayerShape, PackedShape, predict_dense, predict_sparse
-from tfprune.costs.table import BAND_ROWS, KINDS, SLIDING_ROWS, TABLE_VERSION, load_table
+from measure import AARCH64, REPOSITORY, aarch64_instructions, host_microseconds
+from one_op import Layer, block_weights, dense_model, grouped_weights, packed_shape, read_layers, sparse_model
+from tfprune.converter.plan import CHUNK_ROWS
+from tfprune.costs.predict import LayerShape, PackedShape, predict_dense, predict_sparse, step_parts
+from tfprune.costs.table import (
+    BAND_ROWS,
+    BLOCK_ENCODINGS,
+    BLOCK_STEP_ROWS,
+    KINDS,
+    SLIDING_ROWS,
+    TABLE_VERSION,
+    load_table,
+)
 from tfprune.formats import Encoding
 from tfprune.runtime.machine import machine_facts
 
-STEPS = [("row_band", rows) for rows in BAND_ROWS] + [("sliding_row", rows) for rows in SLIDING_ROWS]
+GROUP_STEPS = [("row_band", rows) for rows in BAND_ROWS] + [("sliding_row", rows) for rows in SLIDING_ROWS]
+BLOCK_STEPS = [(name, rows) for name in BLOCK_ENCODINGS for rows in BLOCK_STEP_ROWS]
+STEPS = GROUP_STEPS + BLOCK_STEPS
 SCALARS = ("sparse_layer", "input_value", "column_value", "line", "output_value")
 SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95)
 HELD_OUT = 4  # every fourth measurement
-ENCODINGS = {"row_band": Encoding.ROW_BAND, "sliding_row": Encoding.SLIDING_ROW}
+ENCODINGS = {encoding.name.lower(): encoding for encoding in Encoding}
 Sample = tuple[LayerShape, PackedShape, float, float]
 Array = npt.NDArray[np.float64]
 
 
 def cases(layers: list[Layer]) -> list[tuple[Layer, str, int, float]]:
-    """Each layer with every encoding, the sparsities in turn."""
-    turns = [(layer, *step) for layer in layers for step in STEPS if step[1] <= layer.out_channels]
+    """Each layer with every group size and half of the block sizes, the sparsities in turn."""
+    turns = [
+        (layer, *step)
+        for number, layer in enumerate(layers)
+        for step in GROUP_STEPS + BLOCK_STEPS[number % 2 :: 2]
+        if step[1] <= layer.out_channels
+    ]
     return [(layer, name, rows, SPARSITIES[(i * 7 + i // 9) % 5]) for i, (layer, name, rows) in enumerate(turns)]
 
 
@@ -45,20 +62,24 @@ def measured(layers: list[Layer], device: str, root: Path, library: Path) -> lis
     """Builds and measures every case."""
     shapes, pairs = [], []
     for index, (layer, name, rows, sparsity) in enumerate(cases(layers)):
-        weights = grouped_weights(layer, ENCODINGS[name], rows, sparsity, index)
-        shapes.append((layer.costs(), packed_shape(weights, ENCODINGS[name], rows)))
-        pairs.append((dense_model(layer, weights), sparse_model(layer, weights, ENCODINGS[name], rows)))
+        encoding = ENCODINGS[name]
+        weights = (block_weights if encoding.in_blocks else grouped_weights)(layer, encoding, rows, sparsity, index)
+        if encoding.in_blocks:
+            rows = min(CHUNK_ROWS, layer.out_channels) if encoding == Encoding.BLOCK_ROWS else 1
+        shapes.append((layer.costs(), packed_shape(layer, weights, encoding, rows)))
+        pairs.append((dense_model(layer, weights), sparse_model(layer, weights, encoding, rows)))
     times = list(host_microseconds(pairs)) if device == "host" else aarch64_instructions(pairs, root, library)
-    return [(*shape, *time) for shape, time in zip(shapes, times, strict=True)]
+    return [(*shape, dense, sparse) for shape, (dense, sparse) in zip(shapes, times, strict=True)]
 
 
 def sparse_features(layer: LayerShape, packed: PackedShape) -> list[float]:
-    """The counts that the predictor multiplies with SCALARS and the steps."""
-    steps = [0.0] * len(STEPS)
-    steps[STEPS.index((packed.encoding, packed.rows))] = packed.groups * packed.cols * layer.pixels
-    pixels = layer.pixels
+    """The counts that the predictor multiplies with SCALARS, the steps and the visits."""
+    steps, pixels = [0.0] * len(STEPS), layer.pixels
+    for rows, part in step_parts((rows for name, rows in STEPS if name == packed.encoding), packed.rows).items():
+        steps[STEPS.index((packed.encoding, rows))] = part * packed.groups * packed.cols * pixels
+    visits = [float(packed.visits * pixels * (packed.encoding == name)) for name in BLOCK_ENCODINGS]
     scalars = (1, layer.input_values, packed.used_columns * pixels, packed.lines * pixels, layer.out_channels * pixels)
-    return [*map(float, scalars), *steps]
+    return [*map(float, scalars), *steps, *visits]
 
 
 def relative_fit(features: Array, times: Array) -> Array:
@@ -76,7 +97,11 @@ def fit_kind(samples: list[Sample]) -> dict[str, Any]:
     dense = relative_fit(np.array([[1.0, sample[0].macs] for sample in samples]), dense_times)
     sparse = relative_fit(np.array([sparse_features(*sample[:2]) for sample in samples]), sparse_times)
     rounded = [float(f"{value:.4g}") for value in (*dense, *sparse)]
-    steps = dict(zip(STEPS, rounded[2 + len(SCALARS) :], strict=True))
+    steps = dict(zip(STEPS, rounded[2 + len(SCALARS) :], strict=False))
+    for name in BLOCK_ENCODINGS:
+        # What the fit could not tell from the visits costs as much as with fewer rows.
+        for fewer, rows in pairwise(BLOCK_STEP_ROWS):
+            steps[name, rows] = max(steps[name, fewer], steps[name, rows])
     if rounded[1] == 0 or 0 in steps.values():
         raise SystemExit(f"the fit found no cost for some work: {rounded}; measure more layers")
     return {
@@ -84,6 +109,7 @@ def fit_kind(samples: list[Sample]) -> dict[str, Any]:
         "dense_mac": rounded[1],
         **dict(zip(SCALARS, rounded[2:], strict=False)),
         "step": {name: {str(rows): steps[name, rows] for step, rows in STEPS if step == name} for name in ENCODINGS},
+        "visit": dict(zip(BLOCK_ENCODINGS, rounded[-len(BLOCK_ENCODINGS) :], strict=True)),
     }
 
 
@@ -104,10 +130,8 @@ def speedup_errors(path: Path, samples: list[Sample]) -> Array:
 
 @click.command()
 @click.option("--device", type=click.Choice(["host", "arm64"]), required=True)
-@click.option(
-    "--root", default=REPOSITORY / ".cache/aarch64/root", type=Path, help="A root of tools/aarch64/make_root.sh."
-)
-@click.option("--library", default=REPOSITORY / ".cache/aarch64/libtfprune.so", type=Path, help="libtfprune for arm64.")
+@click.option("--root", default=AARCH64 / "root", type=Path, help="A root of tools/aarch64/make_root.sh.")
+@click.option("--library", default=AARCH64 / "libtfprune.so", type=Path, help="libtfprune for arm64.")
 @click.option("--layers", default=REPOSITORY / "benchmarks/shapes/layers.txt", type=Path)
 @click.option("--output", type=Path, help="Default: the table of the package.")
 def main(device: str, root: Path, library: Path, layers: Path, output: Path | None) -> None:

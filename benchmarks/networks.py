@@ -3,10 +3,8 @@
 
     python benchmarks/networks.py --output benchmarks/results/networks.json
 
-The networks have no pretrained weights, so accuracy means nothing here; equality and speed do. A random network must
-not be trivial, though: kernels start with variance ``2 / inputs``, pruned ones are scaled by ``1 / sqrt(1 - sparsity)``
-so that activations keep their size, BatchNorm statistics are those of random images with noise, and outputs are logits.
-Every equality check has a twin in which one weight is changed and which must fail.
+Every equality check has a twin in which one weight is changed and which must fail. Speed in detail, and more networks:
+``cpu_models.py``.
 """
 
 from __future__ import annotations
@@ -25,68 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 import tfprune as tp
-from measure import REPOSITORY, aarch64_instructions
+from measure import AARCH64, aarch64_instructions
+from pruned_networks import PrunedNetwork
 from tfprune.runtime.machine import machine_facts
 
-NETWORKS = ("MobileNet", "MobileNetV2", "ResNet50")
-MIN_WEIGHTS = 2048  # as the callback: smaller kernels stay dense
+NETWORKS = ("mobilenet_v1", "mobilenet_v2", "resnet50")
 RTOL = 1e-4
 SPARSITY = 0.8
-AARCH64_ROOT = REPOSITORY / ".cache/aarch64/root"
-
-
-def pruned_network(name: str, seed: int) -> Any:
-    """A Keras network, its convolutions pruned to 80 % with ``Groups(rows=4)``; depthwise and dense layers stay."""
-    import keras
-
-    keras.utils.set_random_seed(seed)
-    model = getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=(224, 224, 3))
-    random = np.random.default_rng(seed)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
-            # Keras' own start makes depthwise kernels so small that later layers only see their BatchNorm's offsets.
-            inputs = layer.kernel.shape[2] if type(layer) is keras.layers.Conv2D else 1
-            fan_in = np.prod(layer.kernel.shape[:2]) * inputs
-            layer.kernel.assign(random.normal(0, np.sqrt(2 / fan_in), layer.kernel.shape))
-        if type(layer) is keras.layers.Conv2D and layer.kernel.shape.num_elements() >= MIN_WEIGHTS:
-            kernel = np.asarray(layer.kernel)
-            mask = tp.select(kernel, tp.patterns.Groups(rows=4), SPARSITY, layout="conv2d")
-            layer.kernel.assign(kernel * mask / np.sqrt(1 - SPARSITY))
-    set_statistics(
-        [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)], model, random
-    )
-    return model
-
-
-def set_statistics(layers: list[Any], model: Any, random: np.random.Generator) -> None:
-    """Gives every BatchNorm the statistics of random images, disturbed, and random factors and offsets.
-
-    Statistics that do not fit the activations saturate ReLU6 layer after layer, and the network then amplifies rounding
-    by a thousand: its outputs would differ between any two correct kernels.
-    """
-    for layer in layers:
-        gamma, beta, mean, variance = layer.get_weights()
-        gamma, beta = random.uniform(0.7, 1.3, gamma.shape), random.normal(0, 0.3, beta.shape)
-        layer.set_weights([gamma, beta, mean, variance])
-        layer.momentum = 0.0
-    model(random.uniform(-1, 1, (4, 224, 224, 3)).astype("float32"), training=True)
-    for layer in layers:
-        gamma, beta, mean, variance = layer.get_weights()
-        mean = mean + random.normal(0, 0.1, mean.shape) * np.sqrt(variance)
-        layer.set_weights([gamma, beta, mean, variance * random.uniform(0.8, 1.25, variance.shape)])
-
-
-def dense_tflite(name: str, seed: int, folder: Path) -> tuple[Path, float]:
-    """Writes the pruned network as an ordinary ``.tflite`` and returns its path and the TFLite converter's seconds."""
-    import tensorflow as tf
-
-    model = pruned_network(name, seed)
-    start = time.perf_counter()
-    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
-    seconds = time.perf_counter() - start
-    path = folder / f"{name}.tflite"
-    path.write_bytes(content)
-    return path, seconds
 
 
 def convert_alone(dense: str, sparse: str, device: str) -> None:
@@ -144,8 +87,8 @@ def intermediate_error(dense: bytes, sparse: bytes, batch: int, seed: int) -> tu
 
 def study(name: str, device: str, runs: int, seed: int, folder: Path, library: Path | None) -> dict[str, Any]:
     """Everything the table shows of one network."""
-    dense, keras_seconds = dense_tflite(name, seed, folder)
-    sparse = folder / f"{name}.sparse.tflite"
+    dense, sparse = folder / f"{name}.tflite", folder / f"{name}.sparse.tflite"
+    keras_seconds = PrunedNetwork(name, SPARSITY, seed).write_dense(dense)
     command = [sys.executable, __file__, "--convert-only", str(dense), str(sparse), "--device", device]
     alone = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     dense_bytes, sparse_bytes = dense.read_bytes(), sparse.read_bytes()
@@ -165,7 +108,7 @@ def study(name: str, device: str, runs: int, seed: int, folder: Path, library: P
     instructions = {}
     if library is not None:
         for_phone = tp.convert(dense_bytes, device="arm64").tflite
-        counts = aarch64_instructions([(dense_bytes, for_phone)], AARCH64_ROOT, library, runs=1)[0]
+        counts = aarch64_instructions([(dense_bytes, for_phone)], AARCH64 / "root", library, runs=1)[0]
         instructions = {"aarch64 instructions": counts, "aarch64 ratio": counts[0] / counts[1]}
     timed = tp.benchmark(dense, sparse, num_threads=1, runs=runs)
     two = tp.benchmark(dense, sparse, num_threads=2, runs=runs)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,23 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfprune.converter.schema import AlignedBuffer, write_model
 from tfprune.costs.predict import LayerShape, PackedShape
-from tfprune.formats import Encoding, Op, OpSpec, Padding, encode
+from tfprune.formats import Encoding, Op, OpSpec, Padding, count_blocks, cut, encode
+from tfprune.formats.blocks import BAND_SIZES
 from tfprune.formats.cover import count_groups
 
 ALIGNMENT = 64
 Matrix = npt.NDArray[np.float32]
+#: Real value of a step of an int8 input; inputs take all values.
+INPUT_SCALE = 1 / 64
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A line of a file of ``benchmarks/shapes``; padding is SAME."""
+    """A layer as a line of a file of ``benchmarks/shapes`` names it; padding is SAME.
+
+    Attributes:
+        kind: ``"conv"``, ``"depthwise"`` or ``"fc"``.
+    """
 
     kind: str
     height: int
@@ -49,7 +57,21 @@ class Layer:
     @property
     def columns(self) -> int:
         """Columns of the weight matrix."""
-        return self.kernel * self.kernel * self.in_channels
+        return self.kernel * self.kernel * (1 if self.kind == "depthwise" else self.in_channels)
+
+    @property
+    def pixels(self) -> int:
+        """Output positions of one run, batch included."""
+        return int(np.prod(self.out_shape[:-1]))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the dense layer in one run."""
+        return self.out_channels * self.columns * self.pixels
+
+    def fields(self) -> tuple[str | int, ...]:
+        """The fields in the order of a line."""
+        return dataclasses.astuple(self)
 
     def costs(self) -> LayerShape:
         """The layer as the cost tables see it."""
@@ -58,7 +80,7 @@ class Layer:
             out_channels=self.out_channels,
             columns=self.columns,
             kernel_size=self.kernel * self.kernel,
-            pixels=int(np.prod(self.out_shape[:-1])),
+            pixels=self.pixels,
             input_values=int(np.prod(self.in_shape)),
         )
 
@@ -69,9 +91,15 @@ class Layer:
 
 
 def read_layers(path: Path) -> list[Layer]:
-    """Reads a file of ``benchmarks/shapes``."""
+    """Reads a file of ``benchmarks/shapes``, each layer once."""
+    return list(count_layers(path))
+
+
+def count_layers(path: Path) -> dict[Layer, int]:
+    """Reads a file of ``benchmarks/shapes``: each layer and how often it occurs, once where the file does not say."""
     rows = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
-    return [Layer(row[0], *(int(value) for value in row[1:])) for row in rows]
+    fields = len(dataclasses.fields(Layer))
+    return {Layer(row[0], *map(int, row[1:fields])): int(row[fields]) if len(row) > fields else 1 for row in rows}
 
 
 def grouped_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, seed: int) -> Matrix:
@@ -93,28 +121,85 @@ def grouped_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float
     return (random.normal(size=shape) * mask).astype(np.float32)
 
 
-def packed_shape(weights: Matrix, encoding: Encoding, rows: int) -> PackedShape:
+def block_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, seed: int) -> Matrix:
+    """Random weights in blocks of about ``rows`` rows: rows and columns of blocks, or few shapes of kernels."""
+    random = np.random.default_rng(seed)
+    shape = (layer.out_channels, layer.columns)
+    mask = (_row_column_mask if encoding == Encoding.BLOCK_ROWS else _shape_mask)(layer, rows, sparsity, random)
+    return (random.normal(size=shape) * mask).astype(np.float32)
+
+
+def _row_column_mask(layer: Layer, rows: int, sparsity: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Blocks of 8, 32 or 256 columns that keep equal shares of their rows and columns."""
+    share = (1 - sparsity) ** 0.5
+    height = min(BAND_SIZES, key=lambda size: abs(size - rows / share))
+    width = (8, 32, 256)[int(random.integers(3))]
+    blocks = (-(-layer.out_channels // height), -(-layer.columns // width))
+    kept_rows = np.repeat(random.random((blocks[0] * height, blocks[1])) < share, width, axis=1)
+    kept_columns = np.repeat(random.random((blocks[0], blocks[1] * width)) < share, height, axis=0)
+    mask: npt.NDArray[np.bool_] = (kept_rows & kept_columns)[: layer.out_channels, : layer.columns]
+    return mask
+
+
+def _shape_mask(layer: Layer, rows: int, sparsity: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Kernels of a few shapes of two to four positions; four neighbouring columns where a kernel has one position."""
+    positions = layer.kernel**2 if layer.kernel > 1 else 4
+    keep = int(random.integers(2, 5)) if positions > 4 else 2
+    kernels = (layer.out_channels, -(-layer.columns // positions))
+    kept = min(1.0, (1 - sparsity) * positions / keep)
+    library = max(1, round(min(64, layer.out_channels) * kept / rows))
+    shapes = random.permuted(np.arange(library * positions).reshape(library, positions) % positions < keep, axis=1)
+    chosen = shapes[random.integers(library, size=kernels)] & (random.random(kernels) < kept)[..., None]
+    if layer.kernel > 1:
+        chosen = chosen.transpose(0, 2, 1)
+    mask: npt.NDArray[np.bool_] = chosen.reshape(layer.out_channels, -1)[:, : layer.columns]
+    return mask
+
+
+def packed_shape(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -> PackedShape:
     """The packed weights as the cost tables see them."""
     nonzero = weights != 0
+    used = int(nonzero.any(axis=0).sum())
+    if encoding.in_blocks:
+        found = count_blocks(cut(nonzero, encoding, layer.in_channels), encoding, rows)
+        name = encoding.name.lower()
+        return PackedShape(name, found.values / found.loads, 1, found.blocks, found.loads, used, found.visits)
     groups = count_groups(nonzero, encoding, rows, 1)
     bands = -(-weights.shape[0] // rows)
     lines = bands if encoding == Encoding.ROW_BAND else weights.shape[0] - rows + 1
     name = "row_band" if encoding == Encoding.ROW_BAND else "sliding_row"
-    return PackedShape(name, rows, 1, lines, groups.groups, int(nonzero.any(axis=0).sum()))
+    return PackedShape(name, rows, 1, lines, groups.groups, used)
 
 
-def dense_model(layer: Layer, weights: Matrix) -> bytes:
-    """The layer as a stock op."""
-    bias = np.zeros(layer.out_channels, np.float32)
+def dense_model(layer: Layer, weights: Matrix, precision: str = "float32") -> bytes:
+    """The layer as a stock op; a depthwise layer's weights are ``[channels, positions]`` as well.
+
+    With ``"int8"`` everything is int8, weights with a scale a channel; no weight but a zero becomes zero.
+    """
+    bias: npt.NDArray[Any] = np.zeros(layer.out_channels, np.float32)
+    values: npt.NDArray[Any] = weights
+    scales: list[npt.NDArray[Any]] = []
+    if precision == "int8":
+        scale = np.maximum(np.abs(weights).max(axis=1), 1e-6) / 127
+        steps = np.round(weights / scale[:, None])
+        values = np.where((weights != 0) & (steps == 0), np.sign(weights), steps).astype(np.int8)
+        spread = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=1).max()) * 128 / np.sqrt(3) * INPUT_SCALE
+        scales = [np.array([INPUT_SCALE]), scale, INPUT_SCALE * scale, np.array([4 * spread / 127])]
+        bias = bias.astype(np.int32)
     if layer.kind == "fc":
         options: Any = schema.FullyConnectedOptionsT()
-        return _model(layer, [weights, bias], schema.BuiltinOperator.FULLY_CONNECTED, options)
-    options = schema.Conv2DOptionsT()
+        return _model(layer, [values, bias], schema.BuiltinOperator.FULLY_CONNECTED, options, scales=scales)
+    depthwise = layer.kind == "depthwise"
+    options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
     options.padding = schema.Padding.SAME
     options.strideH = options.strideW = layer.stride
     options.dilationHFactor = options.dilationWFactor = 1
-    kernel = weights.reshape(layer.out_channels, layer.kernel, layer.kernel, layer.in_channels)
-    return _model(layer, [kernel, bias], schema.BuiltinOperator.CONV_2D, options)
+    if depthwise:
+        options.depthMultiplier = layer.out_channels // layer.in_channels
+        kernel = values.T.reshape(1, layer.kernel, layer.kernel, layer.out_channels)
+        return _model(layer, [kernel, bias], schema.BuiltinOperator.DEPTHWISE_CONV_2D, options, scales=scales)
+    kernel = values.reshape(layer.out_channels, layer.kernel, layer.kernel, layer.in_channels)
+    return _model(layer, [kernel, bias], schema.BuiltinOperator.CONV_2D, options, scales=scales)
 
 
 def sparse_model(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -> bytes:
@@ -141,18 +226,24 @@ def sparse_model(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -
     return _model(layer, constants, schema.BuiltinOperator.CUSTOM, None, name)
 
 
-_TYPES = {"float32": schema.TensorType.FLOAT32, "int8": schema.TensorType.INT8, "uint8": schema.TensorType.UINT8}
+_TYPES = {name: getattr(schema.TensorType, name.upper()) for name in ("float32", "int8", "uint8", "int32")}
 
 
 def _model(
-    layer: Layer, constants: list[npt.NDArray[Any]], code: int, options: Any, custom: str | None = None
+    layer: Layer,
+    constants: list[npt.NDArray[Any]],
+    code: int,
+    options: Any,
+    custom: str | None = None,
+    scales: Sequence[npt.NDArray[Any]] = (),
 ) -> bytes:
+    """A file of one op; with ``scales`` of all tensors, input and output are int8."""
     model, graph, op, opcode = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
     model.version, model.description, model.buffers = 3, b"", [AlignedBuffer()]
 
-    def tensor(shape: tuple[int, ...], data: npt.NDArray[Any] | None) -> Any:
+    def tensor(name: str, shape: tuple[int, ...], data: npt.NDArray[Any] | None) -> Any:
         made = schema.TensorT()
-        made.shape, made.name, made.buffer = np.array(shape, np.int32), b"", 0
+        made.shape, made.name, made.buffer = np.array(shape, np.int32), name.encode(), 0
         made.type = schema.TensorType.FLOAT32
         if data is not None:
             made.type = _TYPES[data.dtype.name]
@@ -161,11 +252,15 @@ def _model(
         return made
 
     graph.tensors = [
-        tensor(layer.in_shape, None),
-        *(tensor(c.shape, c) for c in constants),
-        tensor(layer.out_shape, None),
+        tensor("input", layer.in_shape, None),
+        *(tensor(f"constant{place}", c.shape, c) for place, c in enumerate(constants)),
+        tensor("output", layer.out_shape, None),
     ]
     last = len(graph.tensors) - 1
+    for made, scale in zip(graph.tensors, scales, strict=False):
+        made.quantization = _quantization(scale, made.shape)
+    if scales:
+        graph.tensors[0].type = graph.tensors[last].type = schema.TensorType.INT8
     graph.inputs, graph.outputs = np.array([0], np.int32), np.array([last], np.int32)
     op.opcodeIndex, op.inputs, op.outputs = 0, np.arange(last, dtype=np.int32), graph.outputs
     if options is not None:
@@ -176,3 +271,11 @@ def _model(
         opcode.customCode = custom.encode()
     graph.operators, model.operatorCodes, model.subgraphs = [op], [opcode], [graph]
     return write_model(model)
+
+
+def _quantization(scale: npt.NDArray[Any], shape: npt.NDArray[np.int32]) -> Any:
+    """Symmetric; several scales lie along the last axis of depthwise weights and biases, else along the first."""
+    found = schema.QuantizationParametersT()
+    found.scale, found.zeroPoint = scale.astype(np.float32), np.zeros(len(scale), np.int64)
+    found.quantizedDimension = len(shape) - 1 if len(scale) > 1 and shape[0] != len(scale) else 0
+    return found

@@ -20,6 +20,9 @@ from tfprune.converter.capability import Refused
 from tfprune.converter.plan import TIE, Plan, Study, choose, study
 from tfprune.costs import load_table
 from tfprune.formats import Encoding
+from tfprune.sparsity.layouts import matrix_shape
+from tfprune.sparsity.patterns import BlockRowsColumns, KernelElements, KernelPatterns, Pattern
+from tfprune.sparsity.select import select
 
 
 def _edit(change: Callable[[ModelBuilder, Any], None]) -> bytes:
@@ -200,11 +203,41 @@ def test_unaligned_groups_of_other_rows_are_named_by_their_runs(rows: int) -> No
     assert layer.pattern == f"sliding_row {rows}x1"
 
 
+@pytest.mark.parametrize(
+    ("pattern", "encoding", "kernel"),
+    [
+        (KernelPatterns(keep=4, library=4), "block_columns 1x1", 3),
+        (BlockRowsColumns(32, 32), "block_rows 16x1", 3),
+        (BlockRowsColumns(16, 32), "block_rows 16x1", 1),
+        (KernelElements(keep=2), "row_band 1x8", 3),
+    ],
+)
+def test_blocks_are_named_and_stored_without_zeros(pattern: Pattern, encoding: str, kernel: int) -> None:
+    weights = np.random.default_rng(2).standard_normal((kernel, kernel, 64, 128)).astype(np.float32)
+    weights *= select(weights, pattern, 0.75 if pattern.own_sparsity(matrix_shape(weights.shape)) is None else None)
+    kept = np.ascontiguousarray(weights.transpose(3, 0, 1, 2))
+    found = study(_layer(conv_model(kept)), kept.reshape(128, -1), load_table("arm64"))
+    assert found.pattern == encoding
+    blocks = {plan.encoding: plan for plan in found.candidates if plan.encoding.in_blocks}
+    assert all(plan.fill == 1 for plan in blocks.values())
+    # Kernel elements of a filter are groups too; as blocks they are faster.
+    expected = Encoding.BLOCK_COLUMNS if encoding.startswith("block_columns") else Encoding.BLOCK_ROWS
+    assert min(found.candidates, key=lambda plan: plan.sparse_time) is blocks[expected]
+
+
+def test_single_weights_are_not_offered_as_blocks() -> None:
+    for kernel in (1, 3):
+        weights = pruned((64, kernel, kernel, 64), sparsity=0.75, rows=1)
+        layer = _layer(conv_model(weights))
+        plans = study(layer, weights.reshape(64, -1), load_table("arm64")).candidates
+        assert not any(plan.encoding.in_blocks for plan in plans)
+
+
 def test_few_candidates_are_counted() -> None:
     # Counting is what converting a large model spends its time on.
     for weights in (pruned((64, 3, 3, 32), rows=12), pruned((64, 3, 3, 32), sparsity=0.01, rows=1)):
         data = conv_model(weights)
-        assert len(study(_layer(data), weights.reshape(64, -1), load_table("arm64")).candidates) <= 27
+        assert len(study(_layer(data), weights.reshape(64, -1), load_table("arm64")).candidates) <= 29
 
 
 def _plan(time: float, size: int) -> Plan:

@@ -52,7 +52,8 @@ def test_the_formula(tmp_path: Path) -> None:
         "column_value": 3,
         "line": 5,
         "output_value": 11,
-        "step": {"row_band": dict.fromkeys(("1", "2", "4", "8", "16"), 13), "sliding_row": ARM_SLIDING},
+        "step": {**ARM_STEPS, "row_band": dict.fromkeys(SIZES, 13), "block_rows": dict.fromkeys(SIZES[1:], 17)},
+        "visit": {"block_rows": 19, "block_columns": 23},
     }
     path = tmp_path / "table.json"
     path.write_text(json.dumps(data))
@@ -61,6 +62,9 @@ def test_the_formula(tmp_path: Path) -> None:
     packed = PackedShape("row_band", rows=4, cols=2, lines=2, groups=3, used_columns=4)
     assert predict_dense(table, layer) == 7 + 0.5 * 8 * 6 * 10
     assert predict_sparse(table, layer, packed) == 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 13 * 3 * 2 + 11 * 8) * 10
+    blocks = PackedShape("block_rows", rows=2.5, cols=1, lines=2, groups=3, used_columns=4, visits=6)
+    expected = 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 17 * 3 + 19 * 6 + 11 * 8) * 10
+    assert predict_sparse(table, layer, blocks) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -72,14 +76,16 @@ def test_the_formula(tmp_path: Path) -> None:
         ("row_band", 24, {16: 1.5}),
         ("sliding_row", 6, {4: 0.5, 8: 0.5}),
         ("sliding_row", 1, {2: 1.0}),
+        ("block_rows", 2.5, {2: 0.75, 4: 0.25}),
+        ("block_columns", 24.8, {16: 1.55}),
     ],
 )
 def test_rows_that_the_table_lacks_lie_between_their_neighbours(
-    encoding: str, rows: int, same_as: dict[int, float]
+    encoding: str, rows: float, same_as: dict[int, float]
 ) -> None:
     table = load_table("arm64")
 
-    def time(size: int) -> float:
+    def time(size: float) -> float:
         return predict_sparse(table, LAYER, PackedShape(encoding, size, 1, 128, 2000, 512))
 
     base = predict_sparse(table, LAYER, PackedShape(encoding, rows, 1, 128, 0, 512))
@@ -87,7 +93,8 @@ def test_rows_that_the_table_lacks_lie_between_their_neighbours(
     assert time(rows) == pytest.approx(base + steps, rel=1e-12)
 
 
-ARM_SLIDING = ARM["kinds"]["conv_1x1"]["step"]["sliding_row"]
+ARM_STEPS = ARM["kinds"]["conv_1x1"]["step"]
+SIZES = ("1", "2", "4", "8", "16")
 
 
 @pytest.mark.parametrize("device", ["arm64", "host"])
@@ -131,6 +138,8 @@ def _broken() -> list[tuple[str, Any]]:
         ("row_band", at("kinds.conv_1x1.step.row_band.4", 0)),
         ("row_band", at("kinds.conv_1x1.step.row_band.4", KeyError)),
         ("sliding_row", at("kinds.conv_1x1.step.sliding_row.3", 1)),
+        ("visit", at("kinds.conv_1x1.visit", KeyError)),
+        ("block_rows", at("kinds.conv_1x1.visit.block_rows", -1)),
         ("object", []),
     ]
 

@@ -38,8 +38,10 @@ def _sample(encoding: Encoding, dtype: str, quantization: Quantization | None) -
     rng = np.random.default_rng(7)
     matrix = (rng.standard_normal((11, 24)) * (40 if dtype == "int8" else 1)).astype(dtype)
     matrix[rng.random((11, 24)) < 0.7] = 0
-    spec = OpSpec(Op.CONV_2D, 11, 6, 2, 2)
-    return encode(matrix, spec, encoding, 4, 2, quantization=quantization).tobytes()
+    if encoding.in_blocks:
+        matrix[1:5, :9] = 1  # some blocks of several rows and columns
+    rows, cols = (1 if encoding == Encoding.BLOCK_COLUMNS else 4), (1 if encoding.in_blocks else 2)
+    return encode(matrix, OpSpec(Op.CONV_2D, 11, 6, 2, 2), encoding, rows, cols, quantization=quantization).tobytes()
 
 
 def _samples() -> dict[str, bytes]:
@@ -51,7 +53,10 @@ def _samples() -> dict[str, bytes]:
         "dynamic": ("int8", Quantization(scales)),
     }
     return {
-        f"{encoding.name} {name}": _sample(encoding, *kind) for encoding in Encoding for name, kind in types.items()
+        f"{encoding.name} {name}": _sample(encoding, *kind)
+        for encoding in Encoding
+        for name, kind in types.items()
+        if name == "float32" or not encoding.in_blocks
     }
 
 

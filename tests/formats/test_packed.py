@@ -22,6 +22,9 @@ from tfprune.formats import (
     encode,
     read,
 )
+from tfprune.formats.header import most_group_rows
+
+GROUPED = [encoding for encoding in Encoding if not encoding.in_blocks]
 
 
 def fully_connected(shape: tuple[int, int]) -> OpSpec:
@@ -31,8 +34,8 @@ def fully_connected(shape: tuple[int, int]) -> OpSpec:
 @st.composite
 def packings(draw: st.DrawFn) -> tuple[np.ndarray, Encoding, int, int]:
     rows, cols = draw(st.integers(1, 24)), draw(st.integers(1, 24))
-    encoding = draw(st.sampled_from(list(Encoding)))
-    most = min(rows, 16) if encoding == Encoding.SLIDING_ROW else rows
+    encoding = draw(st.sampled_from(GROUPED))
+    most = most_group_rows(encoding, rows)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     matrix = rng.standard_normal((rows, cols)).astype(np.float32)
     matrix[rng.random((rows, cols)) < draw(st.sampled_from([0.0, 0.3, 0.8, 0.97, 1.0]))] = 0
@@ -142,7 +145,7 @@ def test_sliding_values_are_rotated_by_row() -> None:
     assert packed.values.tolist() == [30, 10, 20]  # slots 0, 1, 2 hold rows 3, 1, 2
 
 
-@pytest.mark.parametrize("encoding", list(Encoding))
+@pytest.mark.parametrize("encoding", GROUPED)
 @pytest.mark.parametrize("start", [65_535, 65_536, 65_537, 131_070, 131_071, 200_000])
 def test_wide_gaps_are_bridged(encoding: Encoding, start: int) -> None:
     matrix = np.zeros((2, 200_002), np.float32)
@@ -182,6 +185,9 @@ def test_sections_are_aligned_and_the_spec_comes_back() -> None:
         (Encoding.ROW_BAND, 1, 0),
         (Encoding.ROW_BAND, 1, 9),
         (Encoding.SLIDING_ROW, 17, 1),
+        (Encoding.BLOCK_ROWS, 17, 1),
+        (Encoding.BLOCK_ROWS, 4, 2),
+        (Encoding.BLOCK_COLUMNS, 2, 1),
     ],
 )
 def test_group_sizes_outside_the_format_are_refused(encoding: Encoding, rows: int, cols: int) -> None:

@@ -45,6 +45,50 @@ MANIFEST_FIELDS = [
 ]
 
 
+def block_values(case: dict) -> list[tuple[int, int, float]]:
+    """Row, column and value of all weights of the blocks in stored order; equal places add up."""
+    found = []
+    for band, blocks in enumerate(case["blocks"]):
+        for block in blocks:
+            rows = [band * case["band_rows"] + row for row in block["rows"]]
+            while rows:
+                # The fewest chunks, as even as they can be, the larger first.
+                chunks = -(-len(rows) // case["group_rows"])
+                size = -(-len(rows) // chunks)
+                for column in block["columns"]:
+                    for row in rows[:size]:
+                        found.append((row, column, (len(found) % 29 - 14.5) / 8))
+                rows = rows[size:]
+    return found
+
+
+def block_matrix(case: dict) -> np.ndarray:
+    """The matrix of a case with blocks."""
+    matrix = np.zeros((case["out_channels"], case["kernel_h"] * case["kernel_w"] * case["in_channels"]), "<f4")
+    for row, column, value in block_values(case):
+        matrix[row, column] += value
+    return matrix
+
+
+def block_sections(case: dict) -> tuple[list[bytes], dict]:
+    """Line ends, columns and block rows; and the counts."""
+    column_ends, row_ends, band_ends, steps, rows = [], [], [], [], []
+    for blocks in case["blocks"]:
+        for block in blocks:
+            steps += [column - before for before, column in zip([0, *block["columns"]], block["columns"], strict=False)]
+            rows += block["rows"]
+            column_ends.append(len(steps))
+            row_ends.append(len(rows))
+        band_ends.append(len(row_ends))
+    words = [case["band_rows"], *band_ends, *row_ends]
+    sections = [
+        struct.pack(f"<{len(column_ends)}I", *column_ends),
+        struct.pack(f"<{len(steps)}H", *steps),
+        struct.pack(f"<{len(words)}I", *words) + bytes(rows),
+    ]
+    return sections, {"line_count": len(row_ends), "group_count": len(steps), "value_count": len(block_values(case))}
+
+
 def stored_values(case: dict) -> list[list[list[float]]]:
     """Values of each group of each line in stored order: small numbers that add up exactly.
 
@@ -94,6 +138,8 @@ def in_fours(rows: int, cells: list[list[float]]) -> list[float]:
 
 def dense_matrix(case: dict) -> np.ndarray:
     """The matrix of a case: the sum of its groups."""
+    if "blocks" in case:
+        return block_matrix(case)
     rows, cols = case["out_channels"], case["kernel_h"] * case["kernel_w"] * case["in_channels"]
     matrix = np.zeros((rows, cols), "<f4")
     for line, (starts, groups) in enumerate(zip(case["lines"], stored_values(case), strict=True)):
@@ -114,9 +160,40 @@ def line_rows(case: dict, line: int) -> list[int]:
 
 
 def packed(case: dict) -> tuple[bytes, dict]:
-    """Header and sections, and the counts that go into the manifest."""
-    line_ends, steps, values = [], [], []
+    """The packed bytes, and the fields that go into the manifest."""
+    if "blocks" in case:
+        sections, counts = block_sections(case)
+        values = [value for _, _, value in block_values(case)]
+    else:
+        sections, counts, values = group_sections(case)
+    offsets, position = [], 128
+    for section in [*sections, b""]:
+        position = (position + 63) // 64 * 64
+        offsets.append(position)
+        position += len(section)
     value_type = case.get("value_type", 1)
+    packed_values = struct.pack(
+        f"<{len(values)}{' feb'[value_type]}", *(map(int, values) if value_type == 3 else values)
+    )
+    total = offsets[-1] + len(packed_values)
+    fields = {**case, **counts, "value_type": value_type}
+    header = b"TFPK" + struct.pack("<HHI", 1, 128, total)
+    header += struct.pack(f"<{len(MANIFEST_FIELDS) - 1}I", *(fields[name] for name in MANIFEST_FIELDS[1:]))
+    header += struct.pack("<3I", offsets[0], offsets[1], offsets[-1])
+    header += struct.pack("<fifi", *case.get("activations", (0, 0, 0, 0)))
+    header += struct.pack("<2I", offsets[2] if value_type == 3 else 0, offsets[2] if "blocks" in case else 0)
+    header += struct.pack("<I", zlib.crc32(header))
+    data = bytearray(total)
+    data[:128] = header
+    for offset, section in zip(offsets, [*sections, packed_values], strict=True):
+        data[offset : offset + len(section)] = section
+    return bytes(data), fields
+
+
+def group_sections(case: dict) -> tuple[list[bytes], dict, list[float]]:
+    """Line ends, columns and scales, the counts, and the values."""
+    line_ends, steps, values = [], [], []
+    int8 = case.get("value_type", 1) == 3
     for line, (starts, groups) in enumerate(zip(case["lines"], stored_values(case), strict=True)):
         previous, rows = 0, len(line_rows(case, line))
         line_values: list[float] = []
@@ -128,36 +205,16 @@ def packed(case: dict) -> tuple[bytes, dict]:
             steps.append(start - previous)
             previous = start
             line_values += group
-        if value_type == 3:
+        if int8:
             cells = [line_values[first : first + rows] for first in range(0, len(line_values), rows)]
             line_values = in_fours(rows, cells)
         values += line_values
         line_ends.append(len(steps))
     sections = [struct.pack(f"<{len(line_ends)}I", *line_ends), struct.pack(f"<{len(steps)}H", *steps)]
-    if value_type == 3:
+    if int8:
         sections.append(struct.pack(f"<{case['out_channels']}f", *scales(case)))
-        packed_values = struct.pack(f"<{len(values)}b", *map(int, values))
-    else:
-        packed_values = struct.pack(f"<{len(values)}{'e' if value_type == 2 else 'f'}", *values)
-    offsets, position = [], 128
-    for section in [*sections, b""]:
-        position = (position + 63) // 64 * 64
-        offsets.append(position)
-        position += len(section)
-    total = offsets[-1] + len(packed_values)
     counts = {"line_count": len(line_ends), "group_count": len(steps), "value_count": len(values)}
-    fields = {**case, **counts, "value_type": value_type}
-    header = b"TFPK" + struct.pack("<HHI", 1, 128, total)
-    header += struct.pack(f"<{len(MANIFEST_FIELDS) - 1}I", *(fields[name] for name in MANIFEST_FIELDS[1:]))
-    header += struct.pack("<3I", offsets[0], offsets[1], offsets[-1])
-    header += struct.pack("<fifi", *case.get("activations", (0, 0, 0, 0)))
-    header += struct.pack("<I", offsets[2] if value_type == 3 else 0) + bytes(4)
-    header += struct.pack("<I", zlib.crc32(header))
-    data = bytearray(total)
-    data[:128] = header
-    for offset, section in zip(offsets, [*sections, packed_values], strict=True):
-        data[offset : offset + len(section)] = section
-    return bytes(data), fields
+    return sections, counts, values
 
 
 def manifest(cases: list[dict]) -> tuple[list[str], dict[str, bytes], dict[str, np.ndarray]]:
@@ -171,7 +228,7 @@ def manifest(cases: list[dict]) -> tuple[list[str], dict[str, bytes], dict[str, 
 
 
 def corruptions(blobs: dict[str, bytes]) -> list[str]:
-    """Changes that break one rule each, for the first row-band, sliding and fully-connected case."""
+    """Changes that break one rule each, for some row-band, sliding and fully-connected cases and for blocks."""
     lines = ["# name offset new_bytes_hex fix_checksum rule"]
 
     def u32(name: str, offset: int, value: int, rule: str, fix: int = 1) -> None:
@@ -205,16 +262,20 @@ def corruptions(blobs: dict[str, bytes]) -> list[str]:
         for offset, what in ((88, "line_ends_offset"), (92, "columns_offset"), (96, "values_offset")):
             for value in (0, 64, 129, 0xFFFFFFC0):
                 u32(name, offset, value, what)
-        lines += [f"{name} 100 01 1 input_scale", f"{name} 123 80 1 reserved"]
+        lines.append(f"{name} 100 01 1 input_scale")
         for offset, what in ((104, "input_zero_point"), (108, "output_scale"), (112, "output_zero_point")):
             u32(name, offset, 1, what)
         u32(name, 116, columns, "scales_offset")
+        u32(name, 120, 128, "blocks_offset")
+        u32(name, 120, 0x80000000, "blocks_offset")
         u32(name, 52, struct.unpack_from("<I", blob, 52)[0] ^ 1, "header_crc32", fix=0)
         u32(name, 124, struct.unpack_from("<I", blob, 124)[0] ^ 1, "header_crc32", fix=0)
         u32(name, ends, field["group_count"] + 1, "line_ends_fall", fix=0)
         u32(name, ends + 4 * (field["line_count"] - 1), field["group_count"] - 1, "last_line_end", fix=0)
         lines.append(f"{name} {columns} ffff 0 start_past_the_end")
         lines.append(f"{name} {columns + 2} 0000 0 start_repeats")
+    for name in ("conv_block_rows_r3", "conv_block_columns"):
+        lines += block_corruptions(name, blobs[name])
     return lines + quantized_corruptions(blobs)
 
 
@@ -246,6 +307,49 @@ def quantized_corruptions(blobs: dict[str, bytes]) -> list[str]:
     for value_type in (1, 3):
         put(name, 20, struct.pack("<I", value_type), "value_type")
     return lines
+
+
+def block_corruptions(name: str, blob: bytes) -> list[str]:
+    """Changes that break one rule of blocks each."""
+    field = dict(zip(MANIFEST_FIELDS[1:], struct.unpack_from("<19I", blob, 12), strict=True))
+    ends, columns, values = struct.unpack_from("<3I", blob, 88)
+    (at,) = struct.unpack_from("<I", blob, 120)
+    (band_rows,) = struct.unpack_from("<I", blob, at)
+    lines, groups = field["line_count"], field["group_count"]
+    bands = -(-field["out_channels"] // band_rows)
+    band_ends, row_ends = at + 4, at + 4 + 4 * bands
+    rows = row_ends + 4 * lines
+    (visits,) = struct.unpack_from("<I", blob, rows - 4)
+    words = [
+        (16, 1, 1, "blocks_offset_of_groups"),
+        (20, 2, 1, "value_type_of_blocks"),
+        (20, 3, 1, "value_type_of_blocks"),
+        (68, 0, 1, "group_rows"),
+        (68, 17, 1, "group_rows"),
+        (72, 2, 1, "group_cols"),
+        (44, 65_537, 1, "too_many_columns"),
+        (76, lines + 1, 1, "line_count"),
+        (76, 0, 1, "line_count"),
+        (76, 0xFFFFFFFF, 1, "line_count"),
+        (80, groups - 1, 1, "group_count"),
+        (84, field["value_count"] + 1, 1, "value_count"),
+        *((120, offset, 1, "blocks_offset") for offset in (0, 64, columns, at + 4, values, 0xFFFFFFC0)),
+        (at, 0, 0, "band_rows"),
+        (at, 65, 0, "band_rows"),
+        (at, 0xFFFFFFFF, 0, "band_rows"),
+        (at, 1, 0, "band_rows_with_more_bands_than_room"),
+        (band_ends, lines + 1, 0, "band_ends"),
+        (row_ends - 4, lines - 1, 0, "last_band_end"),
+        (row_ends, 0, 0, "block_without_rows"),
+        (row_ends, visits + 1, 0, "row_ends_fall"),
+        (rows - 4, 0xFFFFFFFF, 0, "rows_past_the_section"),
+        (ends, 0, 0, "block_without_columns"),
+        (ends + 4 * (lines - 1), groups - 1, 0, "last_line_end"),
+    ]
+    found = [f"{name} {offset} {struct.pack('<I', new).hex()} {fix} {rule}" for offset, new, fix, rule in words]
+    found += [f"{name} {rows} {band_rows:02x} 0 row_outside_its_band", f"{name} {rows + 1} 00 0 rows_do_not_rise"]
+    found += [f"{name} {columns} ffff 0 column_past_the_end", f"{name} {columns + 2} 0000 0 column_repeats"]
+    return found
 
 
 def main() -> int:

@@ -20,13 +20,14 @@ from tfprune.formats.header import FIELD_NAMES
 from tfprune.runtime.interpreter import Interpreter
 
 VALUES = (0, 1, 2**30 - 1, 2**31 - 9, 2**31 - 1, 2**31, 2**32 - 1)
-FIRST_FIELD = 8
+# Byte offset of every field: one after the other, but for the last one behind the reserved bytes.
+OFFSETS = [8 + 4 * number for number in range(len(FIELD_NAMES) - 1)] + [120]
 
 
-def changed(packed: bytes, field: int, value: int) -> bytes:
+def changed(packed: bytes, offset: int, value: int) -> bytes:
     """The packed weights with one u32 field replaced and the checksum made right."""
     data = bytearray(packed)
-    struct.pack_into("<I", data, FIRST_FIELD + 4 * field, value)
+    struct.pack_into("<I", data, offset, value)
     struct.pack_into("<I", data, HEADER_BYTES - 4, zlib.crc32(data[: HEADER_BYTES - 4]))
     return bytes(data)
 
@@ -52,11 +53,12 @@ def main() -> None:
     int8 = [quantized_layer(spec, (1, 7, 7, 8), dynamic=dynamic) for dynamic in (False, True)]
     int8.append(quantized_layer(OpSpec(Op.FULLY_CONNECTED, 16, 24), (1, 24), dynamic=True))
     outcomes = []
-    for layer in [*layers, *int8]:
-        for encoding in Encoding:
-            packed = layer.packed(encoding).tobytes()
-            for field in range(len(FIELD_NAMES)):
-                outcomes += [runs(layer, changed(packed, field, value)) for value in VALUES]
+    cases = [(layer, encoding) for layer in layers for encoding in Encoding]
+    cases += [(layer, encoding) for layer in int8 for encoding in Encoding if not encoding.in_blocks]
+    for layer, encoding in cases:
+        packed = layer.packed(encoding).tobytes()
+        for offset in OFFSETS:
+            outcomes += [runs(layer, changed(packed, offset, value)) for value in VALUES]
     print(outcomes.count(True), outcomes.count(False))
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding, encode
+from tfprune.formats.header import most_group_rows
 
 Array = npt.NDArray[Any]
 _TYPES = {"f": schema.TensorType.FLOAT32, "u": schema.TensorType.UINT8, "i": schema.TensorType.INT8}
@@ -50,7 +51,7 @@ class TinyLayer:
 
     def packed(self, encoding: Encoding = Encoding.ROW_BAND, rows: int = 4) -> npt.NDArray[np.uint8]:
         """The packed weights."""
-        return encode(self.matrix, self.spec, encoding, rows)
+        return encode(self.matrix, self.spec, encoding, min(rows, most_group_rows(encoding, self.spec.out_channels)))
 
     def sparse(self, packed: Array | None = None, *, signature: bool = True, open_batch: bool = True) -> bytes:
         """The file with a tfprune op."""

@@ -75,7 +75,7 @@ __attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_dele
     return nullptr;
   }
   TfLiteDelegate* delegate = tfprune::Create<TfLiteDelegate>();
-  tfprune::SharedState* state = tfprune::SharedState::New(options.arch, options.chains);
+  tfprune::SharedState* state = tfprune::SharedState::New(options.arch, options.chains, options.profile);
   if (delegate == nullptr || state == nullptr) {
     tfprune::Destroy(delegate);
     tfprune::Destroy(state);
@@ -94,6 +94,14 @@ __attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(TfLit
   if (delegate == nullptr) return;
   static_cast<tfprune::SharedState*>(delegate->data_)->Release();
   tfprune::Destroy(delegate);
+}
+
+// Writes the layers of a delegate as text (see ops/description.h), as snprintf does: at most `size` bytes with the
+// closing zero, and returns the length of the whole text.
+__attribute__((visibility("default"))) size_t tfprune_describe(TfLiteDelegate* delegate, char* buffer, size_t size) {
+  tfprune::Text text(buffer, size);
+  static_cast<tfprune::SharedState*>(delegate->data_)->Describe(&text);
+  return text.length();
 }
 
 __attribute__((visibility("default"))) const char* tfprune_version(void) { return TFPRUNE_VERSION; }

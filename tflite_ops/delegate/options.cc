@@ -5,28 +5,39 @@
 
 namespace tfprune {
 
+namespace {
+
+Status ParseSwitch(const char* key, const char* value, bool* option) {
+  *option = strcmp(value, "1") == 0;
+  if (*option || strcmp(value, "0") == 0) return {};
+  return Error("tfprune delegate: %s must be 0 or 1, got '%s'", key, value);
+}
+
+Status ParseArchOption(const char* value, Arch* arch) {
+  if (strcmp(value, "auto") == 0) return {};
+  if (!ParseArch(value, arch)) {
+    return Error(
+        "tfprune delegate: arch must be auto, reference, sse2, avx2, avx512, avx512_vnni, neon or neon_dotprod, "
+        "got '%s'",
+        value);
+  }
+  if (IsSupported(*arch)) return {};
+  return Error("tfprune delegate: arch %s does not run on this machine, the best one here is %s", value,
+               ArchName(DetectedArch()));
+}
+
+}  // namespace
+
 Status ParseOptions(const char* const* keys, const char* const* values, size_t count, Options* options) {
   for (size_t i = 0; i < count; ++i) {
-    if (strcmp(keys[i], "chains") == 0) {
-      options->chains = strcmp(values[i], "1") == 0;
-      if (!options->chains && strcmp(values[i], "0") != 0) {
-        return Error("tfprune delegate: chains must be 0 or 1, got '%s'", values[i]);
-      }
-      continue;
-    }
-    if (strcmp(keys[i], "arch") != 0) {
-      return Error("tfprune delegate: option '%s' does not exist; the options are: arch, chains", keys[i]);
-    }
-    if (strcmp(values[i], "auto") == 0) continue;
-    if (!ParseArch(values[i], &options->arch)) {
-      return Error(
-          "tfprune delegate: arch must be auto, reference, sse2, avx2, avx512, avx512_vnni, neon or neon_dotprod, "
-          "got '%s'",
-          values[i]);
-    }
-    if (!IsSupported(options->arch)) {
-      return Error("tfprune delegate: arch %s does not run on this machine, the best one here is %s", values[i],
-                   ArchName(DetectedArch()));
+    if (strcmp(keys[i], "arch") == 0) {
+      TFPRUNE_RETURN_IF_ERROR(ParseArchOption(values[i], &options->arch));
+    } else if (strcmp(keys[i], "chains") == 0) {
+      TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->chains));
+    } else if (strcmp(keys[i], "profile") == 0) {
+      TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->profile));
+    } else {
+      return Error("tfprune delegate: option '%s' does not exist; the options are: arch, chains, profile", keys[i]);
     }
   }
   if (options->arch == Arch::kReference) options->chains = false;  // it has no planar layers

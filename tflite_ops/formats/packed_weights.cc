@@ -13,6 +13,7 @@ namespace {
 constexpr uint32_t kHeaderBytes = 128;
 constexpr uint32_t kVersion = 1;
 constexpr uint64_t kMaxColumns = (uint64_t{1} << 31) - 1;
+constexpr uint32_t kMaxColumnsInBlocks = 65536;
 
 // Byte offsets of the header's fields, in the order of docs/formats.md.
 enum Field : uint32_t {
@@ -47,7 +48,7 @@ enum Field : uint32_t {
   kOutputScale = 108,
   kOutputZeroPoint = 112,
   kScalesOffset = 116,
-  kReserved = 120,
+  kBlocksOffset = 120,
   kHeaderCrc32 = 124,
 };
 
@@ -78,9 +79,6 @@ Status CheckFrame(const uint8_t* header, size_t size) {
   if (ReadU32(header, kTotalBytes) != size) {
     return Error("packed weights: total_bytes %u must equal the tensor's %zu", ReadU32(header, kTotalBytes), size);
   }
-  for (uint32_t i = kReserved; i < kHeaderCrc32; ++i) {
-    if (header[i] != 0) return Error("packed weights: reserved byte %u must be 0", i);
-  }
   return {};
 }
 
@@ -96,13 +94,14 @@ Status CheckAtLeastOne(const char* name, uint32_t value) {
 
 Status ReadFields(const uint8_t* header, PackedWeights* packed) {
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("op", ReadU32(header, kOp), 1, 2, 2));
-  TFPRUNE_RETURN_IF_ERROR(CheckChoice("encoding", ReadU32(header, kEncoding), 1, 2, 2));
+  const uint32_t encoding = ReadU32(header, kEncoding);
+  if (encoding < 1 || encoding > 4) return Error("packed weights: encoding has the unknown value %u", encoding);
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("value_type", ReadU32(header, kValueType), 1, 2, 3));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("activation", ReadU32(header, kActivation), 0, 1, 3));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("padding", ReadU32(header, kPadding), 0, 1, 1));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("keep_num_dims", ReadU32(header, kKeepNumDims), 0, 1, 1));
   packed->op = static_cast<Op>(ReadU32(header, kOp));
-  packed->encoding = static_cast<Encoding>(ReadU32(header, kEncoding));
+  packed->encoding = static_cast<Encoding>(encoding);
   packed->activation = static_cast<Activation>(ReadU32(header, kActivation));
   packed->padding = static_cast<Padding>(ReadU32(header, kPadding));
   packed->value_type = static_cast<ValueType>(ReadU32(header, kValueType));
@@ -144,7 +143,7 @@ Status CheckQuantizedTensor(const char* name, float scale, int32_t zero_point) {
 
 Status ReadQuantization(const uint8_t* header, PackedWeights* packed) {
   if (packed->value_type != ValueType::kInt8) {
-    for (uint32_t i = kInputScale; i < kReserved; ++i) {
+    for (uint32_t i = kInputScale; i < kBlocksOffset; ++i) {
       if (header[i] != 0) return Error("packed weights: byte %u must be 0 where weights are not int8", i);
     }
     return {};
@@ -185,6 +184,19 @@ Status CheckShape(const PackedWeights& packed) {
   if (packed.encoding == Encoding::kSlidingRow && packed.group_rows > kMaxSlidingRows) {
     return Error("packed weights: sliding-row groups have at most %u rows, got %u", kMaxSlidingRows, packed.group_rows);
   }
+  if (packed.in_blocks()) {
+    if (packed.value_type != ValueType::kFloat32) {
+      return Error("packed weights: values of blocks are float32 (value_type 1), got value_type %u",
+                   static_cast<uint32_t>(packed.value_type));
+    }
+    if (packed.group_rows > (packed.encoding == Encoding::kBlockRows ? kMaxBlockRows : 1) || packed.group_cols != 1) {
+      return Error("packed weights: group_rows of blocks is at most %u (block-columns: 1) and group_cols 1",
+                   kMaxBlockRows);
+    }
+    if (packed.columns() > kMaxColumnsInBlocks)
+      return Error("packed weights: blocks have at most %u columns", kMaxColumnsInBlocks);
+    return {};
+  }
   const uint32_t lines = packed.encoding == Encoding::kRowBand ? (packed.out_channels - 1) / packed.group_rows + 1
                                                                : packed.out_channels - packed.group_rows + 1;
   if (packed.line_count != lines)
@@ -202,9 +214,9 @@ Status CheckSection(const char* name, uint64_t offset, uint64_t count, uint64_t 
   return {};
 }
 
-Status CheckGroups(const PackedWeights& packed) {
+// Every group inside the columns, line by line; `line_ends` in order.
+Status CheckColumns(const PackedWeights& packed) {
   uint32_t before = 0;
-  uint64_t values = 0;
   for (uint32_t line = 0; line < packed.line_count; ++line) {
     const uint32_t end = packed.line_ends[line];
     if (end < before || end > packed.group_count) {
@@ -219,13 +231,14 @@ Status CheckGroups(const PackedWeights& packed) {
         return Error("packed weights: group %u of line %u reaches over column %u", group, line, packed.columns());
       }
     }
-    uint64_t cells = uint64_t{end - before} * packed.group_cols;
-    if (packed.value_type == ValueType::kInt8) cells = (cells + kDotCells - 1) / kDotCells * kDotCells;
-    values += cells * packed.RowsOfLine(line);
     before = end;
   }
   if (before != packed.group_count)
     return Error("packed weights: line_ends must end at group_count %u", packed.group_count);
+  return {};
+}
+
+Status CheckValueCount(const PackedWeights& packed, uint64_t values) {
   if (values != packed.value_count) {
     return Error("packed weights: value_count must be %llu, got %u", static_cast<unsigned long long>(values),
                  packed.value_count);
@@ -241,16 +254,88 @@ Status CheckScales(const PackedWeights& packed) {
   return {};
 }
 
-// Where the sections start, in bytes.
-struct Sections {
-  uint64_t lines, columns, scales, values;
+Status CheckGroups(const PackedWeights& packed) {
+  TFPRUNE_RETURN_IF_ERROR(CheckColumns(packed));
+  TFPRUNE_RETURN_IF_ERROR(CheckScales(packed));
+  uint64_t values = 0;
+  for (uint32_t line = 0, before = 0; line < packed.line_count; before = packed.line_ends[line++]) {
+    uint64_t cells = uint64_t{packed.line_ends[line] - before} * packed.group_cols;
+    if (packed.value_type == ValueType::kInt8) cells = (cells + kDotCells - 1) / kDotCells * kDotCells;
+    values += cells * packed.RowsOfLine(line);
+  }
+  return CheckValueCount(packed, values);
+}
+
+// Points the view at the section of block rows, whose `size` bytes start at `section`; ends are not looked at yet.
+Status ReadBlockSection(const uint8_t* section, uint64_t size, PackedWeights* packed) {
+  if (size < 4) return Error("packed weights: no room for the block rows");
+  packed->band_rows = ReadU32(section, 0);
+  if (packed->band_rows == 0 || packed->band_rows > kMaxBandRows)
+    return Error("packed weights: band_rows must lie in 1 .. %u, got %u", kMaxBandRows, packed->band_rows);
+  packed->band_count = (packed->out_channels - 1) / packed->band_rows + 1;
+  const uint64_t words = 1 + uint64_t{packed->band_count} + packed->line_count;
+  if (words * 4 > size) return Error("packed weights: the ends of bands and rows reach over the block rows");
+  packed->band_ends = reinterpret_cast<const uint32_t*>(section) + 1;
+  packed->row_ends = packed->band_ends + packed->band_count;
+  packed->block_rows = section + words * 4;
+  const uint64_t rows = packed->line_count == 0 ? 0 : packed->row_ends[packed->line_count - 1];
+  if (rows > size - words * 4) return Error("packed weights: the rows of blocks reach over their section");
+  return {};
+}
+
+// `rows_before` and `columns_before`: ends of the block before this one.
+Status CheckBlock(const PackedWeights& packed, uint32_t band, uint32_t block, uint32_t rows_before,
+                  uint32_t columns_before) {
+  const uint32_t rows_end = packed.row_ends[block], most = packed.row_ends[packed.line_count - 1];
+  if (rows_end <= rows_before || rows_end > most)
+    return Error("packed weights: row_ends[%u] is %u, outside %u .. %u", block, rows_end, rows_before + 1, most);
+  const uint32_t columns = packed.line_ends[block] - columns_before;
+  if (columns == 0) return Error("packed weights: block %u has no column", block);
+  if (packed.encoding == Encoding::kBlockColumns && columns > kMaxBlockColumns)
+    return Error("packed weights: block %u has %u columns, above %u", block, columns, kMaxBlockColumns);
+  const uint32_t rest = packed.out_channels - band * packed.band_rows;
+  const uint32_t limit = rest < packed.band_rows ? rest : packed.band_rows;
+  for (uint32_t i = rows_before; i < rows_end; ++i) {
+    if (packed.block_rows[i] >= limit || (i > rows_before && packed.block_rows[i] <= packed.block_rows[i - 1]))
+      return Error("packed weights: the rows of block %u must rise strictly and lie in their band", block);
+  }
+  return {};
+}
+
+Status CheckBlocks(PackedWeights* view) {
+  const PackedWeights& packed = *view;
+  TFPRUNE_RETURN_IF_ERROR(CheckColumns(packed));
+  if (!view->band_values.Reserve(size_t{packed.band_count} + 1))
+    return Error("packed weights: no memory for %u bands", packed.band_count);
+  uint32_t block = 0, rows = 0, columns = 0;
+  uint64_t values = 0;
+  for (uint32_t band = 0; band < packed.band_count; ++band) {
+    view->band_values[band] = static_cast<uint32_t>(values);
+    const uint32_t end = packed.band_ends[band];
+    if (end < block || end > packed.line_count)
+      return Error("packed weights: band_ends[%u] is %u, outside %u .. %u", band, end, block, packed.line_count);
+    for (; block < end; ++block) {
+      TFPRUNE_RETURN_IF_ERROR(CheckBlock(packed, band, block, rows, columns));
+      values += uint64_t{packed.row_ends[block] - rows} * (packed.line_ends[block] - columns);
+      rows = packed.row_ends[block];
+      columns = packed.line_ends[block];
+    }
+  }
+  if (block != packed.line_count) return Error("packed weights: band_ends must end at line_count");
+  view->band_values[packed.band_count] = static_cast<uint32_t>(values);
+  return CheckValueCount(packed, values);
+}
+
+// Where the sections start, in bytes; `scales` and `blocks` are 0 where there are none.
+struct SectionOffsets {
+  uint64_t lines, columns, scales, blocks, values;
 };
 
 uint64_t ValueBytes(ValueType type) { return type == ValueType::kFloat32 ? 4 : type == ValueType::kFloat16 ? 2 : 1; }
 
-Status FindSections(const uint8_t* bytes, size_t size, const PackedWeights& packed, Sections* found) {
+Status FindSections(const uint8_t* bytes, size_t size, const PackedWeights& packed, SectionOffsets* found) {
   *found = {ReadU32(bytes, kLineEndsOffset), ReadU32(bytes, kColumnsOffset), ReadU32(bytes, kScalesOffset),
-            ReadU32(bytes, kValuesOffset)};
+            ReadU32(bytes, kBlocksOffset), ReadU32(bytes, kValuesOffset)};
   const uint64_t value_bytes = ValueBytes(packed.value_type);
   TFPRUNE_RETURN_IF_ERROR(CheckSection("line_ends", found->lines, packed.line_count, 4, kHeaderBytes, size));
   uint64_t end = found->lines + uint64_t{packed.line_count} * 4;
@@ -260,10 +345,23 @@ Status FindSections(const uint8_t* bytes, size_t size, const PackedWeights& pack
     TFPRUNE_RETURN_IF_ERROR(CheckSection("scales", found->scales, packed.out_channels, 4, end, size));
     end = found->scales + uint64_t{packed.out_channels} * 4;
   }
+  if (packed.in_blocks()) TFPRUNE_RETURN_IF_ERROR(CheckSection("blocks", found->blocks, 1, 4, end, found->values));
+  if (!packed.in_blocks() && found->blocks != 0) return Error("packed weights: blocks_offset must be 0 without blocks");
   TFPRUNE_RETURN_IF_ERROR(CheckSection("values", found->values, packed.value_count, value_bytes, end, size));
   if (found->values + packed.value_count * value_bytes != size)
     return Error("packed weights: total_bytes must end with the values");
   return {};
+}
+
+void PointAtSections(const uint8_t* bytes, const SectionOffsets& at, PackedWeights* packed) {
+  const uint8_t* values = bytes + at.values;
+  const ValueType type = packed->value_type;
+  packed->line_ends = reinterpret_cast<const uint32_t*>(bytes + at.lines);
+  packed->column_deltas = reinterpret_cast<const uint16_t*>(bytes + at.columns);
+  packed->values = type == ValueType::kFloat32 ? reinterpret_cast<const float*>(values) : nullptr;
+  packed->halves = type == ValueType::kFloat16 ? reinterpret_cast<const uint16_t*>(values) : nullptr;
+  packed->bytes = type == ValueType::kInt8 ? reinterpret_cast<const int8_t*>(values) : nullptr;
+  packed->scales = type == ValueType::kInt8 ? reinterpret_cast<const float*>(bytes + at.scales) : nullptr;
 }
 
 }  // namespace
@@ -279,23 +377,17 @@ Status ReadPackedHeader(const void* data, size_t size, PackedWeights* packed) {
 Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
   const uint8_t* bytes = static_cast<const uint8_t*>(data);
   TFPRUNE_RETURN_IF_ERROR(ReadPackedHeader(bytes, size, packed));
-  Sections at = {};
+  SectionOffsets at = {};
   TFPRUNE_RETURN_IF_ERROR(FindSections(bytes, size, *packed, &at));
   if (reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
     if (!packed->copy.Reserve(size)) return Error("packed weights: no memory for a copy of %zu bytes", size);
     memcpy(packed->copy.data(), bytes, size);
     bytes = packed->copy.data();
   }
-  packed->line_ends = reinterpret_cast<const uint32_t*>(bytes + at.lines);
-  packed->column_deltas = reinterpret_cast<const uint16_t*>(bytes + at.columns);
-  const uint8_t* values = bytes + at.values;
-  const bool int8 = packed->value_type == ValueType::kInt8;
-  packed->values = packed->value_type == ValueType::kFloat32 ? reinterpret_cast<const float*>(values) : nullptr;
-  packed->halves = packed->value_type == ValueType::kFloat16 ? reinterpret_cast<const uint16_t*>(values) : nullptr;
-  packed->bytes = int8 ? reinterpret_cast<const int8_t*>(values) : nullptr;
-  packed->scales = int8 ? reinterpret_cast<const float*>(bytes + at.scales) : nullptr;
-  TFPRUNE_RETURN_IF_ERROR(CheckScales(*packed));
-  return CheckGroups(*packed);
+  PointAtSections(bytes, at, packed);
+  if (!packed->in_blocks()) return CheckGroups(*packed);
+  TFPRUNE_RETURN_IF_ERROR(ReadBlockSection(bytes + at.blocks, at.values - at.blocks, packed));
+  return CheckBlocks(packed);
 }
 
 Status ExpandHalves(PackedWeights* packed) {

@@ -12,13 +12,20 @@
 namespace tfprune {
 
 enum class Op : uint32_t { kConv2D = 1, kFullyConnected = 2 };
-enum class Encoding : uint32_t { kRowBand = 1, kSlidingRow = 2 };
+enum class Encoding : uint32_t { kRowBand = 1, kSlidingRow = 2, kBlockRows = 3, kBlockColumns = 4 };
 enum class ValueType : uint32_t { kFloat32 = 1, kFloat16 = 2, kInt8 = 3 };
 enum class Activation : uint32_t { kNone = 0, kRelu = 1, kRelu6 = 3 };  // TFLite's numbers
 enum class Padding : uint32_t { kSame = 0, kValid = 1 };                // TFLite's numbers
 
+constexpr bool InBlocks(Encoding encoding) {
+  return encoding == Encoding::kBlockRows || encoding == Encoding::kBlockColumns;
+}
+
 constexpr uint32_t kMaxSlidingRows = 16;
-constexpr uint32_t kDotCells = 4;  // cells of a line that int8 weights keep together
+constexpr uint32_t kDotCells = 4;         // cells of a line that int8 weights keep together
+constexpr uint32_t kMaxBlockRows = 16;    // rows of a chunk
+constexpr uint32_t kMaxBlockColumns = 4;  // columns of a block of block-columns
+constexpr uint32_t kMaxBandRows = 64;     // rows of a band of blocks
 
 // A checked view of one packed tensor. Pointers reach into the tensor, or into the view's own copy where the tensor's
 // address would leave a section misaligned.
@@ -40,12 +47,26 @@ struct PackedWeights {
   const float* values = nullptr;            // [value_count] of kFloat32 and after ExpandHalves, else null
   const uint16_t* halves = nullptr;         // [value_count] of kFloat16, else null
   const int8_t* bytes = nullptr;            // [value_count] of kInt8, else null
-  // The rest is for kInt8. With input_scale 0 activations are float32 and quantised at run time.
+  // The rest up to the blocks is for kInt8. With input_scale 0 activations are float32 and quantised at run time.
   const float* scales = nullptr;  // [out_channels]
   float input_scale = 0, output_scale = 0;
   int32_t input_zero_point = 0, output_zero_point = 0;
+  // Of the encodings in blocks only: their bands, and the rows of each block. A line is a block there.
+  uint32_t band_rows = 0, band_count = 0;
+  const uint32_t* band_ends = nullptr;  // [band_count], cumulative number of blocks
+  const uint32_t* row_ends = nullptr;   // [line_count], cumulative number of rows of blocks
+  const uint8_t* block_rows = nullptr;  // [row_ends[line_count - 1]], counted from the first row of the band
+  AlignedArray<uint32_t> band_values;   // [band_count + 1], where the values of each band begin; not in the file
+
+  bool in_blocks() const { return InBlocks(encoding); }
+  // Rows are handed to threads in whole units: lines, or bands of blocks. Units before and with `unit` hold
+  // UnitEnd(unit) groups (values of blocks).
+  uint32_t unit_count() const { return in_blocks() ? band_count : line_count; }
+  uint32_t UnitEnd(uint32_t unit) const { return in_blocks() ? band_values[unit + 1] : line_ends[unit]; }
+  uint32_t UnitRow(uint32_t unit) const { return in_blocks() ? unit * band_rows : FirstRow(unit); }
 
   uint32_t columns() const { return kernel_h * kernel_w * in_channels; }
+  // For row-band and sliding-row.
   uint32_t FirstRow(uint32_t line) const { return encoding == Encoding::kRowBand ? line * group_rows : line; }
   uint32_t RowsOfLine(uint32_t line) const {
     const uint32_t rest = out_channels - FirstRow(line);
@@ -110,6 +131,29 @@ void ForEachWeight(const PackedWeights& packed, Visit visit) {
     }
   });
 }
+
+// One block: `row_count` rows (counted from `first_row`) times the groups [first_group, first_group + column_count).
+struct Block {
+  uint32_t first_row;  // of the band
+  const uint8_t* rows;
+  uint32_t row_count, first_group, column_count;
+};
+
+inline Block BlockOf(const PackedWeights& packed, uint32_t band, uint32_t block) {
+  const uint32_t row = block == 0 ? 0 : packed.row_ends[block - 1];
+  const uint32_t group = block == 0 ? 0 : packed.line_ends[block - 1];
+  return {band * packed.band_rows, packed.block_rows + row, packed.row_ends[block] - row, group,
+          packed.line_ends[block] - group};
+}
+
+// Sizes of the chunks that `rows` rows are cut into: the first `longer` have `rows_of_chunk + 1` rows.
+struct Chunks {
+  uint32_t count, rows_of_chunk, longer;
+
+  Chunks(uint32_t rows, uint32_t most)
+      : count((rows + most - 1) / most), rows_of_chunk(rows / count), longer(rows % count) {}
+  uint32_t Rows(uint32_t chunk) const { return rows_of_chunk + (chunk < longer ? 1 : 0); }
+};
 
 }  // namespace tfprune
 

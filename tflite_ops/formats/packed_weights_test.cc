@@ -54,7 +54,39 @@ float ValueAt(const PackedWeights& w, size_t line_value, size_t rows, size_t cel
   return w.value_type == ValueType::kFloat16 ? FromHalf(w.halves[index]) : w.values[index];
 }
 
+// Sums every block up; each place it names is asserted to lie inside the weights.
+std::vector<float> DecodeBlocks(const PackedWeights& w) {
+  std::vector<float> dense(size_t{w.out_channels} * w.columns(), 0.0f);
+  const float* value = w.values;
+  uint32_t number = 0;
+  for (uint32_t band = 0; band < w.band_count; ++band) {
+    for (; number < w.band_ends[band]; ++number) {
+      const Block block = BlockOf(w, band, number);
+      const Chunks chunks(block.row_count, w.group_rows);
+      uint32_t row = 0;
+      for (uint32_t chunk = 0; chunk < chunks.count; row += chunks.Rows(chunk++)) {
+        EXPECT_LE(chunks.Rows(chunk), w.group_rows);
+        uint32_t column = 0;
+        for (uint32_t i = 0; i < block.column_count; ++i) {
+          column += w.column_deltas[block.first_group + i];
+          for (uint32_t r = row; r < row + chunks.Rows(chunk); ++r) {
+            const size_t place = size_t{block.first_row + block.rows[r]} * w.columns() + column;
+            EXPECT_LT(column, w.columns());
+            EXPECT_LT(place, dense.size());
+            if (place < dense.size()) dense[place] += *value++;
+          }
+        }
+      }
+      EXPECT_EQ(row, block.row_count);
+    }
+  }
+  EXPECT_EQ(number, w.line_count);
+  EXPECT_EQ(static_cast<uint32_t>(value - w.values), w.value_count);
+  return dense;
+}
+
 std::vector<float> Decode(const PackedWeights& w) {
+  if (w.in_blocks()) return DecodeBlocks(w);
   std::vector<float> dense(size_t{w.out_channels} * w.columns(), 0.0f);
   size_t line_value = 0, cell = 0;
   uint32_t last_line = 0;
@@ -130,11 +162,13 @@ TEST(PackedWeights, EveryListedCorruptionIsRefused) {
 }
 
 TEST(PackedWeights, AnyTruncationIsRefused) {
-  const std::vector<uint8_t> bytes = ReadFile("conv_sliding_r4.bin");
-  for (size_t size = 0; size < bytes.size(); ++size) {
-    Guarded<uint8_t> guarded(std::vector<uint8_t>(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(size)));
-    PackedWeights w;
-    EXPECT_FALSE(ReadPackedWeights(guarded.data(), guarded.size(), &w).ok()) << size;
+  for (const char* name : {"conv_sliding_r4.bin", "conv_block_columns.bin"}) {
+    const std::vector<uint8_t> bytes = ReadFile(name);
+    for (size_t size = 0; size < bytes.size(); ++size) {
+      Guarded<uint8_t> guarded(std::vector<uint8_t>(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(size)));
+      PackedWeights w;
+      EXPECT_FALSE(ReadPackedWeights(guarded.data(), guarded.size(), &w).ok()) << name << size;
+    }
   }
 }
 
@@ -216,6 +250,7 @@ TEST(PackedWeights, ForEachWeightVisitsTheDecodedMatrix) {
     const std::vector<uint8_t> bytes = ReadFile(row[0] + ".bin");
     PackedWeights w;
     ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &w).ok());
+    if (w.in_blocks()) continue;
     std::vector<float> dense(size_t{w.out_channels} * w.columns(), 0.0f);
     ForEachWeight(w, [&](uint32_t row, uint32_t column, size_t index) {
       const float value = w.bytes != nullptr    ? w.scales[row] * static_cast<float>(w.bytes[index])
@@ -225,6 +260,34 @@ TEST(PackedWeights, ForEachWeightVisitsTheDecodedMatrix) {
     });
     EXPECT_EQ(dense, Decode(w));
   }
+}
+
+TEST(PackedWeights, RandomDamageOfBlocksNeverReachesOutside) {
+  std::mt19937 random(6);
+  int accepted = 0, refused = 0;
+  for (int round = 0; round < 20000; ++round) {
+    PackedSpec spec;
+    spec.encoding = round % 2 == 0 ? Encoding::kBlockRows : Encoding::kBlockColumns;
+    spec.group_rows = round % 2 == 0 ? 3 : 1;
+    spec.out_channels = 9;
+    spec.in_channels = 7;
+    spec.kernel_h = 2;
+    std::vector<uint8_t> bytes = BuildPacked(spec, &random).bytes;
+    // Half of the damage goes to the header, ends and rows, where it can do harm; the rest anywhere.
+    const size_t most = round % 4 < 2 ? bytes.size() : 128 + (bytes.size() - 128) / 2;
+    for (int i = 0; i < 2; ++i) bytes[8 + random() % (most - 8)] ^= static_cast<uint8_t>(1u << random() % 8);
+    FixHeaderCrc(&bytes);
+    Guarded<uint8_t> guarded(bytes);
+    PackedWeights w;
+    if (!ReadPackedWeights(guarded.data(), guarded.size(), &w).ok()) {
+      ++refused;
+      continue;
+    }
+    ++accepted;
+    if (w.in_blocks()) DecodeBlocks(w);
+  }
+  EXPECT_GT(accepted, 100);
+  EXPECT_GT(refused, 100);
 }
 
 TEST(PackedWeights, MisalignedTensorsAreCopied) {

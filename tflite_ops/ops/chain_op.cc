@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tensorflow/lite/builtin_ops.h"
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/ops/planar_node.h"
 #include "tflite_ops/ops/shared_state.h"
@@ -16,14 +17,14 @@ constexpr uint32_t kNone = UINT32_MAX;
 
 // A tensor of the interpreter as the chain knows it.
 struct Link {
-  int tensor;          // the interpreter's number
-  uint32_t planar;     // the chain's number; kNone for what a PAD writes
-  TensorSpec spec;     // before padding
-  uint32_t pads[4];    // of a PAD
+  int tensor;            // the interpreter's number
+  uint32_t planar;       // the chain's number; kNone for what a PAD writes
+  TensorSpec spec;       // before padding
+  uint32_t pads[4];      // of a PAD
   uint32_t padded_from;  // planar number of a PAD's input
 };
 
-struct ChainData {
+struct ChainData : Described {
   SharedState* state = nullptr;
   const char* problem = nullptr;  // why Init could not read the nodes
   AlignedArray<PlanarNode> nodes;
@@ -51,6 +52,15 @@ struct ChainData {
     free(packed);
   }
 };
+
+void DescribeChain(const Described* self, uint32_t op, Text* text) {
+  const ChainData& data = *static_cast<const ChainData*>(self);
+  for (uint32_t s = 0; s < data.stage_count; ++s) {
+    text->Add("%u\t%u\t%s\t%llu\t%llu\n", op, data.stages[s].node, data.chain.StageKernel(s),
+              static_cast<unsigned long long>(data.chain.StageNanoseconds(s)),
+              static_cast<unsigned long long>(data.chain.runs()));
+  }
+}
 
 Link* FindLink(ChainData* data, int tensor) {
   for (uint32_t i = 0; i < data->link_count; ++i) {
@@ -103,7 +113,8 @@ Status InputLink(TfLiteContext* context, ChainData* data, const PlanarNode& node
       if (x.dims->data[i] < (i == 0 ? 0 : 1)) return Error("input dimension %d is %d", i, x.dims->data[i]);
     }
     const uint32_t batch = static_cast<uint32_t>(x.dims->data[0]);
-    if (data->import_count > 0 && batch != data->batch) return Error("inputs have %u and %u images", data->batch, batch);
+    if (data->import_count > 0 && batch != data->batch)
+      return Error("inputs have %u and %u images", data->batch, batch);
     data->batch = batch;
     known = AddLink(data, tensor,
                     {static_cast<uint32_t>(x.dims->data[1]), static_cast<uint32_t>(x.dims->data[2]),
@@ -161,6 +172,51 @@ void FillStage(TfLiteContext* context, const ChainData& data, uint32_t index, co
   ActivationBounds(node.activation, &stage->low, &stage->high);
 }
 
+uint32_t ReaderCount(const ChainData& data, int tensor) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < data.node_count; ++i) {
+    for (const int input : data.nodes[i].inputs) count += input == tensor;
+  }
+  return count;
+}
+
+// The stage that writes a tensor of the chain; kNone where there is none.
+uint32_t WriterOf(const ChainData& data, uint32_t planar) {
+  for (uint32_t s = 0; s < data.stage_count; ++s) {
+    const StageKind kind = data.stages[s].kind;
+    if (kind != StageKind::kExport && kind != StageKind::kMean && data.stages[s].output == planar) return s;
+  }
+  return kNone;
+}
+
+// A pointwise convolution whose only reader is the addition can add by itself, where the other input is there before
+// it.
+bool TryAddInConv(ChainData* data, const PlanarNode& node, const Link& conv, const Link& other) {
+  const uint32_t writer = WriterOf(*data, conv.planar), before = WriterOf(*data, other.planar);
+  if (writer == kNone || before == kNone || before >= writer || conv.planar == other.planar) return false;
+  StageSpec* stage = &data->stages[writer];
+  const uint32_t window = stage->kernel_h * stage->kernel_w * stage->stride_h * stage->stride_w;
+  if (stage->kind != StageKind::kConv || stage->adds || window != 1 || stage->packed->activation != Activation::kNone ||
+      IsOutput(*data, conv.tensor) || ReaderCount(*data, conv.tensor) != 1) {
+    return false;
+  }
+  stage->adds = true;
+  stage->inputs[1] = other.planar;
+  ActivationBounds(node.activation, &stage->low, &stage->high);
+  // The convolution's tensor becomes the sum's.
+  Link* link = &data->links[data->link_count++];
+  *link = {node.output, conv.planar, conv.spec, {0, 0, 0, 0}, kNone};
+  return true;
+}
+
+// Exports a tensor that leaves the chain.
+Status Finish(TfLiteContext* context, ChainData* data, const PlanarNode& node, uint32_t planar,
+              const TensorSpec& spec) {
+  if (!IsOutput(*data, node.output)) return {};
+  AddExport(data, StageKind::kExport, node, planar);
+  return ResizeOutput(context, node, data->batch, spec);
+}
+
 Status AddNode(TfLiteContext* context, ChainData* data, uint32_t index) {
   const PlanarNode& node = data->nodes[index];
   Link in = {}, second = {};
@@ -178,6 +234,12 @@ Status AddNode(TfLiteContext* context, ChainData* data, uint32_t index) {
     AddExport(data, StageKind::kMean, node, in.planar);
     return ResizeOutput(context, node, data->batch, in.spec);
   }
+  if (node.kind == StageKind::kAdd) {
+    for (int side = 0; side < 2; ++side) {
+      const Link &conv = side == 0 ? in : second, &other = side == 0 ? second : in;
+      if (TryAddInConv(data, node, conv, other)) return Finish(context, data, node, conv.planar, conv.spec);
+    }
+  }
   ConvShape shape = {};
   TensorSpec spec = {};
   TFPRUNE_RETURN_IF_ERROR(InferPlanarShape(node, in.spec, in.pads, &shape, &spec));
@@ -193,9 +255,7 @@ Status AddNode(TfLiteContext* context, ChainData* data, uint32_t index) {
   stage->inputs[1] = second.planar;
   stage->output = planar;
   FillStage(context, *data, index, shape, stage);
-  if (!IsOutput(*data, node.output)) return {};
-  AddExport(data, StageKind::kExport, node, planar);
-  return ResizeOutput(context, node, data->batch, spec);
+  return Finish(context, data, node, planar, spec);
 }
 
 Status PrepareChain(TfLiteContext* context, ChainData* data) {
@@ -208,7 +268,9 @@ Status PrepareChain(TfLiteContext* context, ChainData* data) {
   spec.stages = data->stages.data();
   spec.stage_count = data->stage_count;
   const int threads = context->recommended_num_threads;
-  return data->chain.Prepare(spec, data->batch, data->state->arch(), threads > 0 ? static_cast<uint32_t>(threads) : 1);
+  TFPRUNE_RETURN_IF_ERROR(
+      data->chain.Prepare(spec, data->batch, data->state->arch(), threads > 0 ? static_cast<uint32_t>(threads) : 1));
+  return data->state->profile() ? data->chain.StartProfile(Nanoseconds) : Status{};
 }
 
 Status InvokeChain(TfLiteContext* context, ChainData* data) {
@@ -249,13 +311,15 @@ const char* ReadNodes(TfLiteContext* context, const TfLiteDelegateParams& params
     if (!ReadPlanarNode(context, nodes.data[i], &node)) return "a layer changed after it was claimed";
     if (node.is_pad || node.kind != StageKind::kConv) continue;
     const TfLiteTensor& packed = context->tensors[node.packed];
-    const Status status = ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->packed[i]);
+    Status status = ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->packed[i]);
+    if (status.ok()) status = ExpandHalves(&data->packed[i]);
     if (!status.ok()) {
       Report(context, status);
       return "its packed weights cannot be read";
     }
   }
-  for (int i = 0; i < params.output_tensors->size; ++i) data->outputs[data->output_count++] = params.output_tensors->data[i];
+  for (int i = 0; i < params.output_tensors->size; ++i)
+    data->outputs[data->output_count++] = params.output_tensors->data[i];
   return nullptr;
 }
 
@@ -265,6 +329,8 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
   if (data == nullptr) return nullptr;
   data->state = static_cast<SharedState*>(params->delegate->data_)->Retain();
   data->problem = ReadNodes(context, *params, data);
+  data->describe = DescribeChain;
+  data->state->Enter(data);
   return data;
 }
 
@@ -272,6 +338,7 @@ void Free(TfLiteContext*, void* user_data) {
   ChainData* data = static_cast<ChainData*>(user_data);
   if (data == nullptr) return;
   SharedState* state = data->state;
+  state->Leave(data);
   Destroy(data);
   state->Release();
 }

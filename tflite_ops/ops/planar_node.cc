@@ -48,7 +48,7 @@ bool ReadConv(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node
   const TfLiteTensor* packed = TensorAt(context, tflite.inputs, 1);
   PackedWeights weights;
   if (!IsConstant(packed, kTfLiteUInt8) || !ReadPackedHeader(packed->data.raw_const, packed->bytes, &weights).ok() ||
-      weights.value_type != ValueType::kFloat32) {
+      weights.value_type == ValueType::kInt8) {  // float16 is expanded
     return false;
   }
   node->packed = tflite.inputs->data[1];
@@ -87,8 +87,8 @@ bool ReadDepthwise(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode*
 bool ReadAdd(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node) {
   const AddData* data = static_cast<const AddData*>(tflite.builtin_data);
   const TfLiteTensor *a = TensorAt(context, tflite.inputs, 0), *b = TensorAt(context, tflite.inputs, 1);
-  if (data == nullptr || !KnownActivation(data->activation) || !IsImage(b) ||
-      b->allocation_type == kTfLiteMmapRo || a->allocation_type == kTfLiteMmapRo) {
+  if (data == nullptr || !KnownActivation(data->activation) || !IsImage(b) || b->allocation_type == kTfLiteMmapRo ||
+      a->allocation_type == kTfLiteMmapRo) {
     return false;
   }
   for (int i = 0; i < 4; ++i) {

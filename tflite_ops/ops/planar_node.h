@@ -16,10 +16,10 @@ struct PlanarNode {
   int node = -1;
   int inputs[2] = {-1, -1};  // tensors of the interpreter
   int output = -1;
-  int packed = -1;                          // kConv: the tensor of packed weights
-  const float* weights = nullptr;           // kDepthwise
-  int bias = -1;                            // -1: none
-  uint32_t out_channels = 0;                // kConv, kDepthwise
+  int packed = -1;                 // kConv: the tensor of packed weights
+  const float* weights = nullptr;  // kDepthwise
+  int bias = -1;                   // -1: none
+  uint32_t out_channels = 0;       // kConv, kDepthwise
   uint32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   bool same_padding = false;
   int activation = 0;

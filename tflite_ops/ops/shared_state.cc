@@ -16,11 +16,12 @@ SharedState::~SharedState() {
   pthread_mutex_destroy(&mutex_);
 }
 
-SharedState* SharedState::New(Arch arch, bool chains) {
+SharedState* SharedState::New(Arch arch, bool chains, bool profile) {
   SharedState* state = Create<SharedState>();
   if (state == nullptr) return nullptr;
   state->arch_ = arch;
   state->chains_ = chains;
+  state->profile_ = profile;
   return state;
 }
 
@@ -47,6 +48,29 @@ void SharedState::GiveBack(Workspace* workspace) {
   pthread_mutex_lock(&mutex_);
   resting->next = resting_;
   resting_ = resting;
+  pthread_mutex_unlock(&mutex_);
+}
+
+void SharedState::Enter(Described* op) {
+  pthread_mutex_lock(&mutex_);
+  Described** last = &ops_;
+  while (*last != nullptr) last = &(*last)->next;
+  *last = op;
+  pthread_mutex_unlock(&mutex_);
+}
+
+void SharedState::Leave(Described* op) {
+  pthread_mutex_lock(&mutex_);
+  Described** place = &ops_;
+  while (*place != nullptr && *place != op) place = &(*place)->next;
+  if (*place != nullptr) *place = op->next;
+  pthread_mutex_unlock(&mutex_);
+}
+
+void SharedState::Describe(Text* text) {
+  pthread_mutex_lock(&mutex_);
+  uint32_t number = 0;
+  for (const Described* op = ops_; op != nullptr; op = op->next) op->describe(op, number++, text);
   pthread_mutex_unlock(&mutex_);
 }
 

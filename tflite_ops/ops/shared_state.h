@@ -8,6 +8,7 @@
 #include "tflite_ops/base/arch.h"
 #include "tflite_ops/base/thread_pool.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
+#include "tflite_ops/ops/description.h"
 
 namespace tfprune {
 
@@ -16,19 +17,25 @@ namespace tfprune {
 class SharedState {
  public:
   // Starts with one reference, the creator's.
-  static SharedState* New(Arch arch, bool chains);
+  static SharedState* New(Arch arch, bool chains, bool profile);
 
   SharedState* Retain();
   void Release();
 
   Arch arch() const { return arch_; }
   bool chains() const { return chains_; }
+  bool profile() const { return profile_; }
   ThreadPool* pool() { return &pool_; }
 
   // Scratch for one run: taken from those at rest, so that interpreters on several threads never share one. Null where
   // memory is short.
   Workspace* Acquire();
   void GiveBack(Workspace* workspace);
+
+  // Ops enter the list when they are made and leave it before they go.
+  void Enter(Described* op);
+  void Leave(Described* op);
+  void Describe(Text* text);
 
   SharedState();
   ~SharedState();
@@ -41,10 +48,11 @@ class SharedState {
 
   uint32_t references_ = 1;  // atomic
   Arch arch_ = Arch::kReference;
-  bool chains_ = false;
+  bool chains_ = false, profile_ = false;
   ThreadPool pool_;
   pthread_mutex_t mutex_;
   Resting* resting_ = nullptr;  // guarded by mutex_
+  Described* ops_ = nullptr;    // guarded by mutex_
 };
 
 }  // namespace tfprune

@@ -19,8 +19,10 @@ constexpr int kInput = 0, kPacked = 1, kGeometry = 2, kBias = 3;
 
 const char* last_kernel_name = "";  // atomic
 
-struct OpData {
+struct OpData : Described {
   SharedState* state = nullptr;
+  int node = 0;
+  uint64_t nanoseconds = 0, runs = 0;
   Op op = Op::kConv2D;
   int version = 0;
   int inputs[4] = {-1, -1, -1, -1};
@@ -34,6 +36,12 @@ struct OpData {
   const ConvShape& shape() const { return int8() ? int8_plan.shape() : plan.shape(); }
   const char* kernel_name() const { return int8() ? int8_plan.kernel_name() : plan.kernel_name(); }
 };
+
+void DescribeOp(const Described* self, uint32_t op, Text* text) {
+  const OpData& data = *static_cast<const OpData*>(self);
+  text->Add("%u\t%d\t%s\t%llu\t%llu\n", op, data.node, data.kernel_name(),
+            static_cast<unsigned long long>(data.nanoseconds), static_cast<unsigned long long>(data.runs));
+}
 
 Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected, int rank) {
   bool same = geometry.dims->size == rank;
@@ -183,8 +191,10 @@ Status InvokeOp(TfLiteContext* context, OpData* data) {
   const float* bias = data->inputs[kBias] < 0 ? nullptr : context->tensors[data->inputs[kBias]].data.f;
   Workspace* workspace = data->state->Acquire();
   if (workspace == nullptr) return Error("no memory for scratch");
+  const uint64_t start = data->state->profile() ? Nanoseconds() : 0;
   const bool done = data->int8() ? data->int8_plan.Run(x.data.raw_const, y.data.raw, data->state->pool(), workspace)
                                  : data->plan.Run(x.data.f, bias, y.data.f, data->state->pool(), workspace);
+  if (data->state->profile()) data->nanoseconds += Nanoseconds() - start, ++data->runs;
   data->state->GiveBack(workspace);
   if (!done) return Error("no memory for scratch");
   __atomic_store_n(&last_kernel_name, data->kernel_name(), __ATOMIC_RELAXED);
@@ -210,6 +220,9 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
   data->state = static_cast<SharedState*>(params->delegate->data_)->Retain();
   data->op = strcmp(registration->custom_name, kConv2D) == 0 ? Op::kConv2D : Op::kFullyConnected;
   data->version = registration->version;
+  data->node = params->nodes_to_replace->data[0];
+  data->describe = DescribeOp;
+  data->state->Enter(data);
   // The delegate node lists its tensors in an order of its own: keep the op's.
   if ((node->inputs->size == 3 || node->inputs->size == 4) && node->outputs->size == 1) {
     for (int i = 0; i < node->inputs->size; ++i) data->inputs[i] = node->inputs->data[i];
@@ -222,6 +235,7 @@ void Free(TfLiteContext*, void* user_data) {
   OpData* data = static_cast<OpData*>(user_data);
   if (data == nullptr) return;
   SharedState* state = data->state;
+  state->Leave(data);
   Destroy(data);
   state->Release();
 }

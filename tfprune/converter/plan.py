@@ -11,7 +11,8 @@ import numpy.typing as npt
 from tfprune.converter.capability import Layer, Refused
 from tfprune.costs import CostTable, LayerShape, PackedShape, predict_dense, predict_sparse
 from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
-from tfprune.formats import Encoding, count_groups
+from tfprune.formats import BlockCount, Encoding, count_blocks, count_groups, cut
+from tfprune.formats.blocks import may_pay
 from tfprune.sparsity.measure import density
 
 BAND_COLS = (1, 2, 4, 8)
@@ -23,7 +24,13 @@ TIE = 0.02
 OPERATOR_BYTES = 1024
 # Share of stored values that must be non-zero for a pattern to be named.
 _PATTERN_FILL = 0.95
-_ENCODING_NAMES = {Encoding.ROW_BAND: "row_band", Encoding.SLIDING_ROW: "sliding_row"}
+#: Rows of a chunk of block-rows: kernels cut it further as their registers allow.
+CHUNK_ROWS = 16
+# Columns of a block for each of its rows, and rows for each load of a column, from which blocks are offered: below,
+# they are no better than single weights.
+_LEAST_REUSE = 2.0
+_ENCODING_NAMES = {encoding: encoding.name.lower() for encoding in Encoding}
+_BLOCK_SIZES = {Encoding.BLOCK_ROWS: CHUNK_ROWS, Encoding.BLOCK_COLUMNS: 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Plan:
     """An encoding for a layer, with what it is predicted to bring.
 
     Attributes:
-        encoding: row-band or sliding-row.
+        encoding: how the weights are stored.
         rows: group rows.
         cols: group columns.
         packed_bytes: bytes of packed weights, geometry and what the operator takes more in the file.
@@ -94,6 +101,12 @@ def study(layer: Layer, matrix: npt.NDArray[np.float32], table: CostTable) -> St
     candidates = tuple(
         _price(nonzero, count, candidate, shape, table, (dense_time, used_columns, extra))
         for candidate in _candidates(nonzero, count)
+    )
+    counted = ((encoding, _count_blocks(nonzero, encoding, layer.spec.in_channels)) for encoding in _BLOCK_SIZES)
+    candidates += tuple(
+        _price_blocks(encoding, blocks, shape, table, (dense_time, used_columns, extra))
+        for encoding, blocks in counted
+        if blocks is not None
     )
     return Study(sparsity, _pattern(nonzero, count, candidates), candidates)
 
@@ -188,16 +201,46 @@ def _price(
     )
 
 
+def _count_blocks(nonzero: npt.NDArray[np.bool_], encoding: Encoding, in_channels: int) -> BlockCount | None:
+    """What blocks would cost; None where they hold too few weights to be worth it, or cannot hold the matrix."""
+    if not may_pay(nonzero, encoding, in_channels, _LEAST_REUSE):
+        return None
+    rows = min(_BLOCK_SIZES[encoding], nonzero.shape[0])
+    found = count_blocks(cut(nonzero, encoding, in_channels), encoding, rows)
+    return found if found.values >= _LEAST_REUSE * max(found.loads, found.visits) else None
+
+
+def _price_blocks(
+    encoding: Encoding, cost: BlockCount, shape: LayerShape, table: CostTable, known: tuple[float, int, int]
+) -> Plan:
+    dense_time, used_columns, extra = known
+    name, rows = _ENCODING_NAMES[encoding], min(_BLOCK_SIZES[encoding], shape.out_channels)
+    packed = PackedShape(name, cost.values / cost.loads, 1, cost.blocks, cost.loads, used_columns, cost.visits)
+    return Plan(
+        encoding=encoding,
+        rows=rows,
+        cols=1,
+        packed_bytes=cost.size + extra,
+        dense_time=dense_time,
+        sparse_time=predict_sparse(table, shape, packed),
+        fill=1.0,
+    )
+
+
 def _pattern(nonzero: npt.NDArray[np.bool_], count: int, candidates: tuple[Plan, ...]) -> str:
     """The largest groups that the non-zeros fill; aligned bands before sliding groups of the same size.
 
     Sliding groups of sizes that are not among the candidates are named too, although they are not stored as such.
+    Blocks, which fill any encoding of theirs, are named where there are no groups.
     """
     if not count:
         return "all zero"
-    filled = [plan for plan in candidates if plan.fill >= _PATTERN_FILL]
+    blocks = [plan for plan in candidates if plan.encoding.in_blocks]
+    filled = [plan for plan in candidates if plan.fill >= _PATTERN_FILL and not plan.encoding.in_blocks]
     best = max(filled, key=lambda plan: (plan.rows * plan.cols, plan.encoding == Encoding.ROW_BAND, plan.fill))
     rows = _longest_runs(np.ascontiguousarray(nonzero.T), MOST_ROWS)
     if rows > best.rows * best.cols:
         return f"{_ENCODING_NAMES[Encoding.SLIDING_ROW]} {rows}x1"
-    return "unstructured" if best.rows * best.cols == 1 else best.encoding_name
+    if best.rows * best.cols > 1:
+        return best.encoding_name
+    return min(blocks, key=lambda plan: plan.sparse_time).encoding_name if blocks else "unstructured"

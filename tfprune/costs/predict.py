@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 from tfprune.costs.table import CostTable
 
@@ -46,20 +47,22 @@ class PackedShape:
     """Sizes of packed weights.
 
     Attributes:
-        encoding: ``"row_band"`` or ``"sliding_row"``.
-        rows: group rows.
+        encoding: ``"row_band"``, ``"sliding_row"``, ``"block_rows"`` or ``"block_columns"``.
+        rows: group rows; of blocks the mean number of rows that a loaded column is used for.
         cols: group columns.
-        lines: bands or start rows.
-        groups: groups stored.
+        lines: bands or start rows, or blocks.
+        groups: groups stored; of blocks how often a column is loaded.
         used_columns: columns that hold any non-zero weight.
+        visits: rows of all blocks; 0 for other encodings.
     """
 
     encoding: str
-    rows: int
+    rows: float
     cols: int
     lines: int
     groups: int
     used_columns: int
+    visits: int = 0
 
 
 def predict_dense(table: CostTable, layer: LayerShape) -> float:
@@ -71,8 +74,8 @@ def predict_dense(table: CostTable, layer: LayerShape) -> float:
 def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> float:
     """Time of the sparse layer in the table's unit.
 
-    The sum of: once per layer; bringing the input into planar form; per used column, line and group column for each
-    output pixel; storing the outputs.
+    The sum of: once per layer; bringing the input into planar form; per used column, line, group column and visited row
+    for each output pixel; storing the outputs.
 
     Args:
         table: coefficients of the device.
@@ -85,15 +88,22 @@ def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> 
         costs.column_value * packed.used_columns
         + costs.line * packed.lines
         + _step(costs.step[packed.encoding], packed.rows) * packed.groups * packed.cols
+        + costs.visit.get(packed.encoding, 0.0) * packed.visits
         + costs.output_value * layer.out_channels
     )
     return costs.sparse_layer + costs.input_value * layer.input_values + per_pixel * layer.pixels
 
 
-def _step(steps: dict[int, float], rows: int) -> float:
-    """Cost of a group column; see `predict_sparse` for rows that the table lacks."""
-    fewer = max((known for known in steps if known <= rows), default=min(steps))
-    more = min((known for known in steps if known >= rows), default=fewer)
+def step_parts(known: Iterable[int], rows: float) -> dict[int, float]:
+    """How much of the cost of each known number of rows makes that of ``rows``; see `predict_sparse`."""
+    sizes = sorted(known)
+    fewer = max((size for size in sizes if size <= rows), default=sizes[0])
+    more = min((size for size in sizes if size >= rows), default=fewer)
     if fewer >= more:
-        return steps[fewer] * max(1.0, rows / fewer)
-    return steps[fewer] + (steps[more] - steps[fewer]) * (rows - fewer) / (more - fewer)
+        return {fewer: max(1.0, rows / fewer)}
+    part = (rows - fewer) / (more - fewer)
+    return {fewer: 1 - part, more: part}
+
+
+def _step(steps: dict[int, float], rows: float) -> float:
+    return sum(part * steps[size] for size, part in step_parts(steps, rows).items())

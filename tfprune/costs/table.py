@@ -17,7 +17,14 @@ TABLE_VERSION = 1
 KINDS = ("conv_1x1", "conv_kxk", "fully_connected_single", "fully_connected_batch")
 BAND_ROWS = (1, 2, 4, 8, 16)
 SLIDING_ROWS = (2, 4, 8, 16)
-_STEP_ROWS = {"row_band": BAND_ROWS, "sliding_row": SLIDING_ROWS}
+BLOCK_STEP_ROWS = (2, 4, 8, 16)
+_STEP_ROWS = {
+    "row_band": BAND_ROWS,
+    "sliding_row": SLIDING_ROWS,
+    "block_rows": BLOCK_STEP_ROWS,
+    "block_columns": BLOCK_STEP_ROWS,
+}
+BLOCK_ENCODINGS = ("block_rows", "block_columns")
 _SCALARS = ("dense_layer", "dense_mac", "sparse_layer", "input_value", "column_value", "line", "output_value")
 
 
@@ -34,6 +41,7 @@ class KindCosts:
         line: sparse, per line (band or start row) and output pixel.
         output_value: sparse, per output value stored.
         step: sparse, per group column and output pixel, by encoding name and group rows.
+        visit: sparse, per row of a block and output pixel (its sums are loaded and stored), by encoding name.
     """
 
     dense_layer: float
@@ -44,6 +52,7 @@ class KindCosts:
     line: float
     output_value: float
     step: dict[str, dict[int, float]]
+    visit: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +128,7 @@ def _parse(data: Any, where: str) -> CostTable:
 
 
 def _parse_kind(data: Any, where: str, path: str) -> KindCosts:
-    _keys(data, {*_SCALARS, "step"}, where, path)
+    _keys(data, {*_SCALARS, "step", "visit"}, where, path)
     scalars = {key: _cost(data[key], where, f"{path}.{key}") for key in _SCALARS}
     _keys(data["step"], set(_STEP_ROWS), where, f"{path}.step")
     step = {}
@@ -131,7 +140,9 @@ def _parse_kind(data: Any, where: str, path: str) -> KindCosts:
             raise ConversionError(f"cost table {where}: {path}.step.{encoding} must be above 0, got {rows}")
     if not scalars["dense_mac"]:
         raise ConversionError(f"cost table {where}: {path}.dense_mac must be above 0, got {data['dense_mac']}")
-    return KindCosts(**scalars, step=step)
+    _keys(data["visit"], set(BLOCK_ENCODINGS), where, f"{path}.visit")
+    visit = {name: _cost(data["visit"][name], where, f"{path}.visit.{name}") for name in BLOCK_ENCODINGS}
+    return KindCosts(**scalars, step=step, visit=visit)
 
 
 def _keys(data: Any, expected: set[str], where: str, path: str) -> None:

@@ -4,6 +4,7 @@
 The twin in C++ is ``tflite_ops/formats``; both are tested against the same golden bytes in ``tests/golden``.
 """
 
+from tfprune.formats.blocks import BlockCount, Blocks, count_blocks, cut
 from tfprune.formats.cover import GroupCount, count_groups
 from tfprune.formats.decode import PackedWeights, decode, read
 from tfprune.formats.encode import encode
@@ -29,6 +30,8 @@ __all__ = [
     "FORMAT_VERSION",
     "HEADER_BYTES",
     "Activation",
+    "BlockCount",
+    "Blocks",
     "Encoding",
     "GroupCount",
     "Op",
@@ -38,7 +41,9 @@ __all__ = [
     "Padding",
     "Quantization",
     "ValueType",
+    "count_blocks",
     "count_groups",
+    "cut",
     "decode",
     "encode",
     "pack_header",

@@ -15,7 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats.header import MAX_COLUMN_STEP, MAX_SLIDING_ROWS, Encoding, ValueType, line_count, packed_size
+from tfprune.formats.header import (
+    MAX_BLOCK_MATRIX_COLUMNS,
+    MAX_COLUMN_STEP,
+    Encoding,
+    ValueType,
+    line_count,
+    most_group_rows,
+    packed_size,
+)
 from tfprune.formats.indexing import DOT_CELLS, values_per_line
 
 BoolArray = npt.NDArray[np.bool_]
@@ -67,14 +75,21 @@ def check_group_size(shape: tuple[int, int], encoding: Encoding, rows: int, cols
     Raises:
         PackedFormatError: ``rows`` or ``cols`` outside its range.
     """
-    most_rows = min(shape[0], MAX_SLIDING_ROWS) if encoding == Encoding.SLIDING_ROW else shape[0]
+    most_rows, most_cols = most_group_rows(encoding, shape[0]), 1 if encoding.in_blocks else shape[1]
+    if encoding.in_blocks and shape[1] > MAX_BLOCK_MATRIX_COLUMNS:
+        raise PackedFormatError(
+            f"packed weights: {encoding.name} holds matrices of up to {MAX_BLOCK_MATRIX_COLUMNS} columns, "
+            f"got {shape[1]}"
+        )
     if not 1 <= rows <= most_rows:
         raise PackedFormatError(
             f"packed weights: group_rows must lie in [1, {most_rows}] for {encoding.name} of {shape[0]} rows, "
             f"got {rows}"
         )
-    if not 1 <= cols <= shape[1]:
-        raise PackedFormatError(f"packed weights: group_cols must lie in [1, {shape[1]}], got {cols}")
+    if not 1 <= cols <= most_cols:
+        raise PackedFormatError(
+            f"packed weights: group_cols must lie in [1, {most_cols}] for {encoding.name}, got {cols}"
+        )
 
 
 def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, segment: int = 0) -> Groups:

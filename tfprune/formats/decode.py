@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats.header import HEADER_BYTES, PackedHeader, ValueType, unpack_header
+from tfprune.formats.block_values import block_places, read_blocks
+from tfprune.formats.blocks import Blocks
+from tfprune.formats.header import HEADER_BYTES, Encoding, PackedHeader, ValueType, unpack_header
 from tfprune.formats.indexing import int8_places, placements, values_per_line
 from tfprune.formats.quantization import Quantization, check_scales
 
@@ -27,6 +29,7 @@ class PackedWeights:
         starts: int64 ``[group_count]``, first column of each group.
         values: ``[value_count]`` as stored: float32, float16 or int8.
         scales: float32 ``[out_channels]`` of int8 weights, else empty.
+        blocks: rows and columns of the blocks; None where the encoding has groups.
     """
 
     header: PackedHeader
@@ -34,6 +37,7 @@ class PackedWeights:
     starts: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
+    blocks: Blocks | None = None
 
     @property
     def lines(self) -> npt.NDArray[np.int64]:
@@ -62,9 +66,13 @@ class PackedWeights:
                 f"packed weights: out_channels * columns must stay below 2 GiB of float32, got {size} bytes"
             )
         dense = np.zeros((header.out_channels, header.columns), np.float32)
-        values = self._values_by_cell()
         # Overlapping infinities of opposite sign give NaN, as they would in the kernel: no warning.
         with np.errstate(all="ignore"):
+            if self.blocks is not None:
+                for piece in block_places(self.blocks, header.group_rows):
+                    np.add.at(dense, (piece.rows, piece.columns), self.values[piece.values])
+                return dense
+            values = self._values_by_cell()
             for part in placements(
                 self.lines, self.starts, header.encoding, header.out_channels, header.group_rows, header.group_cols
             ):
@@ -114,6 +122,8 @@ def read(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Packed
         )
     line_ends = _section(raw, header.line_ends_offset, header.line_count, "<u4").astype(np.int64)
     _check_line_ends(line_ends, header)
+    if not Encoding(header.encoding).in_blocks:
+        _check_value_count(line_ends, header)
     steps = _section(raw, header.columns_offset, header.group_count, "<u2").astype(np.int64)
     starts = _starts(steps, line_ends, header)
     dtype = _DTYPES[ValueType(header.value_type)]
@@ -122,7 +132,8 @@ def read(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Packed
     if header.value_type == ValueType.INT8:
         scales = _section(raw, header.scales_offset, header.out_channels, "<f4").astype(np.float32)
         check_scales(scales, header.out_channels)
-    return PackedWeights(header, line_ends, starts, values, scales)
+    blocks = read_blocks(raw, header, line_ends, starts) if Encoding(header.encoding).in_blocks else None
+    return PackedWeights(header, line_ends, starts, values, scales, blocks)
 
 
 def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -160,10 +171,15 @@ def _check_line_ends(line_ends: npt.NDArray[np.int64], header: PackedHeader) -> 
             f"packed weights: line_ends must never fall, got {line_ends[line]} after {line_ends[line - 1]} "
             f"at line {line}"
         )
-    if line_ends[-1] != header.group_count:
+    last = int(line_ends[-1]) if len(line_ends) else 0
+    if last != header.group_count:
         raise PackedFormatError(
-            f"packed weights: the last of line_ends must be group_count {header.group_count}, got {line_ends[-1]}"
+            f"packed weights: the last of line_ends must be group_count {header.group_count}, got {last}"
         )
+
+
+def _check_value_count(line_ends: npt.NDArray[np.int64], header: PackedHeader) -> None:
+    per_line = np.diff(line_ends, prepend=0)
     shape = (header.encoding, header.out_channels, header.group_rows, header.group_cols)
     # In Python's integers: absurd sizes must not wrap.
     values = int(values_per_line(per_line.astype(object), *shape, header.value_type).sum())

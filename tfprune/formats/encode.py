@@ -9,12 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
+from tfprune.formats.block_values import block_places
+from tfprune.formats.blocks import Blocks, block_bytes, cut
 from tfprune.formats.cover import Groups, check_group_size, cover, int8_segment
 from tfprune.formats.header import (
     Encoding,
     OpSpec,
     PackedHeader,
+    Sections,
     ValueType,
+    check_block_values,
     line_count,
     pack_header,
     sections,
@@ -40,9 +44,9 @@ def encode(
         matrix: float32, float16 or int8 ``[R, C]``: output channels by columns in the order (kernel row, kernel
             column, channel). Its type is that of the stored values.
         spec: what the op computes; its sizes must be those of ``matrix``.
-        encoding: row-band or sliding-row.
-        rows: group rows, 1 .. R (sliding-row: at most 16).
-        cols: group columns, 1 .. C.
+        encoding: how groups or blocks are stored; blocks hold float32 only.
+        rows: group rows, 1 .. R (sliding-row and block-rows: at most 16; block-columns: 1).
+        cols: group columns, 1 .. C (blocks: 1).
         quantization: scales and zero points; for int8 and for nothing else.
 
     Returns:
@@ -59,17 +63,19 @@ def encode(
     encoding = Encoding(encoding)
     check_group_size(matrix.shape, encoding, rows, cols)
     value_type = _VALUE_TYPES[matrix.dtype.name]
+    if encoding.in_blocks:
+        check_block_values(value_type)
+        return _encode_blocks(matrix.astype(np.float32, copy=False), spec, encoding, rows)
     segment = int8_segment(value_type, spec.in_channels, cols)
     groups = cover(matrix != 0, encoding, rows, cols, segment)
     lines = line_count(encoding, spec.out_channels, rows)
     per_line = np.bincount(groups.line, minlength=lines)
     shape = (encoding, spec.out_channels, rows, cols)
     value_count = int(values_per_line(per_line, *shape, value_type).sum())
-    header = _header(spec, encoding, (rows, cols), (lines, len(groups.line), value_count), value_type, quantization)
-    head = pack_header(header)
-    header.check()
-    packed = np.zeros(header.total_bytes, np.uint8)
-    packed[: len(head)] = np.frombuffer(head, np.uint8)
+    places = sections(lines, len(groups.line), value_count, value_type, spec.out_channels)
+    counts = (lines, len(groups.line), value_count)
+    header = _header(spec, encoding, (rows, cols), counts, places, value_type, quantization)
+    packed = _start(header)
     _section(packed, header.line_ends_offset, lines, "<u4")[:] = np.cumsum(per_line)
     _section(packed, header.columns_offset, len(groups.line), "<u2")[:] = _steps(groups)
     values = _section(packed, header.values_offset, value_count, matrix.dtype.newbyteorder("<").str)
@@ -77,10 +83,41 @@ def encode(
         _fill_values(values, matrix, groups, header)
     else:
         _section(packed, header.scales_offset, spec.out_channels, "<f4")[:] = quantization.scales
-        places, _ = int8_places(per_line, *shape)
-        by_cell = np.zeros(len(places), np.int8)
+        stored_at, _ = int8_places(per_line, *shape)
+        by_cell = np.zeros(len(stored_at), np.int8)
         _fill_values(by_cell, matrix, groups, header)
-        values[places] = by_cell
+        values[stored_at] = by_cell
+    return packed
+
+
+def _encode_blocks(
+    matrix: npt.NDArray[np.float32], spec: OpSpec, encoding: Encoding, rows: int
+) -> npt.NDArray[np.uint8]:
+    blocks = cut(matrix != 0, encoding, spec.in_channels)
+    lines, visits, value_count = len(blocks.row_ends), len(blocks.rows), int(blocks.row_counts @ blocks.column_counts)
+    counts = (lines, len(blocks.columns), value_count)
+    places = sections(*counts, block_bytes=block_bytes(len(blocks.band_ends), lines, visits))
+    header = _header(spec, encoding, (rows, 1), counts, places)
+    packed = _start(header)
+    _section(packed, header.line_ends_offset, lines, "<u4")[:] = blocks.column_ends
+    _section(packed, header.columns_offset, len(blocks.columns), "<u2")[:] = _column_steps(blocks)
+    where = header.blocks_offset
+    for numbers in (np.array([blocks.band_rows]), blocks.band_ends, blocks.row_ends):
+        _section(packed, where, len(numbers), "<u4")[:] = numbers
+        where += 4 * len(numbers)
+    _section(packed, where, visits, "u1")[:] = blocks.rows
+    values = _section(packed, header.values_offset, value_count, "<f4")
+    for part in block_places(blocks, rows):
+        values[part.values] = matrix[part.rows, part.columns]
+    return packed
+
+
+def _start(header: PackedHeader) -> npt.NDArray[np.uint8]:
+    """Zeros of the packed size, with the header written."""
+    head = pack_header(header)
+    header.check()
+    packed = np.zeros(header.total_bytes, np.uint8)
+    packed[: len(head)] = np.frombuffer(head, np.uint8)
     return packed
 
 
@@ -101,15 +138,23 @@ def _check_matrix(matrix: npt.NDArray[Any], spec: OpSpec, quantization: Quantiza
         check_scales(quantization.scales, spec.out_channels)
 
 
+def _column_steps(blocks: Blocks) -> npt.NDArray[np.int64]:
+    """Columns as differences within each block."""
+    steps = np.diff(blocks.columns, prepend=0)
+    first = (blocks.column_ends - blocks.column_counts).astype(np.int64)
+    steps[first] = blocks.columns[first]
+    return steps
+
+
 def _header(
     spec: OpSpec,
     encoding: Encoding,
     group: tuple[int, int],
     counts: tuple[int, int, int],
-    value_type: ValueType,
-    quantization: Quantization | None,
+    places: Sections,
+    value_type: ValueType = ValueType.FLOAT32,
+    quantization: Quantization | None = None,
 ) -> PackedHeader:
-    places = sections(*counts, value_type, spec.out_channels)
     scales = quantization or Quantization(np.zeros(0, np.float32))
     return PackedHeader(
         total_bytes=places.total,
@@ -140,6 +185,7 @@ def _header(
         output_scale=float(np.float32(scales.output_scale)),
         output_zero_point=scales.output_zero_point,
         scales_offset=places.scales,
+        blocks_offset=places.blocks,
     )
 
 

@@ -17,12 +17,15 @@ HEADER_BYTES = 128
 ALIGNMENT = 64
 MAX_COLUMN_STEP = 65_535
 MAX_SLIDING_ROWS = 16
+MAX_BLOCK_ROWS = 16
+MAX_BLOCK_COLUMNS = 4
+MAX_BAND_ROWS = 64
+MAX_BLOCK_MATRIX_COLUMNS = 65_536
 _U32_MAX = 2**32 - 1
 _COLUMN_LIMIT = 2**31
 _EXTENT_LIMIT = 2**31
-_RESERVED_BYTES = 4
-# magic, version, header_bytes, the 28 fields of PackedHeader, reserved; the checksum follows.
-_LAYOUT = struct.Struct("<4sHH23IfifiI4s")
+# magic, version, header_bytes and the 29 fields of PackedHeader; the checksum follows.
+_LAYOUT = struct.Struct("<4sHH23IfifiII")
 
 
 class Op(enum.IntEnum):
@@ -33,10 +36,17 @@ class Op(enum.IntEnum):
 
 
 class Encoding(enum.IntEnum):
-    """How groups are tied to rows: to fixed bands, or to every start row."""
+    """How weights are tied to rows: groups in fixed bands, groups from every start row, or blocks of any rows."""
 
     ROW_BAND = 1
     SLIDING_ROW = 2
+    BLOCK_ROWS = 3
+    BLOCK_COLUMNS = 4
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether lines are blocks: lists of rows times lists of columns."""
+        return self in (Encoding.BLOCK_ROWS, Encoding.BLOCK_COLUMNS)
 
 
 class ValueType(enum.IntEnum):
@@ -137,6 +147,7 @@ class PackedHeader:
     output_scale: float = 0.0
     output_zero_point: int = 0
     scales_offset: int = 0
+    blocks_offset: int = 0
 
     @property
     def columns(self) -> int:
@@ -195,10 +206,13 @@ class PackedHeader:
             _equal("keep_num_dims of a convolution", self.keep_num_dims, 0)
 
     def _check_groups(self) -> None:
-        most_rows = self.out_channels
-        if self.encoding == Encoding.SLIDING_ROW:
-            most_rows = min(most_rows, MAX_SLIDING_ROWS)
-        _in_range("group_rows", self.group_rows, 1, most_rows)
+        encoding = Encoding(self.encoding)
+        _in_range("group_rows", self.group_rows, 1, most_group_rows(encoding, self.out_channels))
+        if encoding.in_blocks:
+            check_block_values(ValueType(self.value_type))
+            _equal("group_cols of blocks", self.group_cols, 1)
+            _in_range("columns of a matrix in blocks", self.columns, 1, MAX_BLOCK_MATRIX_COLUMNS)
+            return
         _in_range("group_cols", self.group_cols, 1, self.columns)
         lines = line_count(self.encoding, self.out_channels, self.group_rows)
         _equal("line_count", self.line_count, lines)
@@ -237,6 +251,8 @@ class PackedHeader:
                 )
             _in_range(f"{name}_offset", offset, HEADER_BYTES, _U32_MAX)
             _in_range(f"end of {name}", offset + items * size, HEADER_BYTES, self.total_bytes)
+        if not Encoding(self.encoding).in_blocks:
+            _equal("blocks_offset", self.blocks_offset, 0)
         _equal("total_bytes", self.total_bytes, self.values_offset + self.value_count * value_size)
 
 
@@ -250,35 +266,77 @@ def line_count(encoding: int, out_channels: int, group_rows: int) -> int:
     return out_channels - group_rows + 1
 
 
+def most_group_rows(encoding: Encoding, out_channels: int) -> int:
+    """The largest ``group_rows`` that the format allows."""
+    limits = {Encoding.SLIDING_ROW: MAX_SLIDING_ROWS, Encoding.BLOCK_ROWS: MAX_BLOCK_ROWS, Encoding.BLOCK_COLUMNS: 1}
+    return min(out_channels, limits.get(encoding, out_channels))
+
+
+def check_block_values(value_type: ValueType) -> None:
+    """Refuses values that no kernel for blocks reads.
+
+    Raises:
+        PackedFormatError: not float32.
+    """
+    if value_type != ValueType.FLOAT32:
+        raise PackedFormatError(
+            f"packed weights: values of blocks must be float32, got {value_type.name.lower()}; "
+            "store them as row-band or sliding-row"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Sections:
-    """Offsets of the sections and the size of the whole, in bytes; ``scales`` is 0 where there are none."""
+    """Offsets of the sections and the size of the whole, in bytes; an offset is 0 where there is no such section."""
 
     line_ends: int
     columns: int
     scales: int
+    blocks: int
     values: int
     total: int
 
 
 def sections(
-    lines: int, groups: int, values: int, value_type: ValueType = ValueType.FLOAT32, out_channels: int = 0
+    lines: int,
+    groups: int,
+    values: int,
+    value_type: ValueType = ValueType.FLOAT32,
+    out_channels: int = 0,
+    block_bytes: int = 0,
 ) -> Sections:
-    """Where the sections of packed weights lie; ``out_channels`` counts the scales of int8 weights."""
+    """Where the sections of packed weights lie.
+
+    Args:
+        lines: lines, or blocks.
+        groups: groups, or columns of blocks.
+        values: stored values.
+        value_type: their type.
+        out_channels: counts the scales of int8 weights.
+        block_bytes: bytes of the section of block rows, or 0.
+    """
     columns = _align(HEADER_BYTES + 4 * lines)
-    scales, behind = 0, columns + 2 * groups
+    scales, blocks, behind = 0, 0, columns + 2 * groups
     if value_type == ValueType.INT8:
         scales = _align(behind)
         behind = scales + 4 * out_channels
+    if block_bytes:
+        blocks = _align(behind)
+        behind = blocks + block_bytes
     first_value = _align(behind)
-    return Sections(HEADER_BYTES, columns, scales, first_value, first_value + value_type.size * values)
+    return Sections(HEADER_BYTES, columns, scales, blocks, first_value, first_value + value_type.size * values)
 
 
 def packed_size(
-    lines: int, groups: int, values: int, value_type: ValueType = ValueType.FLOAT32, out_channels: int = 0
+    lines: int,
+    groups: int,
+    values: int,
+    value_type: ValueType = ValueType.FLOAT32,
+    out_channels: int = 0,
+    block_bytes: int = 0,
 ) -> int:
-    """Size in bytes of packed weights with so many lines, groups and values (int8: and scales)."""
-    return sections(lines, groups, values, value_type, out_channels).total
+    """Size in bytes of packed weights; the arguments are those of :func:`sections`."""
+    return sections(lines, groups, values, value_type, out_channels, block_bytes).total
 
 
 def pack_header(header: PackedHeader) -> bytes:
@@ -295,7 +353,7 @@ def pack_header(header: PackedHeader) -> bytes:
             _in_range(name, value, -(2**31), 2**31 - 1)
         else:
             _in_range(name, value, 0, _U32_MAX)
-    body = _LAYOUT.pack(MAGIC, FORMAT_VERSION, HEADER_BYTES, *fields, bytes(_RESERVED_BYTES))
+    body = _LAYOUT.pack(MAGIC, FORMAT_VERSION, HEADER_BYTES, *fields)
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -316,7 +374,7 @@ def unpack_header(data: bytes | memoryview) -> PackedHeader:
             f"packed weights: the header has {HEADER_BYTES} bytes, got {len(data)}; the data is cut off"
         )
     body = bytes(data[: HEADER_BYTES - 4])
-    magic, version, header_bytes, *rest = _LAYOUT.unpack(body)
+    magic, version, header_bytes, *fields = _LAYOUT.unpack(body)
     if magic != MAGIC:
         raise PackedFormatError(f"packed weights: the first bytes must be {MAGIC!r}, got {magic!r}")
     if version != FORMAT_VERSION:
@@ -332,9 +390,7 @@ def unpack_header(data: bytes | memoryview) -> PackedHeader:
             f"packed weights: header_crc32 must be {computed:#010x}, got {stored:#010x}; "
             "the data is corrupt, convert the model again"
         )
-    if rest[-1] != bytes(_RESERVED_BYTES):
-        raise PackedFormatError(f"packed weights: reserved bytes must be zero, got {rest[-1].hex()}")
-    header = PackedHeader(*rest[:-1])
+    header = PackedHeader(**dict(zip(FIELD_NAMES, fields, strict=True)))
     header.check()
     return header
 

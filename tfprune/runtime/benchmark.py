@@ -152,13 +152,15 @@ def benchmark(*models: str | os.PathLike[str] | bytes, num_threads: int = 1, run
     return BenchmarkReport(timings, num_threads, runs, machine_facts())
 
 
-def interleaved_seconds(models: Sequence[Invocable], runs: int) -> list[list[float]]:
+def interleaved_seconds(
+    models: Sequence[Invocable], runs: int, sample_seconds: float = _SAMPLE_SECONDS
+) -> list[list[float]]:
     """Seconds of one inference of each model in each round, ``[runs][models]``; models are warm and hold inputs.
 
-    A sample of a short model is the mean of several inferences that together take about a millisecond, because one
+    A sample of a short model is the mean of several inferences that together take about `sample_seconds`, because one
     inference alone would be mostly the clock and the call.
     """
-    counts = [_warm_up(model) for model in models]
+    counts = [_warm_up(model, sample_seconds) for model in models]
     order = list(range(len(models)))
     rounds = []
     for number in range(runs):
@@ -180,7 +182,7 @@ def speedups(first: Sequence[float], other: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(first, other, strict=True)]
 
 
-def _warm_up(model: Invocable) -> int:
+def _warm_up(model: Invocable, sample_seconds: float) -> int:
     """Runs until caches and clocks are warm; returns how many inferences make one sample."""
     best = math.inf
     done = 0
@@ -188,7 +190,7 @@ def _warm_up(model: Invocable) -> int:
     while done < _WARM_UP_RUNS or time.perf_counter() < end:
         best = min(best, _sample(model, 1))
         done += 1
-    return max(1, round(_SAMPLE_SECONDS / best))
+    return max(1, round(sample_seconds / best))
 
 
 def _sample(model: Invocable, count: int) -> float:

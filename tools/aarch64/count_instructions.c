@@ -13,7 +13,8 @@ typedef uint64_t PluginId;
 struct qemu_plugin_tb;
 struct qemu_info_t;
 
-enum { kInlineAddU64 = 0, kGetpriority = 141, kMark = 127 };
+// The number of getpriority differs: aarch64, x86-64. The other's neighbour, setpriority, never gets 127 first.
+enum { kInlineAddU64 = 0, kGetpriority = 141, kGetpriorityX86 = 140, kMark = 127 };
 
 extern void qemu_plugin_register_vcpu_tb_trans_cb(PluginId id, void (*callback)(PluginId, struct qemu_plugin_tb*));
 extern void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb* block, int operation, void* counter,
@@ -38,7 +39,8 @@ static void OnTranslate(PluginId id, struct qemu_plugin_tb* block) {
 static void OnSyscall(PluginId id, unsigned cpu, int64_t number, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
                       uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8) {
   (void)id, (void)cpu, (void)a2, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
-  if (number == kGetpriority && a1 == kMark) fprintf(stderr, "mark %" PRIu64 "\n", instructions);
+  const int asked = number == kGetpriority || number == kGetpriorityX86;
+  if (asked && a1 == kMark) fprintf(stderr, "mark %" PRIu64 "\n", instructions);
 }
 
 static void OnExit(PluginId id, void* user_data) {

@@ -5,6 +5,15 @@
 #include "tflite_ops/kernels/chain/stage.h"
 
 namespace tfprune {
+namespace {
+
+DepthwiseShape WindowOf(const StageSpec& spec) {
+  const ConvShape& shape = spec.shape;
+  return {shape.in.height, shape.in.width, shape.out.height, shape.out.width, spec.kernel_h, spec.kernel_w,
+          spec.stride_h,   spec.stride_w,  spec.dilation_h,  spec.dilation_w, shape.pad_top, shape.pad_left};
+}
+
+}  // namespace
 
 Chain::~Chain() { FreeStages(); }
 
@@ -17,10 +26,11 @@ Status Chain::Prepare(const ChainSpec& spec, uint32_t batch, Arch arch, uint32_t
   batch_ = batch;
   threads_ = threads == 0 ? 1 : threads > kMaxThreads ? kMaxThreads : threads;
   TFPRUNE_RETURN_IF_ERROR(PrepareTensors(spec, arch));
-  TFPRUNE_RETURN_IF_ERROR(PrepareStages(spec, arch));
+  TFPRUNE_RETURN_IF_ERROR(PrepareStages(spec));
+  ChooseTiles();
+  for (uint32_t s = 0; s < stage_count_; ++s) TFPRUNE_RETURN_IF_ERROR(PrepareStage(stages_[s], arch));
   TFPRUNE_RETURN_IF_ERROR(MakeSchedule());
   TFPRUNE_RETURN_IF_ERROR(PlaceTensors());
-  // Only when the schedule is known are the strips inside its steps.
   scratch_floats_ = 0;
   for (uint32_t s = 0; s < stage_count_; ++s) {
     const size_t floats = ScratchFloats(*stages_[s]);
@@ -31,30 +41,31 @@ Status Chain::Prepare(const ChainSpec& spec, uint32_t batch, Arch arch, uint32_t
 }
 
 Status Chain::PrepareTensors(const ChainSpec& spec, Arch arch) {
-  tile_ = static_cast<uint32_t>(kMaxLanes);
+  block_ = static_cast<uint32_t>(kMaxLanes);
   for (uint32_t s = 0; s < spec.stage_count; ++s) {
     if (spec.stages[s].kind != StageKind::kConv) continue;
     const PackedWeights& packed = *spec.stages[s].packed;
     const uint32_t tile = GetKernels(arch, packed.encoding, packed.group_rows).many.tile;
-    if (tile > tile_) tile_ = tile;
+    if (tile > block_) block_ = tile;
   }
   tensor_count_ = spec.tensor_count;
   if (!tensors_.Reserve(tensor_count_ + 1)) return Error("chain: no memory for %u tensors", tensor_count_);
   for (uint32_t t = 0; t < tensor_count_; ++t) {
     const TensorSpec& tensor = spec.tensors[t];
     size_t floats = 0;
-    if (!CheckedMultiply(tensor.height, tensor.width, &floats) || floats > UINT32_MAX / 4 ||
+    if (!CheckedMultiply(tensor.height, tensor.width, &floats) || floats > UINT32_MAX / 4 || floats == 0 ||
         !CheckedMultiply(floats + kMaxTile, tensor.channels, &floats) || floats > SIZE_MAX / 16 || floats == 0) {
-      return Error("chain: a tensor of %u x %u x %u values is too large", tensor.height, tensor.width, tensor.channels);
+      return Error("chain: a tensor of %u x %u x %u values cannot be laid out", tensor.height, tensor.width,
+                   tensor.channels);
     }
     tensors_[t] = {};
     tensors_[t].spec = tensor;
-    tensors_[t].image = {nullptr, tensor.channels, tile_, 0};
+    tensors_[t].image = {nullptr, tensor.channels, block_, 0, block_};
   }
   return {};
 }
 
-Status Chain::PrepareStages(const ChainSpec& spec, Arch arch) {
+Status Chain::PrepareStages(const ChainSpec& spec) {
   FreeStages();
   if (!stages_.Reserve(spec.stage_count + 1)) return Error("chain: no memory for %u layers", spec.stage_count);
   for (uint32_t s = 0; s < spec.stage_count; ++s) {
@@ -65,22 +76,24 @@ Status Chain::PrepareStages(const ChainSpec& spec, Arch arch) {
     const bool reads = stage->InputCount() > 0;
     stage->in = tensors_[reads ? stage->spec.inputs[0] : stage->spec.output].spec;
     stage->out = stage->WritesTensor() ? tensors_[stage->spec.output].spec : stage->in;
-    TFPRUNE_RETURN_IF_ERROR(PrepareStage(stage, arch));
+    stage->window = WindowOf(stage->spec);
+    ChooseStepRows(stage);
   }
   return {};
 }
 
 Status Chain::PrepareStage(Stage* stage, Arch arch) const {
   const StageSpec& spec = stage->spec;
-  const ConvShape& shape = spec.shape;
   stage->kernels = GetKernels(arch, Encoding::kRowBand, 4);
   stage->planes = GetPlaneKernels(arch);
-  stage->window = {shape.in.height, shape.in.width,    shape.out.height, shape.out.width, spec.kernel_h,
-                   spec.kernel_w,   spec.stride_h,     spec.stride_w,    spec.dilation_h, spec.dilation_w,
-                   shape.pad_top,   shape.pad_left};
   switch (spec.kind) {
     case StageKind::kConv:
-      return stage->conv.PrepareTiled(*spec.packed, shape, arch, tile_, threads_);
+      TFPRUNE_RETURN_IF_ERROR(stage->conv.PrepareTiled(*spec.packed, spec.shape, arch, block_,
+                                                       tensors_[spec.inputs[0]].image.stride, threads_));
+      if (!spec.adds) return {};
+      if (!stage->conv.pointwise()) return Error("chain: only a pointwise layer adds");
+      stage->conv.SetBounds(spec.low, spec.high);
+      return {};
     case StageKind::kDepthwise: {
       stage->depthwise = GetDepthwiseKernel(arch, stage->window);
       const size_t taps = size_t{spec.kernel_h} * spec.kernel_w, channels = stage->out.channels;
@@ -93,6 +106,21 @@ Status Chain::PrepareStage(Stage* stage, Arch arch) const {
     default:
       return {};
   }
+}
+
+Status Chain::StartProfile(uint64_t (*clock)()) {
+  if (!stage_time_.Reserve(stage_count_ + 1)) return Error("chain: no memory for its profile");
+  for (uint32_t s = 0; s < stage_count_; ++s) stage_time_[s] = 0;
+  clock_ = clock;
+  runs_ = 0;
+  return {};
+}
+
+TiledImage Chain::TensorImage(uint32_t tensor, size_t* offset) const {
+  *offset = tensors_[tensor].offset + kDepthwiseReach;
+  TiledImage image = tensors_[tensor].image;
+  image.data = nullptr;
+  return image;
 }
 
 const char* Chain::StageKernel(uint32_t stage) const {

@@ -2,14 +2,16 @@
 // A run of layers that stay planar from the first to the last: sparse and depthwise convolutions, additions, pooling.
 //
 // Between the layers images lie in tiles (planar/tiled_image.h), so nothing is transposed but the inputs and outputs of
-// the chain. The chain runs depth first: as soon as a layer's input rows are there, a few of its output rows are computed,
-// while their inputs are still in the cache. A tensor therefore keeps only the rows that later layers still need.
+// the chain. The chain runs depth first: as soon as a layer's input rows are there, a few of its output rows are
+// computed, while their inputs are still in the cache. A tensor therefore keeps only the rows that later layers still
+// need.
 //
 // The order of steps is fixed when the chain is prepared, for one image; images of a batch follow each other. A step is
 // cut into tasks that share no output, and all threads meet between steps: results do not depend on their number.
 #ifndef TFPRUNE_KERNELS_CHAIN_CHAIN_H_
 #define TFPRUNE_KERNELS_CHAIN_CHAIN_H_
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,17 +30,18 @@ enum class StageKind : uint8_t { kImport, kConv, kDepthwise, kAdd, kAveragePool,
 // One layer. Tensors are numbers of the chain's tensors, `external` a number of its inputs or outputs.
 struct StageSpec {
   StageKind kind = StageKind::kImport;
-  uint32_t inputs[2] = {0, 0};  // kAdd reads two tensors, kImport none
-  uint32_t output = 0;          // kMean and kExport write none
-  uint32_t external = 0;        // kImport, kMean, kExport
-  uint32_t node = 0;            // the caller's number for profiles
+  uint32_t inputs[2] = {0, 0};  // kAdd and kConv with `adds` read two tensors, kImport none
+  bool adds = false;      // kConv, pointwise and without activation: adds the second input, then clamps to low and high
+  uint32_t output = 0;    // kMean and kExport write none
+  uint32_t external = 0;  // kImport, kMean, kExport
+  uint32_t node = 0;      // the caller's number for profiles
   // kConv, kDepthwise, pooling: sizes and padding; kernel, stride and dilation where there are no packed weights.
   ConvShape shape = {};
   uint32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   const PackedWeights* packed = nullptr;   // kConv
   const float* weights = nullptr;          // kDepthwise: [kernel_h, kernel_w, channels]
   const float* bias = nullptr;             // kConv, kDepthwise; nullptr for zeros
-  float low = 0, high = 0;                 // all but kConv: clamp; infinities where there is none
+  float low = -INFINITY, high = INFINITY;  // all but kConv without `adds`: clamp; infinities where there is none
 };
 
 struct TensorSpec {
@@ -71,9 +74,18 @@ class Chain {
   // at a time.
   bool Run(const float* const* inputs, float* const* outputs, ThreadPool* pool, Workspace* workspace);
 
+  // From now on counts the time of every stage with a clock in nanoseconds.
+  Status StartProfile(uint64_t (*clock)());
+  uint64_t StageNanoseconds(uint32_t stage) const { return clock_ == nullptr ? 0 : stage_time_[stage]; }
+  uint64_t runs() const { return runs_; }
+
   const Step* steps() const { return steps_.data(); }
   uint32_t step_count() const { return step_count_; }
   size_t arena_floats() const { return arena_floats_; }
+  // What a run takes from its workspace.
+  size_t workspace_floats() const { return arena_floats_ + scratch_floats_ * threads_; }
+  // Where a tensor lies: `data` is null, and its first value at `offset` of the workspace.
+  TiledImage TensorImage(uint32_t tensor, size_t* offset) const;
   const char* StageKernel(uint32_t stage) const;
 
  private:
@@ -82,25 +94,18 @@ class Chain {
     TensorSpec spec;
     TiledImage image;
     size_t offset;                   // in the arena, floats
-    uint32_t first_step, last_step;  // from its first write to its last read
+    uint32_t first_step, last_step;  // from its first write to its last read or write
     uint32_t done;                   // rows, while the schedule is made
   };
-  struct Tiles {
-    uint32_t begin, end;
-  };
   struct Call;
-  struct PlaneRows {  // of one channel
-    const float* in;
-    float* out;
-    uint32_t in_first, in_count, out_first, out_count;
-    float* scratch;
-  };
 
   void FreeStages();
   Status PrepareTensors(const ChainSpec& spec, Arch arch);
-  Status PrepareStages(const ChainSpec& spec, Arch arch);
+  Status PrepareStages(const ChainSpec& spec);
   Status PrepareStage(Stage* stage, Arch arch) const;
   void ChooseStepRows(Stage* stage) const;
+  void ChooseTiles();
+  bool ReadByWindow(uint32_t tensor) const;
   Status MakeSchedule();
   bool Ready(const Stage& stage) const;
   void Advance(uint32_t index);
@@ -109,25 +114,29 @@ class Chain {
 
   size_t ScratchFloats(const Stage& stage) const;
   uint32_t TasksOf(const Stage& stage, const Step& step, uint32_t team) const;
-  Tiles TilesOf(const TensorSpec& tensor, const Step& step) const;
+  uint32_t BlocksOf(const Stage& stage, const Step& step) const;
   void RunMember(Call* call, uint32_t member, uint32_t team);
+  void RunStep(Call* call, uint32_t index, uint32_t team, float* scratch);
   void RunTask(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks,
                float* scratch) const;
-  void MoveTiles(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;
-  void AddTiles(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;
-  static size_t WindowScratch(const Stage& stage);
-  static void RunPlane(const Stage& stage, const PlaneRows& rows, uint32_t channel);
-  void RunWindow(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const;
+  void MoveBlocks(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;
+  void AddBlocks(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;
+  void RunDepthwise(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const;
+  void RunPool(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const;
   void MeanOfPlanes(const Call& call, const Stage& stage, uint32_t task, uint32_t tasks, float* scratch) const;
 
   AlignedArray<Stage*> stages_;
   AlignedArray<Tensor> tensors_;
   uint32_t stage_count_ = 0, tensor_count_ = 0;
-  uint32_t batch_ = 0, threads_ = 1, tile_ = 0;
+  uint32_t batch_ = 0, threads_ = 1;
+  uint32_t block_ = 0;  // pixels that a pointwise layer computes at once
   AlignedArray<Step> steps_;
   uint32_t step_count_ = 0;
   AlignedArray<uint32_t> next_task_;  // atomic, one a step
   size_t arena_floats_ = 0, scratch_floats_ = 0;
+  uint64_t (*clock_)() = nullptr;
+  AlignedArray<uint64_t> stage_time_;
+  uint64_t runs_ = 0;  // profiled
 };
 
 }  // namespace tfprune

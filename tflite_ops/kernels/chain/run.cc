@@ -19,7 +19,8 @@ struct Range {
 };
 Range PartOf(uint32_t begin, uint32_t end, uint32_t task, uint32_t tasks) {
   const uint64_t count = end - begin;
-  return {begin + static_cast<uint32_t>(count * task / tasks), begin + static_cast<uint32_t>(count * (task + 1) / tasks)};
+  return {begin + static_cast<uint32_t>(count * task / tasks),
+          begin + static_cast<uint32_t>(count * (task + 1) / tasks)};
 }
 
 }  // namespace
@@ -33,19 +34,23 @@ struct Chain::Call {
   Barrier barrier;
 };
 
-size_t Chain::WindowScratch(const Stage& stage) {
-  return stage.IsPool() ? PoolScratchFloats(stage.Pool()) : DepthwiseScratchFloats(stage.window);
-}
-
 // Floats of one thread's scratch.
 size_t Chain::ScratchFloats(const Stage& stage) const {
-  if (stage.spec.kind == StageKind::kConv) return stage.conv.TiledScratchFloats();
-  if (stage.spec.kind == StageKind::kMean) return size_t{stage.in.height} * stage.in.width + 2 * tile_;
-  if (!stage.HasWindow()) return 0;
-  const size_t out = size_t{stage.step_rows} * stage.out.width + 2 * tile_;
-  size_t rows = size_t{stage.step_rows} * stage.window.stride_h + size_t{stage.window.kernel_h} * stage.window.dilation_h;
-  if (rows > stage.in.height) rows = stage.in.height;
-  return out + rows * stage.in.width + 2 * (tile_ + kDepthwiseReach) + WindowScratch(stage);
+  const size_t in = size_t{stage.in.height} * stage.in.width + kMaxLanes;
+  const size_t out = size_t{stage.step_rows} * stage.out.width + kMaxLanes;
+  switch (stage.spec.kind) {
+    case StageKind::kConv:
+      return stage.conv.TiledScratchFloats();
+    case StageKind::kDepthwise:
+      return 2 * size_t{stage.in.height} + DepthwiseScratchFloats(stage.window);  // with pointers to rows
+    case StageKind::kAveragePool:
+    case StageKind::kMaxPool:
+      return in + out + PoolScratchFloats(stage.Pool());
+    case StageKind::kMean:
+      return in;
+    default:
+      return 0;
+  }
 }
 
 uint32_t Chain::TasksOf(const Stage& stage, const Step& step, uint32_t team) const {
@@ -59,18 +64,18 @@ uint32_t Chain::TasksOf(const Stage& stage, const Step& step, uint32_t team) con
     case StageKind::kMean:
       return Smaller(stage.out.channels, most);
     default:
-      return Smaller(TilesOf(stage.out, step).end - TilesOf(stage.out, step).begin, most);
+      return Smaller(BlocksOf(stage, step), most);
   }
 }
 
-Chain::Tiles Chain::TilesOf(const TensorSpec& tensor, const Step& step) const {
-  return {step.first * tensor.width / tile_, DivideUp((step.first + step.rows) * tensor.width, tile_)};
+uint32_t Chain::BlocksOf(const Stage& stage, const Step& step) const {
+  return DivideUp(step.rows * stage.out.width, block_);
 }
 
 bool Chain::Run(const float* const* inputs, float* const* outputs, ThreadPool* pool, Workspace* workspace) {
-  if (!workspace->floats.Reserve(arena_floats_ + scratch_floats_ * threads_)) return false;
+  if (!workspace->floats.Reserve(workspace_floats())) return false;
   float* arena = workspace->floats.data();
-  for (uint32_t t = 0; t < tensor_count_; ++t) tensors_[t].image.data = arena + tensors_[t].offset;
+  for (uint32_t t = 0; t < tensor_count_; ++t) tensors_[t].image.data = arena + tensors_[t].offset + kDepthwiseReach;
   Call call = {this, inputs, outputs, arena + arena_floats_, 0, {}};
   for (; call.image < batch_; ++call.image) {
     memset(next_task_.data(), 0, step_count_ * sizeof(uint32_t));
@@ -82,26 +87,37 @@ bool Chain::Run(const float* const* inputs, float* const* outputs, ThreadPool* p
         },
         &call);
   }
+  if (clock_ != nullptr) ++runs_;
   return true;
 }
 
 void Chain::RunMember(Call* call, uint32_t member, uint32_t team) {
   float* scratch = call->scratch + member * scratch_floats_;
+  const bool timed = clock_ != nullptr && member == 0;
+  uint64_t before = timed ? clock_() : 0;
   for (uint32_t s = 0; s < step_count_; ++s) {
-    const Step& step = steps_[s];
-    const Stage& stage = *stages_[step.stage];
-    const uint32_t tasks = TasksOf(stage, step, team);
-    if (team == 1) {
-      for (uint32_t task = 0; task < tasks; ++task) RunTask(*call, stage, step, task, tasks, scratch);
-      continue;
-    }
-    for (;;) {
-      const uint32_t task = __atomic_fetch_add(&next_task_[s], 1, __ATOMIC_RELAXED);
-      if (task >= tasks) break;
-      RunTask(*call, stage, step, task, tasks, scratch);
-    }
-    call->barrier.Wait(team);
+    RunStep(call, s, team, scratch);
+    if (!timed) continue;
+    const uint64_t now = clock_();
+    stage_time_[steps_[s].stage] += now - before;
+    before = now;
   }
+}
+
+void Chain::RunStep(Call* call, uint32_t index, uint32_t team, float* scratch) {
+  const Step& step = steps_[index];
+  const Stage& stage = *stages_[step.stage];
+  const uint32_t tasks = TasksOf(stage, step, team);
+  if (team == 1) {
+    for (uint32_t task = 0; task < tasks; ++task) RunTask(*call, stage, step, task, tasks, scratch);
+    return;
+  }
+  for (;;) {
+    const uint32_t task = __atomic_fetch_add(&next_task_[index], 1, __ATOMIC_RELAXED);
+    if (task >= tasks) break;
+    RunTask(*call, stage, step, task, tasks, scratch);
+  }
+  call->barrier.Wait(team);
 }
 
 void Chain::RunTask(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks,
@@ -110,81 +126,108 @@ void Chain::RunTask(const Call& call, const Stage& stage, const Step& step, uint
   switch (spec.kind) {
     case StageKind::kImport:
     case StageKind::kExport:
-      return MoveTiles(call, stage, step, task, tasks);
+      return MoveBlocks(call, stage, step, task, tasks);
     case StageKind::kConv:
       return stage.conv.RunTiled(tensors_[spec.inputs[0]].image, tensors_[spec.output].image, spec.bias, step.first,
-                                 step.rows, task, scratch);
+                                 step.rows, task, scratch, spec.adds ? &tensors_[spec.inputs[1]].image : nullptr);
     case StageKind::kDepthwise:
+      return RunDepthwise(stage, step, task, tasks, scratch);
     case StageKind::kAveragePool:
     case StageKind::kMaxPool:
-      return RunWindow(stage, step, task, tasks, scratch);
+      return RunPool(stage, step, task, tasks, scratch);
     case StageKind::kAdd:
-      return AddTiles(stage, step, task, tasks);
+      return AddBlocks(stage, step, task, tasks);
     case StageKind::kMean:
       return MeanOfPlanes(call, stage, task, tasks, scratch);
   }
 }
 
 // NHWC to tiles or back.
-void Chain::MoveTiles(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const {
+void Chain::MoveBlocks(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const {
   const bool in = stage.spec.kind == StageKind::kImport;
   const TiledImage& image = tensors_[in ? stage.spec.output : stage.spec.inputs[0]].image;
   const uint32_t pixels = stage.out.height * stage.out.width, channels = stage.out.channels;
-  const Tiles all = TilesOf(stage.out, step);
-  const Range tiles = PartOf(all.begin, all.end, task, tasks);
-  for (uint32_t t = tiles.begin; t < tiles.end; ++t) {
-    const uint32_t first = t * tile_, count = Smaller(pixels - first, tile_);
+  const uint32_t end = (step.first + step.rows) * stage.out.width;
+  const Range blocks = PartOf(0, BlocksOf(stage, step), task, tasks);
+  for (uint32_t b = blocks.begin; b < blocks.end; ++b) {
+    const uint32_t first = step.first * stage.out.width + b * block_, count = Smaller(end - first, block_);
     const size_t place = (size_t{call.image} * pixels + first) * channels;
     if (in) {
       const float* x = call.inputs[stage.spec.external] + place;
-      stage.kernels.to_planar(x, channels, count, channels, image.Tile(t), tile_);
+      stage.kernels.to_planar(x, channels, count, channels, image.At(first), image.stride);
     } else {
       float* y = call.outputs[stage.spec.external] + place;
-      stage.kernels.from_planar(image.Tile(t), tile_, count, channels, y, channels);
+      stage.kernels.from_planar(image.At(first), image.stride, count, channels, y, channels);
     }
   }
 }
 
-void Chain::AddTiles(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const {
+void Chain::AddBlocks(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const {
   const TiledImage &a = tensors_[stage.spec.inputs[0]].image, &b = tensors_[stage.spec.inputs[1]].image;
   const TiledImage& out = tensors_[stage.spec.output].image;
-  const size_t floats = size_t{stage.out.channels} * tile_;
-  const Tiles all = TilesOf(stage.out, step);
-  const Range tiles = PartOf(all.begin, all.end, task, tasks);
-  for (uint32_t t = tiles.begin; t < tiles.end; ++t) {
-    stage.planes.add(a.Tile(t), b.Tile(t), floats, stage.spec.low, stage.spec.high, out.Tile(t));
+  const bool together = a.stride == block_ && b.stride == block_ && out.stride == block_;
+  const uint32_t rows = together ? 1 : stage.out.channels;
+  const size_t floats = size_t{block_} * (together ? stage.out.channels : 1);
+  const Range blocks = PartOf(0, BlocksOf(stage, step), task, tasks);
+  for (uint32_t i = blocks.begin; i < blocks.end; ++i) {
+    const uint32_t first = step.first * stage.out.width + i * block_;
+    const float *left = a.At(first), *right = b.At(first);
+    float* y = out.At(first);
+    for (uint32_t c = 0; c < rows; ++c) {
+      stage.planes.add(left + c * a.stride, right + c * b.stride, floats, stage.spec.low, stage.spec.high,
+                       y + c * out.stride);
+    }
   }
 }
 
-// Depthwise convolution or pooling: each channel's rows are laid side by side, computed, and put back into tiles.
-void Chain::RunWindow(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const {
-  const TiledImage &in = tensors_[stage.spec.inputs[0]].image, &out = tensors_[stage.spec.output].image;
+// Rows are read and written where they lie: both images have whole rows in their tiles.
+void Chain::RunDepthwise(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const {
+  const StageSpec& spec = stage.spec;
+  const TiledImage &in = tensors_[spec.inputs[0]].image, &out = tensors_[spec.output].image;
+  const size_t taps = spec.kernel_h * size_t{spec.kernel_w};
   const uint32_t multiplier = stage.out.channels / stage.in.channels;
+  const float** rows = reinterpret_cast<const float**>(scratch);
+  DepthwiseArgs args = {};
+  args.rows = rows;
+  args.in_stride = in.stride;
+  args.in_first = stage.OldestRow(step.first);
+  args.in_count = stage.NeededRows(step.first + step.rows) - args.in_first;
+  args.out_stride = out.stride;
+  args.out_first = step.first;
+  args.out_count = step.rows;
+  args.low = spec.low;
+  args.high = spec.high;
+  args.scratch = scratch + 2 * size_t{stage.in.height};
+  const Range channels = PartOf(0, stage.out.channels, task, tasks);
+  args.channels = multiplier == 1 ? channels.end - channels.begin : 1;
+  for (uint32_t c = channels.begin; c < channels.end; c += args.channels) {
+    for (uint32_t r = 0; r < args.in_count; ++r) {
+      rows[r] = in.At((args.in_first + r) * stage.in.width) + c / multiplier * in.stride;
+    }
+    args.out = out.At(step.first * stage.out.width) + c * out.stride;
+    args.weights = stage.weights.data() + c * taps;
+    args.bias = spec.bias == nullptr ? nullptr : spec.bias + c;
+    stage.depthwise.run(stage.window, args);
+  }
+}
+
+void Chain::RunPool(const Stage& stage, const Step& step, uint32_t task, uint32_t tasks, float* scratch) const {
+  const StageSpec& spec = stage.spec;
+  const TiledImage &in = tensors_[spec.inputs[0]].image, &out = tensors_[spec.output].image;
   const uint32_t in_first = stage.OldestRow(step.first), in_end = stage.NeededRows(step.first + step.rows);
-  const uint32_t in_width = stage.in.width, out_width = stage.out.width;
-  float* y = scratch;
-  float* x = y + size_t{step.rows} * out_width + 3 * tile_ + kDepthwiseReach;
-  const PlaneRows rows = {x, y, in_first, in_end - in_first, step.first, step.rows,
-                          x + size_t{in_end - in_first} * in_width + tile_ + kDepthwiseReach};
+  const uint32_t begin = step.first * stage.out.width, end = (step.first + step.rows) * stage.out.width;
+  float* y = scratch + size_t{stage.in.height} * stage.in.width + kMaxLanes;
+  const PoolShape shape = stage.Pool();
+  const PoolArgs args = {
+      1, scratch,    0,         in_first, in_end - in_first, y,
+      0, step.first, step.rows, spec.low, spec.high,         y + size_t{stage.step_rows} * stage.out.width + kMaxLanes};
+  const auto run = spec.kind == StageKind::kMaxPool ? stage.planes.max_pool : stage.planes.average_pool;
   const Range channels = PartOf(0, stage.out.channels, task, tasks);
   for (uint32_t c = channels.begin; c < channels.end; ++c) {
-    GatherPixels(in, c / multiplier, in_first * in_width, in_end * in_width, x);
-    RunPlane(stage, rows, c);
-    ScatterPixels(out, c, step.first * out_width, (step.first + step.rows) * out_width, y);
+    stage.kernels.gather(in, c, 1, in_first * stage.in.width, in_end * stage.in.width, scratch, 0);
+    run(shape, args);
+    stage.kernels.scatter(out, c, 1, begin, end, y, 0);
   }
-}
-
-void Chain::RunPlane(const Stage& stage, const PlaneRows& rows, uint32_t channel) {
-  const StageSpec& spec = stage.spec;
-  if (stage.IsPool()) {
-    const PoolArgs args = {1, rows.in, 0, rows.in_first, rows.in_count, rows.out, 0, rows.out_first, rows.out_count,
-                           spec.low, spec.high, rows.scratch};
-    return (spec.kind == StageKind::kMaxPool ? stage.planes.max_pool : stage.planes.average_pool)(stage.Pool(), args);
-  }
-  const float* weights = stage.weights.data() + size_t{channel} * spec.kernel_h * spec.kernel_w;
-  const float* bias = spec.bias == nullptr ? nullptr : spec.bias + channel;
-  stage.depthwise.run(stage.window, {1, rows.in, 0, rows.in_first, rows.in_count, rows.out, 0, rows.out_first,
-                                     rows.out_count, weights, bias, spec.low, spec.high, rows.scratch});
 }
 
 // Means go straight to the NHWC output [batch, channels].
@@ -194,7 +237,7 @@ void Chain::MeanOfPlanes(const Call& call, const Stage& stage, uint32_t task, ui
   float* y = call.outputs[stage.spec.external] + size_t{call.image} * stage.in.channels;
   const Range channels = PartOf(0, stage.in.channels, task, tasks);
   for (uint32_t c = channels.begin; c < channels.end; ++c) {
-    GatherPixels(image, c, 0, pixels, scratch);
+    stage.kernels.gather(image, c, 1, 0, pixels, scratch, 0);
     stage.planes.mean(scratch, pixels, pixels, 1, stage.spec.low, stage.spec.high, y + c);
   }
 }

@@ -19,8 +19,8 @@ uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 uint32_t Chain::Stage::NeededRows(uint32_t end) const {
   if (spec.kind == StageKind::kMean) return in.height;
   if (!HasWindow()) return end;
-  const int64_t rows = (int64_t{end} - 1) * window.stride_h - window.pad_top +
-                       int64_t{window.kernel_h - 1} * window.dilation_h + 1;
+  const int64_t rows =
+      (int64_t{end} - 1) * window.stride_h - window.pad_top + int64_t{window.kernel_h - 1} * window.dilation_h + 1;
   return rows <= 0 ? 0 : rows > in.height ? in.height : static_cast<uint32_t>(rows);
 }
 
@@ -32,12 +32,13 @@ uint32_t Chain::Stage::OldestRow(uint32_t begin) const {
   return row <= 0 ? 0 : row > in.height ? in.height : static_cast<uint32_t>(row);
 }
 
-// Steps start where a tile starts, so that no two steps write the same tile.
+// Steps start where a block starts, so that no two steps write the same block.
 void Chain::ChooseStepRows(Stage* stage) const {
   const TensorSpec& out = stage->out;
-  const uint32_t quantum = tile_ / Gcd(out.width, tile_);
-  const size_t row_floats = size_t{stage->in.channels} * stage->in.width * (stage->HasWindow() ? stage->window.stride_h : 1) +
-                            size_t{out.channels} * out.width;
+  const uint32_t quantum = block_ / Gcd(out.width, block_);
+  const size_t row_floats =
+      size_t{stage->in.channels} * stage->in.width * (stage->HasWindow() ? stage->window.stride_h : 1) +
+      size_t{out.channels} * out.width;
   const uint32_t budget = static_cast<uint32_t>(kStepBudget / row_floats);
   const uint32_t rows = budget < quantum ? quantum : budget - budget % quantum;
   stage->step_rows = stage->spec.kind == StageKind::kMean ? out.height : Smaller(rows, out.height);
@@ -45,6 +46,30 @@ void Chain::ChooseStepRows(Stage* stage) const {
   const uint32_t steps = DivideUp(out.height, stage->step_rows);
   const uint32_t even = DivideUp(DivideUp(out.height, steps), quantum) * quantum;
   if (even < stage->step_rows) stage->step_rows = even;
+}
+
+bool Chain::ReadByWindow(uint32_t tensor) const {
+  for (uint32_t s = 0; s < stage_count_; ++s) {
+    const Stage& stage = *stages_[s];
+    const bool window = stage.HasWindow() && !(stage.spec.kind == StageKind::kConv && stage.Pointwise());
+    if (window && stage.spec.inputs[0] == tensor) return true;
+  }
+  return false;
+}
+
+// Tiles of one block, or of the rows of one step where a window reads or a depthwise layer writes them.
+void Chain::ChooseTiles() {
+  for (uint32_t s = 0; s < stage_count_; ++s) {
+    const Stage& stage = *stages_[s];
+    if (!stage.WritesTensor()) continue;
+    if (stage.spec.kind != StageKind::kDepthwise && !ReadByWindow(stage.spec.output)) continue;
+    TiledImage* image = &tensors_[stage.spec.output].image;
+    const uint32_t pixels = Smaller(stage.step_rows, stage.out.height) * stage.out.width;
+    image->tile = DivideUp(pixels, block_) * block_;
+    // An odd number of cache lines between channels spreads them over the sets of a cache.
+    image->stride = image->tile + kMaxLanes;
+    if (image->stride / kMaxLanes % 2 == 0) image->stride += kMaxLanes;
+  }
 }
 
 bool Chain::Ready(const Stage& stage) const {
@@ -66,9 +91,10 @@ void Chain::KeepTiles(uint32_t index) {
       if (stage.spec.inputs[i] == index) oldest = Smaller(oldest, stage.OldestRow(stage.done));
     }
   }
-  const uint32_t width = tensor.spec.width;
-  const uint32_t live = DivideUp(tensor.done * width, tile_) - oldest * width / tile_;
-  if (live > tensor.image.slots) tensor.image.slots = live;
+  const uint32_t width = tensor.spec.width, tile = tensor.image.tile;
+  const uint32_t live = DivideUp(tensor.done * width, tile) - oldest * width / tile;
+  const uint32_t slots = live == 0 ? 1 : live;  // rows that nobody reads are written somewhere, too
+  if (slots > tensor.image.slots) tensor.image.slots = slots;
 }
 
 void Chain::Advance(uint32_t index) {
@@ -79,6 +105,7 @@ void Chain::Advance(uint32_t index) {
     Tensor& tensor = tensors_[stage.spec.output];
     if (tensor.done == 0) tensor.first_step = step_count_;
     tensor.done += rows;
+    tensor.last_step = step_count_;  // rows that nobody reads may be written behind the last read
     KeepTiles(stage.spec.output);
   }
   for (uint32_t i = 0; i < stage.InputCount(); ++i) tensors_[stage.spec.inputs[i]].last_step = step_count_;
@@ -89,7 +116,6 @@ void Chain::Advance(uint32_t index) {
 Status Chain::MakeSchedule() {
   size_t total = 0;
   for (uint32_t s = 0; s < stage_count_; ++s) {
-    ChooseStepRows(stages_[s]);
     total += DivideUp(stages_[s]->out.height, stages_[s]->step_rows);
   }
   if (!steps_.Reserve(total + 1) || !next_task_.Reserve(total + 1)) return Error("chain: no memory for its schedule");
@@ -111,7 +137,7 @@ Status Chain::PlaceTensors() {
   if (!order.Reserve(tensor_count_ + 1) || !sizes.Reserve(tensor_count_ + 1)) return Error("chain: no memory");
   for (uint32_t t = 0; t < tensor_count_; ++t) {
     const Tensor& tensor = tensors_[t];
-    sizes[t] = size_t{tensor.image.slots} * tensor.spec.channels * tile_;
+    sizes[t] = tensor.image.Floats() + 2 * kDepthwiseReach;  // room before and behind
     uint32_t place = t;
     while (place > 0 && sizes[order[place - 1]] < sizes[t]) order[place] = order[place - 1], --place;
     order[place] = t;

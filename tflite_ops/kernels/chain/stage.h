@@ -12,18 +12,19 @@ struct Chain::Stage {
   KernelSet kernels;      // kImport, kExport
   DepthwiseShape window;  // where HasWindow()
   DepthwiseKernel depthwise;
-  PlaneKernels planes;  // kAdd, kMean, pooling
+  PlaneKernels planes;          // kAdd, kMean, pooling
   AlignedArray<float> weights;  // kDepthwise: [channels][kernel_h * kernel_w]
   TensorSpec in, out;           // of the first input and of the output; kExport and kMean: out is in
   uint32_t step_rows;
   uint32_t done;  // output rows, while the schedule is made
 
-  uint32_t InputCount() const { return spec.kind == StageKind::kImport ? 0 : spec.kind == StageKind::kAdd ? 2 : 1; }
-  bool WritesTensor() const { return spec.kind != StageKind::kExport && spec.kind != StageKind::kMean; }
-  bool HasWindow() const {
-    return spec.kind == StageKind::kConv || spec.kind == StageKind::kDepthwise || IsPool();
+  uint32_t InputCount() const {
+    return spec.kind == StageKind::kImport ? 0 : spec.kind == StageKind::kAdd || spec.adds ? 2 : 1;
   }
+  bool WritesTensor() const { return spec.kind != StageKind::kExport && spec.kind != StageKind::kMean; }
+  bool HasWindow() const { return spec.kind == StageKind::kConv || spec.kind == StageKind::kDepthwise || IsPool(); }
   bool IsPool() const { return spec.kind == StageKind::kAveragePool || spec.kind == StageKind::kMaxPool; }
+  bool Pointwise() const { return spec.kernel_h * spec.kernel_w * spec.stride_h * spec.stride_w == 1; }
   PoolShape Pool() const {
     return {window.in_height, window.in_width, window.out_height, window.out_width, window.kernel_h,
             window.kernel_w,  window.stride_h, window.stride_w,   window.pad_top,   window.pad_left};

@@ -64,16 +64,27 @@ class Conv2DPlan {
   // Computes `y` from `x`. False where there is no memory for scratch. Plans may run concurrently with own workspaces.
   bool Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const;
 
-  // The same layer between planar layers, for one image (shape.in.batch is 1) in tiles of `tile` positions. `shape` may
-  // have more padding than the weights' own rule gives: that of a PAD op before the layer. `tile` is a multiple of the
-  // lanes of `arch`, which is not kReference.
-  Status PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t tile, uint32_t threads);
+  // The same layer between planar layers, for one image (shape.in.batch is 1). `shape` may have more padding than the
+  // weights' own rule gives: that of a PAD op before the layer. `arch` is not kReference. A pointwise layer works in
+  // blocks of `block` pixels, a multiple of the lanes of `arch`, and reads channels `in_stride` floats apart: tiles of
+  // both images are multiples of a block or hold the whole image, with room for whole blocks. The input of other layers
+  // has whole rows in its tiles.
+  Status PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t block, size_t in_stride,
+                      uint32_t threads);
 
-  // Output rows [first, first + rows) as tasks that may run at the same time, each with scratch of its own. Where the
-  // layer is pointwise, `first` must start a tile; so must it for the output image in any case.
+  // Replaces the clamp of the weights' activation: that of an addition behind a pointwise layer without one, which
+  // RunTiled then computes with the layer.
+  void SetBounds(float low, float high) {
+    low_ = low;
+    high_ = high;
+  }
+  bool pointwise() const { return pointwise_; }
+
+  // Output rows [first, first + rows) as tasks that may run at the same time, each with scratch of its own. `first`
+  // starts a block.
   uint32_t TiledTasks(uint32_t first, uint32_t rows) const;
   void RunTiled(const TiledImage& in, const TiledImage& out, const float* bias, uint32_t first, uint32_t rows,
-                uint32_t task, float* scratch) const;
+                uint32_t task, float* scratch, const TiledImage* addend = nullptr) const;
   size_t TiledScratchFloats() const;
 
   const ConvShape& shape() const { return shape_; }
@@ -95,12 +106,17 @@ class Conv2DPlan {
 
   void SetWeights(const PackedWeights& weights, uint32_t threads);
   PlaneRow RowOf(uint32_t first, uint32_t phase, uint32_t row) const;
-  void RunTiledPoints(const TiledImage& in, const TiledImage& out, uint32_t tile, TileArgs args) const;
+  void RunTiledBlock(const TiledImage& in, const TiledImage& out, const TiledImage* addend, uint32_t block,
+                     TileArgs args) const;
   void RunTiledStrip(const TiledImage& in, const TiledImage& out, const Strip& strip, TileArgs args,
                      float* scratch) const;
   void FillFromTiles(const TiledImage& in, const Strip& strip, float* planes) const;
   uint32_t TiledSegments(const TiledImage& out, const Strip& strip, size_t begin, uint32_t width,
                          Segment* segments) const;
+  uint32_t ColumnPhase(uint32_t x) const { return column_planes_ ? x : x % weights_->stride_w; }
+  // Rows of a strip count as one where they are contiguous in planes and output.
+  size_t RowWidth(const Strip& strip) const { return column_planes_ ? size_t{strip.rows} * view_.width : view_.width; }
+  size_t RowCount(const Strip& strip) const { return column_planes_ ? 1 : strip.rows; }
   Status PreparePlanes();
   Status PrepareOffsets();
   void SplitWork(uint32_t threads);
@@ -118,6 +134,7 @@ class Conv2DPlan {
   KernelSet kernels_ = {};
   Kernel kernel_ = {};
   bool pointwise_ = false;
+  bool column_planes_ = false;  // a plane for every column of the kernel, not for every phase of the stride
   uint32_t threads_ = 1;
   float low_ = 0, high_ = 0;
   AlignedArray<uint32_t> cell_offsets_;
@@ -125,6 +142,7 @@ class Conv2DPlan {
   uint32_t phase_count_ = 0;
   uint32_t strip_rows_ = 0, strips_per_image_ = 0, row_parts_ = 1;
   uint32_t halo_rows_ = 0, plane_width_ = 0;
+  size_t tiled_stride_ = 0;  // of the input of a pointwise layer between planar layers
   size_t plane_stride_ = 0, planes_floats_ = 0;
 };
 

@@ -8,6 +8,7 @@
 // checks its answer against the reference, and as a test all run once (conv2d_bench_test).
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <memory>
@@ -95,6 +96,16 @@ bool Register() {
         benchmark::RegisterBenchmark(name.c_str(), Run, layer, DetectedArch());
         ++count;
       }
+    }
+    // Blocks of about half of the rows of a band; there are up to three a band, so fewer weights than above.
+    for (const Encoding encoding : {Encoding::kBlockRows, Encoding::kBlockColumns}) {
+      const bool rows = encoding == Encoding::kBlockRows;
+      layer.spec.encoding = encoding;
+      layer.spec.group_rows = rows ? std::min(kMaxBlockRows, layer.spec.out_channels) : 1;
+      layer.spec.band_rows = kMaxBandRows;
+      benchmark::RegisterBenchmark((line + (rows ? "/block_rows" : "/block_columns")).c_str(), Run, layer,
+                                   DetectedArch());
+      ++count;
     }
   }
   return count > 0;

@@ -7,18 +7,31 @@
 namespace tfprune {
 namespace {
 
-constexpr size_t kPlanesBudget = 96 * 1024;  // floats: planes of a strip should stay in a core's second-level cache
-constexpr size_t kAliasingStride = 256;      // floats: planes a multiple of this apart would compete for cache sets
+constexpr size_t kPlanesBudget = 96 * 1024;     // floats: planes of a strip should stay in a core's second-level cache
+constexpr size_t kFirstLevelCache = 48 * 1024;  // bytes: measured best between caches of 32 and 64 kB
+constexpr uint64_t kCopyCost = 8;               // multiply-adds that take as long as copying one input value
+constexpr size_t kAliasingStride = 256;         // floats: planes a multiple of this apart would compete for cache sets
 
 uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 
 uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+// A single row loads a vector for each multiply-add: the tile of all input channels should stay in the first-level
+// cache. More rows share their loads, and gain less than the narrower tile costs.
+Kernel FittingTile(Kernel kernel, const PackedWeights& w) {
+  while (w.group_rows == 1 && kernel.tile > 2 * kernel.lanes &&
+         size_t{kernel.tile} * w.in_channels * sizeof(float) > kFirstLevelCache) {
+    kernel = kernel.Narrower();
+  }
+  return kernel;
+}
 
 }  // namespace
 
 void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads) {
   weights_ = &weights;
   kernel_ = {};
+  tiled_stride_ = 0;
   threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
   low_ = weights.activation == Activation::kNone ? -INFINITY : 0.0f;
   high_ = weights.activation == Activation::kRelu6 ? 6.0f : INFINITY;
@@ -36,14 +49,14 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
   kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one. Measured: the two meet at 5
   // to 12.
-  kernel_ = pointwise_ && pixels * 8 <= kernels_.many.tile ? kernels_.single : kernels_.many;
+  kernel_ = pointwise_ && pixels * 8 <= kernels_.many.tile ? kernels_.single : FittingTile(kernels_.many, weights);
   if (pointwise_) view_ = {1, DivideUp(static_cast<uint32_t>(pixels), kernel_.tile), kernel_.tile};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
   return PrepareOffsets();
 }
 
-Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t tile,
-                                uint32_t threads) {
+Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t block,
+                                size_t in_stride, uint32_t threads) {
   SetWeights(weights, threads);
   shape_ = shape;
   if (pointwise_ && (shape.pad_top != 0 || shape.pad_left != 0 || shape.in.height != shape.out.height ||
@@ -51,16 +64,10 @@ Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& s
     return Error("convolution: a padded 1x1 layer does not run in tiles");
   }
   view_ = shape_.out;
+  tiled_stride_ = in_stride;
   kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
-  kernel_ = kernels_.many;
-  while (pointwise_ && kernel_.tile > tile) {  // a kernel works inside one tile
-    for (uint32_t i = 0; i + 1 < kMaxTails; ++i) kernel_.runs[i] = kernel_.runs[i + 1];
-    kernel_.tile /= 2;
-  }
-  if (pointwise_) {
-    const uint32_t tiles = DivideUp(view_.height * view_.width, tile);
-    view_ = {1, tiles, tile};
-  }
+  kernel_ = FittingTile(kernels_.many, weights);
+  if (pointwise_) view_ = {1, DivideUp(view_.height * view_.width, block), block};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
   return PrepareOffsets();
 }
@@ -68,7 +75,12 @@ Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& s
 Status Conv2DPlan::PreparePlanes() {
   const PackedWeights& w = *weights_;
   halo_rows_ = (w.kernel_h - 1) * w.dilation_h / w.stride_h;
-  plane_width_ = view_.width + (w.kernel_w - 1) * w.dilation_w / w.stride_w;
+  const uint32_t halo_columns = (w.kernel_w - 1) * w.dilation_w / w.stride_w;
+  // Planes of phases are shared between columns of the kernel and as wide as the padded image: a tile computes the halo
+  // too. Planes of every kernel column have no halo. What is cheaper: positions without use, or copies.
+  const uint64_t copies = w.kernel_w - Smaller(w.kernel_w, w.stride_w);
+  column_planes_ = uint64_t{w.value_count} * halo_columns > kCopyCost * copies * w.in_channels * view_.width;
+  plane_width_ = view_.width + (column_planes_ ? 0 : halo_columns);
   // Both sums of two numbers below 2^31 fit 32 bits; a plane that large is refused here, before anything multiplies.
   const uint64_t smallest_plane = (uint64_t{halo_rows_} + 1) * plane_width_;
   if (smallest_plane > UINT32_MAX >> 3)
@@ -76,7 +88,7 @@ Status Conv2DPlan::PreparePlanes() {
   if (!phases_.Reserve(2 * size_t{w.kernel_h} * w.kernel_w)) return Error("convolution: no memory for its plan");
   phase_count_ = 0;
   for (uint32_t tap = 0; tap < w.kernel_h * w.kernel_w; ++tap) {
-    const uint32_t a = tap / w.kernel_w * w.dilation_h % w.stride_h, b = tap % w.kernel_w * w.dilation_w % w.stride_w;
+    const uint32_t a = tap / w.kernel_w * w.dilation_h % w.stride_h, b = ColumnPhase(tap % w.kernel_w * w.dilation_w);
     uint32_t phase = 0;
     while (phase < phase_count_ && (phases_[2 * phase] != a || phases_[2 * phase + 1] != b)) ++phase;
     if (phase < phase_count_) continue;
@@ -86,7 +98,7 @@ Status Conv2DPlan::PreparePlanes() {
   }
   SplitWork(threads_);
   const size_t plane = size_t{strip_rows_ + halo_rows_} * plane_width_;
-  plane_stride_ = plane;
+  plane_stride_ = tiled_stride_ > 0 ? tiled_stride_ : plane;
   if (!pointwise_) {
     plane_stride_ = (plane + 2 * kMaxLanes - 1) / kMaxLanes * kMaxLanes;  // room for ToPlanar to write over the end
     if (plane_stride_ % kAliasingStride == 0) plane_stride_ += kMaxLanes;
@@ -115,7 +127,8 @@ void Conv2DPlan::SplitWork(uint32_t threads) {
   }
   strips_per_image_ = DivideUp(view_.height, strip_rows_);
   const uint64_t strips = uint64_t{strips_per_image_} * view_.batch;
-  row_parts_ = strips >= threads ? 1 : Smaller(DivideUp(threads, static_cast<uint32_t>(strips)), weights_->line_count);
+  row_parts_ =
+      strips >= threads ? 1 : Smaller(DivideUp(threads, static_cast<uint32_t>(strips)), weights_->unit_count());
 }
 
 Status Conv2DPlan::PrepareOffsets() {
@@ -130,9 +143,10 @@ Status Conv2DPlan::PrepareOffsets() {
       const uint32_t column = start + i, tap = column / w.in_channels, channel = column % w.in_channels;
       const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w;
       uint32_t phase = 0;
-      while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != x % w.stride_w) ++phase;
+      const uint32_t b = ColumnPhase(x);
+      while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != b) ++phase;
       const size_t plane = (size_t{phase} * w.in_channels + channel) * plane_stride_;
-      const size_t place = single ? channel : plane + size_t{y / w.stride_h} * plane_width_ + x / w.stride_w;
+      const size_t place = single ? channel : plane + size_t{y / w.stride_h} * plane_width_ + (x - b) / w.stride_w;
       cell_offsets_[size_t{group} * w.group_cols + i] = static_cast<uint32_t>(place * sizeof(float));
     }
   });

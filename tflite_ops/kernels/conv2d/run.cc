@@ -17,21 +17,21 @@ struct Conv2DPlan::Job {
 
 namespace {
 
-// Output channels of part `part` of `parts`: about equal numbers of groups, cut where a line starts.
+// Output channels of part `part` of `parts`: about equal numbers of groups or values, cut where a unit starts.
 uint32_t PartBegin(const PackedWeights& w, uint32_t part, uint32_t parts) {
   if (part == 0) return 0;
   if (part >= parts) return w.out_channels;
-  const uint64_t wanted = (uint64_t{w.group_count} * part + parts - 1) / parts;
-  uint32_t low = 0, high = w.line_count - 1;
+  const uint64_t wanted = (uint64_t{w.UnitEnd(w.unit_count() - 1)} * part + parts - 1) / parts;
+  uint32_t low = 0, high = w.unit_count() - 1;
   while (low < high) {
     const uint32_t middle = low + (high - low) / 2;
-    if (w.line_ends[middle] >= wanted) {
+    if (w.UnitEnd(middle) >= wanted) {
       high = middle;
     } else {
       low = middle + 1;
     }
   }
-  return w.FirstRow(low);
+  return w.UnitRow(low);
 }
 
 }  // namespace
@@ -128,8 +128,9 @@ uint32_t Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin
     return 1;
   }
   uint32_t count = 0;
-  for (size_t row = begin / plane_width_; row < strip.rows && row * plane_width_ < end; ++row) {
-    const size_t row_begin = row * plane_width_, row_end = row_begin + view_.width;
+  for (size_t row = column_planes_ ? 0 : begin / plane_width_; row < RowCount(strip) && row * plane_width_ < end;
+       ++row) {
+    const size_t row_begin = row * plane_width_, row_end = row_begin + RowWidth(strip);
     const size_t from = row_begin > begin ? row_begin : begin, to = row_end < end ? row_end : end;
     if (from >= to) continue;
     const size_t pixel = (size_t{strip.image} * view_.height + strip.first + row) * view_.width + (from - row_begin);

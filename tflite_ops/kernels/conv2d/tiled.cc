@@ -17,35 +17,34 @@ uint32_t Conv2DPlan::TiledTasks(uint32_t first, uint32_t rows) const {
   return (DivideUp((first + rows) * shape_.out.width, view_.width) - begin) * row_parts_;
 }
 
+// Planes, and the rows of a kernel before they are moved to their tiles.
 size_t Conv2DPlan::TiledScratchFloats() const {
-  if (pointwise_) return 0;
-  // Planes, the rows of a tile, and the input rows of one channel as whole tiles.
-  const size_t rows = size_t{strip_rows_ + halo_rows_ + 1} * weights_->stride_h;
-  const size_t gathered = (rows < shape_.in.height ? rows : shape_.in.height) * shape_.in.width + 2 * kMaxTile;
-  return planes_floats_ + kScratchRows * kernel_.tile + kMaxLanes + gathered;
+  return pointwise_ ? 0 : planes_floats_ + kScratchRows * kernel_.tile + kMaxLanes;
 }
 
 void Conv2DPlan::RunTiled(const TiledImage& in, const TiledImage& out, const float* bias, uint32_t first, uint32_t rows,
-                          uint32_t task, float* scratch) const {
+                          uint32_t task, float* scratch, const TiledImage* addend) const {
   const TileArgs args = ArgsOf(bias, task % row_parts_);
   const uint32_t part = task / row_parts_;
   if (args.row_begin >= args.row_end) return;
-  if (pointwise_) return RunTiledPoints(in, out, first * shape_.out.width / view_.width + part, args);
+  if (pointwise_) return RunTiledBlock(in, out, addend, first * shape_.out.width / view_.width + part, args);
   Strip strip = {0, first + part * strip_rows_, strip_rows_};
   if (strip.first + strip.rows > first + rows) strip.rows = first + rows - strip.first;
   RunTiledStrip(in, out, strip, args, scratch);
 }
 
-void Conv2DPlan::RunTiledPoints(const TiledImage& in, const TiledImage& out, uint32_t tile, TileArgs args) const {
-  const uint32_t pixels = shape_.out.height * shape_.out.width, rest = pixels - tile * in.tile;
-  const uint32_t positions = rest < in.tile ? rest : in.tile;
-  args.row_stride = out.tile;
+void Conv2DPlan::RunTiledBlock(const TiledImage& in, const TiledImage& out, const TiledImage* addend, uint32_t block,
+                               TileArgs args) const {
+  const uint32_t first = block * view_.width, pixels = shape_.out.height * shape_.out.width;
+  const uint32_t positions = pixels - first < view_.width ? pixels - first : view_.width;
+  args.row_stride = out.stride;
   args.room = UINT32_MAX;
   uint32_t width = 0;
   for (uint32_t begin = 0; begin < positions; begin += width) {
     const TileFn run = kernel_.Fit(positions - begin, &width);
-    args.x = in.Tile(tile) + begin;
-    args.rows = out.Tile(tile) + size_t{args.row_begin} * out.tile + begin;
+    args.x = in.At(first) + begin;
+    if (addend != nullptr) args.addend = addend->At(first) + begin, args.addend_stride = addend->stride;
+    args.rows = out.At(first) + args.row_begin * out.stride + begin;
     run(args);
   }
 }
@@ -55,7 +54,7 @@ void Conv2DPlan::RunTiledStrip(const TiledImage& in, const TiledImage& out, cons
   Segment segments[2 * kMaxTile + 2];
   args.segments = segments;
   args.position_stride = 1;
-  args.channel_stride = out.tile;
+  args.channel_stride = out.stride;
   args.rows = scratch + planes_floats_;
   FillFromTiles(in, strip, scratch);
   const size_t positions = size_t{strip.rows - 1} * plane_width_ + view_.width;
@@ -72,46 +71,39 @@ uint32_t Conv2DPlan::TiledSegments(const TiledImage& out, const Strip& strip, si
                                    Segment* segments) const {
   uint32_t count = 0;
   const size_t end = begin + width;
-  for (size_t row = begin / plane_width_; row < strip.rows && row * plane_width_ < end; ++row) {
-    const size_t row_begin = row * plane_width_, row_end = row_begin + view_.width;
+  for (size_t row = column_planes_ ? 0 : begin / plane_width_; row < RowCount(strip) && row * plane_width_ < end;
+       ++row) {
+    const size_t row_begin = row * plane_width_, row_end = row_begin + RowWidth(strip);
     size_t from = row_begin > begin ? row_begin : begin;
     const size_t to = row_end < end ? row_end : end;
     while (from < to) {
       const uint32_t pixel = static_cast<uint32_t>((strip.first + row) * view_.width + (from - row_begin));
-      const uint32_t inside = pixel % out.tile, room = out.tile - inside;
-      const uint32_t run = to - from < room ? static_cast<uint32_t>(to - from) : room;
-      segments[count++] = {static_cast<uint32_t>(from - begin), run, out.Tile(pixel / out.tile) + inside};
+      const uint32_t rest = out.Rest(pixel), run = to - from < rest ? static_cast<uint32_t>(to - from) : rest;
+      segments[count++] = {static_cast<uint32_t>(from - begin), run, out.At(pixel)};
       from += run;
     }
   }
   return count;
 }
 
-// Channel by channel: the input rows of the strip are laid side by side, then copied into the planes of every phase.
+// Row by row of every phase, all channels of a row together.
 void Conv2DPlan::FillFromTiles(const TiledImage& in, const Strip& strip, float* planes) const {
-  const PackedWeights& w = *weights_;
-  const int64_t height = shape_.in.height, width = shape_.in.width;
-  const int64_t reach = int64_t{strip.rows + halo_rows_} * w.stride_h;
-  int64_t first = int64_t{strip.first} * w.stride_h - shape_.pad_top, last = first + reach;
-  if (first < 0) first = 0;
-  if (last > height) last = height;
-  float* gathered = planes + planes_floats_ + kScratchRows * kernel_.tile + kMaxLanes + kMaxTile;
-  for (uint32_t c = 0; c < w.in_channels; ++c) {
-    if (first < last) {
-      GatherPixels(in, c, static_cast<uint32_t>(first * width), static_cast<uint32_t>(last * width), gathered);
-    }
-    for (uint32_t phase = 0; phase < phase_count_; ++phase) {
-      float* plane = planes + (size_t{phase} * w.in_channels + c) * plane_stride_;
-      for (uint32_t row = 0; row < strip.rows + halo_rows_; ++row) {
-        const PlaneRow from = RowOf(strip.first, phase, row);
-        float* to = plane + size_t{row} * plane_width_;
-        memset(to, 0, from.left * sizeof(float));
-        if (from.right > from.left) {
-          const int64_t column = static_cast<int64_t>(from.left) * w.stride_w + from.shift;
-          kernels_.copy_strided(gathered + (from.y - first) * width + column, w.stride_w, from.right - from.left,
-                                to + from.left);
+  const uint32_t channels = weights_->in_channels;
+  for (uint32_t phase = 0; phase < phase_count_; ++phase) {
+    for (uint32_t row = 0; row < strip.rows + halo_rows_; ++row) {
+      const PlaneRow from = RowOf(strip.first, phase, row);
+      float* to = planes + phase * (channels * plane_stride_) + size_t{row} * plane_width_;
+      for (uint32_t c = 0; c < channels; ++c) memset(to + c * plane_stride_, 0, from.left * sizeof(float));
+      if (from.right > from.left) {
+        const float* x = in.At(static_cast<uint32_t>(from.y) * shape_.in.width) +
+                         (static_cast<int64_t>(from.left) * weights_->stride_w + from.shift);
+        for (uint32_t c = 0; c < channels; ++c) {
+          kernels_.copy_strided(x + c * in.stride, weights_->stride_w, from.right - from.left,
+                                to + c * plane_stride_ + from.left);
         }
-        if (from.right < plane_width_) memset(to + from.right, 0, (plane_width_ - from.right) * sizeof(float));
+      }
+      for (uint32_t c = 0; from.right < plane_width_ && c < channels; ++c) {
+        memset(to + c * plane_stride_ + from.right, 0, (plane_width_ - from.right) * sizeof(float));
       }
     }
   }

@@ -43,7 +43,7 @@ void RunAnyShape(const DepthwiseShape& s, const DepthwiseArgs& a) {
       for (uint32_t ky = 0; ky < s.kernel_h; ++ky) {
         const int64_t iy = int64_t{a.out_first + y} * s.stride_h + int64_t{ky} * s.dilation_h - s.pad_top;
         if (iy < 0 || iy >= s.in_height) continue;
-        const float* row = a.in + c * a.in_stride + static_cast<size_t>(iy - a.in_first) * s.in_width;
+        const float* row = a.rows[iy - a.in_first] + c * a.in_stride;
         for (uint32_t p = 0; p < phases; ++p) FillPhase(s, row, p, line_floats, lines + p * line_floats);
         AddKernelRow<S>(s, lines, line_floats, weights + ky * s.kernel_w, sums);
       }

@@ -11,11 +11,11 @@
 // x is zero outside the image; a NaN passes through the clamp. The order of the sum depends on the shape and the
 // instruction set only, never on the rows or channels asked for in one call.
 //
-// Input row r of channel c starts at `in + c * in_stride + (r - in_first) * in_width`; the call must hold every row of
-// the image that a wanted output row reads, [in_first, in_first + in_count). Output row r of channel c starts at
+// Input row r of channel c starts at `rows[r - in_first] + c * in_stride`; there must be a pointer for every row of the
+// image that a wanted output row reads, [in_first, in_first + in_count). Output row r of channel c starts at
 // `out + c * out_stride + (r - out_first) * out_width`. All strides are in floats.
 //
-// Up to kDepthwiseReach floats before the first and behind the last input row of a channel may be read; they must be
+// Up to kDepthwiseReach floats before and behind an input row may be read; they must be
 // readable and have no bearing on the result, whatever they hold. Up to kMaxLanes - 1 floats behind the last output row
 // of a channel may be overwritten, before later channels of the same call are written. `in`, `out`, `weights`, `bias`
 // and `scratch` do not overlap. No alignment is asked for.
@@ -42,7 +42,7 @@ struct DepthwiseShape {
 
 struct DepthwiseArgs {
   uint32_t channels;
-  const float* in;
+  const float* const* rows;
   size_t in_stride;
   uint32_t in_first, in_count;
   float* out;

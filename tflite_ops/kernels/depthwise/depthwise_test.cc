@@ -48,6 +48,7 @@ struct Call {
   DepthwiseShape shape;
   DepthwiseArgs args;
   Guarded<float> in, out, weights, bias, scratch;
+  std::vector<const float*> in_rows;
   std::vector<float> expected, bound;  // the reference's answer, and how far rounding may move it
 
   static size_t InputFloats(const DepthwiseShape& s, uint32_t rows, uint32_t channels) {
@@ -66,8 +67,9 @@ struct Call {
         bias(channels),
         scratch(DepthwiseScratchFloats(s)) {
     const size_t plane = size_t{rows.second} * s.in_width;
+    in_rows = RowsAt(in.data(), s, rows.second);
     args = {channels,
-            in.data() + kDepthwiseReach,
+            in_rows.data(),
             plane + kDepthwiseReach,
             rows.first,
             rows.second,
@@ -88,6 +90,12 @@ struct Call {
     for (size_t i = 0; i < weights.size(); ++i) weights[i] = value(*random);
     for (size_t i = 0; i < bias.size(); ++i) bias[i] = value(*random);
     for (size_t i = 0; i < scratch.size(); ++i) scratch[i] = std::nanf("");
+  }
+
+  static std::vector<const float*> RowsAt(const float* in, const DepthwiseShape& s, uint32_t count) {
+    std::vector<const float*> rows;
+    for (uint32_t r = 0; r < count; ++r) rows.push_back(in + kDepthwiseReach + size_t{r} * s.in_width);
+    return rows;
   }
 
   // First and number of the input rows that these output rows read.
@@ -117,7 +125,8 @@ struct Call {
                              weights_size = magnitudes(weights.data(), weights.size()),
                              bias_size = magnitudes(bias.data(), bias.size());
     bound.assign(count(), 0.0f);
-    reference.in = in_size.data() + kDepthwiseReach;
+    const std::vector<const float*> size_rows = RowsAt(in_size.data(), shape, args.in_count);
+    reference.rows = size_rows.data();
     reference.weights = weights_size.data();
     reference.bias = args.bias == nullptr ? nullptr : bias_size.data();
     reference.low = 0.0f;

@@ -5,16 +5,16 @@ namespace tfprune {
 namespace {
 
 float SumOfTaps(const DepthwiseShape& s, const DepthwiseArgs& a, uint32_t channel, uint32_t oy, uint32_t ox) {
-  const float* plane = a.in + channel * a.in_stride;
   const float* weights = a.weights + size_t{channel} * s.kernel_h * s.kernel_w;
   float sum = a.bias == nullptr ? 0.0f : a.bias[channel];
   for (uint32_t ky = 0; ky < s.kernel_h; ++ky) {
     const int64_t iy = int64_t{oy} * s.stride_h + int64_t{ky} * s.dilation_h - s.pad_top;
     if (iy < 0 || iy >= s.in_height) continue;
+    const float* row = a.rows[iy - a.in_first] + channel * a.in_stride;
     for (uint32_t kx = 0; kx < s.kernel_w; ++kx) {
       const int64_t ix = int64_t{ox} * s.stride_w + int64_t{kx} * s.dilation_w - s.pad_left;
       if (ix < 0 || ix >= s.in_width) continue;
-      sum += weights[ky * s.kernel_w + kx] * plane[(iy - a.in_first) * s.in_width + ix];
+      sum += weights[ky * s.kernel_w + kx] * row[ix];
     }
   }
   return sum;

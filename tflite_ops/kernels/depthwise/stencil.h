@@ -28,7 +28,9 @@ struct Taps {
 #pragma GCC unroll 8
     for (int i = 0; i < kAtOnce; ++i) {
       const float* from = p + kFirst + i;
-      x[i] = S::InRegister(kMasked ? S::LoadMasked(from, mask.of[kFirst + i]) : S::Load(from));
+      // The middle tap of an output always sees the image; masks that cost nothing are applied all the same.
+      const bool masked = kMasked && (S::kSparesMaskedMemory || kFirst + i != kKernel / 2);
+      x[i] = S::InRegister(masked ? S::LoadMasked(from, mask.of[kFirst + i]) : S::Load(from));
     }
   }
   static void Store(float* p, V v) { S::Store(p, v); }
@@ -58,7 +60,7 @@ struct StencilChannel {
   typename S::template Weights<kKernel * kKernel> weights;
   float bias;
   typename S::Vector low, high;
-  size_t in_width, out_width;
+  size_t out_width;
 };
 
 template <typename S, int kKernel, int kStride, int kRows>
@@ -90,37 +92,41 @@ struct StencilTile {
     }
   }
 
-  // Input rows [begin, end) of the tile's lie inside the image.
+  // Input rows [begin, end) of the tile's lie inside the image. The rows of one phase of the stride come first, then
+  // those of the next: neighbours then add to different sums, which do not wait for one another.
   template <bool kMasked, int kFirst, int kRow = 0>
-  static TFPRUNE_INLINE void AddInputRows(V (&acc)[kRows], const float* in, int begin, int end,
+  static TFPRUNE_INLINE void AddInputRows(V (&acc)[kRows], const float* const* rows, ptrdiff_t at, int begin, int end,
                                           const typename T::Mask& mask, const Channel& channel) {
     if constexpr (kRow < kInputRows) {
       if (!((kRow < kPadding && kRow < begin) || (kRow >= kInputRows - kPadding && kRow >= end))) {
         V x[T::kAtOnce];
-        T::template Load<kMasked, kFirst>(in, mask, x);
+        T::template Load<kMasked, kFirst>(rows[kRow] + at, mask, x);
         AddTaps<kRow, kFirst>(acc, x, channel);
       }
-      AddInputRows<kMasked, kFirst, kRow + 1>(acc, in + channel.in_width, begin, end, mask, channel);
+      AddInputRows<kMasked, kFirst, kRow + kStride>(acc, rows, at, begin, end, mask, channel);
     }
   }
 
   template <bool kMasked, int kFirst = 0>
-  static TFPRUNE_INLINE void AddAll(V (&acc)[kRows], const float* in, int begin, int end, const typename T::Mask& mask,
-                                    const Channel& channel) {
+  static TFPRUNE_INLINE void AddAll(V (&acc)[kRows], const float* const* rows, ptrdiff_t at, int begin, int end,
+                                    const typename T::Mask& mask, const Channel& channel) {
     if constexpr (kFirst < kKernel) {
-      AddInputRows<kMasked, kFirst>(acc, in, begin, end, mask, channel);
-      AddAll<kMasked, kFirst + T::kAtOnce>(acc, in, begin, end, mask, channel);
+      AddInputRows<kMasked, kFirst>(acc, rows, at, begin, end, mask, channel);
+      if constexpr (kStride == 2) {
+        AddInputRows<kMasked, kFirst, 1>(acc, rows, at, begin, end, mask, channel);
+      }
+      AddAll<kMasked, kFirst + T::kAtOnce>(acc, rows, at, begin, end, mask, channel);
     }
   }
 
-  // `in`: where lane 0 of the first output row's first tap reads.
+  // Lane 0 of the first output row's first tap reads rows[0][at].
   template <bool kMasked>
-  static TFPRUNE_INLINE void Run(const float* in, int begin, int end, const typename T::Mask& mask,
-                                 const Channel& channel, float* out) {
+  static TFPRUNE_INLINE void Run(const float* const* rows, ptrdiff_t at, int begin, int end,
+                                 const typename T::Mask& mask, const Channel& channel, float* out) {
     V acc[kRows];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) acc[r] = S::Set(channel.bias);
-    AddAll<kMasked>(acc, in, begin, end, mask, channel);
+    AddAll<kMasked>(acc, rows, at, begin, end, mask, channel);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       T::Store(out, S::Clamp(acc[r], channel.low, channel.high));
@@ -138,18 +144,22 @@ class Stencil {
       const int offset = static_cast<int>(OffsetOf(i == 0 || i > columns_ ? 0 : columns_ - i));
       edge_[i].Set(-offset, static_cast<int>(shape.in_width) - offset);
     }
+    inside_begin_ = s_.pad_left > 0 ? 1 : 0;
+    constexpr int kLastRead = (S::kLanes - 1) * kStride + kKernel - 1;
+    for (inside_end_ = columns_; inside_end_ > 0; --inside_end_) {
+      if (OffsetOf(inside_end_ - 1) + kLastRead < static_cast<ptrdiff_t>(s_.in_width)) break;
+    }
   }
 
   void Run() {
     Channel channel;
     channel.low = S::Set(a_.low);
     channel.high = S::Set(a_.high);
-    channel.in_width = s_.in_width;
     channel.out_width = s_.out_width;
     for (uint32_t c = 0; c < a_.channels; ++c) {
       channel.bias = a_.bias == nullptr ? 0.0f : a_.bias[c];
       channel.weights.Read(a_.weights + size_t{c} * kKernel * kKernel);
-      RunRows(channel, a_.in + c * a_.in_stride, a_.out + c * a_.out_stride);
+      RunRows(channel, static_cast<ptrdiff_t>(c * a_.in_stride), a_.out + c * a_.out_stride);
     }
   }
 
@@ -162,35 +172,36 @@ class Stencil {
   }
 
   // Tiles of four rows until the rest is a multiple of seven: few tiles, and none of one row but the last.
-  void RunRows(const Channel& channel, const float* in, float* out) {
+  // `plane`: from a row of the first channel to the same row of this one.
+  void RunRows(const Channel& channel, ptrdiff_t plane, float* out) {
     uint32_t row = 0, rest = a_.out_count;
-    for (; rest % 7 != 0 && rest >= 4; row += 4, rest -= 4) RunTiles<4>(channel, row, in, out);
+    for (; rest % 7 != 0 && rest >= 4; row += 4, rest -= 4) RunTiles<4>(channel, row, plane, out);
     if (rest % 7 != 0) {
-      if (rest >= 2) RunTiles<2>(channel, row, in, out), row += 2, rest -= 2;
-      if (rest >= 1) RunTiles<1>(channel, row, in, out);
+      if (rest >= 2) RunTiles<2>(channel, row, plane, out), row += 2, rest -= 2;
+      if (rest >= 1) RunTiles<1>(channel, row, plane, out);
       return;
     }
-    for (; rest > 0; row += 7, rest -= 7) RunTiles<7>(channel, row, in, out);
+    for (; rest > 0; row += 7, rest -= 7) RunTiles<7>(channel, row, plane, out);
   }
 
   // The kRows output rows from out_first + row on, column by column.
   template <int kRows>
-  void RunTiles(const Channel& channel, uint32_t row, const float* in, float* out) {
+  void RunTiles(const Channel& channel, uint32_t row, ptrdiff_t plane, float* out) {
     using Tile = StencilTile<S, kKernel, kStride, kRows>;
     const int64_t first = int64_t{a_.out_first + row} * kStride - s_.pad_top;
     const int begin = first < 0 ? static_cast<int>(-first) : 0;
     const int64_t inside = int64_t{s_.in_height} - first;
     const int end = inside < Tile::kInputRows ? static_cast<int>(inside) : Tile::kInputRows;
-    in += (first - a_.in_first) * static_cast<int64_t>(s_.in_width);
+    const float* const* rows = a_.rows + (first - a_.in_first);  // read from `begin` on
     out += size_t{row} * s_.out_width;
     for (uint32_t column = columns_; column-- > 0;) {
-      const float* from = in + OffsetOf(column);
+      const ptrdiff_t at = plane + OffsetOf(column);
       float* to = out + column * S::kLanes;
-      const uint32_t behind = columns_ - column;
-      if (column == 0 || behind <= kRightEdge) {
-        Tile::template Run<true>(from, begin, end, edge_[behind <= kRightEdge ? behind : 0], channel, to);
+      if (column >= inside_begin_ && column < inside_end_) {
+        Tile::template Run<false>(rows, at, begin, end, edge_[0], channel, to);
       } else {
-        Tile::template Run<false>(from, begin, end, edge_[0], channel, to);
+        const uint32_t behind = columns_ - column;
+        Tile::template Run<true>(rows, at, begin, end, edge_[behind <= kRightEdge ? behind : 0], channel, to);
       }
     }
   }
@@ -198,6 +209,7 @@ class Stencil {
   const DepthwiseShape& s_;
   const DepthwiseArgs& a_;
   const uint32_t columns_;
+  uint32_t inside_begin_, inside_end_;                             // the columns of tiles that see no padding
   typename Taps<S, kKernel, kStride>::Mask edge_[kRightEdge + 1];  // of the first column, the last, and the one before
 };
 

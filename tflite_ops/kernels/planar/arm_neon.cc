@@ -15,6 +15,13 @@ struct Simd {
   static constexpr char kSlidingName[] = "sliding_row/neon";
   static constexpr char kSlidingSingleName[] = "sliding_row_single/neon";
   static constexpr char kSlidingAnyName[] = "sliding_row_any/neon";
+  static constexpr char kBlockRowsName[] = "block_rows/neon";
+  static constexpr char kBlockRowsSingleName[] = "block_rows_single/neon";
+  static constexpr char kBlockColumnsName[] = "block_columns/neon";
+  static constexpr char kBlockColumnsSingleName[] = "block_columns_single/neon";
+  // Sums of blocks: rows by vectors in registers.
+  static constexpr int kMostBlockRows = 6, kBlockVectors = 4;
+  static constexpr bool kWeightsByLane = true;
   // 32 registers: sixteen sums, the inputs and the weights.
   static constexpr int kMostBandRows = 8;
   static constexpr int VectorsFor(int rows) { return rows <= 2 ? 8 : rows == 4 ? 4 : rows == 8 ? 2 : 1; }
@@ -25,6 +32,7 @@ struct Simd {
   static Vector Clamp(Vector v, Vector low, Vector high) { return vminq_f32(vmaxq_f32(v, low), high); }
   static Vector MultiplyAddOne(Vector acc, Vector x, float weight) { return vfmaq_n_f32(acc, x, weight); }
 
+  static Vector Add(Vector a, Vector b) { return vaddq_f32(a, b); }
   static Vector Even(Vector a, Vector b) { return vuzp1q_f32(a, b); }
   static Vector LoadPartial(const float* p, size_t n) {
     float lanes[kLanes] = {};
@@ -81,10 +89,14 @@ struct Simd {
 };
 
 #include "tflite_ops/kernels/planar/generic.h"
+// Behind generic.h, on which it builds.
+#include "tflite_ops/kernels/planar/block.h"
 
 }  // namespace
 
-KernelSet GetKernels(Encoding encoding, uint32_t group_rows) { return ChooseKernels<Simd>(encoding, group_rows); }
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
+  return InBlocks(encoding) ? ChooseBlockKernels<Simd>(encoding) : ChooseKernels<Simd>(encoding, group_rows);
+}
 
 }  // namespace neon
 }  // namespace tfprune

@@ -4,8 +4,8 @@
 //
 // S provides: `Vector`, `kLanes`, `Zero()`, `Set(value)`, `Load(p)`, `LoadPartial(p, n)`, `Store(p, v)`,
 // `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, `Even(a, b)`: the even floats of two vectors,
-// `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], the names and tile sizes that
-// ChooseKernels asks for.
+// `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], the names and tile
+// sizes that ChooseKernels asks for.
 //
 // No include guard on purpose: it is included once, by one ISA file a translation unit.
 
@@ -19,23 +19,59 @@ struct Accumulators {
     for (int v = 0; v < kVectors; ++v) value[row][v] = S::Set(start);
   }
 
-  // Adds the cells [first, last) of one line; `weights` points at the first and steps by `stride`.
-  inline __attribute__((always_inline)) void AddCells(const char* x, const uint32_t* offsets, size_t count,
-                                                      const float* weights, size_t stride) {
-    for (size_t i = 0; i < count; ++i) {
-      const float* cell = reinterpret_cast<const float*>(x + offsets[i]);
-      V tile[kVectors];
+  // The sums of a single row are split in two: a multiply-add waits about four others for its sum. The same for every
+  // width, so that a result does not depend on the tile that computed it.
+  static constexpr int kSides = kRows == 1 ? 2 : 1;
+
+  static inline __attribute__((always_inline)) void AddCell(const char* x, uint32_t offset, const float* weights,
+                                                            V (&sums)[kRows][kVectors]) {
+    const float* cell = reinterpret_cast<const float*>(x + offset);
+    V tile[kVectors];
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) tile[v] = S::Load(cell + v * S::kLanes);
-      S::template MultiplyAdd<kRows, kVectors>(value, tile, weights);
-      weights += stride;
-    }
+    for (int v = 0; v < kVectors; ++v) tile[v] = S::Load(cell + v * S::kLanes);
+    S::template MultiplyAdd<kRows, kVectors>(sums, tile, weights);
   }
 
-  inline __attribute__((always_inline)) void StoreRow(int row, float low, float high, float* out) const {
-    const V lowest = S::Set(low), highest = S::Set(high);
+  // Adds `count` cells of one line; `weights` points at the first and steps by `stride`.
+  inline __attribute__((always_inline)) void AddCells(const char* x, const uint32_t* offsets, size_t count,
+                                                      const float* weights, size_t stride) {
+    size_t i = 0;
+    if constexpr (kSides > 1) {
+      V side[kSides - 1][kRows][kVectors];
+      for (auto& sums : side) {
+        for (auto& row : sums) {
+          for (V& sum : row) sum = S::Zero();
+        }
+      }
+      for (; i + kSides <= count; i += kSides) {
+        AddCell(x, offsets[i], weights, value);
+        weights += stride;
+#pragma GCC unroll 4
+        for (int s = 1; s < kSides; ++s, weights += stride) AddCell(x, offsets[i + s], weights, side[s - 1]);
+      }
+      for (const auto& sums : side) {
+        for (int r = 0; r < kRows; ++r) {
+          for (int v = 0; v < kVectors; ++v) value[r][v] = S::Add(value[r][v], sums[r][v]);
+        }
+      }
+    }
+    for (; i < count; ++i, weights += stride) AddCell(x, offsets[i], weights, value);
+  }
+
+  // Row `row` of the layer, in accumulator `slot`.
+  inline __attribute__((always_inline)) void StoreRow(int slot, uint32_t row, const TileArgs& a, float* out) const {
+    const V lowest = S::Set(a.low), highest = S::Set(a.high);
+    if (__builtin_expect(a.addend != nullptr, 0)) {
+      const float* addend = a.addend + row * a.addend_stride;
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) S::Store(out + v * S::kLanes, S::Clamp(value[row][v], lowest, highest));
+      for (int v = 0; v < kVectors; ++v) {
+        const V sum = S::Add(value[slot][v], S::Load(addend + v * S::kLanes));
+        S::Store(out + v * S::kLanes, S::Clamp(sum, lowest, highest));
+      }
+      return;
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) S::Store(out + v * S::kLanes, S::Clamp(value[slot][v], lowest, highest));
   }
 };
 
@@ -160,6 +196,31 @@ struct RowWriter {
   }
 };
 
+// Tile by tile, so that the tiles' channels are read one after the other.
+template <typename S>
+void GatherTiles(const TiledImage& image, uint32_t first, uint32_t count, uint32_t begin, uint32_t end, float* out,
+                 size_t out_stride) {
+  for (uint32_t p = begin, run = 0; p < end; p += run, out += run) {
+    run = image.Rest(p) < end - p ? image.Rest(p) : end - p;
+    const float* from = image.At(p) + first * image.stride;
+    for (uint32_t c = 0; c < count; ++c, from += image.stride) {
+      for (uint32_t i = 0; i < run; i += S::kLanes) S::Store(out + c * out_stride + i, S::Load(from + i));
+    }
+  }
+}
+
+template <typename S>
+void ScatterTiles(const TiledImage& image, uint32_t first, uint32_t count, uint32_t begin, uint32_t end,
+                  const float* in, size_t in_stride) {
+  for (uint32_t p = begin, run = 0; p < end; p += run, in += run) {
+    run = image.Rest(p) < end - p ? image.Rest(p) : end - p;
+    float* to = image.At(p) + first * image.stride;
+    for (uint32_t c = 0; c < count; ++c, to += image.stride) {
+      for (uint32_t i = 0; i < run; i += S::kLanes) S::Store(to + i, S::Load(in + c * in_stride + i));
+    }
+  }
+}
+
 inline float BiasOf(const TileArgs& a, uint32_t row) { return a.bias == nullptr ? 0.0f : a.bias[row]; }
 
 inline size_t FirstCell(const PackedWeights& w, uint32_t line) {
@@ -177,7 +238,7 @@ inline __attribute__((always_inline)) void BandChunk(const TileArgs& a, uint32_t
   Accumulators<S, kRows, kVectors> acc;
   for (int r = 0; r < kRows; ++r) acc.SetRow(r, BiasOf(a, row + r));
   acc.AddCells(reinterpret_cast<const char*>(a.x), offsets, count, weights, stride);
-  for (int r = 0; r < kRows; ++r) acc.StoreRow(r, a.low, a.high, out + r * a.row_stride);
+  for (int r = 0; r < kRows; ++r) acc.StoreRow(r, row + r, a, out + r * a.row_stride);
 }
 
 // The last rows of a band whose size is no multiple of the chunk: `rows` < kRows of them.
@@ -235,7 +296,7 @@ struct SlidingWalk {
 
   // The writer is no member: its Flush is a call, and would keep the accumulators in memory.
   inline __attribute__((always_inline)) void Finish(RowWriter<S>* writer, int slot, uint32_t row) {
-    if (row >= a.row_begin && row < a.row_end) acc.StoreRow(slot, a.low, a.high, writer->Next(1));
+    if (row >= a.row_begin && row < a.row_end) acc.StoreRow(slot, row, a, writer->Next(1));
     const uint32_t next = row + kRows;
     acc.SetRow(slot, next < w.out_channels ? BiasOf(a, next) : 0.0f);
   }
@@ -287,7 +348,11 @@ void SlidingTileAnyRows(const TileArgs& a) {
         for (uint32_t r = 0; r < rows; ++r) acc[r] = S::MultiplyAddOne(acc[r], tile, weights[r]);
       }
     }
-    if (row >= a.row_begin) S::Store(writer.Next(1), S::Clamp(acc[row % rows], low, high));
+    if (row >= a.row_begin) {
+      auto sum = acc[row % rows];
+      if (a.addend != nullptr) sum = S::Add(sum, S::Load(a.addend + row * a.addend_stride));
+      S::Store(writer.Next(1), S::Clamp(sum, low, high));
+    }
     acc[row % rows] = S::Set(row + rows < w.out_channels ? BiasOf(a, row + rows) : 0.0f);
   }
   writer.Flush();
@@ -502,5 +567,9 @@ KernelSet ChooseKernels(Encoding encoding, uint32_t group_rows) {
   return {
       band ? RowBandKernel<S>(group_rows) : SlidingKernel<S>(group_rows),
       band ? Kernel{S::kRowBandSingleName, 1, 1, {RowBandPixel}} : Kernel{S::kSlidingSingleName, 1, 1, {SlidingPixel}},
-      ToPlanar<S>, FromPlanar<S>, CopyStrided<S>};
+      ToPlanar<S>,
+      FromPlanar<S>,
+      CopyStrided<S>,
+      GatherTiles<S>,
+      ScatterTiles<S>};
 }

@@ -6,13 +6,13 @@
 // byte `cell_offsets[g] + 4 * p` from `TileArgs::x`, for `0 <= p < n` whatever the number of useful positions is (the
 // caller provides the room). For every row `r` of the lines asked for, over all cells `g` that hold a weight `w[g, r]`:
 //
-//     y[p, r] = min(max(bias[r] + sum_g w[g, r] * x[p, cell g], low), high)
+//     y[p, r] = min(max(bias[r] + sum_g w[g, r] * x[p, cell g] + addend[r * addend_stride + p], low), high)
 //
-// in the order of the cells. Row `row_begin + i` is written to `rows + (i - flushed) * row_stride`, `n` floats each.
-// Where fewer than all rows fit into `room`, the kernel flushes them as often as needed, and once at the end: position
-// `p` of a segment `(begin, count, out)` goes to `out[(p - begin) * position_stride + r * channel_stride]`; positions
-// outside every segment are dropped. With no segments results stay in `rows`, which must then have room for all. `rows`
-// aliases neither x nor the outputs.
+// in the order of the cells, the addend only where there is one. Row `row_begin + i` is written to `rows + (i -
+// flushed) * row_stride`, `n` floats each. Where fewer than all rows fit into `room`, the kernel flushes them as often
+// as needed, and once at the end: position `p` of a segment `(begin, count, out)` goes to `out[(p - begin) *
+// position_stride + r * channel_stride]`; positions outside every segment are dropped. With no segments results stay in
+// `rows`, which must then have room for all. `rows` aliases neither x nor the outputs.
 //
 // A kernel with `tile == 1` is a matrix-vector kernel: `x` is one NHWC pixel, `cell_offsets` are 4 * column, and rows
 // go straight to segment 0, whose channel_stride is 1.
@@ -24,12 +24,13 @@
 
 #include "tflite_ops/base/arch.h"
 #include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/kernels/planar/tiled_image.h"
 
 namespace tfprune {
 
 constexpr size_t kMaxTile = 64;      // positions
 constexpr size_t kMaxLanes = 16;     // floats in the widest vector: how far a kernel may read or write past an end
-constexpr size_t kScratchRows = 64;  // rows kept planar before they are moved to their segments
+constexpr size_t kScratchRows = 64;  // at least kMaxBandRows: rows kept planar before they are moved to their segments
 
 // A run of useful positions of one tile whose outputs are evenly spaced.
 struct Segment {
@@ -43,8 +44,10 @@ struct TileArgs {
   const uint32_t* cell_offsets;  // [group_count * group_cols], bytes
   const float* bias;             // [out_channels], or nullptr for zeros
   float low, high;               // clamp; infinities where there is none
-  uint32_t row_begin, row_end;   // output rows to compute; for row-band both are band limits or out_channels
+  uint32_t row_begin, row_end;   // output rows to compute; limits of bands (row-band, blocks) or out_channels
   const float* x;
+  const float* addend;  // of row 0, or nullptr; matrix-vector kernels have none
+  size_t addend_stride;
   float* rows;
   size_t row_stride;  // floats
   uint32_t room;      // rows
@@ -71,6 +74,16 @@ struct Kernel {
     while (*width > lanes && *width >= positions + lanes) *width >>= 1, ++i;
     return runs[i];
   }
+
+  // Without its widest version, where it has a narrower one.
+  Kernel Narrower() const {
+    if (tile <= lanes) return *this;
+    Kernel narrower = *this;
+    narrower.tile = tile / 2;
+    for (uint32_t i = 0; i + 1 < kMaxTails; ++i) narrower.runs[i] = runs[i + 1];
+    narrower.runs[kMaxTails - 1] = nullptr;
+    return narrower;
+  }
 };
 
 // NHWC to planar: `out[c * out_stride + p] = in[p * in_stride + c]` for p < count, c < channels. Up to kMaxLanes - 1
@@ -91,6 +104,8 @@ struct KernelSet {
   ToPlanarFn to_planar;
   FromPlanarFn from_planar;
   CopyStridedFn copy_strided;
+  GatherFn gather;
+  ScatterFn scatter;
 };
 
 // The kernels for `encoding` with groups of `group_rows` rows on `arch`. `arch` must be supported and not kReference.

@@ -51,6 +51,21 @@ TEST(Planar, EveryGroupSizeHasBothKernelsNamedAfterTheirArch) {
   }
 }
 
+TEST(Planar, BlocksHaveBothKernelsNamedAfterTheirArch) {
+  for (const Arch arch : kArchs) {
+    for (const Encoding encoding : {Encoding::kBlockRows, Encoding::kBlockColumns}) {
+      const KernelSet set = GetKernels(arch, encoding, encoding == Encoding::kBlockRows ? 16 : 1);
+      const std::string name = encoding == Encoding::kBlockRows ? "block_rows" : "block_columns";
+      ASSERT_NE(set.many.runs[0], nullptr);
+      ASSERT_NE(set.single.runs[0], nullptr);
+      EXPECT_EQ(set.many.name, name + "/" + ArchName(arch));
+      EXPECT_EQ(set.single.name, name + "_single/" + ArchName(arch));
+      EXPECT_EQ(set.single.tile, 1u);
+      EXPECT_LE(set.many.tile, kMaxTile);
+    }
+  }
+}
+
 TEST(Planar, ToPlanarTransposesEveryShape) {
   for (const Arch arch : kArchs) {
     if (!IsSupported(arch)) continue;

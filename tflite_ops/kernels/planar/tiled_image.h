@@ -4,46 +4,38 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 namespace tfprune {
 
-// One image between planar kernels. Its pixels, row after row, are cut into tiles of `tile`; a tile holds `channels`
-// planar rows of `tile` floats:
+// One image between planar kernels. Its pixels, row after row, are cut into tiles of `tile`; inside a tile the pixels
+// of a channel are contiguous and channels are `stride` floats apart:
 //
-//     value of pixel p, channel c = Tile(p / tile)[c * tile + p % tile]
+//     value of pixel p, channel c = At(p)[c * stride]
 //
-// Only the last `slots` tiles written are kept: tile t lies where tile t - slots lay. The floats of the last tile
-// behind the image are undefined. 1x1 convolutions read a tile front to back, whatever the image's size.
+// Only the last `slots` tiles written are kept: tile t lies where tile t - slots lay. What lies behind a tile's pixels,
+// up to its stride, is undefined. Small tiles suit 1x1 convolutions, which read them front to back; tiles of whole rows
+// suit layers with a window.
 struct TiledImage {
   float* data;
   uint32_t channels, tile, slots;
+  size_t stride;
 
-  float* Tile(uint32_t t) const { return data + size_t{t % slots} * channels * tile; }
+  float* At(uint32_t pixel) const {
+    const uint32_t t = pixel / tile;
+    return data + (t % slots) * (channels * stride) + (pixel - t * tile);
+  }
+  // Pixels from `pixel` to the end of its tile.
+  uint32_t Rest(uint32_t pixel) const { return tile - pixel % tile; }
+  size_t Floats() const { return slots * (channels * stride); }
 };
 
-// Copies `floats`, a multiple of 16: short runs that a call of memcpy would dominate.
-inline void CopyTile(const float* in, uint32_t floats, float* out) {
-  for (uint32_t i = 0; i < floats; i += 16) memcpy(out + i, in + i, 16 * sizeof(float));
-}
-
-// Copies whole tiles of one channel, so that pixel p of [begin, end) lies at out[p - begin]. Up to tile - 1 floats
-// before and behind are overwritten.
-inline void GatherPixels(const TiledImage& image, uint32_t channel, uint32_t begin, uint32_t end, float* out) {
-  const uint32_t tile = image.tile;
-  float* to = out - begin % tile;
-  for (uint32_t t = begin / tile; t * tile < end; ++t, to += tile) {
-    CopyTile(image.Tile(t) + size_t{channel} * tile, tile, to);
-  }
-}
-
-// The inverse for `begin` at the start of a tile; up to tile - 1 floats behind end - begin are read.
-inline void ScatterPixels(const TiledImage& image, uint32_t channel, uint32_t begin, uint32_t end, const float* in) {
-  const uint32_t tile = image.tile;
-  for (uint32_t t = begin / tile; t * tile < end; ++t, in += tile) {
-    CopyTile(in, tile, image.Tile(t) + size_t{channel} * tile);
-  }
-}
+// Lays pixels [begin, end) of `count` channels side by side: pixel p of channel first + c goes to
+// out[c * out_stride + p - begin]. Up to kMaxLanes - 1 floats behind each may be overwritten.
+using GatherFn = void (*)(const TiledImage& image, uint32_t first, uint32_t count, uint32_t begin, uint32_t end,
+                          float* out, size_t out_stride);
+// The inverse for `begin` and tiles at multiples of a vector; up to kMaxLanes - 1 floats behind are read and written.
+using ScatterFn = void (*)(const TiledImage& image, uint32_t first, uint32_t count, uint32_t begin, uint32_t end,
+                           const float* in, size_t in_stride);
 
 }  // namespace tfprune
 

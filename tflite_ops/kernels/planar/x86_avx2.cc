@@ -15,11 +15,16 @@ struct Simd {
   static constexpr char kSlidingName[] = "sliding_row/avx2";
   static constexpr char kSlidingSingleName[] = "sliding_row_single/avx2";
   static constexpr char kSlidingAnyName[] = "sliding_row_any/avx2";
+  static constexpr char kBlockRowsName[] = "block_rows/avx2";
+  static constexpr char kBlockRowsSingleName[] = "block_rows_single/avx2";
+  static constexpr char kBlockColumnsName[] = "block_columns/avx2";
+  static constexpr char kBlockColumnsSingleName[] = "block_columns_single/avx2";
+  // Sums of blocks: rows by vectors in registers.
+  static constexpr int kMostBlockRows = 6, kBlockVectors = 2;
+  static constexpr bool kWeightsByLane = false;
   // 16 registers: four rows by two vectors; longer bands run four rows at a time, which loads less than eight by one.
   static constexpr int kMostBandRows = 4;
-  static constexpr int VectorsFor(int rows) {
-    return rows == 1 ? 8 : rows == 2 ? 4 : rows == 4 ? 2 : rows == 8 ? 1 : 0;
-  }
+  static constexpr int VectorsFor(int rows) { return rows <= 2 ? 4 : rows == 4 ? 2 : rows == 8 ? 1 : 0; }
   static Vector Zero() { return _mm256_setzero_ps(); }
   static Vector Set(float value) { return _mm256_set1_ps(value); }
   static Vector Load(const float* p) { return _mm256_loadu_ps(p); }
@@ -34,6 +39,7 @@ struct Simd {
   static __m256i Mask(size_t n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }
+  static Vector Add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
   static Vector Even(Vector a, Vector b) {
     const __m256 mixed = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0));
     return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), _MM_SHUFFLE(3, 1, 2, 0)));
@@ -74,10 +80,14 @@ struct Simd {
 };
 
 #include "tflite_ops/kernels/planar/generic.h"
+// Behind generic.h, on which it builds.
+#include "tflite_ops/kernels/planar/block.h"
 
 }  // namespace
 
-KernelSet GetKernels(Encoding encoding, uint32_t group_rows) { return ChooseKernels<Simd>(encoding, group_rows); }
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
+  return InBlocks(encoding) ? ChooseBlockKernels<Simd>(encoding) : ChooseKernels<Simd>(encoding, group_rows);
+}
 
 }  // namespace avx2
 }  // namespace tfprune

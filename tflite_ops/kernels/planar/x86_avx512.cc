@@ -15,6 +15,13 @@ struct Simd {
   static constexpr char kSlidingName[] = "sliding_row/avx512";
   static constexpr char kSlidingSingleName[] = "sliding_row_single/avx512";
   static constexpr char kSlidingAnyName[] = "sliding_row_any/avx512";
+  static constexpr char kBlockRowsName[] = "block_rows/avx512";
+  static constexpr char kBlockRowsSingleName[] = "block_rows_single/avx512";
+  static constexpr char kBlockColumnsName[] = "block_columns/avx512";
+  static constexpr char kBlockColumnsSingleName[] = "block_columns_single/avx512";
+  // Sums of blocks: rows by vectors in registers.
+  static constexpr int kMostBlockRows = 4, kBlockVectors = 4;
+  static constexpr bool kWeightsByLane = false;
   // 32 registers: eight rows by two vectors. Few rows take more positions, so that enough sums run side by side.
   static constexpr int kMostBandRows = 8;
   static constexpr int VectorsFor(int rows) { return rows <= 2 ? 4 : rows <= 8 ? 2 : 1; }
@@ -32,6 +39,7 @@ struct Simd {
     return _mm512_fmadd_ps(x, _mm512_set1_ps(weight), acc);
   }
 
+  static Vector Add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
   static Vector Even(Vector a, Vector b) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return _mm512_permutex2var_ps(a, even, b);
@@ -83,10 +91,14 @@ struct Simd {
 };
 
 #include "tflite_ops/kernels/planar/generic.h"
+// Behind generic.h, on which it builds.
+#include "tflite_ops/kernels/planar/block.h"
 
 }  // namespace
 
-KernelSet GetKernels(Encoding encoding, uint32_t group_rows) { return ChooseKernels<Simd>(encoding, group_rows); }
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
+  return InBlocks(encoding) ? ChooseBlockKernels<Simd>(encoding) : ChooseKernels<Simd>(encoding, group_rows);
+}
 
 }  // namespace avx512
 }  // namespace tfprune

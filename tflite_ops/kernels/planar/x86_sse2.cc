@@ -15,11 +15,16 @@ struct Simd {
   static constexpr char kSlidingName[] = "sliding_row/sse2";
   static constexpr char kSlidingSingleName[] = "sliding_row_single/sse2";
   static constexpr char kSlidingAnyName[] = "sliding_row_any/sse2";
+  static constexpr char kBlockRowsName[] = "block_rows/sse2";
+  static constexpr char kBlockRowsSingleName[] = "block_rows_single/sse2";
+  static constexpr char kBlockColumnsName[] = "block_columns/sse2";
+  static constexpr char kBlockColumnsSingleName[] = "block_columns_single/sse2";
+  // Sums of blocks: rows by vectors in registers.
+  static constexpr int kMostBlockRows = 4, kBlockVectors = 2;
+  static constexpr bool kWeightsByLane = false;
   // 16 registers: four rows by two vectors leave room for the inputs and a weight.
   static constexpr int kMostBandRows = 4;
-  static constexpr int VectorsFor(int rows) {
-    return rows == 1 ? 8 : rows == 2 ? 4 : rows == 4 ? 2 : rows == 8 ? 1 : 0;
-  }
+  static constexpr int VectorsFor(int rows) { return rows <= 2 ? 4 : rows == 4 ? 2 : rows == 8 ? 1 : 0; }
   static Vector Zero() { return _mm_setzero_ps(); }
   static Vector Set(float value) { return _mm_set1_ps(value); }
   static Vector Load(const float* p) { return _mm_loadu_ps(p); }
@@ -30,6 +35,7 @@ struct Simd {
     return _mm_add_ps(acc, _mm_mul_ps(x, _mm_set1_ps(weight)));
   }
 
+  static Vector Add(Vector a, Vector b) { return _mm_add_ps(a, b); }
   static Vector Even(Vector a, Vector b) { return _mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0)); }
   static Vector LoadPartial(const float* p, size_t n) {
     float lanes[kLanes] = {};
@@ -58,10 +64,14 @@ struct Simd {
 };
 
 #include "tflite_ops/kernels/planar/generic.h"
+// Behind generic.h, on which it builds.
+#include "tflite_ops/kernels/planar/block.h"
 
 }  // namespace
 
-KernelSet GetKernels(Encoding encoding, uint32_t group_rows) { return ChooseKernels<Simd>(encoding, group_rows); }
+KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
+  return InBlocks(encoding) ? ChooseBlockKernels<Simd>(encoding) : ChooseKernels<Simd>(encoding, group_rows);
+}
 
 }  // namespace sse2
 }  // namespace tfprune

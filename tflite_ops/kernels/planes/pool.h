@@ -31,7 +31,7 @@ class Pooling {
         line_(args.scratch),
         counts_(line_ + line_floats_),
         phases_(counts_ + PoolCountFloats(shape)) {
-    for (size_t i = 0; i < s_.pad_left; ++i) line_[i] = R<S>::Neutral();
+    for (size_t i = 0; i < line_floats_; ++i) line_[i] = R<S>::Neutral();
     for (uint32_t x = 0; R<S>::kAverage && x < s_.out_width + S::kLanes; ++x) counts_[x] = ColumnsOf(x);
   }
 
@@ -66,7 +66,7 @@ class Pooling {
       for (size_t r = 1; r < count; ++r) value = R<S>::Reduce(value, S::Load(rows + r * s_.in_width + x));
       S::Store(line + x, value);
     }
-    for (size_t i = size_t{s_.pad_left} + s_.in_width; i < line_floats_; ++i) line_[i] = R<S>::Neutral();
+    S::Store(line + s_.in_width, S::Set(R<S>::Neutral()));  // over what the last vector wrote too far
   }
 
   void SplitPhases() {

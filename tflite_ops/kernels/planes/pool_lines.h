@@ -13,10 +13,11 @@ inline size_t PoolPhaseFloats(const PoolShape& s) {
   return size_t{s.out_width} + (s.kernel_w - 1) / s.stride_w + kMaxLanes;
 }
 
-// The padded line: as long as its phases, or as the image if that is longer, with room to write a vector too far.
+// The padded line: as long as its phases, or as the image if that is longer, with room to write a vector and to
+// read two pairs of vectors too far.
 inline size_t PoolLineFloats(const PoolShape& s) {
   const size_t phases = PoolPhaseFloats(s) * s.stride_w, image = size_t{s.pad_left} + s.in_width;
-  return (phases > image ? phases : image) + 3 * kMaxLanes;
+  return (phases > image ? phases : image) + 5 * kMaxLanes;
 }
 
 inline size_t PoolCountFloats(const PoolShape& s) { return size_t{s.out_width} + kMaxLanes; }

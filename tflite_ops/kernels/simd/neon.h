@@ -61,7 +61,8 @@ struct Simd {
   }
   static void StorePairOrder(float* p, Vector v) { vst1q_f32(p, v); }
 
-  // Weights multiply by lane: four share a register.
+  // Weights multiply by lane: four share a register. The intrinsic would do, but GCC takes the broadcast of each lane
+  // out of the loop and then runs out of registers.
   template <int kKernel>
   using Pairs = SplitPairs<Simd, kKernel>;
 
@@ -81,7 +82,8 @@ struct Simd {
     }
     template <int kIndex>
     TFPRUNE_INLINE Vector MultiplyAdd(Vector acc, Vector x) const {
-      return vfmaq_laneq_f32(acc, x, four[kIndex / 4], kIndex % 4);
+      __asm__("fmla %0.4s, %1.4s, %2.s[%3]" : "+w"(acc) : "w"(x), "w"(four[kIndex / 4]), "n"(kIndex % 4));
+      return acc;
     }
   };
 };

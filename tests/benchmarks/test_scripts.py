@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each script of ``make bench`` runs on something tiny and says what it should."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.conftest import BENCHMARKS, Script
+
+# The smallest convolution of MobileNetV2 that is pruned; a short timing says nothing, but it runs.
+TINY = ("--network", "mobilenet_v2", "--min-macs", "0", "--limit", "2", "--seconds", "0.001")
+
+
+def test_layers_are_measured_and_resumed(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "cpu_layers.json"
+    arguments = (*TINY, "--pattern", "groups4", "--output", output)
+    shown = script("cpu_layers", *arguments, "--sparsity", "0.75")
+    assert "112x112x32 to 16" in shown
+    first = json.loads(output.read_text())
+    rows = [row for row in first["rows"].values() if row["encoding"]]
+    assert rows, "every layer stayed dense"
+    for row in rows:
+        assert row["executed"] == pytest.approx(1, abs=0.02)
+        assert row["share"] == pytest.approx(row["speedup"] * (1 - row["sparsity"]))
+        assert row["error"] <= 1e-4
+        assert row["kernel"]
+    assert {mean["network"] for mean in first["summary"]} >= {"mobilenet_v2", "all"}
+    script("cpu_layers", *arguments, "--sparsity", "0.9")
+    second = json.loads(output.read_text())
+    assert {key: second["rows"][key] for key in first["rows"]} == first["rows"]
+    assert len(second["rows"]) == 2 * len(first["rows"])
+    assert "| groups4 | mobilenet_v2 |" in script("speed_tables", "--folder", tmp_path)
+
+
+def test_a_forced_instruction_set_is_what_runs(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "layers.json"
+    script("cpu_layers", *TINY, "--sparsity", "0.75", "--arch", "reference", "--output", output)
+    kernels = [row["kernel"] for row in json.loads(output.read_text())["rows"].values() if row["encoding"]]
+    assert kernels
+    assert all(kernel.endswith("reference") for kernel in kernels)
+
+
+def test_models_are_measured(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "models.json"
+    small = ("--network", "mobilenet_v1", "--sparsity", "0.9", "--size", "32", "--cache", tmp_path)
+    script("cpu_models", *small, "--threads", "1", "--seconds", "0.01", "--output", output)
+    (row,) = json.loads(output.read_text())["rows"].values()
+    assert row["sparse layers"] > 0
+    assert row["sparse bytes"] < row["dense bytes"]
+    assert row["threads"]["1"]["speedup"] > 0
+    assert row["peak MB"]["dense"] > 0
+    assert row["peak MB"]["sparse"] > 0
+
+
+def test_shapes_are_those_of_the_networks(load: Callable[[str], ModuleType]) -> None:
+    shapes = load("network_shapes")
+    for name in shapes.NETWORKS:
+        assert (BENCHMARKS / "shapes" / f"{name}.txt").read_text() == shapes.shapes_file(name), name
+
+
+def test_networks_have_their_published_sizes(load: Callable[[str], ModuleType]) -> None:
+    one_op = load("one_op")
+    # Millions of multiply-adds: the papers', and for EfficientNet-Lite0 its model card.
+    published = {"mobilenet_v1": 569, "mobilenet_v2": 300, "resnet50": 3860, "efficientnet_lite0": 407}
+    for name, millions in published.items():
+        layers = one_op.count_layers(BENCHMARKS / "shapes" / f"{name}.txt")
+        found = sum(layer.macs * count for layer, count in layers.items()) / 1e6
+        assert found == pytest.approx(millions, rel=0.06), name
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "fc"])
+def test_every_kind_of_layer_is_built(load: Callable[[str], ModuleType], kind: str, precision: str) -> None:
+    cases, measure, one_op = load("layer_cases"), load("measure"), load("one_op")
+    size, kernel = (1, 1) if kind == "fc" else (6, 3)
+    layer = one_op.Layer(kind, size, size, 16, 16, kernel, 1, 1)
+    case = cases.Case(layer, "groups4-aligned" if kind != "depthwise" else "elements-filter", 0.5, 0, precision)
+    model = measure.Model(case.dense())
+    assert model.answer().shape == layer.out_shape
+    answer = model.answer().astype(np.float64)
+    assert model.answer().dtype == precision
+    if precision == "int8":
+        # The output's scale fits: neither saturated nor a handful of steps.
+        assert 10 < answer.std() < 60
+    assert np.abs(answer).max() > 0
+    assert case.achieved == pytest.approx(0.5, abs=0.06)
+
+
+def test_every_pattern_has_a_layer_and_executes_what_it_keeps(load: Callable[[str], ModuleType]) -> None:
+    cases, one_op = load("layer_cases"), load("one_op")
+    layers = [one_op.Layer("conv", 6, 6, 32, 64, kernel, 1, 1) for kernel in (1, 3)]
+    for name in cases.PATTERNS:
+        found = cases.cases(layers, [name], [0.75], seed=0)
+        assert found, name
+        for case in found:
+            sparse = case.sparse("host")
+            assert sparse is not None
+            assert sparse.stored >= case.kept, case.key
+
+
+def test_without_mnn_the_rival_says_what_to_install(script: Script, tmp_path: Path) -> None:
+    shown = script("rival_mnn", *TINY, "--sparsity", "0.75", "--package", tmp_path, code=1)
+    assert f"pip install --no-deps --target {tmp_path} MNN" in shown
+
+
+@pytest.mark.skipif(not (BENCHMARKS.parent / "build/mnn/MNN").is_dir(), reason="MNN is not in build/mnn")
+def test_mnn_runs_the_same_layers(tmp_path: Path) -> None:
+    output = tmp_path / "mnn.json"
+    # Beside TensorFlow, which other tests have loaded, MNN's converter crashes: a process of its own.
+    command = [sys.executable, BENCHMARKS / "rival_mnn.py", *TINY, "--sparsity", "0.9", "--output", output]
+    done = subprocess.run([str(each) for each in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [row for row in json.loads(output.read_text())["rows"].values() if row["encoding"]]
+    assert rows
+    assert all(row["against mnn"] > 0 and row["mnn chose"] in ("dense", "sparse") for row in rows)
+
+
+def test_break_even_is_found_between_two_sparsities(load: Callable[[str], ModuleType]) -> None:
+    crossing = load("break_even").crossing
+    assert crossing([0.1, 0.5, 0.9], [0.5, 0.5, 2.0]) == pytest.approx(0.7)
+    assert crossing([0.1, 0.5], [1.1, 1.2]) == 0
+    assert crossing([0.1, 0.5], [1.1, 0.9]) is None
+
+
+def test_break_even_is_measured(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "even.json"
+    few = ("--kind", "fully connected", "--pattern", "groups8", "--sparsity", "0.2", "--sparsity", "0.9")
+    script("break_even", *few, "--seconds", "0.01", "--output", output)
+    (mean,) = json.loads(output.read_text())["summary"]
+    assert mean["pattern"] == "groups8"
+    assert mean["encodings"]
+
+
+def test_fully_connected_layers_meet_the_bandwidth(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "fc.json"
+    script("fc_bandwidth", "--inputs", 256, "--outputs", 256, "--seconds", "0.01", "--output", output)
+    rows = list(json.loads(output.read_text())["rows"].values())
+    assert [row["pattern"] for row in rows] == ["groups16", "groups4"]
+    for row in rows:
+        assert row["packed bytes"] > 256 * 256
+        assert 0 < row["share of bandwidth"] < 2
+
+
+def test_default_verdicts_are_the_converters_own(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "layers.json"
+    script("cpu_layers", *TINY, "--sparsity", "0.1", "--default-verdicts", "--output", output)
+    rows = json.loads(output.read_text())["rows"].values()
+    # A tenth of zeros in layers of few channels: no table promises a gain.
+    assert [row["encoding"] for row in rows] == [None, None]
+
+
+def test_avx2_instructions_are_counted(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "avx2.json"
+    layer = ("--network", "mobilenet_v2", "--min-macs", "0", "--limit", "2")
+    script("avx2_instructions", *layer, "--sparsity", "0.9", "--output", output)
+    rows = [row for row in json.loads(output.read_text())["rows"].values() if row["encoding"]]
+    assert rows
+    assert all(0 < row["ratio"] < 1 for row in rows)

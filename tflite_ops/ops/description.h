@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the ops of a delegate are, and how long they took, as text for people and tools.
+#ifndef TFPRUNE_OPS_DESCRIPTION_H_
+#define TFPRUNE_OPS_DESCRIPTION_H_
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+namespace tfprune {
+
+// Appends to a buffer like snprintf: what does not fit is counted and dropped.
+class Text {
+ public:
+  Text(char* buffer, size_t size) : buffer_(buffer), size_(size) {
+    if (size > 0) buffer[0] = '\0';
+  }
+  __attribute__((format(printf, 2, 3))) void Add(const char* format, ...);
+  size_t length() const { return length_; }
+
+ private:
+  char* buffer_;
+  size_t size_, length_ = 0;
+};
+
+// An op in its delegate's list. Derived objects add a line for each layer:
+//
+//     op number, tab, node number in the file, tab, kernel, tab, nanoseconds in all runs, tab, runs
+//
+// Layers of one chain share the op number.
+struct Described {
+  void (*describe)(const Described* self, uint32_t op, Text* text) = nullptr;
+  Described* next = nullptr;
+};
+
+inline uint64_t Nanoseconds() {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_OPS_DESCRIPTION_H_

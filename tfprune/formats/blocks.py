@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks: some rows of a band times some columns, all non-zero. How a matrix is cut into them, exactly.
+
+Both ways find sets that are equal, so no zero is ever stored and every weight lies in one block:
+
+- *block-rows* takes together the columns of a band that are non-zero in the same rows, wherever they lie;
+- *block-columns* takes together the rows of a band that keep the same of a few columns: the positions of one input
+  channel in a kernel, or four neighbours where the kernel has one position.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from tfprune.errors import PackedFormatError
+from tfprune.formats.header import (
+    MAX_BLOCK_COLUMNS,
+    MAX_BLOCK_MATRIX_COLUMNS,
+    MAX_BLOCK_ROWS,
+    Encoding,
+    packed_size,
+)
+
+BoolArray = npt.NDArray[np.bool_]
+IndexArray = npt.NDArray[np.int64]
+
+#: Band sizes that block-rows tries: a code of a column's rows fits 64 bits.
+BAND_SIZES = (64, 48, 40, 32, 24, 20, 16, 12, 8, 4)
+# Bands that are looked at to choose the size.
+_SAMPLED_BANDS = 4
+# Rows of a block-columns band: its sums, 64 positions each, take half of a first-level cache of 32 kB.
+COLUMN_BAND_ROWS = 64
+# Kernel positions that fit the code of a kernel, and neighbours that make one where there are no positions.
+_MOST_POSITIONS, _NEIGHBOURS = 62, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """Blocks sorted by band; within a band by first column (block-rows) or by channel and positions (block-columns).
+
+    Attributes:
+        band_rows: rows of a band; the last one may be shorter.
+        band_ends: int64 ``[bands]``, blocks in all bands up to and with each.
+        column_ends: int64 ``[blocks]``, columns in all blocks up to and with each.
+        columns: int64, the columns of each block, rising.
+        row_ends: int64 ``[blocks]``, rows in all blocks up to and with each.
+        rows: int64, the rows of each block, counted in its band, rising.
+    """
+
+    band_rows: int
+    band_ends: IndexArray
+    column_ends: IndexArray
+    columns: IndexArray
+    row_ends: IndexArray
+    rows: IndexArray
+
+    @property
+    def bands(self) -> IndexArray:
+        """Band of each block."""
+        return np.repeat(np.arange(len(self.band_ends)), np.diff(self.band_ends, prepend=0))
+
+    @property
+    def row_counts(self) -> IndexArray:
+        """Rows of each block."""
+        return np.diff(self.row_ends, prepend=0)
+
+    @property
+    def column_counts(self) -> IndexArray:
+        """Columns of each block."""
+        return np.diff(self.column_ends, prepend=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockCount:
+    """What blocks would cost.
+
+    Attributes:
+        blocks: blocks.
+        values: weights to store.
+        visits: rows of all blocks: how often the sums of a row are loaded and stored.
+        loads: columns times chunks of rows: how often a column's inputs are loaded.
+        size: bytes of the packed weights.
+    """
+
+    blocks: int
+    values: int
+    visits: int
+    loads: int
+    size: int
+
+
+def cut(nonzero: BoolArray, encoding: Encoding, in_channels: int) -> Blocks:
+    """Cuts the non-zeros into blocks.
+
+    Args:
+        nonzero: bool ``[R, C]``, ``C`` a multiple of ``in_channels``.
+        encoding: block-rows or block-columns.
+        in_channels: columns of one kernel position.
+
+    Returns:
+        Blocks whose rows and columns are all True and that hold every True once.
+
+    Raises:
+        PackedFormatError: block-columns of kernels of more than 62 positions.
+    """
+    if encoding == Encoding.BLOCK_COLUMNS and not kernels_fit(nonzero.shape[1], in_channels):
+        raise PackedFormatError(
+            f"packed weights: BLOCK_COLUMNS are looked for in up to {_MOST_POSITIONS} kernel positions, "
+            f"got {nonzero.shape[1] // in_channels}"
+        )
+    if encoding == Encoding.BLOCK_ROWS:
+        return _equal_columns(nonzero, _best_band_rows(nonzero))
+    return _equal_kernels(nonzero, in_channels)
+
+
+def may_pay(nonzero: BoolArray, encoding: Encoding, in_channels: int, reuse: float) -> bool:
+    """Whether blocks of some bands hold at least ``reuse`` weights for each row and for each load of a column.
+
+    A quick look that spares the full cut of large matrices of single weights. False where the format has no room.
+    """
+    if not nonzero.any() or nonzero.shape[1] > MAX_BLOCK_MATRIX_COLUMNS:
+        return False
+    if encoding == Encoding.BLOCK_COLUMNS and not kernels_fit(nonzero.shape[1], in_channels):
+        return False
+    band_rows = COLUMN_BAND_ROWS if encoding == Encoding.BLOCK_COLUMNS else BAND_SIZES[0]
+    found = count_blocks(cut(_sample(nonzero, band_rows), encoding, in_channels), encoding, MAX_BLOCK_ROWS)
+    # The sample may differ from the rest: only a clear miss counts.
+    return 1.3 * found.values >= reuse * max(found.loads, found.visits)
+
+
+def _sample(nonzero: BoolArray, band_rows: int) -> BoolArray:
+    """Some bands spread over the matrix."""
+    bands = -(-nonzero.shape[0] // band_rows)
+    sampled = np.unique(np.linspace(0, bands - 1, _SAMPLED_BANDS).astype(np.int64))
+    rows = np.concatenate([np.arange(band * band_rows, (band + 1) * band_rows) for band in sampled])
+    part: BoolArray = nonzero[rows[rows < nonzero.shape[0]]]
+    return part
+
+
+def count_blocks(blocks: Blocks, encoding: Encoding, group_rows: int) -> BlockCount:
+    """Counts the work and the bytes of ``blocks``.
+
+    Args:
+        blocks: the result of :func:`cut`.
+        encoding: block-rows or block-columns.
+        group_rows: rows of a chunk; 1 for block-columns.
+    """
+    rows, columns = blocks.row_counts, blocks.column_counts
+    # Block-columns load the columns of a block once, whatever its rows.
+    chunks = np.ones_like(rows) if encoding == Encoding.BLOCK_COLUMNS else -(-rows // group_rows)
+    values, visits = int(rows @ columns), int(rows.sum())
+    section = block_bytes(len(blocks.band_ends), len(rows), visits)
+    size = packed_size(len(rows), len(blocks.columns), values, block_bytes=section)
+    return BlockCount(len(rows), values, visits, int(chunks @ columns), size)
+
+
+def block_bytes(bands: int, blocks: int, visits: int) -> int:
+    """Bytes of the section that says where the rows of blocks lie."""
+    return 4 + 4 * bands + 4 * blocks + visits
+
+
+def _band_codes(nonzero: BoolArray, band_rows: int) -> npt.NDArray[np.uint64]:
+    """The rows of each column of each band as bits, ``[bands, C]``; ``band_rows`` is at most 64."""
+    height, width = nonzero.shape
+    bands = -(-height // band_rows)
+    eights = -(-band_rows // 8)
+    padded = np.zeros((bands, eights * 8, width), bool)
+    full = height // band_rows
+    padded[:full, :band_rows] = nonzero[: full * band_rows].reshape(full, band_rows, width)
+    if full < bands:
+        padded[full, : height - full * band_rows] = nonzero[full * band_rows :]
+    bits = np.packbits(padded, axis=1, bitorder="little").astype(np.uint64)
+    codes = np.zeros((bands, width), np.uint64)
+    for eight in range(eights):
+        codes |= bits[:, eight] << np.uint64(8 * eight)
+    return codes
+
+
+def _best_band_rows(nonzero: BoolArray) -> int:
+    """The band size with the least work on a few bands spread over the matrix; of equal ones the largest."""
+    best, least = min(BAND_SIZES[0], nonzero.shape[0]), np.inf
+    for band_rows in dict.fromkeys(min(size, nonzero.shape[0]) for size in BAND_SIZES):
+        part = _sample(nonzero, band_rows)
+        blocks = _equal_columns(part, band_rows)
+        heights, widths = blocks.row_counts, blocks.column_counts
+        # Loads of a column for eight rows, and sums loaded and stored, both in multiply-adds saved or lost.
+        work = int((-(-heights // 8) * widths).sum()) + 2 * int(heights.sum()) + 4 * len(heights)
+        if work < least * part.shape[0] * 0.999:
+            best, least = band_rows, work / part.shape[0]
+    return int(best)
+
+
+def _equal_columns(nonzero: BoolArray, band_rows: int) -> Blocks:
+    """Blocks of the columns that are non-zero in the same rows of a band."""
+    codes = _band_codes(nonzero, band_rows)
+    width = np.uint64(codes.shape[1])
+    band, column = np.nonzero(codes)
+    code = codes[band, column]
+    order = np.lexsort((column, code, band))
+    band, column, code = band[order], column[order], code[order]
+    new = np.ones(len(band), bool)
+    new[1:] = (band[1:] != band[:-1]) | (code[1:] != code[:-1])
+    starts = np.flatnonzero(new)
+    counts = np.diff(starts, append=len(band))
+    # By band and first column, so that the order depends on places alone.
+    by_place = np.argsort(band[starts] * int(width) + column[starts], kind="stable")
+    columns = column[_ranges(starts[by_place], counts[by_place])]
+    bits = code[starts[by_place], None] >> np.arange(band_rows, dtype=np.uint64) & np.uint64(1)
+    block, row = np.nonzero(bits)
+    row_ends = np.cumsum(np.bincount(block, minlength=len(starts)))
+    band_ends = np.cumsum(np.bincount(band[starts], minlength=len(codes)))
+    return Blocks(band_rows, band_ends, np.cumsum(counts[by_place]), columns, row_ends, row)
+
+
+def _equal_kernels(nonzero: BoolArray, in_channels: int) -> Blocks:
+    """Blocks of the rows of a band that keep the same positions of a kernel, at most four at a time."""
+    height, width = nonzero.shape
+    positions = width // in_channels
+    if positions == 1:
+        # Neighbours stand for positions: four columns make one kernel, the last may have fewer.
+        cells, channels, step, stride = _NEIGHBOURS, -(-width // _NEIGHBOURS), 1, _NEIGHBOURS
+    else:
+        cells, channels, step, stride = positions, in_channels, in_channels, 1
+    codes = np.zeros((height, channels), np.int64)
+    for cell in range(cells):
+        bits = nonzero[:, cell::cells] if positions == 1 else nonzero[:, cell * step : cell * step + channels]
+        codes[:, : bits.shape[1]] |= bits.astype(np.int64) << cell
+    row, channel = np.nonzero(codes)
+    row, channel, parts = _split_codes(row, channel, codes[row, channel])
+    known, part = np.unique(parts, return_inverse=True)
+    band_rows = min(COLUMN_BAND_ROWS, height)
+    band = row // band_rows
+    key = (band * channels + channel) * max(1, len(known)) + part
+    order = np.argsort(key, kind="stable")
+    row, band, channel, part, key = (each[order] for each in (row, band, channel, part, key))
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    taps = known[part[starts], None] >> np.arange(cells) & 1
+    block, tap = np.nonzero(taps)
+    columns = tap * step + channel[starts][block] * stride
+    bands = -(-height // band_rows)
+    return Blocks(
+        band_rows,
+        np.cumsum(np.bincount(band[starts], minlength=bands)),
+        np.cumsum(np.bincount(block, minlength=len(starts))),
+        columns,
+        np.append(starts[1:], len(row)) if len(starts) else np.zeros(0, np.int64),
+        row - band * band_rows,
+    )
+
+
+def kernels_fit(columns: int, in_channels: int) -> bool:
+    """Whether block-columns can hold kernels of so many positions."""
+    return columns // in_channels <= _MOST_POSITIONS
+
+
+def _split_codes(row: IndexArray, channel: IndexArray, code: IndexArray) -> tuple[IndexArray, IndexArray, IndexArray]:
+    """Entries whose codes have at most four bits: larger ones are cut into parts of about equal size."""
+    known, inverse = np.unique(code, return_inverse=True)
+    pieces = [_even_parts(value) for value in known.tolist()]
+    counts = np.array([len(parts) for parts in pieces], np.int64)[inverse]
+    flat = np.array([part for parts in pieces for part in parts], np.int64)
+    first = np.concatenate((np.zeros(1, np.int64), np.cumsum([len(parts) for parts in pieces])))[:-1].astype(np.int64)
+    return np.repeat(row, counts), np.repeat(channel, counts), flat[_ranges(first[inverse], counts)]
+
+
+def _even_parts(code: int) -> list[int]:
+    """A code cut into the fewest parts of at most four bits whose sizes differ by one at most."""
+    bits = [bit for bit in range(code.bit_length()) if code >> bit & 1]
+    parts = -(-len(bits) // MAX_BLOCK_COLUMNS)
+    size, longer = divmod(len(bits), max(1, parts))
+    found, begin = [], 0
+    for index in range(parts):
+        end = begin + size + (index < longer)
+        found.append(sum(1 << bit for bit in bits[begin:end]))
+        begin = end
+    return found
+
+
+def _ranges(starts: IndexArray, counts: IndexArray) -> IndexArray:
+    """All numbers of the ranges ``starts[i] .. starts[i] + counts[i] - 1``, one range after the other."""
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    numbers: IndexArray = np.arange(total) + np.repeat(starts - (ends - counts), counts)
+    return numbers
