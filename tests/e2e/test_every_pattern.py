@@ -195,7 +195,8 @@ def assert_packed(outcome: Outcome, encoding: str) -> None:
     ran, _, arch = load_library().last_kernel.partition("/")
     # Tiles of a single pixel have a variant of their own.
     assert ran.removesuffix("_single") == family
-    assert arch == load_library().detected_arch
+    # Float kernels use neither VNNI nor the dot product.
+    assert arch == load_library().detected_arch.split("_")[0]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.pattern} on {case.layer}")

@@ -13,30 +13,64 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats import HEADER_BYTES, Encoding, Op, OpSpec, PackedHeader, decode, encode, pack_header, read
+from tfprune.formats import (
+    HEADER_BYTES,
+    Encoding,
+    Op,
+    OpSpec,
+    PackedHeader,
+    Quantization,
+    decode,
+    encode,
+    pack_header,
+    read,
+)
 
 FIELDS = [field.name for field in dataclasses.fields(PackedHeader)]
 # Each names its own byte range in the tensor; what they hold is not implied by any other field.
 FREE_FIELDS = {"activation", "stride_h", "stride_w", "dilation_h", "dilation_w", "padding", "keep_num_dims"}
 
 
-def _sample(encoding: Encoding) -> bytes:
+SIGNED = {"input_zero_point", "output_zero_point"}
+
+
+def _sample(encoding: Encoding, dtype: str, quantization: Quantization | None) -> bytes:
     rng = np.random.default_rng(7)
-    matrix = rng.standard_normal((11, 24)).astype(np.float32)
+    matrix = (rng.standard_normal((11, 24)) * (40 if dtype == "int8" else 1)).astype(dtype)
     matrix[rng.random((11, 24)) < 0.7] = 0
     if encoding.in_blocks:
         matrix[1:5, :9] = 1  # some blocks of several rows and columns
-    rows = 1 if encoding == Encoding.BLOCK_COLUMNS else 4
-    return encode(matrix, OpSpec(Op.CONV_2D, 11, 6, 2, 2), encoding, rows, 1 if encoding.in_blocks else 2).tobytes()
+    rows, cols = (1 if encoding == Encoding.BLOCK_COLUMNS else 4), (1 if encoding.in_blocks else 2)
+    return encode(matrix, OpSpec(Op.CONV_2D, 11, 6, 2, 2), encoding, rows, cols, quantization=quantization).tobytes()
 
 
-SAMPLES = {encoding: _sample(encoding) for encoding in Encoding}
-MATRICES = {encoding: decode(data) for encoding, data in SAMPLES.items()}
+def _samples() -> dict[str, bytes]:
+    scales = np.linspace(0.01, 0.02, 11, dtype=np.float32)
+    types: dict[str, tuple[str, Quantization | None]] = {
+        "float32": ("float32", None),
+        "float16": ("float16", None),
+        "int8": ("int8", Quantization(scales, 0.5, -7, 0.25, 12)),
+        "dynamic": ("int8", Quantization(scales)),
+    }
+    return {
+        f"{encoding.name} {name}": _sample(encoding, *kind)
+        for encoding in Encoding
+        for name, kind in types.items()
+        if name == "float32" or not encoding.in_blocks
+    }
+
+
+SAMPLES = _samples()
+MATRICES = {name: decode(data) for name, data in SAMPLES.items()}
 numbers = st.one_of(
     st.integers(0, 40),
     st.integers(0, 2**32 - 1),
     st.sampled_from([63, 64, 65, 128, 192, 2**16 - 1, 2**16, 2**31 - 1, 2**31, 2**32 - 64, 2**32 - 1]),
 )
+
+
+def _as_stored(field: str, value: int) -> int:
+    return value - 2**32 if field in SIGNED and value >= 2**31 else value
 
 
 def with_checksum(data: bytes) -> bytes:
@@ -61,28 +95,29 @@ def refused_or_sound(data: bytes) -> np.ndarray | None:
 
 
 @settings(deadline=None, max_examples=600)
-@given(st.sampled_from(list(Encoding)), st.sampled_from(FIELDS), numbers)
-def test_any_field_with_any_value_and_a_right_checksum(encoding: Encoding, field: str, value: int) -> None:
-    header = read(SAMPLES[encoding]).header
-    changed = dataclasses.replace(header, **{field: value})
-    matrix = refused_or_sound(pack_header(changed) + SAMPLES[encoding][HEADER_BYTES:])
+@given(st.sampled_from(sorted(SAMPLES)), st.sampled_from(FIELDS), numbers)
+def test_any_field_with_any_value_and_a_right_checksum(sample: str, field: str, value: int) -> None:
+    header = read(SAMPLES[sample]).header
+    changed = dataclasses.replace(header, **{field: _as_stored(field, value)})
+    matrix = refused_or_sound(pack_header(changed) + SAMPLES[sample][HEADER_BYTES:])
     if changed == header:
         assert matrix is not None
     if matrix is not None and field in FREE_FIELDS:
-        np.testing.assert_array_equal(matrix, MATRICES[encoding])
+        np.testing.assert_array_equal(matrix, MATRICES[sample])
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.sampled_from(list(Encoding)), st.dictionaries(st.sampled_from(FIELDS), numbers, min_size=2, max_size=5))
-def test_several_fields_at_once(encoding: Encoding, values: dict[str, int]) -> None:
-    header = dataclasses.replace(read(SAMPLES[encoding]).header, **values)
-    refused_or_sound(pack_header(header) + SAMPLES[encoding][HEADER_BYTES:])
+@given(st.sampled_from(sorted(SAMPLES)), st.dictionaries(st.sampled_from(FIELDS), numbers, min_size=2, max_size=5))
+def test_several_fields_at_once(sample: str, values: dict[str, int]) -> None:
+    stored = {field: _as_stored(field, value) for field, value in values.items()}
+    header = dataclasses.replace(read(SAMPLES[sample]).header, **stored)
+    refused_or_sound(pack_header(header) + SAMPLES[sample][HEADER_BYTES:])
 
 
-@pytest.mark.parametrize("encoding", list(Encoding))
-def test_every_header_bit_is_covered_by_the_checksum(encoding: Encoding) -> None:
+@pytest.mark.parametrize("sample", sorted(SAMPLES))
+def test_every_header_bit_is_covered_by_the_checksum(sample: str) -> None:
     for bit in range(8 * HEADER_BYTES):
-        data = bytearray(SAMPLES[encoding])
+        data = bytearray(SAMPLES[sample])
         data[bit // 8] ^= 1 << bit % 8
         with pytest.raises(PackedFormatError):
             decode(data)
@@ -90,30 +125,30 @@ def test_every_header_bit_is_covered_by_the_checksum(encoding: Encoding) -> None
 
 @settings(deadline=None, max_examples=600)
 @given(
-    st.sampled_from(list(Encoding)),
+    st.sampled_from(sorted(SAMPLES)),
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), min_size=1, max_size=6),
     st.booleans(),
 )
-def test_random_bytes_changed(encoding: Encoding, changes: list[tuple[int, int]], fix: bool) -> None:
-    data = bytearray(SAMPLES[encoding])
+def test_random_bytes_changed(sample: str, changes: list[tuple[int, int]], fix: bool) -> None:
+    data = bytearray(SAMPLES[sample])
     for place, flip in changes:
         data[place % len(data)] ^= flip
     refused_or_sound(with_checksum(bytes(data)) if fix else bytes(data))
 
 
-@pytest.mark.parametrize("encoding", list(Encoding))
-def test_every_byte_of_the_index_sections_changed(encoding: Encoding) -> None:
-    header = read(SAMPLES[encoding]).header
+@pytest.mark.parametrize("sample", sorted(SAMPLES))
+def test_every_byte_of_the_index_sections_changed(sample: str) -> None:
+    header = read(SAMPLES[sample]).header
     for place in range(header.line_ends_offset, header.values_offset):
         for flip in (1, 128, 255):
-            data = bytearray(SAMPLES[encoding])
+            data = bytearray(SAMPLES[sample])
             data[place] ^= flip
             refused_or_sound(bytes(data))
 
 
-@pytest.mark.parametrize("encoding", list(Encoding))
-def test_every_truncation_and_extension_is_refused(encoding: Encoding) -> None:
-    data = SAMPLES[encoding]
+@pytest.mark.parametrize("sample", sorted(SAMPLES))
+def test_every_truncation_and_extension_is_refused(sample: str) -> None:
+    data = SAMPLES[sample]
     for size in range(len(data)):
         with pytest.raises(PackedFormatError):
             decode(data[:size])

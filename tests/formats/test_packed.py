@@ -9,7 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding, count_groups, decode, encode, read
+from tfprune.formats import (
+    Activation,
+    Encoding,
+    Op,
+    OpSpec,
+    Padding,
+    Quantization,
+    ValueType,
+    count_groups,
+    decode,
+    encode,
+    read,
+)
 from tfprune.formats.header import most_group_rows
 
 GROUPED = [encoding for encoding in Encoding if not encoding.in_blocks]
@@ -52,6 +64,67 @@ def test_each_weight_is_stored_once(packing: tuple[np.ndarray, Encoding, int, in
     matrix, encoding, rows, cols = packing
     values = read(encode(matrix, fully_connected(matrix.shape), encoding, rows, cols)).values
     np.testing.assert_array_equal(np.sort(values[values != 0]), np.sort(matrix[matrix != 0]))
+
+
+def quantization(rows: int, **activations: float) -> Quantization:
+    return Quantization(np.linspace(0.5, 1, rows, dtype=np.float32), **activations)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=200)
+@given(packings(), st.booleans())
+def test_int8_comes_back_with_its_scales(packing: tuple[np.ndarray, Encoding, int, int], dynamic: bool) -> None:
+    matrix, encoding, rows, cols = packing
+    integers = np.clip(np.rint(matrix * 60), -128, 127).astype(np.int8)
+    activations = {} if dynamic else {"input_scale": 0.1, "input_zero_point": -5, "output_scale": 2.5}
+    given_ = quantization(len(matrix), **activations)
+    data = encode(integers, fully_connected(matrix.shape), encoding, rows, cols, quantization=given_)
+    packed = read(data)
+    np.testing.assert_array_equal(packed.stored_matrix(), integers)
+    np.testing.assert_array_equal(packed.matrix(), integers * given_.scales[:, None])
+    assert packed.quantization is not None
+    np.testing.assert_array_equal(packed.quantization.scales, given_.scales)
+    assert packed.quantization.input_scale == np.float32(given_.input_scale)
+    assert packed.quantization.input_zero_point == given_.input_zero_point
+    assert np.count_nonzero(packed.values) == np.count_nonzero(integers)
+    count = count_groups(integers != 0, encoding, rows, cols, ValueType.INT8)
+    header = packed.header
+    assert (count.groups, count.values, count.size) == (header.group_count, header.value_count, len(data))
+
+
+@settings(deadline=None, max_examples=100)
+@given(packings())
+def test_float16_comes_back(packing: tuple[np.ndarray, Encoding, int, int]) -> None:
+    matrix, encoding, rows, cols = packing
+    halves = matrix.astype(np.float16)
+    data = encode(halves, fully_connected(matrix.shape), encoding, rows, cols)
+    np.testing.assert_array_equal(decode(data), halves.astype(np.float32))
+    assert count_groups(halves != 0, encoding, rows, cols, ValueType.FLOAT16).size == len(data)
+
+
+def test_four_cells_of_int8_stand_together_row_by_row() -> None:
+    matrix = np.zeros((3, 8), np.int8)
+    matrix[:2, [0, 2, 3, 5, 7]] = [[1, 2, 3, 4, 5], [-1, -2, -3, -4, -5]]
+    matrix[2, 6] = 9
+    packed = read(encode(matrix, fully_connected(matrix.shape), Encoding.ROW_BAND, 2, quantization=quantization(3)))
+    assert packed.values.tolist() == [1, 2, 3, 4, -1, -2, -3, -4, 5, 0, 0, 0, -5, 0, 0, 0, 9, 0, 0, 0]
+
+
+def test_quantization_goes_with_int8_alone() -> None:
+    spec = fully_connected((2, 4))
+    with pytest.raises(PackedFormatError, match="int8 and none"):
+        encode(np.ones((2, 4), np.int8), spec, Encoding.ROW_BAND, 1)
+    with pytest.raises(PackedFormatError, match="float32 and a quantization"):
+        encode(np.ones((2, 4), np.float32), spec, Encoding.ROW_BAND, 1, quantization=quantization(2))
+    with pytest.raises(PackedFormatError, match=r"scales must be float32 of shape \(2,\)"):
+        encode(np.ones((2, 4), np.int8), spec, Encoding.ROW_BAND, 1, quantization=quantization(3))
+    for wrong in (0.0, -1.0, np.nan, np.inf):
+        scales = Quantization(np.array([1, wrong], np.float32))
+        with pytest.raises(PackedFormatError, match="output channel 1"):
+            encode(np.ones((2, 4), np.int8), spec, Encoding.ROW_BAND, 1, quantization=scales)
+    for field, value in (("output_scale", 0.0), ("input_zero_point", 128), ("output_zero_point", -129)):
+        activations = {"input_scale": 1.0, "output_scale": 1.0, field: value}
+        with pytest.raises(PackedFormatError, match=field):
+            encode(np.ones((2, 4), np.int8), spec, Encoding.ROW_BAND, 1, quantization=quantization(2, **activations))
 
 
 def test_row_band_cover_is_the_smallest() -> None:
@@ -126,7 +199,7 @@ def test_group_sizes_outside_the_format_are_refused(encoding: Encoding, rows: in
 
 
 def test_a_matrix_that_is_not_the_specs_is_refused() -> None:
-    with pytest.raises(PackedFormatError, match=r"float32 of shape \(4, 8\)"):
+    with pytest.raises(PackedFormatError, match=r"of shape \(4, 8\), got float32"):
         encode(np.ones((8, 4), np.float32), fully_connected((4, 8)), Encoding.ROW_BAND, 1)
     with pytest.raises(PackedFormatError, match="float32"):
         encode(np.ones((4, 8)), fully_connected((4, 8)), Encoding.ROW_BAND, 1)  # type: ignore[arg-type]

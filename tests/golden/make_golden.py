@@ -2,8 +2,9 @@
 """Writes the golden files that the tests of both languages read; run it after a deliberate change of the format.
 
 For each line of ``manifest.txt`` there are ``<name>.bin`` (packed weights) and ``<name>.f32`` (the dense matrix, raw
-little-endian float32, R * C values). The bytes are written here by loops that follow ``docs/formats.md`` word by
-word, not by ``tfprune.formats``, so that a mistake in the encoder cannot hide in its own golden files.
+little-endian float32, R * C values; of int8 weights the integers times their scales). The bytes are written here by
+loops that follow ``docs/formats.md`` word by word, not by ``tfprune.formats``, so that a mistake in the encoder cannot
+hide in its own golden files.
 
 ``corruptions.txt`` lists single changes that a reader must refuse: name, offset, new bytes in hex, and whether the
 header's checksum is made right again after the change (1) or left wrong (0).
@@ -99,16 +100,40 @@ def stored_values(case: dict) -> list[list[list[float]]]:
     for line, starts in enumerate(case["lines"]):
         groups = []
         for start in starts:
-            group = []
+            group: list[float] = []
             for column in range(start, start + case["group_cols"]):
                 for row in line_rows(case, line):
                     number += 1
                     again = (row, column) in taken and not case.get("add")
-                    group.append(0.0 if again else (number % 29 - 14.5) / 8)
+                    group.append(0.0 if again else weight(case, number))
                     taken.add((row, column))
             groups.append(group)
         lines.append(groups)
     return lines
+
+
+def weight(case: dict, number: int) -> float:
+    """Small numbers that add up exactly; for int8 whole ones, never zero."""
+    if case.get("value_type", 1) == 3:
+        return float((number * 37) % 127 + 1) * (-1 if number % 3 else 1)
+    return (number % 29 - 14.5) / 8
+
+
+def scales(case: dict) -> list[float]:
+    """Scale of each output channel: 1 for float weights, powers of two for int8."""
+    if case.get("value_type", 1) != 3:
+        return [1.0] * case["out_channels"]
+    return [2.0 ** -(row % 5 + 3) for row in range(case["out_channels"])]
+
+
+def in_fours(rows: int, cells: list[list[float]]) -> list[float]:
+    """Int8 values of a line from its cells (the weights of all rows in one column), four cells together."""
+    values = []
+    for first in range(0, len(cells), 4):
+        four = (cells[first : first + 4] + [[0.0] * rows] * 3)[:4]
+        for row in range(rows):
+            values += [cell[row] for cell in four]
+    return values
 
 
 def dense_matrix(case: dict) -> np.ndarray:
@@ -123,7 +148,7 @@ def dense_matrix(case: dict) -> np.ndarray:
             for column in range(start, start + case["group_cols"]):
                 for row in line_rows(case, line):
                     matrix[row, column] += next(values)
-    return matrix
+    return matrix * np.array(scales(case), "<f4")[:, None]
 
 
 def line_rows(case: dict, line: int) -> list[int]:
@@ -146,35 +171,48 @@ def packed(case: dict) -> tuple[bytes, dict]:
         position = (position + 63) // 64 * 64
         offsets.append(position)
         position += len(section)
-    total = offsets[-1] + 4 * len(values)
-    fields = {**case, **counts, "value_type": 1}
+    value_type = case.get("value_type", 1)
+    packed_values = struct.pack(
+        f"<{len(values)}{' feb'[value_type]}", *(map(int, values) if value_type == 3 else values)
+    )
+    total = offsets[-1] + len(packed_values)
+    fields = {**case, **counts, "value_type": value_type}
     header = b"TFPK" + struct.pack("<HHI", 1, 128, total)
     header += struct.pack(f"<{len(MANIFEST_FIELDS) - 1}I", *(fields[name] for name in MANIFEST_FIELDS[1:]))
-    blocks_offset = offsets[2] if "blocks" in case else 0
-    header += struct.pack("<3I", offsets[0], offsets[1], offsets[-1]) + bytes(20) + struct.pack("<I", blocks_offset)
+    header += struct.pack("<3I", offsets[0], offsets[1], offsets[-1])
+    header += struct.pack("<fifi", *case.get("activations", (0, 0, 0, 0)))
+    header += struct.pack("<2I", offsets[2] if value_type == 3 else 0, offsets[2] if "blocks" in case else 0)
     header += struct.pack("<I", zlib.crc32(header))
     data = bytearray(total)
     data[:128] = header
-    for offset, section in zip(offsets, [*sections, struct.pack(f"<{len(values)}f", *values)], strict=True):
+    for offset, section in zip(offsets, [*sections, packed_values], strict=True):
         data[offset : offset + len(section)] = section
     return bytes(data), fields
 
 
 def group_sections(case: dict) -> tuple[list[bytes], dict, list[float]]:
-    """Line ends and columns, the counts, and the values."""
+    """Line ends, columns and scales, the counts, and the values."""
     line_ends, steps, values = [], [], []
+    int8 = case.get("value_type", 1) == 3
     for line, (starts, groups) in enumerate(zip(case["lines"], stored_values(case), strict=True)):
-        previous = 0
+        previous, rows = 0, len(line_rows(case, line))
+        line_values: list[float] = []
         for start, group in zip(starts, groups, strict=True):
             while start - previous > 65_535:
                 previous += 65_535
                 steps.append(65_535)
-                values += [0.0] * (len(line_rows(case, line)) * case["group_cols"])
+                line_values += [0.0] * (rows * case["group_cols"])
             steps.append(start - previous)
             previous = start
-            values += group
+            line_values += group
+        if int8:
+            cells = [line_values[first : first + rows] for first in range(0, len(line_values), rows)]
+            line_values = in_fours(rows, cells)
+        values += line_values
         line_ends.append(len(steps))
     sections = [struct.pack(f"<{len(line_ends)}I", *line_ends), struct.pack(f"<{len(steps)}H", *steps)]
+    if int8:
+        sections.append(struct.pack(f"<{case['out_channels']}f", *scales(case)))
     counts = {"line_count": len(line_ends), "group_count": len(steps), "value_count": len(values)}
     return sections, counts, values
 
@@ -224,8 +262,12 @@ def corruptions(blobs: dict[str, bytes]) -> list[str]:
         for offset, what in ((88, "line_ends_offset"), (92, "columns_offset"), (96, "values_offset")):
             for value in (0, 64, 129, 0xFFFFFFC0):
                 u32(name, offset, value, what)
-        lines += [f"{name} 100 01 1 reserved", f"{name} 119 80 1 reserved"]
+        lines.append(f"{name} 100 01 1 input_scale")
+        for offset, what in ((104, "input_zero_point"), (108, "output_scale"), (112, "output_zero_point")):
+            u32(name, offset, 1, what)
+        u32(name, 116, columns, "scales_offset")
         u32(name, 120, 128, "blocks_offset")
+        u32(name, 120, 0x80000000, "blocks_offset")
         u32(name, 52, struct.unpack_from("<I", blob, 52)[0] ^ 1, "header_crc32", fix=0)
         u32(name, 124, struct.unpack_from("<I", blob, 124)[0] ^ 1, "header_crc32", fix=0)
         u32(name, ends, field["group_count"] + 1, "line_ends_fall", fix=0)
@@ -234,6 +276,36 @@ def corruptions(blobs: dict[str, bytes]) -> list[str]:
         lines.append(f"{name} {columns + 2} 0000 0 start_repeats")
     for name in ("conv_block_rows_r3", "conv_block_columns"):
         lines += block_corruptions(name, blobs[name])
+    return lines + quantized_corruptions(blobs)
+
+
+def quantized_corruptions(blobs: dict[str, bytes]) -> list[str]:
+    """Changes that break a rule of int8 weights, with int8 and with float32 activations, and of float16 weights."""
+    lines = []
+
+    def put(name: str, offset: int, data: bytes, rule: str) -> None:
+        lines.append(f"{name} {offset} {data.hex()} 1 {rule}")
+
+    name = "conv_int8_r4c4"
+    scales_offset = struct.unpack_from("<I", blobs[name], 116)[0]
+    for offset, what in ((100, "input_scale"), (108, "output_scale")):
+        for number in (0.0, -1.0, float("inf"), float("nan")):
+            put(name, offset, struct.pack("<f", number), what)
+    for offset, what in ((104, "input_zero_point"), (112, "output_zero_point")):
+        for number in (-129, 128, 2**31 - 1):
+            put(name, offset, struct.pack("<i", number), what)
+    for number in (0, 64, scales_offset + 4, 0xFFFFFFC0):
+        put(name, 116, struct.pack("<I", number), "scales_offset")
+    for number in (0.0, -1.0, float("inf"), float("nan")):
+        put(name, scales_offset + 4, struct.pack("<f", number), "scale")
+    for value_type in (1, 2):
+        put(name, 20, struct.pack("<I", value_type), "value_type")
+    name = "fc_int8_dynamic_r4"
+    for offset, what in ((104, "input_zero_point"), (108, "output_scale"), (112, "output_zero_point")):
+        put(name, offset, struct.pack("<I", 1), what)
+    name = "fc_float16_sliding_r2"
+    for value_type in (1, 3):
+        put(name, 20, struct.pack("<I", value_type), "value_type")
     return lines
 
 
@@ -250,6 +322,8 @@ def block_corruptions(name: str, blob: bytes) -> list[str]:
     (visits,) = struct.unpack_from("<I", blob, rows - 4)
     words = [
         (16, 1, 1, "blocks_offset_of_groups"),
+        (20, 2, 1, "value_type_of_blocks"),
+        (20, 3, 1, "value_type_of_blocks"),
         (68, 0, 1, "group_rows"),
         (68, 17, 1, "group_rows"),
         (72, 2, 1, "group_cols"),

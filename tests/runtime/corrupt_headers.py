@@ -12,9 +12,10 @@ import zlib
 
 import numpy as np
 
+from tests.runtime.quantized_models import QuantizedLayer, quantized_layer
 from tests.runtime.tiny_models import TinyLayer, conv_layer, dense_layer
 from tfprune.errors import TfpruneError
-from tfprune.formats import HEADER_BYTES, Encoding, Padding
+from tfprune.formats import HEADER_BYTES, Encoding, Op, OpSpec, Padding
 from tfprune.formats.header import FIELD_NAMES
 from tfprune.runtime.interpreter import Interpreter
 
@@ -31,28 +32,33 @@ def changed(packed: bytes, offset: int, value: int) -> bytes:
     return bytes(data)
 
 
-def runs(layer: TinyLayer, packed: bytes) -> bool:
+def runs(layer: TinyLayer | QuantizedLayer, packed: bytes) -> bool:
     """Whether the model loads and predicts; False where tfprune or LiteRT refuses it."""
     try:
         model = layer.sparse(np.frombuffer(packed, np.uint8))
-        Interpreter(model).predict(np.ones(layer.input_shape, np.float32))
+        dtype = layer.input_type if isinstance(layer, QuantizedLayer) else "float32"
+        Interpreter(model).predict(np.ones(layer.input_shape, dtype))
     except TfpruneError:
         return False
     return True
 
 
 def main() -> None:
-    """Every field with every value, for convolutions and a fully-connected layer."""
+    """Every field with every value, for convolutions and fully-connected layers of float32 and int8."""
     layers = [conv_layer(padding=padding, stride=stride) for padding in Padding for stride in (1, 2)]
     layers += [conv_layer(kernel=1, padding=Padding.VALID), dense_layer()]
     # A dilated one, whose header differs from the model's geometry in nothing but the number that is changed.
     layers.append(dataclasses.replace(layers[0], spec=dataclasses.replace(layers[0].spec, dilation_w=2)))
+    spec = OpSpec(Op.CONV_2D, 16, 8, 3, 3, padding=Padding.SAME)
+    int8 = [quantized_layer(spec, (1, 7, 7, 8), dynamic=dynamic) for dynamic in (False, True)]
+    int8.append(quantized_layer(OpSpec(Op.FULLY_CONNECTED, 16, 24), (1, 24), dynamic=True))
     outcomes = []
-    for layer in layers:
-        for encoding in Encoding:
-            packed = layer.packed(encoding).tobytes()
-            for offset in OFFSETS:
-                outcomes += [runs(layer, changed(packed, offset, value)) for value in VALUES]
+    cases = [(layer, encoding) for layer in layers for encoding in Encoding]
+    cases += [(layer, encoding) for layer in int8 for encoding in Encoding if not encoding.in_blocks]
+    for layer, encoding in cases:
+        packed = layer.packed(encoding).tobytes()
+        for offset in OFFSETS:
+            outcomes += [runs(layer, changed(packed, offset, value)) for value in VALUES]
     print(outcomes.count(True), outcomes.count(False))
 
 

@@ -78,8 +78,8 @@ def test_an_addition_that_the_convolution_before_it_does(activation: int, swappe
     a = b.sparse(b.x)
     branches = [b.sparse(b.depthwise(a)), a]
     run = check(b.finish(b.sparse(b.add(*(reversed(branches) if swapped else branches), activation))))
-    assert run.kernels(3) == []
-    assert run.chained == {0, 1, 2, 4}
+    assert run.kernels(3) == ["add_in_convolution"]
+    assert run.chained == {0, 1, 2, 3, 4}
 
 
 def test_additions_that_stay_on_their_own() -> None:
@@ -232,8 +232,8 @@ def test_the_asked_kernels_run(arch: str) -> None:
         assert run.chained == set()
         assert {layer.kernel for layer in run.layers} == {"reference"}
     else:
-        detected = load_library().detected_arch
-        assert all(detected in layer.kernel for layer in run.layers if "/" in layer.kernel)
+        simd = load_library().detected_arch.split("_")[0]  # float kernels gain nothing from VNNI or the dot product
+        assert all(simd in layer.kernel for layer in run.layers if "/" in layer.kernel)
 
 
 class _Network(ChainBuilder):
@@ -341,4 +341,4 @@ def test_small_and_odd_sizes(size: tuple[int, int], channels: int) -> None:
     b = ChainBuilder((*size, channels))
     y = b.depthwise(b.sparse(b.x, 2 * channels), activation=RELU)
     dense = b.finish(b.sparse(b.add(b.sparse(y, channels), b.x), channels))
-    assert check(dense, image(dense, batch=3)).chained == {0, 1, 2, 4}
+    assert check(dense, image(dense, batch=3)).chained == {0, 1, 2, 3, 4}

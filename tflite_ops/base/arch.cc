@@ -5,17 +5,21 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace tfprune {
 namespace {
 
-constexpr Arch kAll[] = {Arch::kReference, Arch::kSse2, Arch::kAvx2, Arch::kAvx512, Arch::kNeon};
+constexpr Arch kAll[] = {Arch::kReference,  Arch::kSse2, Arch::kAvx2,       Arch::kAvx512,
+                         Arch::kAvx512Vnni, Arch::kNeon, Arch::kNeonDotprod};
 
 #if defined(__x86_64__)
 constexpr uint32_t kOsxsave = 1u << 27, kFma = 1u << 12;                                              // leaf 1, ecx
 constexpr uint32_t kAvx2 = 1u << 5, kAvx512f = 1u << 16, kAvx512dq = 1u << 17, kAvx512vl = 1u << 31;  // leaf 7, ebx
 constexpr uint32_t kAvx512bw = 1u << 30;
+constexpr uint32_t kAvx512vnni = 1u << 11;              // leaf 7, ecx
 constexpr uint32_t kYmmState = 0x06, kZmmState = 0xE6;  // XCR0: what the operating system saves
 
 uint32_t ReadXcr0() {
@@ -31,10 +35,15 @@ Arch DetectX86() {
   const uint32_t saved = ReadXcr0();
   if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return Arch::kSse2;
   constexpr uint32_t kWanted512 = kAvx512f | kAvx512dq | kAvx512bw | kAvx512vl;
-  if ((ebx & kWanted512) == kWanted512 && (saved & kZmmState) == kZmmState && fma) return Arch::kAvx512;
+  if ((ebx & kWanted512) == kWanted512 && (saved & kZmmState) == kZmmState && fma)
+    return (ecx & kAvx512vnni) ? Arch::kAvx512Vnni : Arch::kAvx512;
   if ((ebx & kAvx2) && fma && (saved & kYmmState) == kYmmState) return Arch::kAvx2;
   return Arch::kSse2;
 }
+#elif defined(__aarch64__)
+constexpr unsigned long kHwcapDotProduct = 1ul << 20;  // AT_HWCAP, the same number on Linux and Android
+
+Arch DetectArm() { return (getauxval(AT_HWCAP) & kHwcapDotProduct) ? Arch::kNeonDotprod : Arch::kNeon; }
 #endif
 
 }  // namespace
@@ -49,8 +58,12 @@ const char* ArchName(Arch arch) {
       return "avx2";
     case Arch::kAvx512:
       return "avx512";
+    case Arch::kAvx512Vnni:
+      return "avx512_vnni";
     case Arch::kNeon:
       return "neon";
+    case Arch::kNeonDotprod:
+      return "neon_dotprod";
   }
   return "unknown";
 }
@@ -65,12 +78,18 @@ bool ParseArch(const char* name, Arch* arch) {
   return false;
 }
 
+Arch FloatArch(Arch arch) {
+  if (arch == Arch::kAvx512Vnni) return Arch::kAvx512;
+  return arch == Arch::kNeonDotprod ? Arch::kNeon : arch;
+}
+
 Arch DetectedArch() {
 #if defined(__x86_64__)
   static const Arch detected = DetectX86();
   return detected;
 #elif defined(__aarch64__)
-  return Arch::kNeon;
+  static const Arch detected = DetectArm();
+  return detected;
 #else
   return Arch::kReference;
 #endif
@@ -78,7 +97,7 @@ Arch DetectedArch() {
 
 bool IsSupported(Arch arch) {
   if (arch == Arch::kReference) return true;
-  const bool same_family = (arch == Arch::kNeon) == (DetectedArch() == Arch::kNeon);
+  const bool same_family = (arch >= Arch::kNeon) == (DetectedArch() >= Arch::kNeon);
   return same_family && arch <= DetectedArch();
 }
 

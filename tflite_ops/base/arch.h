@@ -7,8 +7,10 @@
 namespace tfprune {
 
 // The instruction sets kernels are written for. kReference is the plain-loops oracle that runs everywhere; the others
-// are planar SIMD kernels. The order is that of preference on one machine, worst first.
-enum class Arch : uint8_t { kReference, kSse2, kAvx2, kAvx512, kNeon };
+// are SIMD kernels. The order is that of preference on one machine, worst first. An Arch names the most that may be
+// used: an op whose kernels gain nothing from it (float kernels from VNNI or the dot product, int8 kernels from AVX-512
+// without VNNI) runs the next best ones, and the kernel's name says which.
+enum class Arch : uint8_t { kReference, kSse2, kAvx2, kAvx512, kAvx512Vnni, kNeon, kNeonDotprod };
 
 // Lower-case name as the delegate's `arch` option spells it.
 const char* ArchName(Arch arch);
@@ -18,6 +20,9 @@ bool ParseArch(const char* name, Arch* arch);
 
 // Whether this build holds kernels for `arch` and this machine, with its operating system, can run them.
 bool IsSupported(Arch arch);
+
+// The arch whose float kernels run where `arch` may be used.
+Arch FloatArch(Arch arch);
 
 // The best supported arch, detected once.
 Arch DetectedArch();

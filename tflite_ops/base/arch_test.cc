@@ -5,11 +5,17 @@
 
 #include "tflite_ops/base/crc32.h"
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace tfprune {
 namespace {
 
 TEST(Arch, NamesParseBack) {
-  for (const Arch arch : {Arch::kReference, Arch::kSse2, Arch::kAvx2, Arch::kAvx512, Arch::kNeon}) {
+  for (const Arch arch : {Arch::kReference, Arch::kSse2, Arch::kAvx2, Arch::kAvx512, Arch::kAvx512Vnni, Arch::kNeon,
+                          Arch::kNeonDotprod}) {
     Arch parsed = Arch::kReference;
     EXPECT_TRUE(ParseArch(ArchName(arch), &parsed));
     EXPECT_EQ(parsed, arch);
@@ -27,12 +33,21 @@ TEST(Arch, DetectedAgreesWithTheCompiler) {
   EXPECT_EQ(IsSupported(Arch::kAvx2), __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
   EXPECT_EQ(IsSupported(Arch::kAvx512), __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                                             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"));
+  EXPECT_EQ(IsSupported(Arch::kAvx512Vnni), IsSupported(Arch::kAvx512) && __builtin_cpu_supports("avx512vnni"));
   EXPECT_TRUE(IsSupported(Arch::kSse2));
   EXPECT_FALSE(IsSupported(Arch::kNeon));
 #elif defined(__aarch64__)
-  EXPECT_EQ(DetectedArch(), Arch::kNeon);
+  EXPECT_TRUE(IsSupported(Arch::kNeon));
+  EXPECT_EQ(IsSupported(Arch::kNeonDotprod), (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0);
   EXPECT_FALSE(IsSupported(Arch::kAvx2));
 #endif
+}
+
+TEST(Arch, FloatKernelsRunOnTheBaseOfEachArch) {
+  EXPECT_EQ(FloatArch(Arch::kAvx512Vnni), Arch::kAvx512);
+  EXPECT_EQ(FloatArch(Arch::kNeonDotprod), Arch::kNeon);
+  EXPECT_EQ(FloatArch(Arch::kAvx2), Arch::kAvx2);
+  EXPECT_EQ(FloatArch(Arch::kReference), Arch::kReference);
 }
 
 TEST(Crc32, MatchesTheStandardCheckValue) {

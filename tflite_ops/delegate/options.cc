@@ -16,7 +16,10 @@ Status ParseSwitch(const char* key, const char* value, bool* option) {
 Status ParseArchOption(const char* value, Arch* arch) {
   if (strcmp(value, "auto") == 0) return {};
   if (!ParseArch(value, arch)) {
-    return Error("tfprune delegate: arch must be auto, reference, sse2, avx2, avx512 or neon, got '%s'", value);
+    return Error(
+        "tfprune delegate: arch must be auto, reference, sse2, avx2, avx512, avx512_vnni, neon or neon_dotprod, "
+        "got '%s'",
+        value);
   }
   if (IsSupported(*arch)) return {};
   return Error("tfprune delegate: arch %s does not run on this machine, the best one here is %s", value,

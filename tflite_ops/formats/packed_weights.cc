@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/formats/packed_weights.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "tflite_ops/base/crc32.h"
+#include "tflite_ops/formats/half.h"
 
 namespace tfprune {
 namespace {
 
 constexpr uint32_t kHeaderBytes = 128;
 constexpr uint32_t kVersion = 1;
-constexpr uint32_t kFloat32 = 1;
 constexpr uint64_t kMaxColumns = (uint64_t{1} << 31) - 1;
 constexpr uint32_t kMaxColumnsInBlocks = 65536;
 
@@ -42,7 +43,11 @@ enum Field : uint32_t {
   kLineEndsOffset = 88,
   kColumnsOffset = 92,
   kValuesOffset = 96,
-  kReserved = 100,
+  kInputScale = 100,
+  kInputZeroPoint = 104,
+  kOutputScale = 108,
+  kOutputZeroPoint = 112,
+  kScalesOffset = 116,
   kBlocksOffset = 120,
   kHeaderCrc32 = 124,
 };
@@ -50,6 +55,13 @@ enum Field : uint32_t {
 uint32_t ReadU16(const uint8_t* bytes, uint32_t offset) { return bytes[offset] | (uint32_t{bytes[offset + 1]} << 8); }
 uint32_t ReadU32(const uint8_t* bytes, uint32_t offset) {
   return ReadU16(bytes, offset) | (ReadU16(bytes, offset + 2) << 16);
+}
+
+float ReadF32(const uint8_t* bytes, uint32_t offset) {
+  const uint32_t bits = ReadU32(bytes, offset);
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
 }
 
 Status CheckFrame(const uint8_t* header, size_t size) {
@@ -66,9 +78,6 @@ Status CheckFrame(const uint8_t* header, size_t size) {
     return Error("packed weights: the header's CRC does not match; the file is damaged");
   if (ReadU32(header, kTotalBytes) != size) {
     return Error("packed weights: total_bytes %u must equal the tensor's %zu", ReadU32(header, kTotalBytes), size);
-  }
-  for (uint32_t i = kReserved; i < kBlocksOffset; ++i) {
-    if (header[i] != 0) return Error("packed weights: reserved byte %u must be 0", i);
   }
   return {};
 }
@@ -87,7 +96,7 @@ Status ReadFields(const uint8_t* header, PackedWeights* packed) {
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("op", ReadU32(header, kOp), 1, 2, 2));
   const uint32_t encoding = ReadU32(header, kEncoding);
   if (encoding < 1 || encoding > 4) return Error("packed weights: encoding has the unknown value %u", encoding);
-  TFPRUNE_RETURN_IF_ERROR(CheckChoice("value_type", ReadU32(header, kValueType), kFloat32, kFloat32, kFloat32));
+  TFPRUNE_RETURN_IF_ERROR(CheckChoice("value_type", ReadU32(header, kValueType), 1, 2, 3));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("activation", ReadU32(header, kActivation), 0, 1, 3));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("padding", ReadU32(header, kPadding), 0, 1, 1));
   TFPRUNE_RETURN_IF_ERROR(CheckChoice("keep_num_dims", ReadU32(header, kKeepNumDims), 0, 1, 1));
@@ -95,6 +104,7 @@ Status ReadFields(const uint8_t* header, PackedWeights* packed) {
   packed->encoding = static_cast<Encoding>(encoding);
   packed->activation = static_cast<Activation>(ReadU32(header, kActivation));
   packed->padding = static_cast<Padding>(ReadU32(header, kPadding));
+  packed->value_type = static_cast<ValueType>(ReadU32(header, kValueType));
   packed->keep_num_dims = ReadU32(header, kKeepNumDims) != 0;
   const struct {
     const char* name;
@@ -122,6 +132,34 @@ Status ReadFields(const uint8_t* header, PackedWeights* packed) {
   return {};
 }
 
+Status CheckQuantizedTensor(const char* name, float scale, int32_t zero_point) {
+  if (!isfinite(scale) || scale <= 0.0f) {
+    return Error("packed weights: %s_scale must be finite and above 0, got %g", name, static_cast<double>(scale));
+  }
+  if (zero_point < -128 || zero_point > 127)
+    return Error("packed weights: %s_zero_point must lie in -128 .. 127, got %d", name, zero_point);
+  return {};
+}
+
+Status ReadQuantization(const uint8_t* header, PackedWeights* packed) {
+  if (packed->value_type != ValueType::kInt8) {
+    for (uint32_t i = kInputScale; i < kBlocksOffset; ++i) {
+      if (header[i] != 0) return Error("packed weights: byte %u must be 0 where weights are not int8", i);
+    }
+    return {};
+  }
+  packed->input_scale = ReadF32(header, kInputScale);
+  packed->output_scale = ReadF32(header, kOutputScale);
+  packed->input_zero_point = static_cast<int32_t>(ReadU32(header, kInputZeroPoint));
+  packed->output_zero_point = static_cast<int32_t>(ReadU32(header, kOutputZeroPoint));
+  if (packed->input_scale == 0.0f) {
+    if (packed->input_zero_point == 0 && packed->output_scale == 0.0f && packed->output_zero_point == 0) return {};
+    return Error("packed weights: int8 weights with float32 activations have no activation scales or zero points");
+  }
+  TFPRUNE_RETURN_IF_ERROR(CheckQuantizedTensor("input", packed->input_scale, packed->input_zero_point));
+  return CheckQuantizedTensor("output", packed->output_scale, packed->output_zero_point);
+}
+
 Status CheckShape(const PackedWeights& packed) {
   const uint64_t area = uint64_t{packed.kernel_h} * packed.kernel_w;
   if (area > kMaxColumns || area * packed.in_channels > kMaxColumns || packed.out_channels > kMaxColumns) {
@@ -147,6 +185,10 @@ Status CheckShape(const PackedWeights& packed) {
     return Error("packed weights: sliding-row groups have at most %u rows, got %u", kMaxSlidingRows, packed.group_rows);
   }
   if (packed.in_blocks()) {
+    if (packed.value_type != ValueType::kFloat32) {
+      return Error("packed weights: values of blocks are float32 (value_type 1), got value_type %u",
+                   static_cast<uint32_t>(packed.value_type));
+    }
     if (packed.group_rows > (packed.encoding == Encoding::kBlockRows ? kMaxBlockRows : 1) || packed.group_cols != 1) {
       return Error("packed weights: group_rows of blocks is at most %u (block-columns: 1) and group_cols 1",
                    kMaxBlockRows);
@@ -204,11 +246,22 @@ Status CheckValueCount(const PackedWeights& packed, uint64_t values) {
   return {};
 }
 
+Status CheckScales(const PackedWeights& packed) {
+  for (uint32_t row = 0; packed.scales != nullptr && row < packed.out_channels; ++row) {
+    if (!isfinite(packed.scales[row]) || packed.scales[row] <= 0.0f)
+      return Error("packed weights: the scale of output channel %u must be finite and above 0", row);
+  }
+  return {};
+}
+
 Status CheckGroups(const PackedWeights& packed) {
   TFPRUNE_RETURN_IF_ERROR(CheckColumns(packed));
+  TFPRUNE_RETURN_IF_ERROR(CheckScales(packed));
   uint64_t values = 0;
   for (uint32_t line = 0, before = 0; line < packed.line_count; before = packed.line_ends[line++]) {
-    values += uint64_t{packed.line_ends[line] - before} * packed.group_cols * packed.RowsOfLine(line);
+    uint64_t cells = uint64_t{packed.line_ends[line] - before} * packed.group_cols;
+    if (packed.value_type == ValueType::kInt8) cells = (cells + kDotCells - 1) / kDotCells * kDotCells;
+    values += cells * packed.RowsOfLine(line);
   }
   return CheckValueCount(packed, values);
 }
@@ -273,40 +326,77 @@ Status CheckBlocks(PackedWeights* view) {
   return CheckValueCount(packed, values);
 }
 
+// Where the sections start, in bytes; `scales` and `blocks` are 0 where there are none.
+struct SectionOffsets {
+  uint64_t lines, columns, scales, blocks, values;
+};
+
+uint64_t ValueBytes(ValueType type) { return type == ValueType::kFloat32 ? 4 : type == ValueType::kFloat16 ? 2 : 1; }
+
+Status FindSections(const uint8_t* bytes, size_t size, const PackedWeights& packed, SectionOffsets* found) {
+  *found = {ReadU32(bytes, kLineEndsOffset), ReadU32(bytes, kColumnsOffset), ReadU32(bytes, kScalesOffset),
+            ReadU32(bytes, kBlocksOffset), ReadU32(bytes, kValuesOffset)};
+  const uint64_t value_bytes = ValueBytes(packed.value_type);
+  TFPRUNE_RETURN_IF_ERROR(CheckSection("line_ends", found->lines, packed.line_count, 4, kHeaderBytes, size));
+  uint64_t end = found->lines + uint64_t{packed.line_count} * 4;
+  TFPRUNE_RETURN_IF_ERROR(CheckSection("columns", found->columns, packed.group_count, 2, end, size));
+  end = found->columns + uint64_t{packed.group_count} * 2;
+  if (packed.value_type == ValueType::kInt8) {
+    TFPRUNE_RETURN_IF_ERROR(CheckSection("scales", found->scales, packed.out_channels, 4, end, size));
+    end = found->scales + uint64_t{packed.out_channels} * 4;
+  }
+  if (packed.in_blocks()) TFPRUNE_RETURN_IF_ERROR(CheckSection("blocks", found->blocks, 1, 4, end, found->values));
+  if (!packed.in_blocks() && found->blocks != 0) return Error("packed weights: blocks_offset must be 0 without blocks");
+  TFPRUNE_RETURN_IF_ERROR(CheckSection("values", found->values, packed.value_count, value_bytes, end, size));
+  if (found->values + packed.value_count * value_bytes != size)
+    return Error("packed weights: total_bytes must end with the values");
+  return {};
+}
+
+void PointAtSections(const uint8_t* bytes, const SectionOffsets& at, PackedWeights* packed) {
+  const uint8_t* values = bytes + at.values;
+  const ValueType type = packed->value_type;
+  packed->line_ends = reinterpret_cast<const uint32_t*>(bytes + at.lines);
+  packed->column_deltas = reinterpret_cast<const uint16_t*>(bytes + at.columns);
+  packed->values = type == ValueType::kFloat32 ? reinterpret_cast<const float*>(values) : nullptr;
+  packed->halves = type == ValueType::kFloat16 ? reinterpret_cast<const uint16_t*>(values) : nullptr;
+  packed->bytes = type == ValueType::kInt8 ? reinterpret_cast<const int8_t*>(values) : nullptr;
+  packed->scales = type == ValueType::kInt8 ? reinterpret_cast<const float*>(bytes + at.scales) : nullptr;
+}
+
 }  // namespace
 
 Status ReadPackedHeader(const void* data, size_t size, PackedWeights* packed) {
   const uint8_t* bytes = static_cast<const uint8_t*>(data);
   TFPRUNE_RETURN_IF_ERROR(CheckFrame(bytes, size));
   TFPRUNE_RETURN_IF_ERROR(ReadFields(bytes, packed));
+  TFPRUNE_RETURN_IF_ERROR(ReadQuantization(bytes, packed));
   return CheckShape(*packed);
 }
 
 Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
   const uint8_t* bytes = static_cast<const uint8_t*>(data);
   TFPRUNE_RETURN_IF_ERROR(ReadPackedHeader(bytes, size, packed));
-  const uint64_t lines = ReadU32(bytes, kLineEndsOffset), columns = ReadU32(bytes, kColumnsOffset);
-  const uint64_t values = ReadU32(bytes, kValuesOffset);
-  TFPRUNE_RETURN_IF_ERROR(CheckSection("line_ends", lines, packed->line_count, 4, kHeaderBytes, size));
-  TFPRUNE_RETURN_IF_ERROR(
-      CheckSection("columns", columns, packed->group_count, 2, lines + uint64_t{packed->line_count} * 4, size));
-  const uint64_t blocks = ReadU32(bytes, kBlocksOffset), columns_end = columns + uint64_t{packed->group_count} * 2;
-  if (packed->in_blocks()) TFPRUNE_RETURN_IF_ERROR(CheckSection("blocks", blocks, 1, 4, columns_end, values));
-  if (!packed->in_blocks() && blocks != 0) return Error("packed weights: blocks_offset must be 0 without blocks");
-  TFPRUNE_RETURN_IF_ERROR(CheckSection("values", values, packed->value_count, 4, columns_end, size));
-  if (values + uint64_t{packed->value_count} * 4 != size)
-    return Error("packed weights: total_bytes must end with the values");
+  SectionOffsets at = {};
+  TFPRUNE_RETURN_IF_ERROR(FindSections(bytes, size, *packed, &at));
   if (reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
     if (!packed->copy.Reserve(size)) return Error("packed weights: no memory for a copy of %zu bytes", size);
     memcpy(packed->copy.data(), bytes, size);
     bytes = packed->copy.data();
   }
-  packed->line_ends = reinterpret_cast<const uint32_t*>(bytes + lines);
-  packed->column_deltas = reinterpret_cast<const uint16_t*>(bytes + columns);
-  packed->values = reinterpret_cast<const float*>(bytes + values);
+  PointAtSections(bytes, at, packed);
   if (!packed->in_blocks()) return CheckGroups(*packed);
-  TFPRUNE_RETURN_IF_ERROR(ReadBlockSection(bytes + blocks, values - blocks, packed));
+  TFPRUNE_RETURN_IF_ERROR(ReadBlockSection(bytes + at.blocks, at.values - at.blocks, packed));
   return CheckBlocks(packed);
+}
+
+Status ExpandHalves(PackedWeights* packed) {
+  if (packed->value_type != ValueType::kFloat16) return {};
+  if (!packed->expanded.Reserve(size_t{packed->value_count} + 1))
+    return Error("packed weights: no memory for %u float32 weights", packed->value_count);
+  for (uint32_t i = 0; i < packed->value_count; ++i) packed->expanded[i] = HalfToFloat(packed->halves[i]);
+  packed->values = packed->expanded.data();
+  return {};
 }
 
 }  // namespace tfprune

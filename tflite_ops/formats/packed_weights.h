@@ -13,6 +13,7 @@ namespace tfprune {
 
 enum class Op : uint32_t { kConv2D = 1, kFullyConnected = 2 };
 enum class Encoding : uint32_t { kRowBand = 1, kSlidingRow = 2, kBlockRows = 3, kBlockColumns = 4 };
+enum class ValueType : uint32_t { kFloat32 = 1, kFloat16 = 2, kInt8 = 3 };
 enum class Activation : uint32_t { kNone = 0, kRelu = 1, kRelu6 = 3 };  // TFLite's numbers
 enum class Padding : uint32_t { kSame = 0, kValid = 1 };                // TFLite's numbers
 
@@ -21,6 +22,7 @@ constexpr bool InBlocks(Encoding encoding) {
 }
 
 constexpr uint32_t kMaxSlidingRows = 16;
+constexpr uint32_t kDotCells = 4;         // cells of a line that int8 weights keep together
 constexpr uint32_t kMaxBlockRows = 16;    // rows of a chunk
 constexpr uint32_t kMaxBlockColumns = 4;  // columns of a block of block-columns
 constexpr uint32_t kMaxBandRows = 64;     // rows of a band of blocks
@@ -32,6 +34,7 @@ struct PackedWeights {
   Encoding encoding = Encoding::kRowBand;
   Activation activation = Activation::kNone;
   Padding padding = Padding::kValid;
+  ValueType value_type = ValueType::kFloat32;
   uint32_t out_channels = 0;
   uint32_t kernel_h = 0, kernel_w = 0, in_channels = 0;
   uint32_t stride_h = 0, stride_w = 0;
@@ -41,7 +44,13 @@ struct PackedWeights {
   uint32_t line_count = 0, group_count = 0, value_count = 0;
   const uint32_t* line_ends = nullptr;      // [line_count], cumulative number of groups
   const uint16_t* column_deltas = nullptr;  // [group_count]
-  const float* values = nullptr;            // [value_count]
+  const float* values = nullptr;            // [value_count] of kFloat32 and after ExpandHalves, else null
+  const uint16_t* halves = nullptr;         // [value_count] of kFloat16, else null
+  const int8_t* bytes = nullptr;            // [value_count] of kInt8, else null
+  // The rest up to the blocks is for kInt8. With input_scale 0 activations are float32 and quantised at run time.
+  const float* scales = nullptr;  // [out_channels]
+  float input_scale = 0, output_scale = 0;
+  int32_t input_zero_point = 0, output_zero_point = 0;
   // Of the encodings in blocks only: their bands, and the rows of each block. A line is a block there.
   uint32_t band_rows = 0, band_count = 0;
   const uint32_t* band_ends = nullptr;  // [band_count], cumulative number of blocks
@@ -63,8 +72,14 @@ struct PackedWeights {
     const uint32_t rest = out_channels - FirstRow(line);
     return rest < group_rows ? rest : group_rows;
   }
+  uint32_t FirstGroup(uint32_t line) const { return line == 0 ? 0 : line_ends[line - 1]; }
+  size_t CellsOfLine(uint32_t line) const { return size_t{line_ends[line] - FirstGroup(line)} * group_cols; }
+  // Cells that int8 weights store for a line: filled up with zero weights to whole dot-product operands.
+  size_t DotCellsOfLine(uint32_t line) const { return (CellsOfLine(line) + kDotCells - 1) / kDotCells * kDotCells; }
+  bool HasInt8Activations() const { return value_type == ValueType::kInt8 && input_scale != 0.0f; }
 
-  AlignedArray<uint8_t> copy;  // owns the bytes where the tensor was misaligned
+  AlignedArray<uint8_t> copy;    // owns the bytes where the tensor was misaligned
+  AlignedArray<float> expanded;  // owns the values after ExpandHalves
 };
 
 // Checks every rule of docs/formats.md on `size` bytes at `bytes` and fills `packed`. The bytes must outlive it. No
@@ -73,6 +88,9 @@ Status ReadPackedWeights(const void* bytes, size_t size, PackedWeights* packed);
 
 // The same for the header alone: sizes and options are checked and filled in, sections are not.
 Status ReadPackedHeader(const void* bytes, size_t size, PackedWeights* packed);
+
+// Gives kFloat16 weights `values`: float32 kernels then run them. Does nothing for other types.
+Status ExpandHalves(PackedWeights* packed);
 
 // Calls `visit(line, group, start_column)` for every stored group in order.
 template <typename Visit>
@@ -85,6 +103,33 @@ void ForEachGroup(const PackedWeights& packed, Visit visit) {
       visit(line, group, column);
     }
   }
+}
+
+// Calls `visit(row, column, index)` for every stored weight; `index` counts in the values section.
+template <typename Visit>
+void ForEachWeight(const PackedWeights& packed, Visit visit) {
+  const bool dots = packed.value_type == ValueType::kInt8;
+  size_t line_value = 0;
+  uint32_t last_line = 0;
+  ForEachGroup(packed, [&](uint32_t line, uint32_t group, uint32_t start) {
+    for (; last_line < line; ++last_line) {
+      const size_t cells = dots ? packed.DotCellsOfLine(last_line) : packed.CellsOfLine(last_line);
+      line_value += cells * packed.RowsOfLine(last_line);
+    }
+    const uint32_t first = packed.FirstRow(line), rows = packed.RowsOfLine(line);
+    const size_t first_cell = size_t{group - packed.FirstGroup(line)} * packed.group_cols;
+    for (uint32_t i = 0; i < packed.group_cols; ++i) {
+      const size_t cell = first_cell + i;
+      for (uint32_t slot = 0; slot < rows; ++slot) {
+        // In a sliding-row group, slot s holds the row whose number is s modulo the group's rows.
+        const uint32_t row =
+            packed.encoding == Encoding::kRowBand ? first + slot : first + (slot + rows - first % rows) % rows;
+        const size_t place =
+            dots ? (cell / kDotCells * rows + slot) * kDotCells + cell % kDotCells : cell * rows + slot;
+        visit(row, start + i, line_value + place);
+      }
+    }
+  });
 }
 
 // One block: `row_count` rows (counted from `first_row`) times the groups [first_group, first_group + column_count).

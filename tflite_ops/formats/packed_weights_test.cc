@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "tflite_ops/formats/half.h"
 #include "tflite_ops/testing/guarded.h"
 #include "tflite_ops/testing/packed_builder.h"
 
@@ -35,6 +37,21 @@ std::vector<std::vector<std::string>> ReadTable(const std::string& name) {
   }
   EXPECT_FALSE(rows.empty()) << name;
   return rows;
+}
+
+// IEEE 754 binary16, normal numbers and zeros only.
+float FromHalf(uint16_t half) {
+  if ((half & 0x7fff) == 0) return 0.0f;
+  const int exponent = (half >> 10 & 31) - 15;
+  const float magnitude = std::ldexp(static_cast<float>(1024 + (half & 1023)), exponent - 10);
+  return half >> 15 ? -magnitude : magnitude;
+}
+
+// Value `slot` of cell `cell` of a line whose values start at `line_value`.
+float ValueAt(const PackedWeights& w, size_t line_value, size_t rows, size_t cell, size_t slot) {
+  if (w.value_type == ValueType::kInt8) return w.bytes[line_value + cell / 4 * 4 * rows + slot * 4 + cell % 4];
+  const size_t index = line_value + cell * rows + slot;
+  return w.value_type == ValueType::kFloat16 ? FromHalf(w.halves[index]) : w.values[index];
 }
 
 // Sums every block up; each place it names is asserted to lie inside the weights.
@@ -71,16 +88,24 @@ std::vector<float> DecodeBlocks(const PackedWeights& w) {
 std::vector<float> Decode(const PackedWeights& w) {
   if (w.in_blocks()) return DecodeBlocks(w);
   std::vector<float> dense(size_t{w.out_channels} * w.columns(), 0.0f);
-  const float* value = w.values;
+  size_t line_value = 0, cell = 0;
+  uint32_t last_line = 0;
   ForEachGroup(w, [&](uint32_t line, uint32_t, uint32_t start) {
     const uint32_t first = w.FirstRow(line), rows = w.RowsOfLine(line);
-    for (uint32_t column = start; column < start + w.group_cols; ++column) {
+    if (line != last_line) {
+      const size_t stored = w.value_type == ValueType::kInt8 ? (cell + 3) / 4 * 4 : cell;
+      line_value += stored * w.RowsOfLine(last_line);
+      last_line = line;
+      cell = 0;
+    }
+    for (uint32_t column = start; column < start + w.group_cols; ++column, ++cell) {
       for (uint32_t slot = 0; slot < rows; ++slot) {
         uint32_t row = first + slot;
         for (uint32_t q = first; w.encoding == Encoding::kSlidingRow && q < first + rows; ++q) {
           if (q % rows == slot) row = q;
         }
-        dense[size_t{row} * w.columns() + column] += *value++;
+        const float scale = w.scales == nullptr ? 1.0f : w.scales[row];
+        dense[size_t{row} * w.columns() + column] += scale * ValueAt(w, line_value, rows, cell, slot);
       }
     }
   });
@@ -97,7 +122,7 @@ TEST(PackedWeights, GoldenFilesMeanWhatTheManifestSays) {
     ASSERT_TRUE(status.ok()) << status.message;
     const uint32_t fields[] = {static_cast<uint32_t>(w.op),
                                static_cast<uint32_t>(w.encoding),
-                               1,
+                               static_cast<uint32_t>(w.value_type),
                                static_cast<uint32_t>(w.activation),
                                static_cast<uint32_t>(w.padding),
                                w.out_channels,
@@ -157,6 +182,8 @@ TEST(PackedWeights, RandomDamageNeverReachesOutside) {
     spec.out_channels = 9;
     spec.in_channels = 7;
     spec.kernel_h = 2;
+    spec.value_type = static_cast<ValueType>(1 + round / 2 % 3);
+    spec.int8_activations = round % 5 != 0;
     std::vector<uint8_t> bytes = BuildPacked(spec, &random).bytes;
     for (int i = 0; i < 2; ++i) bytes[8 + random() % (bytes.size() - 8)] ^= static_cast<uint8_t>(1u << random() % 8);
     FixHeaderCrc(&bytes);
@@ -167,17 +194,72 @@ TEST(PackedWeights, RandomDamageNeverReachesOutside) {
       continue;
     }
     ++accepted;
-    uint32_t values = 0;
+    size_t weights = 0;
     ForEachGroup(w, [&](uint32_t line, uint32_t group, uint32_t start) {
       ASSERT_LT(group, w.group_count);
       ASSERT_LE(start + w.group_cols, w.columns());
       ASSERT_LE(w.FirstRow(line) + w.RowsOfLine(line), w.out_channels);
-      values += w.group_cols * w.RowsOfLine(line);
+      weights += w.group_cols * w.RowsOfLine(line);
     });
-    ASSERT_EQ(values, w.value_count);
+    if (w.value_type == ValueType::kInt8) {
+      ASSERT_LE(weights, w.value_count);
+    } else {
+      ASSERT_EQ(weights, w.value_count);
+    }
+    ForEachWeight(w, [&](uint32_t row, uint32_t column, size_t index) {
+      ASSERT_LT(row, w.out_channels);
+      ASSERT_LT(column, w.columns());
+      ASSERT_LT(index, w.value_count);
+    });
   }
   EXPECT_GT(accepted, 100);
   EXPECT_GT(refused, 100);
+}
+
+TEST(Half, EveryValueIsExact) {
+  for (uint32_t half = 0; half < 0x10000; ++half) {
+    const int exponent = static_cast<int>(half >> 10 & 31);
+    const double fraction = half & 1023;
+    double expected = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+    if (exponent == 31) expected = fraction == 0 ? HUGE_VAL : NAN;
+    if (half >> 15) expected = -expected;
+    const float value = HalfToFloat(static_cast<uint16_t>(half));
+    if (std::isnan(expected)) {
+      EXPECT_TRUE(std::isnan(value)) << half;
+    } else {
+      EXPECT_EQ(value, expected) << half;
+      EXPECT_EQ(std::signbit(value), (half >> 15) != 0) << half;
+    }
+  }
+}
+
+TEST(PackedWeights, ExpandedHalvesAreTheDecodedMatrix) {
+  const std::vector<uint8_t> bytes = ReadFile("fc_float16_sliding_r2.bin");
+  PackedWeights w;
+  ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &w).ok());
+  EXPECT_EQ(w.values, nullptr);
+  const std::vector<float> decoded = Decode(w);
+  ASSERT_TRUE(ExpandHalves(&w).ok());
+  w.value_type = ValueType::kFloat32;
+  EXPECT_EQ(Decode(w), decoded);
+}
+
+TEST(PackedWeights, ForEachWeightVisitsTheDecodedMatrix) {
+  for (const auto& row : ReadTable("manifest.txt")) {
+    SCOPED_TRACE(row[0]);
+    const std::vector<uint8_t> bytes = ReadFile(row[0] + ".bin");
+    PackedWeights w;
+    ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &w).ok());
+    if (w.in_blocks()) continue;
+    std::vector<float> dense(size_t{w.out_channels} * w.columns(), 0.0f);
+    ForEachWeight(w, [&](uint32_t row, uint32_t column, size_t index) {
+      const float value = w.bytes != nullptr    ? w.scales[row] * static_cast<float>(w.bytes[index])
+                          : w.halves != nullptr ? FromHalf(w.halves[index])
+                                                : w.values[index];
+      dense[size_t{row} * w.columns() + column] += value;
+    });
+    EXPECT_EQ(dense, Decode(w));
+  }
 }
 
 TEST(PackedWeights, RandomDamageOfBlocksNeverReachesOutside) {

@@ -329,7 +329,8 @@ const char* ReadNodes(TfLiteContext* context, const TfLiteDelegateParams& params
     if (!ReadPlanarNode(context, nodes.data[i], &node)) return "a layer changed after it was claimed";
     if (node.is_pad || node.kind != StageKind::kConv) continue;
     const TfLiteTensor& packed = context->tensors[node.packed];
-    const Status status = ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->packed[i]);
+    Status status = ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->packed[i]);
+    if (status.ok()) status = ExpandHalves(&data->packed[i]);
     if (!status.ok()) {
       Report(context, status);
       return "its packed weights cannot be read";

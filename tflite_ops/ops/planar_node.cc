@@ -56,6 +56,7 @@ bool ReadConv(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node
   const TfLiteTensor* geometry = TensorAt(context, tflite.inputs, 2);
   PackedWeights weights;
   if (!IsConstant(packed, kTfLiteUInt8) || !ReadPackedHeader(packed->data.raw_const, packed->bytes, &weights).ok() ||
+      weights.value_type == ValueType::kInt8 ||  // float16 is expanded
       weights.op != Op::kConv2D || static_cast<int64_t>(weights.in_channels) != x->dims->data[3] ||
       geometry == nullptr || geometry->dims == nullptr || !CheckConvGeometry(weights, *geometry).ok()) {
     return false;

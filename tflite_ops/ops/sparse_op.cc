@@ -6,6 +6,7 @@
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/status.h"
 #include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
 #include "tflite_ops/ops/tensors.h"
 
 namespace tfprune {
@@ -27,12 +28,17 @@ struct OpData : Described {
   int output = -1;
   const void* packed_data = nullptr;  // where `weights` were read from
   PackedWeights weights;
-  Conv2DPlan plan;
+  Conv2DPlan plan;           // for float weights
+  Int8Conv2DPlan int8_plan;  // for int8 weights
+
+  bool int8() const { return weights.value_type == ValueType::kInt8; }
+  const ConvShape& shape() const { return int8() ? int8_plan.shape() : plan.shape(); }
+  const char* kernel_name() const { return int8() ? int8_plan.kernel_name() : plan.kernel_name(); }
 };
 
 void DescribeOp(const Described* self, uint32_t op, Text* text) {
   const OpData& data = *static_cast<const OpData*>(self);
-  text->Add("%u\t%d\t%s\t%llu\t%llu\n", op, data.node, data.plan.kernel_name(),
+  text->Add("%u\t%d\t%s\t%llu\t%llu\n", op, data.node, data.kernel_name(),
             static_cast<unsigned long long>(data.nanoseconds), static_cast<unsigned long long>(data.runs));
 }
 
@@ -42,17 +48,14 @@ Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected,
   return same ? Status{} : Error("the shape of the geometry tensor contradicts the packed weights");
 }
 
-Status ReadWeights(const TfLiteTensor& packed, const TfLiteTensor* bias, OpData* data) {
+Status ReadWeights(const TfLiteTensor& packed, OpData* data) {
   if (data->packed_data != packed.data.raw_const) {
     data->packed_data = nullptr;
     TFPRUNE_RETURN_IF_ERROR(ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->weights));
+    TFPRUNE_RETURN_IF_ERROR(ExpandHalves(&data->weights));
     data->packed_data = packed.data.raw_const;
   }
   if (data->weights.op != data->op) return Error("the packed weights belong to the other tfprune op");
-  if (bias != nullptr &&
-      (bias->dims->size != 1 || bias->dims->data[0] != static_cast<int64_t>(data->weights.out_channels))) {
-    return Error("bias must have shape [%u]", data->weights.out_channels);
-  }
   return {};
 }
 
@@ -98,7 +101,7 @@ Status FullyConnectedShapes(const OpData& data, const TfLiteTensor& x, const TfL
 }
 
 TfLiteIntArray* OutputDims(const OpData& data, const TfLiteTensor& x, int features) {
-  const ImageSize& out = data.plan.shape().out;
+  const ImageSize& out = data.shape().out;
   const int channels = static_cast<int>(data.weights.out_channels);
   if (data.op == Op::kConv2D) {
     TfLiteIntArray* dims = NewDims(4);
@@ -118,6 +121,23 @@ TfLiteIntArray* OutputDims(const OpData& data, const TfLiteTensor& x, int featur
   return dims;
 }
 
+// Types follow from the weights. The bias of int8 weights takes part in checks and is therefore a constant.
+Status CheckTypes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor* bias, const TfLiteTensor& y) {
+  const bool int8 = data.weights.HasInt8Activations();
+  TFPRUNE_RETURN_IF_ERROR(CheckTensor("input", x, int8 ? kTfLiteInt8 : kTfLiteFloat32, false));
+  TFPRUNE_RETURN_IF_ERROR(CheckTensor("output", y, int8 ? kTfLiteInt8 : kTfLiteFloat32, false));
+  if (bias == nullptr) return {};
+  return CheckTensor("bias", *bias, int8 ? kTfLiteInt32 : kTfLiteFloat32, data.int8());
+}
+
+Status PreparePlan(TfLiteContext* context, const TfLiteTensor* bias, const ImageSize& in, OpData* data) {
+  const uint32_t threads =
+      context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
+  if (!data->int8()) return data->plan.Prepare(data->weights, in, data->state->arch(), threads);
+  return data->int8_plan.Prepare(data->weights, bias == nullptr ? nullptr : bias->data.raw_const, in,
+                                 data->state->arch(), threads);
+}
+
 Status PrepareOp(TfLiteContext* context, OpData* data) {
   if (data->version != kSparseOpVersion) {
     return Error("op version %d is unknown, this library runs version %d; use a newer libtfprune", data->version,
@@ -128,12 +148,14 @@ Status PrepareOp(TfLiteContext* context, OpData* data) {
   const TfLiteTensor& packed = context->tensors[data->inputs[kPacked]];
   const TfLiteTensor& geometry = context->tensors[data->inputs[kGeometry]];
   const TfLiteTensor* bias = data->inputs[kBias] < 0 ? nullptr : &context->tensors[data->inputs[kBias]];
-  TFPRUNE_RETURN_IF_ERROR(CheckTensor("input", x, kTfLiteFloat32, false));
   TFPRUNE_RETURN_IF_ERROR(CheckTensor("packed weights", packed, kTfLiteUInt8, true));
   TFPRUNE_RETURN_IF_ERROR(CheckTensor("geometry", geometry, kTfLiteInt8, false));
-  if (bias != nullptr) TFPRUNE_RETURN_IF_ERROR(CheckTensor("bias", *bias, kTfLiteFloat32, false));
-  TFPRUNE_RETURN_IF_ERROR(CheckTensor("output", context->tensors[data->output], kTfLiteFloat32, false));
-  TFPRUNE_RETURN_IF_ERROR(ReadWeights(packed, bias, data));
+  TFPRUNE_RETURN_IF_ERROR(ReadWeights(packed, data));
+  TFPRUNE_RETURN_IF_ERROR(CheckTypes(*data, x, bias, context->tensors[data->output]));
+  if (bias != nullptr &&
+      (bias->dims->size != 1 || bias->dims->data[0] != static_cast<int64_t>(data->weights.out_channels))) {
+    return Error("bias must have shape [%u]", data->weights.out_channels);
+  }
   ImageSize in = {};
   int features = 0;
   if (data->op == Op::kConv2D) {
@@ -141,9 +163,7 @@ Status PrepareOp(TfLiteContext* context, OpData* data) {
   } else {
     TFPRUNE_RETURN_IF_ERROR(FullyConnectedShapes(*data, x, geometry, &in, &features));
   }
-  const int threads = context->recommended_num_threads;
-  TFPRUNE_RETURN_IF_ERROR(
-      data->plan.Prepare(data->weights, in, data->state->arch(), threads > 0 ? static_cast<uint32_t>(threads) : 1));
+  TFPRUNE_RETURN_IF_ERROR(PreparePlan(context, bias, in, data));
   TfLiteIntArray* dims = OutputDims(*data, x, features);
   if (dims == nullptr || context->ResizeTensor(context, &context->tensors[data->output], dims) != kTfLiteOk) {
     return Error("the output could not be resized");
@@ -153,21 +173,23 @@ Status PrepareOp(TfLiteContext* context, OpData* data) {
 
 Status InvokeOp(TfLiteContext* context, OpData* data) {
   TfLiteTensor& y = context->tensors[data->output];
-  const ImageSize& out = data->plan.shape().out;
+  const ImageSize& out = data->shape().out;
   if (out.batch == 0 || out.height == 0 || out.width == 0) return {};
   const size_t values = size_t{out.batch} * out.height * out.width * data->weights.out_channels;
-  const float* x = context->tensors[data->inputs[kInput]].data.f;
-  if (x == nullptr || y.data.f == nullptr || y.bytes < values * sizeof(float))
+  const TfLiteTensor& x = context->tensors[data->inputs[kInput]];
+  const size_t value_bytes = data->weights.HasInt8Activations() ? 1 : sizeof(float);
+  if (x.data.raw_const == nullptr || y.data.raw == nullptr || y.bytes < values * value_bytes)
     return Error("input or output has no memory");
   const float* bias = data->inputs[kBias] < 0 ? nullptr : context->tensors[data->inputs[kBias]].data.f;
   Workspace* workspace = data->state->Acquire();
   if (workspace == nullptr) return Error("no memory for scratch");
   const uint64_t start = data->state->profile() ? Nanoseconds() : 0;
-  const bool done = data->plan.Run(x, bias, y.data.f, data->state->pool(), workspace);
+  const bool done = data->int8() ? data->int8_plan.Run(x.data.raw_const, y.data.raw, data->state->pool(), workspace)
+                                 : data->plan.Run(x.data.f, bias, y.data.f, data->state->pool(), workspace);
   if (data->state->profile()) data->nanoseconds += Nanoseconds() - start, ++data->runs;
   data->state->GiveBack(workspace);
   if (!done) return Error("no memory for scratch");
-  SetLastKernelName(data->plan.kernel_name());
+  SetLastKernelName(data->kernel_name());
   return {};
 }
 

@@ -23,6 +23,7 @@ from tfprune.formats.header import (
     packed_size,
     unpack_header,
 )
+from tfprune.formats.quantization import Quantization
 
 __all__ = [
     "ALIGNMENT",
@@ -38,6 +39,7 @@ __all__ = [
     "PackedHeader",
     "PackedWeights",
     "Padding",
+    "Quantization",
     "ValueType",
     "count_blocks",
     "count_groups",

@@ -152,7 +152,8 @@ def count_blocks(blocks: Blocks, encoding: Encoding, group_rows: int) -> BlockCo
     # Block-columns load the columns of a block once, whatever its rows.
     chunks = np.ones_like(rows) if encoding == Encoding.BLOCK_COLUMNS else -(-rows // group_rows)
     values, visits = int(rows @ columns), int(rows.sum())
-    size = packed_size(len(rows), len(blocks.columns), values, block_bytes(len(blocks.band_ends), len(rows), visits))
+    section = block_bytes(len(blocks.band_ends), len(rows), visits)
+    size = packed_size(len(rows), len(blocks.columns), values, block_bytes=section)
     return BlockCount(len(rows), values, visits, int(chunks @ columns), size)
 
 

@@ -19,10 +19,12 @@ from tfprune.formats.header import (
     MAX_BLOCK_MATRIX_COLUMNS,
     MAX_COLUMN_STEP,
     Encoding,
+    ValueType,
     line_count,
     most_group_rows,
     packed_size,
 )
+from tfprune.formats.indexing import DOT_CELLS, values_per_line
 
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.int64]
@@ -90,7 +92,7 @@ def check_group_size(shape: tuple[int, int], encoding: Encoding, rows: int, cols
         )
 
 
-def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> Groups:
+def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, segment: int = 0) -> Groups:
     """Returns groups of ``rows x cols`` that cover every True of ``nonzero``.
 
     Args:
@@ -98,6 +100,7 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> Group
         encoding: where groups may start.
         rows: group rows, 1 .. R (sliding-row: at most 16).
         cols: group columns, 1 .. C.
+        segment: columns of a kernel position that row-band groups keep inside of, or 0: they may start anywhere.
 
     Returns:
         The groups in the order of the format, fillers included.
@@ -106,7 +109,14 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> Group
         PackedFormatError: ``rows`` or ``cols`` outside its range.
     """
     check_group_size(nonzero.shape, encoding, rows, cols)
-    if encoding == Encoding.ROW_BAND:
+    if encoding == Encoding.ROW_BAND and segment:
+        masks = band_masks(nonzero, rows)
+        line, column = _concatenate(_greedy_positions(masks.reshape(-1, segment), cols))
+        line, first = np.divmod(line, nonzero.shape[1] // segment)
+        start = _aligned(masks, line, first * segment, np.minimum(column, segment - cols), cols)
+        column = column + first * segment
+        groups = Groups(line, start, line * rows, column, np.zeros(line.shape, bool))
+    elif encoding == Encoding.ROW_BAND:
         line, column = _concatenate(_greedy_positions(band_masks(nonzero, rows), cols))
         start = np.minimum(column, nonzero.shape[1] - cols)
         groups = Groups(line, start, line * rows, column, np.zeros(line.shape, bool))
@@ -120,7 +130,29 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> Group
     return _with_fillers(groups) if nonzero.shape[1] > MAX_COLUMN_STEP else groups
 
 
-def count_groups(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -> GroupCount:
+def int8_segment(value_type: ValueType, in_channels: int, cols: int) -> int:
+    """The segment of :func:`cover`: int8 groups of whole dot-product operands keep inside a kernel position."""
+    return in_channels if value_type == ValueType.INT8 and cols % DOT_CELLS == 0 and cols <= in_channels else 0
+
+
+def _aligned(masks: BoolArray, line: IndexArray, base: IndexArray, start: IndexArray, cols: int) -> IndexArray:
+    """Moves starts left to a multiple of four where that loses no column: fewer kinds of operands to prepare."""
+    shift = start % DOT_CELLS
+    kept = np.zeros((len(masks), masks.shape[1] + 1), np.int32)
+    np.cumsum(masks, axis=1, out=kept[:, 1:])
+    end = base + start + cols
+    free = kept[line, end] == kept[line, end - shift]
+    return base + start - np.where(free, shift, 0)
+
+
+def count_groups(
+    nonzero: BoolArray,
+    encoding: Encoding,
+    rows: int,
+    cols: int,
+    value_type: ValueType = ValueType.FLOAT32,
+    in_channels: int | None = None,
+) -> GroupCount:
     """Counts what :func:`cover` would store, without building the groups.
 
     Args:
@@ -128,6 +160,8 @@ def count_groups(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -
         encoding: where groups may start.
         rows: group rows, 1 .. R (sliding-row: at most 16).
         cols: group columns, 1 .. C.
+        value_type: type of the stored values.
+        in_channels: input channels, where they are not all columns.
 
     Raises:
         PackedFormatError: ``rows`` or ``cols`` outside its range.
@@ -135,8 +169,10 @@ def count_groups(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -
     check_group_size(nonzero.shape, encoding, rows, cols)
     height, width = nonzero.shape
     lines = line_count(encoding, height, rows)
-    if width > MAX_COLUMN_STEP:
-        line = cover(nonzero, encoding, rows, cols).line
+    # The lines of int8 weights are filled up one by one, so that they must be known.
+    segment = int8_segment(value_type, in_channels or width, cols)
+    if width > MAX_COLUMN_STEP or segment or (encoding == Encoding.SLIDING_ROW and value_type == ValueType.INT8):
+        line = cover(nonzero, encoding, rows, cols, segment).line
         per_line = np.bincount(line, minlength=lines)
     elif encoding == Encoding.ROW_BAND:
         per_line = _count_greedy(band_masks(nonzero, rows), cols)
@@ -144,10 +180,8 @@ def count_groups(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int) -
         per_line = np.zeros(lines, np.int64)
         per_line[0] = int(_count_greedy(_column_blocks(nonzero, cols), rows).sum())
     groups = int(per_line.sum())
-    values = groups * rows * cols
-    if encoding == Encoding.ROW_BAND and height % rows:
-        values -= int(per_line[-1]) * (rows - height % rows) * cols
-    return GroupCount(lines, groups, values, packed_size(lines, groups, values))
+    values = int(values_per_line(per_line, encoding, height, rows, cols, value_type).sum())
+    return GroupCount(lines, groups, values, packed_size(lines, groups, values, value_type, height))
 
 
 def band_masks(nonzero: BoolArray, rows: int) -> BoolArray:

@@ -11,10 +11,12 @@ import numpy.typing as npt
 from tfprune.errors import PackedFormatError
 from tfprune.formats.block_values import block_places, read_blocks
 from tfprune.formats.blocks import Blocks
-from tfprune.formats.header import HEADER_BYTES, Encoding, PackedHeader, unpack_header
-from tfprune.formats.indexing import placements
+from tfprune.formats.header import HEADER_BYTES, Encoding, PackedHeader, ValueType, unpack_header
+from tfprune.formats.indexing import int8_places, placements, values_per_line
+from tfprune.formats.quantization import Quantization, check_scales
 
 _MAX_DENSE_BYTES = 2**31 - 1
+_DTYPES = {ValueType.FLOAT32: "<f4", ValueType.FLOAT16: "<f2", ValueType.INT8: "<i1"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +27,16 @@ class PackedWeights:
         header: the header's fields.
         line_ends: int64 ``[line_count]``, groups in all lines up to and with each.
         starts: int64 ``[group_count]``, first column of each group.
-        values: float32 ``[value_count]`` as stored.
+        values: ``[value_count]`` as stored: float32, float16 or int8.
+        scales: float32 ``[out_channels]`` of int8 weights, else empty.
         blocks: rows and columns of the blocks; None where the encoding has groups.
     """
 
     header: PackedHeader
     line_ends: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8]
+    scales: npt.NDArray[np.float32]
     blocks: Blocks | None = None
 
     @property
@@ -41,10 +45,19 @@ class PackedWeights:
         return np.repeat(np.arange(len(self.line_ends)), np.diff(self.line_ends, prepend=0))
 
     def matrix(self) -> npt.NDArray[np.float32]:
-        """Returns the dense float32 ``[R, C]`` matrix: the sum of all groups on zeros.
+        """Returns the dense float32 ``[R, C]`` matrix: the sum of all groups on zeros; int8: times the row's scale.
 
         Raises:
             PackedFormatError: the matrix would take 2 GiB or more, which no ``.tflite`` tensor does.
+        """
+        matrix = self.stored_matrix()
+        return matrix * self.scales[:, None] if self.header.value_type == ValueType.INT8 else matrix
+
+    def stored_matrix(self) -> npt.NDArray[np.float32]:
+        """Returns the matrix of the stored numbers: of int8 weights the integers, without their scales.
+
+        Raises:
+            PackedFormatError: the matrix would take 2 GiB or more.
         """
         header = self.header
         size = 4 * header.out_channels * header.columns
@@ -59,12 +72,36 @@ class PackedWeights:
                 for piece in block_places(self.blocks, header.group_rows):
                     np.add.at(dense, (piece.rows, piece.columns), self.values[piece.values])
                 return dense
+            values = self._values_by_cell()
             for part in placements(
                 self.lines, self.starts, header.encoding, header.out_channels, header.group_rows, header.group_cols
             ):
                 shape = np.broadcast_shapes(part.rows.shape, part.columns.shape)
-                np.add.at(dense, (part.rows, part.columns), self.values[part.values].reshape(shape))
+                np.add.at(dense, (part.rows, part.columns), values[part.values].reshape(shape))
         return dense
+
+    @property
+    def quantization(self) -> Quantization | None:
+        """Scales and zero points of int8 weights, else None."""
+        header = self.header
+        if header.value_type != ValueType.INT8:
+            return None
+        return Quantization(
+            self.scales,
+            header.input_scale,
+            header.input_zero_point,
+            header.output_scale,
+            header.output_zero_point,
+        )
+
+    def _values_by_cell(self) -> npt.NDArray[np.generic]:
+        """The values in the order of float weights."""
+        header = self.header
+        if header.value_type != ValueType.INT8:
+            return self.values
+        groups = np.diff(self.line_ends, prepend=0)
+        places, _ = int8_places(groups, header.encoding, header.out_channels, header.group_rows, header.group_cols)
+        return self.values[places]
 
 
 def read(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> PackedWeights:
@@ -89,9 +126,14 @@ def read(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Packed
         _check_value_count(line_ends, header)
     steps = _section(raw, header.columns_offset, header.group_count, "<u2").astype(np.int64)
     starts = _starts(steps, line_ends, header)
-    values = _section(raw, header.values_offset, header.value_count, "<f4").astype(np.float32)
+    dtype = _DTYPES[ValueType(header.value_type)]
+    values = _section(raw, header.values_offset, header.value_count, dtype).astype(dtype[1:])
+    scales = np.zeros(0, np.float32)
+    if header.value_type == ValueType.INT8:
+        scales = _section(raw, header.scales_offset, header.out_channels, "<f4").astype(np.float32)
+        check_scales(scales, header.out_channels)
     blocks = read_blocks(raw, header, line_ends, starts) if Encoding(header.encoding).in_blocks else None
-    return PackedWeights(header, line_ends, starts, values, blocks)
+    return PackedWeights(header, line_ends, starts, values, scales, blocks)
 
 
 def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -138,10 +180,9 @@ def _check_line_ends(line_ends: npt.NDArray[np.int64], header: PackedHeader) -> 
 
 def _check_value_count(line_ends: npt.NDArray[np.int64], header: PackedHeader) -> None:
     per_line = np.diff(line_ends, prepend=0)
-    values = header.group_count * header.group_rows * header.group_cols
-    if header.encoding == Encoding.ROW_BAND and header.out_channels % header.group_rows:
-        missing = header.group_rows - header.out_channels % header.group_rows
-        values -= int(per_line[-1]) * missing * header.group_cols
+    shape = (header.encoding, header.out_channels, header.group_rows, header.group_cols)
+    # In Python's integers: absurd sizes must not wrap.
+    values = int(values_per_line(per_line.astype(object), *shape, header.value_type).sum())
     if values != header.value_count:
         raise PackedFormatError(
             f"packed weights: value_count must be {values}, the weights of all groups, got {header.value_count}"

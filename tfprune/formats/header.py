@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import struct
 import zlib
 
@@ -23,9 +24,8 @@ MAX_BLOCK_MATRIX_COLUMNS = 65_536
 _U32_MAX = 2**32 - 1
 _COLUMN_LIMIT = 2**31
 _EXTENT_LIMIT = 2**31
-_RESERVED_BYTES = 20
-# magic, version, header_bytes, the first 23 fields of PackedHeader, reserved, blocks_offset; the checksum follows.
-_LAYOUT = struct.Struct("<4sHH23I20sI")
+# magic, version, header_bytes and the 29 fields of PackedHeader; the checksum follows.
+_LAYOUT = struct.Struct("<4sHH23IfifiII")
 
 
 class Op(enum.IntEnum):
@@ -53,6 +53,13 @@ class ValueType(enum.IntEnum):
     """The type of a stored weight."""
 
     FLOAT32 = 1
+    FLOAT16 = 2
+    INT8 = 3
+
+    @property
+    def size(self) -> int:
+        """Bytes of a value."""
+        return {ValueType.FLOAT32: 4, ValueType.FLOAT16: 2, ValueType.INT8: 1}[self]
 
 
 class Activation(enum.IntEnum):
@@ -135,6 +142,11 @@ class PackedHeader:
     line_ends_offset: int
     columns_offset: int
     values_offset: int
+    input_scale: float = 0.0
+    input_zero_point: int = 0
+    output_scale: float = 0.0
+    output_zero_point: int = 0
+    scales_offset: int = 0
     blocks_offset: int = 0
 
     @property
@@ -168,6 +180,7 @@ class PackedHeader:
         """
         self._check_op()
         self._check_groups()
+        self._check_quantization()
         self._check_sections()
 
     def _check_op(self) -> None:
@@ -196,6 +209,7 @@ class PackedHeader:
         encoding = Encoding(self.encoding)
         _in_range("group_rows", self.group_rows, 1, most_group_rows(encoding, self.out_channels))
         if encoding.in_blocks:
+            check_block_values(ValueType(self.value_type))
             _equal("group_cols of blocks", self.group_cols, 1)
             _in_range("columns of a matrix in blocks", self.columns, 1, MAX_BLOCK_MATRIX_COLUMNS)
             return
@@ -203,13 +217,32 @@ class PackedHeader:
         lines = line_count(self.encoding, self.out_channels, self.group_rows)
         _equal("line_count", self.line_count, lines)
 
+    def _check_quantization(self) -> None:
+        if self.value_type != ValueType.INT8:
+            for name in ("input_scale", "input_zero_point", "output_scale", "output_zero_point", "scales_offset"):
+                _equal(f"{name} of weights that are not int8", getattr(self, name), 0)
+            return
+        if self.input_scale == 0:
+            for name in ("input_zero_point", "output_scale", "output_zero_point"):
+                _equal(f"{name} of int8 weights with float32 activations", getattr(self, name), 0)
+            return
+        for name in ("input", "output"):
+            scale = getattr(self, f"{name}_scale")
+            if not (math.isfinite(scale) and scale > 0):
+                raise PackedFormatError(f"packed weights: {name}_scale must be finite and above 0, got {scale}")
+            _in_range(f"{name}_zero_point", getattr(self, f"{name}_zero_point"), -128, 127)
+
     def _check_sections(self) -> None:
         _in_range("total_bytes", self.total_bytes, HEADER_BYTES, _U32_MAX)
-        for name, items, size in (
+        value_size = ValueType(self.value_type).size
+        sections = [
             ("line_ends", self.line_count, 4),
             ("columns", self.group_count, 2),
-            ("values", self.value_count, 4),
-        ):
+            ("values", self.value_count, value_size),
+        ]
+        if self.value_type == ValueType.INT8:
+            sections.append(("scales", self.out_channels, 4))
+        for name, items, size in sections:
             offset = getattr(self, f"{name}_offset")
             if offset % ALIGNMENT:
                 raise PackedFormatError(
@@ -220,7 +253,7 @@ class PackedHeader:
             _in_range(f"end of {name}", offset + items * size, HEADER_BYTES, self.total_bytes)
         if not Encoding(self.encoding).in_blocks:
             _equal("blocks_offset", self.blocks_offset, 0)
-        _equal("total_bytes", self.total_bytes, self.values_offset + self.value_count * 4)
+        _equal("total_bytes", self.total_bytes, self.values_offset + self.value_count * value_size)
 
 
 FIELD_NAMES = tuple(field.name for field in dataclasses.fields(PackedHeader))
@@ -239,33 +272,88 @@ def most_group_rows(encoding: Encoding, out_channels: int) -> int:
     return min(out_channels, limits.get(encoding, out_channels))
 
 
-def section_offsets(lines: int, groups: int, values: int, block_bytes: int = 0) -> tuple[int, int, int, int, int]:
-    """Offsets of line ends, columns, blocks and values, and the total size, all in bytes.
+def check_block_values(value_type: ValueType) -> None:
+    """Refuses values that no kernel for blocks reads.
 
-    Without ``block_bytes`` there is no such section and its offset is 0.
+    Raises:
+        PackedFormatError: not float32.
     """
-    line_ends = HEADER_BYTES
-    columns = _align(line_ends + 4 * lines)
-    blocks = _align(columns + 2 * groups)
-    first_value = _align(blocks + block_bytes)
-    return line_ends, columns, blocks if block_bytes else 0, first_value, first_value + 4 * values
+    if value_type != ValueType.FLOAT32:
+        raise PackedFormatError(
+            f"packed weights: values of blocks must be float32, got {value_type.name.lower()}; "
+            "store them as row-band or sliding-row"
+        )
 
 
-def packed_size(lines: int, groups: int, values: int, block_bytes: int = 0) -> int:
-    """Size in bytes of packed weights with so many lines, groups, values and bytes of block rows."""
-    return section_offsets(lines, groups, values, block_bytes)[4]
+@dataclasses.dataclass(frozen=True)
+class Sections:
+    """Offsets of the sections and the size of the whole, in bytes; an offset is 0 where there is no such section."""
+
+    line_ends: int
+    columns: int
+    scales: int
+    blocks: int
+    values: int
+    total: int
+
+
+def sections(
+    lines: int,
+    groups: int,
+    values: int,
+    value_type: ValueType = ValueType.FLOAT32,
+    out_channels: int = 0,
+    block_bytes: int = 0,
+) -> Sections:
+    """Where the sections of packed weights lie.
+
+    Args:
+        lines: lines, or blocks.
+        groups: groups, or columns of blocks.
+        values: stored values.
+        value_type: their type.
+        out_channels: counts the scales of int8 weights.
+        block_bytes: bytes of the section of block rows, or 0.
+    """
+    columns = _align(HEADER_BYTES + 4 * lines)
+    scales, blocks, behind = 0, 0, columns + 2 * groups
+    if value_type == ValueType.INT8:
+        scales = _align(behind)
+        behind = scales + 4 * out_channels
+    if block_bytes:
+        blocks = _align(behind)
+        behind = blocks + block_bytes
+    first_value = _align(behind)
+    return Sections(HEADER_BYTES, columns, scales, blocks, first_value, first_value + value_type.size * values)
+
+
+def packed_size(
+    lines: int,
+    groups: int,
+    values: int,
+    value_type: ValueType = ValueType.FLOAT32,
+    out_channels: int = 0,
+    block_bytes: int = 0,
+) -> int:
+    """Size in bytes of packed weights; the arguments are those of :func:`sections`."""
+    return sections(lines, groups, values, value_type, out_channels, block_bytes).total
 
 
 def pack_header(header: PackedHeader) -> bytes:
     """Returns the 128 bytes of ``header`` with their checksum. The fields' rules are not checked here.
 
     Raises:
-        PackedFormatError: a field does not fit into 32 bits.
+        PackedFormatError: a field does not fit into its 32 bits.
     """
     fields = [getattr(header, name) for name in FIELD_NAMES]
     for name, value in zip(FIELD_NAMES, fields, strict=True):
-        _in_range(name, value, 0, _U32_MAX)
-    body = _LAYOUT.pack(MAGIC, FORMAT_VERSION, HEADER_BYTES, *fields[:-1], bytes(_RESERVED_BYTES), fields[-1])
+        if name in ("input_scale", "output_scale"):
+            _fits_float32(name, value)
+        elif name in ("input_zero_point", "output_zero_point"):
+            _in_range(name, value, -(2**31), 2**31 - 1)
+        else:
+            _in_range(name, value, 0, _U32_MAX)
+    body = _LAYOUT.pack(MAGIC, FORMAT_VERSION, HEADER_BYTES, *fields)
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -286,7 +374,7 @@ def unpack_header(data: bytes | memoryview) -> PackedHeader:
             f"packed weights: the header has {HEADER_BYTES} bytes, got {len(data)}; the data is cut off"
         )
     body = bytes(data[: HEADER_BYTES - 4])
-    magic, version, header_bytes, *fields, reserved, blocks_offset = _LAYOUT.unpack(body)
+    magic, version, header_bytes, *fields = _LAYOUT.unpack(body)
     if magic != MAGIC:
         raise PackedFormatError(f"packed weights: the first bytes must be {MAGIC!r}, got {magic!r}")
     if version != FORMAT_VERSION:
@@ -302,9 +390,7 @@ def unpack_header(data: bytes | memoryview) -> PackedHeader:
             f"packed weights: header_crc32 must be {computed:#010x}, got {stored:#010x}; "
             "the data is corrupt, convert the model again"
         )
-    if reserved != bytes(_RESERVED_BYTES):
-        raise PackedFormatError(f"packed weights: reserved bytes must be zero, got {reserved.hex()}")
-    header = PackedHeader(**dict(zip(FIELD_NAMES, (*fields, blocks_offset), strict=True)))
+    header = PackedHeader(**dict(zip(FIELD_NAMES, fields, strict=True)))
     header.check()
     return header
 
@@ -319,11 +405,18 @@ def _one_of(name: str, value: int, values: type[enum.IntEnum]) -> None:
         raise PackedFormatError(f"packed weights: {name} must be one of {known}, got {value}")
 
 
+def _fits_float32(name: str, value: float) -> None:
+    try:
+        struct.pack("<f", value)
+    except OverflowError as error:
+        raise PackedFormatError(f"packed weights: {name} must fit a float32, got {value}") from error
+
+
 def _in_range(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise PackedFormatError(f"packed weights: {name} must lie in [{low}, {high}], got {value}")
 
 
-def _equal(name: str, value: int, expected: int) -> None:
+def _equal(name: str, value: float, expected: int) -> None:
     if value != expected:
         raise PackedFormatError(f"packed weights: {name} must be {expected}, got {value}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.formats.header import Encoding
+from tfprune.formats.header import Encoding, ValueType
 
 IndexArray = npt.NDArray[np.int64]
 
@@ -23,7 +23,7 @@ class Placement:
 
     Attributes:
         groups: the groups in question.
-        values: their values in the values section.
+        values: their values, counted in the order of float weights.
         rows: matrix rows, shape ``[groups, 1, rows of the line]``.
         columns: matrix columns, shape ``[groups, group_cols, 1]``.
     """
@@ -62,6 +62,60 @@ def placements(
             columns = start[groups, None, None] + np.arange(group_cols)[None, :, None]
             yield Placement(groups, slice(value, value + size), matrix_rows[:, None, :], columns)
             value += size
+
+
+#: Cells of a line that int8 weights keep together: the width of a dot-product instruction's operand.
+DOT_CELLS = 4
+
+
+def values_per_line(
+    groups: IndexArray, encoding: int, out_channels: int, group_rows: int, group_cols: int, value_type: int
+) -> IndexArray:
+    """Stored values of each line.
+
+    Args:
+        groups: groups of each line.
+        encoding: row-band or sliding-row.
+        out_channels: rows of the matrix.
+        group_rows: rows of a group.
+        group_cols: columns of a group.
+        value_type: int8 lines are filled up to a multiple of four cells.
+    """
+    cells = groups * group_cols
+    if value_type == ValueType.INT8:
+        cells = -(-cells // DOT_CELLS) * DOT_CELLS
+    values = cells * group_rows
+    if encoding == Encoding.ROW_BAND and out_channels % group_rows:
+        values[-1] = cells[-1] * (out_channels % group_rows)
+    return values
+
+
+def int8_places(
+    groups: IndexArray, encoding: int, out_channels: int, group_rows: int, group_cols: int
+) -> tuple[IndexArray, int]:
+    """Where int8 weights stand that are given in the order of float weights, and how many values there are.
+
+    Float weights follow cell by cell and within a cell row by row. Of int8 weights four cells stand together: row by
+    row, and within a row cell by cell.
+
+    Args:
+        groups: groups of each line.
+        encoding: row-band or sliding-row.
+        out_channels: rows of the matrix.
+        group_rows: rows of a group.
+        group_cols: columns of a group.
+    """
+    shape = (encoding, out_channels, group_rows, group_cols)
+    floats = values_per_line(groups, *shape, ValueType.FLOAT32)
+    bytes_ = values_per_line(groups, *shape, ValueType.INT8)
+    rows = np.full(len(groups), group_rows)
+    if encoding == Encoding.ROW_BAND and out_channels % group_rows:
+        rows[-1] = out_channels % group_rows
+    within = np.arange(int(floats.sum())) - np.repeat(np.cumsum(floats) - floats, floats)
+    per_value = np.repeat(rows, floats)
+    cell, row = np.divmod(within, per_value)
+    first = np.repeat(np.cumsum(bytes_) - bytes_, floats)
+    return first + (cell // DOT_CELLS * per_value + row) * DOT_CELLS + cell % DOT_CELLS, int(bytes_.sum())
 
 
 def _rows(line: IndexArray, encoding: int, group_rows: int, rows: int) -> IndexArray:

@@ -46,6 +46,7 @@ void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads) {
 }
 
 Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads) {
+  if (weights.values == nullptr) return Error("convolution: these kernels run float32 weights only");
   SetWeights(weights, threads);
   TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
   view_ = shape_.out;

@@ -13,7 +13,7 @@ namespace tfprune {
 #undef TFPRUNE_ISA
 
 DepthwiseKernel GetDepthwiseKernel(Arch arch, const DepthwiseShape& shape) {
-  switch (arch) {
+  switch (FloatArch(arch)) {
 #define TFPRUNE_ISA(name, value) \
   case Arch::value:              \
     return name::GetDepthwiseKernel(shape);

@@ -218,7 +218,7 @@ inline void BlockRowsPixel(const TileArgs& a) {
     for (uint32_t chunk = 0; chunk < chunks.count; ++chunk) {
       const uint32_t size = chunks.Rows(chunk);
       float sums[kMaxBlockRows] = {};
-      AddCellsOfPixelAnyRows(b.x, b.offsets, b.column_count, weights, size, size, sums);
+      AddCellsOfPixelAnyRows(OffsetInputs{b.x, b.offsets}, b.column_count, weights, size, size, sums);
       for (uint32_t r = 0; r < size; ++r) out[rows[r]] += sums[r];
       weights += size_t{size} * b.column_count;
       rows += size;

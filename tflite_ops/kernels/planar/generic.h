@@ -379,20 +379,57 @@ constexpr int kPixelLanes = 8;
 constexpr int kPixelLanes = 4;
 #endif
 
-// Matrix times one pixel: sums[r] += sum of weights[i * stride + r] * x[cell i] over the cells of a line. Four sums run
+// Where the cells of a line find their inputs in one pixel: at byte offsets made beforehand, or, where groups are one
+// column wide, at the columns of the packed weights themselves, a quarter of the bytes.
+struct OffsetInputs {
+  const char* x;
+  const uint32_t* offsets;
+  float operator()(size_t i) { return *reinterpret_cast<const float*>(x + offsets[i]); }
+};
+struct DeltaInputs {
+  const float* x;
+  const uint16_t* deltas;
+  float operator()(size_t i) { return *(x += deltas[i]); }
+};
+
+// kWidth neighbouring weights of one column.
+template <int kWidth>
+inline __attribute__((always_inline)) typename Lanes<kWidth>::Vector LoadWeights(const float* p) {
+  return *reinterpret_cast<const typename Lanes<kWidth>::Memory*>(p);
+}
+#if defined(__AVX512F__)
+template <int kWidth>
+inline __attribute__((always_inline)) typename Lanes<kWidth>::Vector LoadWeights(const uint16_t* p) {
+  static_assert(kWidth == 16, "halves come sixteen at a time");
+  const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return reinterpret_cast<typename Lanes<16>::Vector>(_mm512_maskz_cvtph_ps(0xFFFF, halves));
+}
+#elif defined(__aarch64__)
+template <int kWidth>
+inline __attribute__((always_inline)) typename Lanes<kWidth>::Vector LoadWeights(const uint16_t* p) {
+  static_assert(kWidth == 4, "halves come four at a time");
+  return reinterpret_cast<typename Lanes<4>::Vector>(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))));
+}
+#endif
+
+// Bytes: how far ahead of their use weights are asked for, which is what a stream of them from memory waits on.
+constexpr size_t kPixelPrefetch = 2048;
+
+// Matrix times one pixel: sums[r] += sum of weights[i * stride + r] * inputs(i) over the cells of a line. Four sums run
 // side by side to hide the latency of an addition; their order is fixed, so results never depend on threads.
-template <int kRows>
-inline __attribute__((always_inline)) void AddCellsOfPixel(const char* x, const uint32_t* offsets, size_t count,
-                                                           const float* weights, size_t stride, float* sums) {
+template <int kRows, typename Inputs, typename Weight>
+inline __attribute__((always_inline)) void AddCellsOfPixel(Inputs inputs, size_t count, const Weight* weights,
+                                                           size_t stride, float* sums) {
   constexpr int kWidth = kRows < kPixelLanes ? kRows : kPixelLanes, kParts = kRows / kWidth;
   using Vector = typename Lanes<kWidth>::Vector;
   using Memory = typename Lanes<kWidth>::Memory;
   Vector side[4][kParts] = {};
   const auto add = [&](Vector * sum, size_t i) __attribute__((always_inline)) {
-    const float value = *reinterpret_cast<const float*>(x + offsets[i]);
-    const Memory* column = reinterpret_cast<const Memory*>(weights + i * stride);
+    const float value = inputs(i);
+    const Weight* column = weights + i * stride;
+    if (kRows == 16) __builtin_prefetch(column + kPixelPrefetch / sizeof(Weight));
 #pragma GCC unroll 4
-    for (int part = 0; part < kParts; ++part) sum[part] += column[part] * value;
+    for (int part = 0; part < kParts; ++part) sum[part] += LoadWeights<kWidth>(column + part * kWidth) * value;
   };
   size_t i = 0;
   for (; i + 4 <= count; i += 4) {
@@ -406,14 +443,29 @@ inline __attribute__((always_inline)) void AddCellsOfPixel(const char* x, const 
   }
 }
 
-inline void AddCellsOfPixelAnyRows(const char* x, const uint32_t* offsets, size_t count, const float* weights,
-                                   size_t stride, uint32_t rows, float* sums) {
+template <typename Inputs>
+inline void AddCellsOfPixelAnyRows(Inputs inputs, size_t count, const float* weights, size_t stride, uint32_t rows,
+                                   float* sums) {
   uint32_t r = 0;
-  for (; r + 16 <= rows; r += 16) AddCellsOfPixel<16>(x, offsets, count, weights + r, stride, sums + r);
-  if (rows - r >= 8) AddCellsOfPixel<8>(x, offsets, count, weights + r, stride, sums + r), r += 8;
-  if (rows - r >= 4) AddCellsOfPixel<4>(x, offsets, count, weights + r, stride, sums + r), r += 4;
-  if (rows - r >= 2) AddCellsOfPixel<2>(x, offsets, count, weights + r, stride, sums + r), r += 2;
-  if (rows - r >= 1) AddCellsOfPixel<1>(x, offsets, count, weights + r, stride, sums + r);
+  for (; r + 16 <= rows; r += 16) AddCellsOfPixel<16>(inputs, count, weights + r, stride, sums + r);
+  if (rows - r >= 8) AddCellsOfPixel<8>(inputs, count, weights + r, stride, sums + r), r += 8;
+  if (rows - r >= 4) AddCellsOfPixel<4>(inputs, count, weights + r, stride, sums + r), r += 4;
+  if (rows - r >= 2) AddCellsOfPixel<2>(inputs, count, weights + r, stride, sums + r), r += 2;
+  if (rows - r >= 1) AddCellsOfPixel<1>(inputs, count, weights + r, stride, sums + r);
+}
+
+// Whole lines of sixteen rows read float16 weights as they are stored: half the bytes.
+inline bool AddHalvesOfPixel(const PackedWeights& w, uint32_t line, size_t count, DeltaInputs inputs, float* sums) {
+#if defined(__AVX512F__) || defined(__aarch64__)
+  const uint32_t rows = w.RowsOfLine(line);
+  if (w.halves == nullptr || rows % 16 != 0) return false;
+  const uint16_t* halves = w.halves + FirstCell(w, line) * w.group_rows;
+  for (uint32_t r = 0; r < rows; r += 16) AddCellsOfPixel<16>(inputs, count, halves + r, rows, sums + r);
+  return true;
+#else
+  (void)w, (void)line, (void)count, (void)inputs, (void)sums;
+  return false;
+#endif
 }
 
 inline float ClampOne(float value, float low, float high) {
@@ -430,8 +482,16 @@ inline void RowBandPixel(const TileArgs& a) {
   for (uint32_t line = first_line; line < w.line_count && w.FirstRow(line) < a.row_end; ++line) {
     const size_t first = FirstCell(w, line);
     const uint32_t rows = w.RowsOfLine(line);
-    AddCellsOfPixelAnyRows(x, a.cell_offsets + first, CellsOfLine(w, line), w.values + first * w.group_rows, rows, rows,
-                           out + w.FirstRow(line));
+    const size_t count = CellsOfLine(w, line);
+    const float* weights = w.values + first * w.group_rows;
+    float* sums = out + w.FirstRow(line);
+    if (w.group_cols > 1) {
+      AddCellsOfPixelAnyRows(OffsetInputs{x, a.cell_offsets + first}, count, weights, rows, rows, sums);
+    } else {
+      const DeltaInputs inputs = {a.x, w.column_deltas + first};
+      if (AddHalvesOfPixel(w, line, count, inputs, sums)) continue;
+      AddCellsOfPixelAnyRows(inputs, count, weights, rows, rows, sums);
+    }
   }
   for (uint32_t row = a.row_begin; row < a.row_end; ++row) out[row] = ClampOne(out[row], a.low, a.high);
 }
@@ -449,7 +509,8 @@ inline void SlidingPixel(const TileArgs& a) {
   for (uint32_t row = first_line; row < a.row_end; ++row) {
     if (row < w.line_count) {
       const size_t first = FirstCell(w, row);
-      AddCellsOfPixelAnyRows(x, a.cell_offsets + first, CellsOfLine(w, row), w.values + first * rows, rows, rows, sums);
+      AddCellsOfPixelAnyRows(OffsetInputs{x, a.cell_offsets + first}, CellsOfLine(w, row), w.values + first * rows,
+                             rows, rows, sums);
     }
     if (row >= a.row_begin) out[row] = ClampOne(sums[row % rows], a.low, a.high);
     sums[row % rows] = row + rows < w.out_channels ? BiasOf(a, row + rows) : 0.0f;

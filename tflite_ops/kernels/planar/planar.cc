@@ -11,7 +11,7 @@ namespace tfprune {
 #undef TFPRUNE_ISA
 
 KernelSet GetKernels(Arch arch, Encoding encoding, uint32_t group_rows) {
-  switch (arch) {
+  switch (FloatArch(arch)) {
 #define TFPRUNE_ISA(name, value) \
   case Arch::value:              \
     return name::GetKernels(encoding, group_rows);

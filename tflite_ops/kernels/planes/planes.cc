@@ -13,7 +13,7 @@ namespace tfprune {
 #undef TFPRUNE_ISA
 
 PlaneKernels GetPlaneKernels(Arch arch) {
-  switch (arch) {
+  switch (FloatArch(arch)) {
 #define TFPRUNE_ISA(name, value) \
   case Arch::value:              \
     return name::GetPlaneKernels();

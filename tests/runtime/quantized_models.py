@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One-layer int8 ``.tflite`` files, dense and with a tfprune op, written without the converter.
+
+With ``activations`` None the layer has float32 activations and int8 weights ("dynamic range").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding, Quantization, encode
+
+Array = npt.NDArray[Any]
+_TYPES = {
+    "float32": schema.TensorType.FLOAT32,
+    "int8": schema.TensorType.INT8,
+    "int32": schema.TensorType.INT32,
+    "uint8": schema.TensorType.UINT8,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizedLayer:
+    """An int8 layer: what both files compute."""
+
+    spec: OpSpec
+    matrix: npt.NDArray[np.int8]
+    quantization: Quantization
+    bias: Array
+    input_shape: tuple[int, ...]
+
+    @property
+    def input_type(self) -> str:
+        """Type of input and output."""
+        return "int8" if self.quantization.input_scale else "float32"
+
+    def random_input(self, seed: int = 0) -> Array:
+        """Values over the whole range; of float32 ones each image has a range of its own."""
+        rng = np.random.default_rng(seed)
+        if self.input_type == "int8":
+            return rng.integers(-128, 128, self.input_shape).astype(np.int8)
+        x = rng.standard_normal(self.input_shape) + 0.3
+        return (x * rng.uniform(0.1, 4, (len(x), *[1] * (x.ndim - 1)))).astype(np.float32)
+
+    def packed(self, encoding: Encoding = Encoding.ROW_BAND, rows: int = 4, cols: int = 1) -> npt.NDArray[np.uint8]:
+        """The packed weights."""
+        return encode(self.matrix, self.spec, encoding, rows, cols, quantization=self.quantization)
+
+    def dense(self) -> bytes:
+        """The file with a stock op."""
+        spec = self.spec
+        weights = self.matrix
+        if spec.op == Op.CONV_2D:
+            weights = weights.reshape(spec.out_channels, spec.kernel_h, spec.kernel_w, spec.in_channels)
+            options: Any = schema.Conv2DOptionsT()
+            options.padding = int(spec.padding)
+            options.strideH, options.strideW = spec.stride_h, spec.stride_w
+            options.dilationHFactor, options.dilationWFactor = spec.dilation_h, spec.dilation_w
+            code = schema.BuiltinOperator.CONV_2D
+        else:
+            options = schema.FullyConnectedOptionsT()
+            options.keepNumDims = spec.keep_num_dims
+            code = schema.BuiltinOperator.FULLY_CONNECTED
+        options.fusedActivationFunction = int(spec.activation)
+        scales = self.quantization.scales
+        bias_scales = scales * np.float32(self.quantization.input_scale)
+        constants = [(weights, scales), (self.bias, bias_scales if self.input_type == "int8" else None)]
+        return self._file(constants, code, options, None)
+
+    def sparse(self, packed: Array | None = None) -> bytes:
+        """The file with a tfprune op."""
+        spec = self.spec
+        name, geometry = "TfpruneFullyConnected", [spec.out_channels, 1, 1 + spec.keep_num_dims]
+        if spec.op == Op.CONV_2D:
+            extents = [(spec.kernel_h - 1) * spec.dilation_h + 1, (spec.kernel_w - 1) * spec.dilation_w + 1]
+            name = "TfpruneConv2D"
+            geometry = [spec.out_channels, spec.stride_h, spec.stride_w]
+            geometry += [1, 1] if spec.padding == Padding.SAME else extents
+        data = self.packed() if packed is None else packed
+        constants = [(data, None), (np.zeros(geometry, np.int8), None), (self.bias, None)]
+        return self._file(constants, schema.BuiltinOperator.CUSTOM, None, name)
+
+    def _file(self, constants: list[tuple[Array, Any]], code: int, options: Any, custom: str | None) -> bytes:
+        model, graph, operator = schema.ModelT(), schema.SubGraphT(), schema.OperatorT()
+        opcode = schema.OperatorCodeT()
+        model.version, model.buffers, graph.tensors = 3, [schema.BufferT()], []
+
+        def tensor(shape: tuple[int, ...], dtype: str, scales: Any, zero_point: int, data: Array | None) -> None:
+            made = schema.TensorT()
+            made.shape, made.type, made.buffer = list(shape), _TYPES[dtype], 0
+            made.name = f"tensor_{len(graph.tensors)}"
+            if scales is not None:
+                made.quantization = schema.QuantizationParametersT()
+                made.quantization.scale = np.atleast_1d(np.asarray(scales, np.float32))
+                made.quantization.zeroPoint = np.full(made.quantization.scale.shape, zero_point, np.int64)
+            if data is not None:
+                buffer = schema.BufferT()
+                buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+                model.buffers.append(buffer)
+                made.buffer = len(model.buffers) - 1
+            graph.tensors.append(made)
+
+        scales = self.quantization
+        int8 = self.input_type == "int8"
+        tensor(self.input_shape, self.input_type, scales.input_scale if int8 else None, scales.input_zero_point, None)
+        for value, value_scales in constants:
+            tensor(value.shape, value.dtype.name, value_scales, 0, value)
+        # Only a placeholder shape: LiteRT computes output shapes itself.
+        shape = (1, 1, 1, self.spec.out_channels) if self.spec.op == Op.CONV_2D else (1, self.spec.out_channels)
+        tensor(shape, self.input_type, scales.output_scale if int8 else None, scales.output_zero_point, None)
+        last = len(graph.tensors) - 1
+        graph.inputs, graph.outputs = [0], [last]
+        operator.opcodeIndex, operator.inputs, operator.outputs = 0, list(range(last)), [last]
+        if options is not None:
+            operator.builtinOptions = options
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__[:-1])
+        opcode.builtinCode, opcode.deprecatedBuiltinCode, opcode.customCode = code, min(code, 127), custom
+        opcode.version = 1 if custom else 5
+        graph.operators, model.operatorCodes, model.subgraphs = [operator], [opcode], [graph]
+        builder = flatbuffers.Builder(1 << 16)
+        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+
+def quantized_layer(
+    spec: OpSpec,
+    input_shape: tuple[int, ...],
+    seed: int = 0,
+    *,
+    dynamic: bool = False,
+    group: tuple[int, int] = (4, 4),
+    kept: float = 0.25,
+) -> QuantizedLayer:
+    """Random int8 weights that keep about ``kept`` of their groups; output values spread over the int8 range."""
+    rng = np.random.default_rng(seed)
+    rows, columns = spec.out_channels, spec.columns
+    blocks = rng.random((-(-rows // group[0]), -(-columns // group[1]))) < kept
+    mask = np.repeat(np.repeat(blocks, group[0], axis=0), group[1], axis=1)[:rows, :columns]
+    matrix = (rng.integers(-127, 128, (rows, columns)) * mask).astype(np.int8)
+    scales = rng.uniform(0.001, 0.02, rows).astype(np.float32)
+    if dynamic:
+        bias = rng.standard_normal(rows).astype(np.float32)
+        return QuantizedLayer(spec, matrix, Quantization(scales), bias, input_shape)
+    input_scale = float(np.float32(rng.uniform(0.01, 0.05)))
+    spread = 75 * 75 * np.sqrt(max(1.0, kept * columns)) * 0.01 * input_scale
+    if spec.activation == Activation.RELU6:
+        scales *= np.float32(3 / spread)
+        spread = 2.0
+    output_scale = float(np.float32(spread * 3 / 127))
+    zeros = [int(zero) for zero in rng.integers(-100, 100, 2)]
+    bias = rng.integers(-20_000, 20_000, rows).astype(np.int32)
+    if spec.activation != Activation.NONE:
+        zeros[1] = -128
+    quantization = Quantization(scales, input_scale, zeros[0], output_scale, zeros[1])
+    return QuantizedLayer(spec, matrix, quantization, bias, input_shape)

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an Int8Conv2DPlan decides before data arrive: starts of sums, layout, planes, offsets, strips.
+#include <math.h>
+
+#include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
+
+namespace tfprune {
+namespace {
+
+constexpr size_t kPlanesBudget = 384 * 1024;  // bytes: planes of a strip should stay in a core's second-level cache
+constexpr size_t kAliasingBytes = 1024;       // planes a multiple of this apart would compete for cache sets
+
+uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
+
+uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+size_t RoundUp64(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// Whether every group is whole quads that each lie in one kernel position.
+bool FitsQuads(const PackedWeights& w) {
+  if (w.group_cols % kDotCells != 0) return false;
+  bool fits = true;
+  ForEachGroup(w, [&](uint32_t, uint32_t, uint32_t start) {
+    for (uint32_t i = 0; i < w.group_cols; i += kDotCells) {
+      fits = fits && (start + i) % w.in_channels + kDotCells <= w.in_channels;
+    }
+  });
+  return fits;
+}
+
+}  // namespace
+
+Status PrepareChannels(const PackedWeights& w, const void* bias, Int8Channels* channels) {
+  AlignedArray<uint64_t> sizes;
+  if (!sizes.Reserve(w.out_channels) || !channels->row_sums.Reserve(w.out_channels) ||
+      !channels->factors.Reserve(w.out_channels)) {
+    return Error("convolution: no memory for %u output channels", w.out_channels);
+  }
+  for (uint32_t r = 0; r < w.out_channels; ++r) sizes[r] = 0, channels->row_sums[r] = 0;
+  ForEachWeight(w, [&](uint32_t row, uint32_t, size_t index) {
+    const int32_t weight = w.bytes[index];
+    sizes[row] += static_cast<uint64_t>(weight < 0 ? -weight : weight);
+    channels->row_sums[row] = static_cast<int32_t>(static_cast<uint32_t>(channels->row_sums[row]) + weight);
+  });
+  const bool int8 = w.HasInt8Activations();
+  for (uint32_t r = 0; r < w.out_channels; ++r) {
+    const int64_t start = int8 && bias != nullptr ? static_cast<const int32_t*>(bias)[r] : 0;
+    if (sizes[r] * 255 + static_cast<uint64_t>(start < 0 ? -start : start) > INT32_MAX)
+      return Error("convolution: a sum of output channel %u may leave 32 bits", r);
+    channels->factors[r] = int8 ? w.input_scale * w.scales[r] / w.output_scale : 0.0f;
+    if (!isfinite(channels->factors[r]))
+      return Error("convolution: the scales of output channel %u are too far apart", r);
+  }
+  channels->low = w.activation == Activation::kNone ? -INFINITY : 0.0f;
+  channels->high = w.activation == Activation::kRelu6 ? 6.0f : INFINITY;
+  if (int8) {
+    const float zero = static_cast<float>(w.output_zero_point);
+    channels->low = w.activation == Activation::kNone ? -128.0f - zero : 0.0f;
+    channels->high = 127.0f - zero;
+    const float six = 6.0f / w.output_scale;
+    if (w.activation == Activation::kRelu6 && six < channels->high) channels->high = RoundToEven(six);
+  }
+  return {};
+}
+
+Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, const ImageSize& in, Arch arch,
+                               uint32_t threads) {
+  if (weights.value_type != ValueType::kInt8) return Error("convolution: these kernels run int8 weights only");
+  weights_ = &weights;
+  bias_ = bias;
+  kernels_ = {};
+  single_ = false;
+  threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
+  TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
+  TFPRUNE_RETURN_IF_ERROR(PrepareChannels(weights, bias, &channels_));
+  view_ = shape_.out;
+  pointwise_ = IsPointwise(weights);
+  const size_t pixels = size_t{view_.batch} * view_.height * view_.width;
+  if (arch == Arch::kReference || pixels == 0) return {};
+  ChooseLayout();
+  kernels_ = GetInt8Kernels(arch, weights.encoding, weights.group_rows, layout_);
+  // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.
+  single_ = pointwise_ && weights.encoding == Encoding::kRowBand && pixels * 8 <= kernels_.kernel.tile;
+  if (single_) {
+    view_ = {1, static_cast<uint32_t>(pixels), 1};
+    strip_rows_ = 1;
+    strips_per_image_ = static_cast<uint32_t>(pixels);
+    row_parts_ = Smaller(DivideUp(threads_, static_cast<uint32_t>(pixels)), weights.line_count);
+    planes_bytes_ = RoundUp64(size_t{weights.out_channels} * sizeof(int32_t));
+    return PrepareStarts();
+  }
+  if (pointwise_) {
+    const uint32_t tile = static_cast<uint32_t>(kernels_.kernel.tile);
+    view_ = {1, DivideUp(static_cast<uint32_t>(pixels), tile), tile};
+  }
+  TFPRUNE_RETURN_IF_ERROR(PrepareStarts());
+  TFPRUNE_RETURN_IF_ERROR(PreparePhases());
+  TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
+  return PrepareOffsets();
+}
+
+// Bytes hold input ^ flip: as unsigned numbers they are 128 too large. The zero point of float activations is known at
+// run time only and taken off at the end.
+Status Int8Conv2DPlan::PrepareStarts() {
+  const PackedWeights& w = *weights_;
+  if (!starts_.Reserve(w.out_channels)) return Error("convolution: no memory for %u output channels", w.out_channels);
+  const bool int8 = w.HasInt8Activations();
+  const uint32_t shift = static_cast<uint32_t>(w.input_zero_point) + kernels_.flip;
+  for (uint32_t r = 0; r < w.out_channels; ++r) {
+    const int32_t bias = int8 && bias_ != nullptr ? static_cast<const int32_t*>(bias_)[r] : 0;
+    // Modulo 2^32, as the sums.
+    starts_[r] =
+        static_cast<int32_t>(static_cast<uint32_t>(bias) - shift * static_cast<uint32_t>(channels_.row_sums[r]));
+  }
+  return {};
+}
+
+void Int8Conv2DPlan::ChooseLayout() {
+  const PackedWeights& w = *weights_;
+  layout_ = FitsQuads(w) ? Int8Layout::kQuads : Int8Layout::kPlanes;
+  cell_bytes_ = layout_ == Int8Layout::kQuads ? 4 : 1;
+  remainders_ = 0;
+  ForEachGroup(w, [&](uint32_t, uint32_t, uint32_t start) {
+    for (uint32_t i = 0; i < w.group_cols; i += kDotCells) remainders_ |= 1u << (start + i) % w.in_channels % kDotCells;
+  });
+}
+
+// Quads of channels c with c % 4 == remainder.
+static uint32_t QuadsOf(uint32_t channels, uint32_t remainder) {
+  return channels < remainder ? 0 : (channels - remainder) / kDotCells;
+}
+
+uint32_t Int8Conv2DPlan::PlanesOfPhase() const {
+  if (layout_ == Int8Layout::kPlanes) return weights_->in_channels;
+  uint32_t planes = 0;
+  for (uint32_t r = 0; r < kDotCells; ++r) planes += (remainders_ >> r & 1) * QuadsOf(weights_->in_channels, r);
+  return planes;
+}
+
+Status Int8Conv2DPlan::PreparePhases() {
+  const PackedWeights& w = *weights_;
+  if (!phases_.Reserve(2 * size_t{w.kernel_h} * w.kernel_w)) return Error("convolution: no memory for its plan");
+  phase_count_ = 0;
+  for (uint32_t tap = 0; tap < w.kernel_h * w.kernel_w; ++tap) {
+    const uint32_t a = tap / w.kernel_w * w.dilation_h % w.stride_h, b = tap % w.kernel_w * w.dilation_w % w.stride_w;
+    uint32_t phase = 0;
+    while (phase < phase_count_ && (phases_[2 * phase] != a || phases_[2 * phase + 1] != b)) ++phase;
+    if (phase < phase_count_) continue;
+    phases_[2 * phase_count_] = a;
+    phases_[2 * phase_count_ + 1] = b;
+    ++phase_count_;
+  }
+  return {};
+}
+
+Status Int8Conv2DPlan::PreparePlanes() {
+  const PackedWeights& w = *weights_;
+  halo_rows_ = (w.kernel_h - 1) * w.dilation_h / w.stride_h;
+  plane_width_ = view_.width + (w.kernel_w - 1) * w.dilation_w / w.stride_w;
+  // Both sums of two numbers below 2^31 fit 32 bits; a plane that large is refused here, before anything multiplies.
+  const uint64_t smallest_plane = (uint64_t{halo_rows_} + 1) * plane_width_;
+  if (smallest_plane > UINT32_MAX >> 3)
+    return Error("convolution: padding makes planes of %llu values", static_cast<unsigned long long>(smallest_plane));
+  SplitWork(threads_);
+  plane_stride_ = size_t{strip_rows_ + halo_rows_} * plane_width_;
+  if (!pointwise_) {
+    plane_stride_ = (plane_stride_ + 2 * kInt8MaxOverrun - 1) / kInt8MaxOverrun * kInt8MaxOverrun;
+    if (plane_stride_ * cell_bytes_ % kAliasingBytes == 0) plane_stride_ += kInt8MaxOverrun;
+  }
+  if (!CheckedMultiply(plane_stride_ * cell_bytes_, size_t{PlanesOfPhase()} * phase_count_, &planes_bytes_) ||
+      planes_bytes_ > (UINT32_MAX >> 1)) {
+    return Error("convolution: %u channels of width %u need more scratch memory than 32-bit offsets reach",
+                 w.in_channels, plane_width_);
+  }
+  // A tile may read behind the last position, a fill may write there.
+  planes_bytes_ = (planes_bytes_ + (kInt8MaxTile * 4 + kInt8MaxOverrun) + 63) / 64 * 64;
+  return {};
+}
+
+// Chooses the rows of a strip, and parts of the output channels where there are too few strips for the threads.
+void Int8Conv2DPlan::SplitWork(uint32_t threads) {
+  const uint32_t tile = static_cast<uint32_t>(kernels_.kernel.tile);
+  strip_rows_ = 1;
+  if (!pointwise_) {
+    const size_t row_bytes = size_t{plane_width_} * PlanesOfPhase() * phase_count_ * cell_bytes_ + 1;
+    const uint32_t budget_rows = static_cast<uint32_t>(kPlanesBudget / row_bytes);
+    const uint32_t least = Smaller(view_.height, DivideUp(2 * tile, plane_width_) + halo_rows_);
+    uint32_t rows = budget_rows > halo_rows_ + least ? budget_rows - halo_rows_ : least;
+    uint32_t strips = DivideUp(view_.height, Smaller(rows, view_.height));
+    if (view_.batch * strips % threads != 0) strips = DivideUp(strips, threads) * threads;
+    rows = DivideUp(view_.height, strips);
+    strip_rows_ = rows < least ? least : rows;
+  }
+  strips_per_image_ = DivideUp(view_.height, strip_rows_);
+  const uint64_t strips = uint64_t{strips_per_image_} * view_.batch;
+  row_parts_ = strips >= threads ? 1 : Smaller(DivideUp(threads, static_cast<uint32_t>(strips)), weights_->line_count);
+}
+
+// Where column `column` (quads: and the three behind it) of position 0 lies, in bytes from the first plane.
+uint32_t Int8Conv2DPlan::PlaceOf(uint32_t column) const {
+  const PackedWeights& w = *weights_;
+  const uint32_t tap = column / w.in_channels, channel = column % w.in_channels;
+  const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w;
+  uint32_t phase = 0;
+  while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != x % w.stride_w) ++phase;
+  uint32_t plane = channel;
+  if (layout_ == Int8Layout::kQuads) {
+    plane = channel / kDotCells;
+    for (uint32_t r = 0; r < channel % kDotCells; ++r) plane += (remainders_ >> r & 1) * QuadsOf(w.in_channels, r);
+  }
+  const size_t first = (size_t{phase} * PlanesOfPhase() + plane) * plane_stride_;
+  const size_t place = first + size_t{y / w.stride_h} * plane_width_ + x / w.stride_w;
+  return static_cast<uint32_t>(place * cell_bytes_);
+}
+
+Status Int8Conv2DPlan::PrepareOffsets() {
+  const PackedWeights& w = *weights_;
+  const uint32_t step = layout_ == Int8Layout::kQuads ? kDotCells : 1;
+  size_t operands = 0;
+  if (!operand_begins_.Reserve(size_t{w.line_count} + 1))
+    return Error("convolution: no memory for %u lines", w.line_count);
+  for (uint32_t line = 0; line < w.line_count; ++line) {
+    operand_begins_[line] = static_cast<uint32_t>(operands);
+    operands += w.DotCellsOfLine(line) / kDotCells;
+  }
+  operand_begins_[w.line_count] = static_cast<uint32_t>(operands);
+  if (operands > UINT32_MAX || !offsets_.Reserve(operands * (kDotCells / step) + 1))
+    return Error("convolution: no memory for the places of %u groups", w.group_count);
+  // Cells that only fill up an operand have zero weights: any place does, and 0 is one.
+  for (size_t i = 0; i < operands * (kDotCells / step); ++i) offsets_[i] = 0;
+  ForEachGroup(w, [&](uint32_t line, uint32_t group, uint32_t start) {
+    const size_t cell = size_t{operand_begins_[line]} * kDotCells + size_t{group - w.FirstGroup(line)} * w.group_cols;
+    for (uint32_t i = 0; i < w.group_cols; i += step) offsets_[(cell + i) / step] = PlaceOf(start + i);
+  });
+  return {};
+}
+
+}  // namespace tfprune

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+// An Int8Conv2DPlan at work: quantise float activations, fill the planes of a strip, walk its tiles.
+#include <string.h>
+
+#include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
+
+namespace tfprune {
+
+struct Int8Conv2DPlan::Job {
+  const Int8Conv2DPlan* plan;
+  const uint8_t* x;
+  uint8_t* y;
+  uint8_t* scratch;  // one slot a thread
+  // Float activations: of each pixel or image; null for int8.
+  const int32_t* zero_points;
+  const float* scales;
+};
+
+// Output rows [first, first + rows) of one image.
+struct Int8Conv2DPlan::Strip {
+  uint32_t image, first, rows;
+};
+
+namespace {
+
+constexpr size_t kQuantizeBlock = 8192;  // floats that one task quantises, about
+
+// Output channels of part `part` of `parts`: about equal numbers of groups, cut where a line starts.
+uint32_t PartBegin(const PackedWeights& w, uint32_t part, uint32_t parts) {
+  if (part == 0) return 0;
+  if (part >= parts) return w.out_channels;
+  const uint64_t wanted = (uint64_t{w.group_count} * part + parts - 1) / parts;
+  uint32_t low = 0, high = w.line_count - 1;
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (w.line_ends[middle] >= wanted) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return w.FirstRow(low);
+}
+
+// Float activations on their way to bytes. `parts` have a range each and `count` floats each; each is cut into
+// `blocks`.
+struct Quantization {
+  const float* x;
+  size_t parts, count, blocks;
+  int8_t* out;
+  int32_t* zero_points;  // [parts]
+  float* scales;         // [parts]
+  float* lows;           // [parts * blocks]
+  float* highs;
+
+  size_t Begin(size_t block) const { return count * block / blocks; }
+};
+
+void FindRangeOfTask(void* context, size_t task, uint32_t) {
+  const Quantization& q = *static_cast<const Quantization*>(context);
+  const size_t block = task % q.blocks, begin = q.Begin(block);
+  FindRange(q.x + task / q.blocks * q.count + begin, q.Begin(block + 1) - begin, q.lows + task, q.highs + task);
+}
+
+void QuantizeTask(void* context, size_t task, uint32_t) {
+  const Quantization& q = *static_cast<const Quantization*>(context);
+  const size_t part = task / q.blocks, block = task % q.blocks, begin = part * q.count + q.Begin(block);
+  float low = 0, high = 0;
+  for (size_t i = part * q.blocks; i < (part + 1) * q.blocks; ++i) {
+    low = q.lows[i] < low ? q.lows[i] : low;
+    high = q.highs[i] > high ? q.highs[i] : high;
+  }
+  const QuantizedRange range = RangeOf(low, high);
+  if (block == 0) q.zero_points[part] = range.zero_point, q.scales[part] = range.scale;
+  Quantize(q.x + begin, q.Begin(block + 1) - q.Begin(block), range, q.out + begin);
+}
+
+// Pixels are small: a task takes several, range and values in one go.
+void QuantizePixels(void* context, size_t task, uint32_t) {
+  const Quantization& q = *static_cast<const Quantization*>(context);
+  const size_t pixels = kQuantizeBlock / q.count + 1, end = (task + 1) * pixels;
+  for (size_t part = task * pixels; part < end && part < q.parts; ++part) {
+    float low, high;
+    FindRange(q.x + part * q.count, q.count, &low, &high);
+    const QuantizedRange range = RangeOf(low, high);
+    q.zero_points[part] = range.zero_point;
+    q.scales[part] = range.scale;
+    Quantize(q.x + part * q.count, q.count, range, q.out + part * q.count);
+  }
+}
+
+void QuantizeAll(Quantization* q, uint32_t threads, ThreadPool* pool) {
+  if (q->lows == nullptr) {
+    const size_t pixels = kQuantizeBlock / q->count + 1;
+    pool->Run(threads, (q->parts + pixels - 1) / pixels, QuantizePixels, q);
+  } else {
+    pool->Run(threads, q->parts * q->blocks, FindRangeOfTask, q);
+    pool->Run(threads, q->parts * q->blocks, QuantizeTask, q);
+  }
+}
+
+size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+}  // namespace
+
+size_t Int8Conv2DPlan::SlotBytes() const {
+  // Planes, planar rows, and zero point and scale of each position of a tile.
+  return planes_bytes_ + RoundUp(kInt8ScratchBytes) + 2 * kInt8MaxTile * sizeof(float);
+}
+
+bool Int8Conv2DPlan::Run(const void* x, void* y, ThreadPool* pool, Workspace* workspace) const {
+  const PackedWeights& w = *weights_;
+  if (kernels_.kernel.run == nullptr) return ReferenceInt8Conv2D(w, channels_, shape_, x, bias_, y);
+  const bool int8 = w.HasInt8Activations();
+  const size_t pixels = size_t{shape_.in.batch} * shape_.in.height * shape_.in.width;
+  Quantization q = {};
+  q.x = static_cast<const float*>(x);
+  q.parts = pointwise_ ? pixels : shape_.in.batch;
+  q.count = pixels / q.parts * w.in_channels;
+  q.blocks = pointwise_ ? 1 : q.count / kQuantizeBlock + 1;
+  // A tile of pixels reads the ranges of all its positions.
+  const size_t ranges = int8 ? 0 : RoundUp((q.parts + kInt8MaxTile) * 4);
+  const size_t blocks = int8 || pointwise_ ? 0 : RoundUp(q.parts * q.blocks * 4);
+  const size_t bytes = int8 ? 0 : RoundUp(pixels * w.in_channels);
+  const size_t slots = SlotBytes() * threads_;
+  if (!workspace->floats.Reserve((slots + 2 * ranges + 2 * blocks + bytes) / sizeof(float))) return false;
+  uint8_t* memory = reinterpret_cast<uint8_t*>(workspace->floats.data());
+  Job job = {this, static_cast<const uint8_t*>(x), static_cast<uint8_t*>(y), memory, nullptr, nullptr};
+  if (!int8) {
+    memory += slots;
+    q.zero_points = reinterpret_cast<int32_t*>(memory);
+    q.scales = reinterpret_cast<float*>(memory + ranges);
+    q.lows = pointwise_ ? nullptr : reinterpret_cast<float*>(memory + 2 * ranges);
+    q.highs = q.lows + blocks / sizeof(float);
+    q.out = reinterpret_cast<int8_t*>(memory + 2 * ranges + 2 * blocks);
+    QuantizeAll(&q, threads_, pool);
+    job.x = reinterpret_cast<const uint8_t*>(q.out);
+    job.zero_points = q.zero_points;
+    job.scales = q.scales;
+  }
+  const size_t tasks = size_t{view_.batch} * strips_per_image_ * row_parts_;
+  pool->Run(
+      threads_, tasks,
+      [](void* context, size_t task, uint32_t slot) {
+        const Job& job = *static_cast<const Job*>(context);
+        if (job.plan->single_) {
+          job.plan->RunPixel(job, task, slot);
+        } else {
+          job.plan->RunStrip(job, task, slot);
+        }
+      },
+      &job);
+  return true;
+}
+
+void Int8Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const {
+  const PackedWeights& w = *weights_;
+  const size_t strip_index = task / row_parts_;
+  const uint32_t part = static_cast<uint32_t>(task % row_parts_);
+  Strip strip = {static_cast<uint32_t>(strip_index / strips_per_image_),
+                 static_cast<uint32_t>(strip_index % strips_per_image_) * strip_rows_, strip_rows_};
+  if (strip.first + strip.rows > view_.height) strip.rows = view_.height - strip.first;
+
+  uint8_t* planes = job.scratch + slot * SlotBytes();
+  Int8Segment segments[kInt8MaxTile + 1];
+  Int8TileArgs args = {};
+  args.weights = weights_;
+  args.offsets = offsets_.data();
+  args.operand_begins = operand_begins_.data();
+  args.starts = starts_.data();
+  args.row_begin = PartBegin(w, part, row_parts_);
+  args.row_end = PartBegin(w, part + 1, row_parts_);
+  args.segments = segments;
+  args.out_stride = w.out_channels;
+  args.scratch = planes + planes_bytes_;
+  args.low = channels_.low;
+  args.high = channels_.high;
+  if (args.row_begin >= args.row_end) return;
+  if (job.zero_points == nullptr) {
+    args.factors = channels_.factors.data();
+    args.zero_point = w.output_zero_point;
+  } else {
+    args.row_sums = channels_.row_sums.data();
+    args.scales = w.scales;
+    args.bias = static_cast<const float*>(bias_);
+    args.zero_points = job.zero_points + size_t{strip.first} * view_.width;
+    args.position_scales = job.scales + size_t{strip.first} * view_.width;
+    if (!pointwise_) {
+      float* scales = reinterpret_cast<float*>(args.scratch + RoundUp(kInt8ScratchBytes));
+      int32_t* zeros = reinterpret_cast<int32_t*>(scales + kInt8MaxTile);
+      for (size_t p = 0; p < kInt8MaxTile; ++p)
+        scales[p] = job.scales[strip.image], zeros[p] = job.zero_points[strip.image];
+      args.zero_points = zeros;
+      args.position_scales = scales;
+    }
+  }
+  FillStrip(job, strip, planes);
+  const size_t positions = pointwise_ ? PixelsOf(strip) : size_t{strip.rows - 1} * plane_width_ + view_.width;
+  const int32_t* zero_points = args.zero_points;
+  const float* position_scales = args.position_scales;
+  size_t width = 0;
+  for (size_t begin = 0; begin < positions; begin += width) {
+    const Int8TileFn run = kernels_.kernel.Fit(positions - begin, &width);
+    args.x = planes + begin * cell_bytes_;
+    args.segment_count = SegmentsOf(job, strip, begin, width, segments);
+    if (pointwise_ && zero_points != nullptr) {
+      args.zero_points = zero_points + begin;
+      args.position_scales = position_scales + begin;
+    }
+    if (args.segment_count > 0) run(args);
+  }
+}
+
+size_t Int8Conv2DPlan::PixelsOf(const Strip& strip) const {
+  const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
+  const size_t first = size_t{strip.first} * view_.width;
+  return pixels - first < view_.width ? pixels - first : view_.width;
+}
+
+void Int8Conv2DPlan::RunPixel(const Job& job, size_t task, uint32_t slot) const {
+  const PackedWeights& w = *weights_;
+  const size_t pixel = task / row_parts_;
+  const uint32_t part = static_cast<uint32_t>(task % row_parts_);
+  const uint32_t begin = PartBegin(w, part, row_parts_), end = PartBegin(w, part + 1, row_parts_);
+  int32_t* sums = reinterpret_cast<int32_t*>(job.scratch + slot * SlotBytes());
+  memcpy(sums + begin, starts_.data() + begin, (end - begin) * sizeof(int32_t));
+  kernels_.pixel(w, begin, end, job.x + pixel * w.in_channels, sums);
+  const size_t first = pixel * w.out_channels;
+  if (job.zero_points == nullptr) {
+    int8_t* out = reinterpret_cast<int8_t*>(job.y) + first;
+    for (uint32_t r = begin; r < end; ++r) out[r] = FinishInt8(w, channels_, r, sums[r]);
+    return;
+  }
+  const QuantizedRange range = {job.scales[pixel], 0.0f, job.zero_points[pixel]};
+  float* out = reinterpret_cast<float*>(job.y) + first;
+  for (uint32_t r = begin; r < end; ++r) {
+    const uint32_t zero = static_cast<uint32_t>(range.zero_point) * static_cast<uint32_t>(channels_.row_sums[r]);
+    const int32_t sum = static_cast<int32_t>(static_cast<uint32_t>(sums[r]) - zero);
+    out[r] = FinishFloat(w, channels_, r, sum, range.scale, static_cast<const float*>(bias_));
+  }
+}
+
+uint32_t Int8Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin, size_t width,
+                                    Int8Segment* segments) const {
+  const size_t value_bytes = job.zero_points == nullptr ? 1 : sizeof(float);
+  const size_t pixel_bytes = size_t{weights_->out_channels} * value_bytes;
+  if (pointwise_) {
+    const size_t first = size_t{strip.first} * view_.width + begin, rest = PixelsOf(strip) - begin;
+    segments[0] = {0, static_cast<uint32_t>(rest < width ? rest : width), job.y + first * pixel_bytes};
+    return 1;
+  }
+  uint32_t count = 0;
+  const size_t end = begin + width;
+  for (size_t row = begin / plane_width_; row < strip.rows && row * plane_width_ < end; ++row) {
+    const size_t row_begin = row * plane_width_, row_end = row_begin + view_.width;
+    const size_t from = row_begin > begin ? row_begin : begin, to = row_end < end ? row_end : end;
+    if (from >= to) continue;
+    const size_t pixel = (size_t{strip.image} * view_.height + strip.first + row) * view_.width + (from - row_begin);
+    segments[count++] = {static_cast<uint32_t>(from - begin), static_cast<uint32_t>(to - from),
+                         job.y + pixel * pixel_bytes};
+  }
+  return count;
+}
+
+// `count` pixels into all planes of one phase.
+void Int8Conv2DPlan::ToPlanar(const uint8_t* in, size_t in_stride, size_t count, uint8_t* out) const {
+  const uint32_t channels = weights_->in_channels;
+  if (layout_ == Int8Layout::kPlanes) return kernels_.to_planes(in, in_stride, count, channels, out, plane_stride_);
+  for (uint32_t r = 0; r < kDotCells && r < channels; ++r) {
+    if ((remainders_ >> r & 1) == 0) continue;
+    const size_t quads = (channels - r) / kDotCells;
+    kernels_.to_quads(in + r, in_stride, count, quads, reinterpret_cast<uint32_t*>(out), plane_stride_);
+    out += quads * plane_stride_ * kDotCells;
+  }
+}
+
+void Int8Conv2DPlan::FillStrip(const Job& job, const Strip& strip, uint8_t* planes) const {
+  if (pointwise_) {
+    const size_t first = size_t{strip.first} * view_.width;
+    return ToPlanar(job.x + first * weights_->in_channels, weights_->in_channels, PixelsOf(strip), planes);
+  }
+  for (uint32_t phase = 0; phase < phase_count_; ++phase) {
+    for (uint32_t row = 0; row < strip.rows + halo_rows_; ++row) FillRow(job, strip, phase, row, planes);
+  }
+}
+
+// One row of every plane of one phase; places outside the image hold the zero point. The order matters: ToPlanar may
+// write behind the pixels, into what the padding on the right and the next row set afterwards.
+void Int8Conv2DPlan::FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, uint8_t* planes) const {
+  const PackedWeights& w = *weights_;
+  const int64_t a = phases_[2 * phase], b = phases_[2 * phase + 1];
+  const int64_t y = int64_t{strip.first + row} * w.stride_h + a - shape_.pad_top;
+  // Input column of plane column i: i * stride_w + shift. Inside the image for i in [left, right).
+  const int64_t shift = b - shape_.pad_left, width = plane_width_, stride = w.stride_w;
+  int64_t left = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
+  int64_t right = shape_.in.width > shift ? (shape_.in.width - shift + stride - 1) / stride : 0;
+  if (y < 0 || y >= shape_.in.height) right = 0;
+  if (right > width) right = width;
+  if (left > right) left = right;
+  const uint32_t count = PlanesOfPhase();
+  const size_t stride_bytes = plane_stride_ * cell_bytes_;
+  uint8_t* out = planes + size_t{phase} * count * stride_bytes + size_t{row} * plane_width_ * cell_bytes_;
+  const int32_t zero = job.zero_points == nullptr ? w.input_zero_point : job.zero_points[strip.image];
+  const int pad = static_cast<uint8_t>(zero) ^ kernels_.flip;
+  const size_t left_bytes = static_cast<size_t>(left) * cell_bytes_;
+  const size_t right_bytes = static_cast<size_t>(width - right) * cell_bytes_;
+  for (uint32_t p = 0; left_bytes > 0 && p < count; ++p) memset(out + p * stride_bytes, pad, left_bytes);
+  if (right > left) {
+    const int64_t pixel = (strip.image * int64_t{shape_.in.height} + y) * shape_.in.width + left * stride + shift;
+    ToPlanar(job.x + pixel * w.in_channels, size_t{w.stride_w} * w.in_channels, static_cast<size_t>(right - left),
+             out + left_bytes);
+  }
+  for (uint32_t p = 0; right_bytes > 0 && p < count; ++p) {
+    memset(out + p * stride_bytes + static_cast<size_t>(right) * cell_bytes_, pad, right_bytes);
+  }
+}
+
+}  // namespace tfprune

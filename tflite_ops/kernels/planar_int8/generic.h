@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+// The body of the int8 kernels, templated over one instruction set `S`. Each ISA file defines S and includes this file
+// inside its own namespace, so code built with different compiler flags never meets in the linker.
+//
+// S provides: `Vector` (kLanes int32, one for each position), `Bytes` (kLanes operands of four bytes), `Sum` (what
+// gathers products of kLanes positions), `kFlip`, `kPixelName`; `Start(int32)` and `Total(Sum)` from and to Vector;
+// `LoadQuads<kVectors>(p, Bytes[])`; `Interleave(p0, p1, p2, p3, Bytes[4])`: operands of 4 * kLanes positions from four
+// planes, in an order that `Reorder(Vector[4])` puts right; `Dot<kRows, kVectors>(Sum[][], Bytes[], weights)` and
+// `DotBatch<kRows, kVectors, kIndex>`, the same for operand kIndex of a batch (Int8Sums::kBatch) whose weights lie side
+// by side from `weights` on; `Clamp(low, high, zero_point)`, registers that stay the same for a tile, and
+// `ToBytes<kVectors>(int8_t*, Vector[], factor, Clamp)`;
+// `ToFloats(float*, Vector, row_sum, zero_points, position_scales, scale, bias, low, high)`.
+//
+// No include guard on purpose: it is included once, by one ISA file a translation unit.
+
+// The inputs of operand `i` of a line for all positions of a tile.
+template <typename S, int kVectors, Int8Layout kLayout>
+inline __attribute__((always_inline)) void LoadOperand(const uint8_t* x, const uint32_t* offsets, size_t i,
+                                                       typename S::Bytes* tile) {
+  if constexpr (kLayout == Int8Layout::kQuads) {
+    const uint8_t* quads = x + offsets[i];
+    S::template LoadQuads<kVectors>(quads, tile);
+  } else {
+    const uint32_t* four = offsets + 4 * i;
+    S::Interleave(x + four[0], x + four[1], x + four[2], x + four[3], tile);
+  }
+}
+
+template <typename S, int kRows, int kVectors, Int8Layout kLayout>
+struct Int8Sums {
+  using Sum = typename S::Sum;
+  static constexpr int kTile = kVectors * S::kLanes;
+  static_assert(kLayout == Int8Layout::kQuads || kVectors == 4, "planes are interleaved four vectors at a time");
+  // Operands whose weights fill a 128-bit register, and at least two to share the loop's instructions.
+  static constexpr int kBatch = kRows == 1 ? 4 : 2;
+  static constexpr int kOffsets = kLayout == Int8Layout::kQuads ? 1 : 4;  // of an operand
+  Sum value[kRows][kVectors];
+
+  inline __attribute__((always_inline)) void SetRow(int row, int32_t start) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) value[row][v] = S::Start(start);
+  }
+
+  // Adds `count` operands of one line; `weights` points at the first and steps by `stride` bytes.
+  inline __attribute__((always_inline)) void AddOperands(const uint8_t* x, const uint32_t* offsets, size_t count,
+                                                         const int8_t* weights, size_t stride) {
+    size_t i = 0;
+    // Lines of just kRows rows, the usual case, have a stride that the compiler knows, and the weights of few rows are
+    // taken for several operands at once.
+    if (stride == kRows * kDotCells) {
+      for (; i + kBatch <= count; i += kBatch, weights += kBatch * kRows * kDotCells) {
+        AddBatch(x, offsets + i * kOffsets, weights, kRows * kDotCells, std::make_integer_sequence<int, kBatch>());
+      }
+    } else if (kRows >= 4) {
+      for (; i + kBatch <= count; i += kBatch, weights += kBatch * stride) {
+        AddBatch(x, offsets + i * kOffsets, weights, stride, std::make_integer_sequence<int, kBatch>());
+      }
+    }
+    for (; i < count; ++i) {
+      typename S::Bytes tile[kVectors];
+      LoadOperand<S, kVectors, kLayout>(x, offsets, i, tile);
+      S::template Dot<kRows, kVectors>(value, tile, weights);
+      weights += stride;
+    }
+  }
+
+  template <int... kIndex>
+  inline __attribute__((always_inline)) void AddBatch(const uint8_t* x, const uint32_t* offsets, const int8_t* weights,
+                                                      size_t stride, std::integer_sequence<int, kIndex...>) {
+    (AddOne<kIndex>(x, offsets, weights, stride), ...);
+  }
+
+  template <int kIndex>
+  inline __attribute__((always_inline)) void AddOne(const uint8_t* x, const uint32_t* offsets, const int8_t* weights,
+                                                    size_t stride) {
+    typename S::Bytes tile[kVectors];
+    LoadOperand<S, kVectors, kLayout>(x, offsets, kIndex, tile);
+    if constexpr (kRows >= 4) {
+      S::template Dot<kRows, kVectors>(value, tile, weights + kIndex * stride);
+    } else {
+      S::template DotBatch<kRows, kVectors, kIndex>(value, tile, weights);
+    }
+  }
+
+  // Finishes one row and stores it as row `held` of the scratch.
+  inline __attribute__((always_inline)) void StoreRow(int slot, const Int8TileArgs& a, const typename S::Clamp& clamp,
+                                                      uint32_t row, uint32_t held) const {
+    typename S::Vector total[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) total[v] = S::Total(value[slot][v]);
+    if constexpr (kLayout == Int8Layout::kPlanes) S::Reorder(total);
+    if (a.factors != nullptr) {
+      S::template ToBytes<kVectors>(reinterpret_cast<int8_t*>(a.scratch) + held * kTile, total, a.factors[row], clamp);
+      return;
+    }
+    float* out = reinterpret_cast<float*>(a.scratch) + held * kTile;
+    const float bias = a.bias == nullptr ? 0.0f : a.bias[row];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      const size_t p = static_cast<size_t>(v) * S::kLanes;
+      S::ToFloats(out + p, total[v], a.row_sums[row], a.zero_points + p, a.position_scales + p, a.scales[row], bias,
+                  a.low, a.high);
+    }
+  }
+};
+
+template <typename S>
+void StoreInt8Rows(const Int8TileArgs& a, size_t tile, size_t channel, size_t rows) {
+  if (a.factors != nullptr) {
+    StoreByteRows(a, tile, channel, rows);
+  } else {
+    StoreFloatRows<S::kLanes>(a, tile, channel, rows);
+  }
+}
+
+inline const uint32_t* OffsetsOfLine(const Int8TileArgs& a, uint32_t line, Int8Layout layout) {
+  return a.offsets + size_t{a.operand_begins[line]} * (layout == Int8Layout::kQuads ? 1 : 4);
+}
+
+inline size_t OperandsOfLine(const Int8TileArgs& a, uint32_t line) {
+  return a.operand_begins[line + 1] - a.operand_begins[line];
+}
+
+// kRows rows of a band, `weights` at the first of them in the band's first operand; results become rows `held` and up.
+template <typename S, int kRows, int kVectors, Int8Layout kLayout>
+inline __attribute__((always_inline)) void Int8BandChunk(const Int8TileArgs& a, uint32_t row, const uint32_t* offsets,
+                                                         size_t count, const int8_t* weights, size_t stride,
+                                                         const typename S::Clamp& clamp, uint32_t held) {
+  Int8Sums<S, kRows, kVectors, kLayout> sums;
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) sums.SetRow(r, a.starts[row + r]);
+  sums.AddOperands(a.x, offsets, count, weights, stride);
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) sums.StoreRow(r, a, clamp, row + r, held + r);
+}
+
+// The last rows of a band whose size is no multiple of the chunk: `rows` < kRows of them.
+template <typename S, int kRows, int kVectors, Int8Layout kLayout>
+__attribute__((noinline)) void Int8BandRest(const Int8TileArgs& a, uint32_t rows, uint32_t row, const uint32_t* offsets,
+                                            size_t count, const int8_t* weights, size_t stride,
+                                            const typename S::Clamp& clamp, uint32_t held) {
+  if constexpr (kRows > 0) {
+    if (rows == kRows) {
+      return Int8BandChunk<S, kRows, kVectors, kLayout>(a, row, offsets, count, weights, stride, clamp, held);
+    }
+    Int8BandRest<S, kRows - 1, kVectors, kLayout>(a, rows, row, offsets, count, weights, stride, clamp, held);
+  }
+}
+
+// Row-band: every band is computed in chunks of kRows rows that stay in registers.
+template <typename S, int kRows, int kVectors, Int8Layout kLayout>
+void Int8RowBandTile(const Int8TileArgs& a) {
+  constexpr size_t kTile = kVectors * S::kLanes;
+  const PackedWeights& w = *a.weights;
+  const typename S::Clamp clamp(a.low, a.high, a.zero_point);
+  uint32_t held = 0, held_row = a.row_begin;
+  for (uint32_t line = a.row_begin / w.group_rows; line < w.line_count && w.FirstRow(line) < a.row_end; ++line) {
+    const uint32_t rows = w.RowsOfLine(line);
+    const uint32_t* offsets = OffsetsOfLine(a, line, kLayout);
+    const size_t count = OperandsOfLine(a, line);
+    // All bands but the last are full, so the values of a line start at its first operand times group_rows.
+    const int8_t* weights = w.bytes + size_t{a.operand_begins[line]} * w.group_rows * kDotCells;
+    for (uint32_t r = 0; r < rows; r += kRows) {
+      if (held + kRows > kInt8ScratchRows) {
+        StoreInt8Rows<S>(a, kTile, held_row, held);
+        held_row += held;
+        held = 0;
+      }
+      const uint32_t row = held_row + held;
+      const int8_t* first = weights + size_t{r} * kDotCells;
+      if (rows - r >= kRows) {
+        Int8BandChunk<S, kRows, kVectors, kLayout>(a, row, offsets, count, first, rows * kDotCells, clamp, held);
+        held += kRows;
+      } else {
+        Int8BandRest<S, kRows - 1, kVectors, kLayout>(a, rows - r, row, offsets, count, first, rows * kDotCells, clamp,
+                                                      held);
+        held += rows - r;
+      }
+    }
+  }
+  StoreInt8Rows<S>(a, kTile, held_row, held);
+}
+
+inline int32_t StartOf(const Int8TileArgs& a, uint32_t row) {
+  return row < a.weights->out_channels ? a.starts[row] : 0;
+}
+
+// Walks the start rows of a sliding-row weight for output rows [row_begin, row_end). Row q lives in sums q % kRows;
+// after start row r, row r is complete and row r + kRows takes its place.
+template <typename S, int kRows, int kVectors, Int8Layout kLayout>
+struct Int8SlidingWalk {
+  using Sums = Int8Sums<S, kRows, kVectors, kLayout>;
+  const Int8TileArgs& a;
+  Sums sums;
+  const typename S::Clamp clamp;
+  uint32_t held = 0, held_row;
+
+  explicit Int8SlidingWalk(const Int8TileArgs& args)
+      : a(args), clamp(args.low, args.high, args.zero_point), held_row(args.row_begin) {}
+
+  inline __attribute__((always_inline)) void Add(uint32_t line) {
+    sums.AddOperands(a.x, OffsetsOfLine(a, line, kLayout), OperandsOfLine(a, line),
+                     a.weights->bytes + size_t{a.operand_begins[line]} * kRows * kDotCells, kRows * kDotCells);
+  }
+
+  inline __attribute__((always_inline)) void Finish(int slot, uint32_t row) {
+    if (row >= a.row_begin && row < a.row_end) {
+      if (held == kInt8ScratchRows) {
+        StoreInt8Rows<S>(a, Sums::kTile, held_row, held);
+        held_row += held;
+        held = 0;
+      }
+      sums.StoreRow(slot, a, clamp, row, held);
+      ++held;
+    }
+    sums.SetRow(slot, StartOf(a, row + kRows));
+  }
+};
+
+template <typename S, int kRows, int kVectors, Int8Layout kLayout>
+void Int8SlidingTile(const Int8TileArgs& a) {
+  Int8SlidingWalk<S, kRows, kVectors, kLayout> walk(a);
+  const uint32_t first_line = a.row_begin >= kRows - 1 ? a.row_begin - (kRows - 1) : 0;
+  const uint32_t base = first_line - first_line % kRows;
+#pragma GCC unroll 16
+  for (int s = 0; s < kRows; ++s) walk.sums.SetRow(s, StartOf(a, base + s < first_line ? base + s + kRows : base + s));
+  for (uint32_t row = base; row < a.row_end; row += kRows) {
+#pragma GCC unroll 16
+    for (int s = 0; s < kRows; ++s) {
+      if (row + s < first_line) continue;
+      if (row + s < a.weights->line_count) walk.Add(row + s);
+      walk.Finish(s, row + s);
+    }
+  }
+  StoreInt8Rows<S>(a, Int8SlidingWalk<S, kRows, kVectors, kLayout>::Sums::kTile, walk.held_row, walk.held);
+}
+
+// Sliding-row for any number of rows: sums live in memory. For the group sizes that have no kernel of their own.
+template <typename S, int kVectors, Int8Layout kLayout>
+void Int8SlidingTileAnyRows(const Int8TileArgs& a) {
+  using Sums = Int8Sums<S, 1, kVectors, kLayout>;
+  const PackedWeights& w = *a.weights;
+  const uint32_t rows = w.group_rows;
+  Sums sums[kMaxSlidingRows];
+  const typename S::Clamp clamp(a.low, a.high, a.zero_point);
+  const uint32_t first_line = a.row_begin >= rows - 1 ? a.row_begin - (rows - 1) : 0;
+  for (uint32_t row = first_line; row < first_line + rows; ++row) sums[row % rows].SetRow(0, StartOf(a, row));
+  uint32_t held = 0, held_row = a.row_begin;
+  for (uint32_t row = first_line; row < a.row_end; ++row) {
+    if (row < w.line_count) {
+      const int8_t* weights = w.bytes + size_t{a.operand_begins[row]} * rows * kDotCells;
+      for (size_t i = 0; i < OperandsOfLine(a, row); ++i, weights += rows * kDotCells) {
+        typename S::Bytes tile[kVectors];
+        LoadOperand<S, kVectors, kLayout>(a.x, OffsetsOfLine(a, row, kLayout), i, tile);
+        for (uint32_t slot = 0; slot < rows; ++slot) {
+          S::template Dot<1, kVectors>(sums[slot].value, tile, weights + slot * kDotCells);
+        }
+      }
+    }
+    if (row >= a.row_begin) {
+      if (held == kInt8ScratchRows) {
+        StoreInt8Rows<S>(a, Sums::kTile, held_row, held);
+        held_row += held;
+        held = 0;
+      }
+      sums[row % rows].StoreRow(0, a, clamp, row, held);
+      ++held;
+    }
+    sums[row % rows].SetRow(0, StartOf(a, row + rows));
+  }
+  StoreInt8Rows<S>(a, Sums::kTile, held_row, held);
+}
+
+// The four inputs of an operand from one pixel's bytes, for matrix times one pixel. Groups of whole operands lie side
+// by side; otherwise the columns are collected one by one.
+struct PixelCells {
+  const uint8_t* x;
+  const uint16_t* deltas;
+  uint32_t cols, column = 0, left = 0;
+
+  inline __attribute__((always_inline)) uint8_t Next() {
+    if (left == 0) {
+      column += *deltas++;
+      left = cols;
+    }
+    return x[column + cols - left--];
+  }
+  inline __attribute__((always_inline)) uint32_t NextFour() {
+    uint32_t four;
+    if (cols == kDotCells) {
+      column += *deltas++;
+      memcpy(&four, x + column, 4);
+      return four;
+    }
+    if (cols == 1) {
+      const uint32_t a = column + deltas[0], b = a + deltas[1], c = b + deltas[2];
+      column = c + deltas[3];
+      deltas += 4;
+      return x[a] | x[b] << 8 | x[c] << 16 | static_cast<uint32_t>(x[column]) << 24;
+    }
+    four = Next();
+    four |= Next() << 8;
+    four |= Next() << 16;
+    return four | static_cast<uint32_t>(Next()) << 24;
+  }
+  // The last operand of a line, `count` cells of which exist; weights of the others are zero.
+  uint32_t NextFew(uint32_t count) {
+    uint32_t four = 0;
+    for (uint32_t i = 0; i < count; ++i) four |= static_cast<uint32_t>(Next()) << (8 * i);
+    return four;
+  }
+};
+
+// Sums are 32 bits wide and may wrap on the way to a last value that fits.
+inline void AddWrapping(int32_t* sum, int32_t value) {
+  *sum = static_cast<int32_t>(static_cast<uint32_t>(*sum) + static_cast<uint32_t>(value));
+}
+
+// Bytes: how far ahead of their use weights are asked for, which is what a stream of them from memory waits on.
+constexpr size_t kPixelPrefetch = 2048;
+
+// kRows rows of every operand of a line at `weights`; several operands share a vector where rows are few.
+template <typename S, int kRows>
+inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_t count, const int8_t* weights,
+                                                         size_t stride, int32_t* sums) {
+  constexpr int kWidth = kRows < S::kLanes ? kRows : S::kLanes, kParts = kRows / kWidth;
+  constexpr uint32_t kFlips = S::kFlip * 0x01010101u;
+  constexpr size_t kTogether = kWidth < S::kLanes ? S::kLanes / kWidth : 1;
+  constexpr size_t kSide = kParts <= 2 ? 4 : 2;  // sums side by side hide the latency of an addition
+  typename S::Sum sum[kSide][kParts];
+#pragma GCC unroll 4
+  for (size_t u = 0; u < kSide; ++u) {
+#pragma GCC unroll 16
+    for (int part = 0; part < kParts; ++part) sum[u][part] = S::Start(0);
+  }
+  const size_t full = count / kDotCells, few = count % kDotCells;
+  size_t i = 0;
+  if (kTogether == 1 || stride == kRows * kDotCells) {
+    for (; i + kSide * kTogether <= full; i += kSide * kTogether, weights += kSide * kTogether * stride) {
+#pragma GCC unroll 4
+      for (size_t u = 0; u < kSide; ++u) {
+        uint32_t x[kTogether];
+#pragma GCC unroll 16
+        for (size_t t = 0; t < kTogether; ++t) x[t] = cells.NextFour();
+        const typename S::Bytes inputs = S::Flip(S::template Spread<kWidth>(x));
+        const uint8_t* from = reinterpret_cast<const uint8_t*>(weights) + u * kTogether * stride;
+        __builtin_prefetch(from + kPixelPrefetch);
+#pragma GCC unroll 16
+        for (int part = 0; part < kParts; ++part) {
+          sum[u][part] = S::DotColumn(sum[u][part], inputs, S::LoadBytes(from + 4 * part * S::kLanes));
+        }
+      }
+    }
+  }
+  int32_t lanes[kSide * kParts * S::kLanes];
+#pragma GCC unroll 4
+  for (size_t u = 0; u < kSide; ++u) {
+#pragma GCC unroll 16
+    for (int part = 0; part < kParts; ++part) S::StoreTotal(lanes + (u * kParts + part) * S::kLanes, sum[u][part]);
+  }
+  for (size_t lane = 0; lane < kSide * kParts * S::kLanes; ++lane) AddWrapping(sums + lane % kRows, lanes[lane]);
+  for (; i * kDotCells < count; ++i, weights += stride) {
+    const uint32_t four = (i < full ? cells.NextFour() : cells.NextFew(static_cast<uint32_t>(few))) ^ kFlips;
+    for (int row = 0; row < kRows; ++row) {
+      for (int c = 0; c < 4; ++c) {
+        const uint8_t byte = static_cast<uint8_t>(four >> (8 * c));
+        const int32_t input = S::kFlip != 0 ? int32_t{byte} : int32_t{static_cast<int8_t>(byte)};
+        AddWrapping(sums + row, weights[4 * row + c] * input);
+      }
+    }
+  }
+}
+
+// Row-band weights times one pixel: sums[r] += products for rows [row_begin, row_end). Reads weights and column deltas
+// in place, once.
+template <typename S>
+void Int8RowBandPixel(const PackedWeights& w, uint32_t row_begin, uint32_t row_end, const uint8_t* x, int32_t* sums) {
+  const uint32_t first_line = row_begin / w.group_rows;
+  size_t value = 0;
+  for (uint32_t line = 0; line < first_line; ++line) value += w.DotCellsOfLine(line) * w.group_rows;
+  for (uint32_t line = first_line; line < w.line_count && w.FirstRow(line) < row_end; ++line) {
+    const size_t count = w.CellsOfLine(line), rows = w.RowsOfLine(line), stride = rows * kDotCells;
+    const PixelCells cells = {x, w.column_deltas + w.FirstGroup(line), w.group_cols};
+    const int8_t* weights = w.bytes + value;
+    int32_t* out = sums + w.FirstRow(line);
+    size_t r = 0;
+    for (; r + 16 <= rows; r += 16) Int8PixelRows<S, 16>(cells, count, weights + 4 * r, stride, out + r);
+    if (rows - r >= 8) Int8PixelRows<S, 8>(cells, count, weights + 4 * r, stride, out + r), r += 8;
+    if (rows - r >= 4) Int8PixelRows<S, 4>(cells, count, weights + 4 * r, stride, out + r), r += 4;
+    if (rows - r >= 2) Int8PixelRows<S, 2>(cells, count, weights + 4 * r, stride, out + r), r += 2;
+    if (rows - r >= 1) Int8PixelRows<S, 1>(cells, count, weights + 4 * r, stride, out + r);
+    value += w.DotCellsOfLine(line) * rows;
+  }
+}
+
+template <typename S>
+void ToQuadsOf(const uint8_t* in, size_t in_stride, size_t count, size_t quads, uint32_t* out, size_t out_stride) {
+  ToQuads<S::kLanes>(in, in_stride, count, quads, out, out_stride, S::kFlip * 0x01010101u);
+}
+
+template <typename S>
+void ToPlanesOf(const uint8_t* in, size_t in_stride, size_t count, size_t channels, uint8_t* out, size_t out_stride) {
+  ToPlanesFlipped(in, in_stride, count, channels, out, out_stride, static_cast<int8_t>(S::kFlip));
+}
+
+template <typename S>
+Int8KernelSet Int8Set(const char* name, int vectors, Int8TileFn run, int tail_vectors = 0,
+                      Int8TileFn tail_run = nullptr) {
+  const Int8Kernel kernel = {name, static_cast<size_t>(vectors * S::kLanes), run,
+                             static_cast<size_t>(tail_vectors * S::kLanes), tail_run};
+  return {kernel, ToQuadsOf<S>, ToPlanesOf<S>, Int8RowBandPixel<S>, S::kPixelName, S::kFlip};
+}
+
+// A quarter of the vectors for the last tile; planes always take four.
+template <int kVectors>
+constexpr int kTailVectors = kVectors > 4 ? kVectors / 4 : 1;
+
+template <typename S, int kRows, int kVectors, Int8Layout kLayout>
+Int8KernelSet Int8RowBand(const char* name) {
+  constexpr int kTail = kLayout == Int8Layout::kQuads ? kTailVectors<kVectors> : kVectors;
+  if (kTail == kVectors) return Int8Set<S>(name, kVectors, Int8RowBandTile<S, kRows, kVectors, kLayout>);
+  return Int8Set<S>(name, kVectors, Int8RowBandTile<S, kRows, kVectors, kLayout>, kTail,
+                    Int8RowBandTile<S, kRows, kTail, kLayout>);
+}
+
+template <typename S, int kRows, int kVectors, Int8Layout kLayout>
+Int8KernelSet Int8Sliding(const char* name) {
+  constexpr int kTail = kLayout == Int8Layout::kQuads ? kTailVectors<kVectors> : kVectors;
+  if (kTail == kVectors) return Int8Set<S>(name, kVectors, Int8SlidingTile<S, kRows, kVectors, kLayout>);
+  return Int8Set<S>(name, kVectors, Int8SlidingTile<S, kRows, kVectors, kLayout>, kTail,
+                    Int8SlidingTile<S, kRows, kTail, kLayout>);
+}
+
+template <typename S, int kVectors, Int8Layout kLayout>
+Int8KernelSet Int8SlidingAny(const char* name) {
+  return Int8Set<S>(name, kVectors, Int8SlidingTileAnyRows<S, kVectors, kLayout>);
+}
