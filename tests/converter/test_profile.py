@@ -31,7 +31,7 @@ def test_a_chain_is_timed_layer_by_layer() -> None:
     assert {op.timed for op in profile.ops} == {"in the model"}
     kernels = [op.kernel for op in profile.ops]
     assert kernels[1] == "in node 2"  # a PAD before a convolution
-    assert kernels[6] == "in node 5"  # an ADD behind one
+    assert kernels[6] == "add_in_convolution"
     assert kernels[4].startswith("depthwise_")
     assert kernels[11] == "mean"
     assert len(profile.copies) == 1

@@ -13,7 +13,7 @@ void Wait(sem_t* semaphore) {
   }
 }
 
-constexpr int kSpins = 4000;  // some tens of microseconds
+constexpr int kSpins = 1000;  // some tens of microseconds
 
 void Pause() {
 #if defined(__x86_64__)
@@ -103,14 +103,8 @@ void ThreadPool::RunTeam(uint32_t threads, Member member, void* context) {
   pthread_mutex_unlock(&busy_);
 }
 
-void Barrier::Wait(uint32_t team) {
-  const uint32_t round = __atomic_load_n(&round_, __ATOMIC_RELAXED);
-  if (__atomic_add_fetch(&arrived_, 1, __ATOMIC_ACQ_REL) == team) {
-    __atomic_store_n(&arrived_, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&round_, round + 1, __ATOMIC_RELEASE);
-    return;
-  }
-  for (int spins = 0; __atomic_load_n(&round_, __ATOMIC_ACQUIRE) == round; ++spins) {
+void WaitUntil(const uint32_t* counter, uint32_t value) {
+  for (int spins = 0; __atomic_load_n(counter, __ATOMIC_ACQUIRE) != value; ++spins) {
     if (spins < kSpins) {
       Pause();
     } else {

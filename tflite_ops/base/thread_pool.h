@@ -58,16 +58,9 @@ class ThreadPool {
   uint32_t team_ = 0;
 };
 
-// Where the members of a team wait for each other. Short waits spin: a semaphore's way through the kernel costs as much
-// as many layers.
-class Barrier {
- public:
-  // Returns when all `team` members have called it, and makes their writes visible to each other.
-  void Wait(uint32_t team);
-
- private:
-  uint32_t arrived_ = 0, round_ = 0;  // atomic
-};
+// Returns when the atomic `counter` has reached `value`, and makes what was written before it visible. Short waits
+// spin: a semaphore's way through the kernel costs as much as many layers.
+void WaitUntil(const uint32_t* counter, uint32_t value);
 
 }  // namespace tfprune
 

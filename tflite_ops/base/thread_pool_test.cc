@@ -74,12 +74,11 @@ TEST(ThreadPool, AForkedProcessWorksAlone) {
 }
 
 TEST(ThreadPool, MembersOfATeamWaitForEachOther) {
-  constexpr size_t kRounds = 200, kMost = 5;
+  constexpr uint32_t kRounds = 200, kMost = 5;
   struct Board {
-    Barrier barrier;
-    size_t written[kMost] = {};
-    size_t late = 0;
-    uint32_t team = 0;
+    uint32_t arrived[kRounds + 1] = {};
+    uint32_t written[kMost] = {};
+    uint32_t late = 0, team = 0;
   };
   ThreadPool pool;
   for (const uint32_t threads : {1u, 2u, 5u}) {
@@ -89,13 +88,14 @@ TEST(ThreadPool, MembersOfATeamWaitForEachOther) {
         [](void* context, uint32_t member, uint32_t team) {
           Board* board = static_cast<Board*>(context);
           if (member == 0) board->team = team;
-          for (size_t round = 1; round <= kRounds; ++round) {
-            board->written[member] = round;
-            board->barrier.Wait(team);
+          for (uint32_t round = 1; round <= kRounds; ++round) {
+            __atomic_store_n(&board->written[member], round, __ATOMIC_RELAXED);
+            __atomic_fetch_add(&board->arrived[round], 1, __ATOMIC_RELEASE);
+            WaitUntil(&board->arrived[round], team);
             for (uint32_t other = 0; other < team; ++other) {
-              if (board->written[other] != round) __atomic_fetch_add(&board->late, 1, __ATOMIC_RELAXED);
+              const uint32_t seen = __atomic_load_n(&board->written[other], __ATOMIC_RELAXED);
+              if (seen < round) __atomic_fetch_add(&board->late, 1, __ATOMIC_RELAXED);
             }
-            board->barrier.Wait(team);
           }
         },
         &board);

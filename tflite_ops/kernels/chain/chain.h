@@ -7,7 +7,8 @@
 // need.
 //
 // The order of steps is fixed when the chain is prepared, for one image; images of a batch follow each other. A step is
-// cut into tasks that share no output, and all threads meet between steps: results do not depend on their number.
+// cut into tasks that share no output, and begins when all tasks of the one before are done: results do not depend on
+// their number.
 #ifndef TFPRUNE_KERNELS_CHAIN_CHAIN_H_
 #define TFPRUNE_KERNELS_CHAIN_CHAIN_H_
 
@@ -134,7 +135,7 @@ class Chain {
   uint32_t block_ = 0;  // pixels that a pointwise layer computes at once
   AlignedArray<Step> steps_;
   uint32_t step_count_ = 0;
-  AlignedArray<uint32_t> next_task_;  // atomic, one a step
+  AlignedArray<uint32_t> next_task_, done_tasks_;  // atomic, one a step
   size_t arena_floats_ = 0, scratch_floats_ = 0;
   uint64_t (*clock_)() = nullptr;
   AlignedArray<uint64_t> stage_time_;

@@ -31,7 +31,6 @@ struct Chain::Call {
   float* const* outputs;
   float* scratch;  // one slot a thread
   uint32_t image;
-  Barrier barrier;
 };
 
 // Floats of one thread's scratch.
@@ -76,9 +75,10 @@ bool Chain::Run(const float* const* inputs, float* const* outputs, ThreadPool* p
   if (!workspace->floats.Reserve(workspace_floats())) return false;
   float* arena = workspace->floats.data();
   for (uint32_t t = 0; t < tensor_count_; ++t) tensors_[t].image.data = arena + tensors_[t].offset + kDepthwiseReach;
-  Call call = {this, inputs, outputs, arena + arena_floats_, 0, {}};
+  Call call = {this, inputs, outputs, arena + arena_floats_, 0};
   for (; call.image < batch_; ++call.image) {
     memset(next_task_.data(), 0, step_count_ * sizeof(uint32_t));
+    memset(done_tasks_.data(), 0, step_count_ * sizeof(uint32_t));
     pool->RunTeam(
         threads_,
         [](void* context, uint32_t member, uint32_t team) {
@@ -116,8 +116,10 @@ void Chain::RunStep(Call* call, uint32_t index, uint32_t team, float* scratch) {
     const uint32_t task = __atomic_fetch_add(&next_task_[index], 1, __ATOMIC_RELAXED);
     if (task >= tasks) break;
     RunTask(*call, stage, step, task, tasks, scratch);
+    __atomic_fetch_add(&done_tasks_[index], 1, __ATOMIC_RELEASE);
   }
-  call->barrier.Wait(team);
+  // The step is over when its tasks are: a member that the system has put aside between tasks holds nobody up.
+  WaitUntil(&done_tasks_[index], tasks);
 }
 
 void Chain::RunTask(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks,
