@@ -36,10 +36,12 @@ class PatternChoice(NamedTuple):
     Attributes:
         at: the pattern for a sparsity, None where it has none.
         fits: the layers it is meant for.
+        packing: how weights other than float32 are packed, which no cost table knows; None: they stay dense.
     """
 
     at: Callable[[float], Any | None]
     fits: Callable[[Layer], bool]
+    packing: tuple[Encoding, int, int] | None = None
 
 
 def _anywhere(_: Layer) -> bool:
@@ -59,14 +61,14 @@ def _always(pattern: Any) -> Callable[[float], Any]:
 
 
 PATTERNS: dict[str, PatternChoice] = {
-    "groups4": PatternChoice(_always(P.Groups(rows=4)), _anywhere),
-    "groups8": PatternChoice(_always(P.Groups(rows=8)), _anywhere),
-    "groups16": PatternChoice(_always(P.Groups(rows=16)), _anywhere),
-    "groups4-aligned": PatternChoice(_always(P.Groups(rows=4, aligned=True)), _anywhere),
-    "groups1x4": PatternChoice(_always(P.Groups(rows=1, cols=4, along="input")), _anywhere),
-    "groups4x4": PatternChoice(_always(P.Groups(rows=4, cols=4, along="input")), _anywhere),
-    "single": PatternChoice(_always(P.Unstructured()), _pointwise),
-    "block-punched": PatternChoice(_always(P.BlockPunched(8, 4)), _anywhere),
+    "groups4": PatternChoice(_always(P.Groups(rows=4)), _anywhere, (Encoding.SLIDING_ROW, 4, 1)),
+    "groups8": PatternChoice(_always(P.Groups(rows=8)), _anywhere, (Encoding.SLIDING_ROW, 8, 1)),
+    "groups16": PatternChoice(_always(P.Groups(rows=16)), _anywhere, (Encoding.SLIDING_ROW, 16, 1)),
+    "groups4-aligned": PatternChoice(_always(P.Groups(rows=4, aligned=True)), _anywhere, (Encoding.ROW_BAND, 4, 1)),
+    "groups1x4": PatternChoice(_always(P.Groups(rows=1, cols=4, along="input")), _anywhere, (Encoding.ROW_BAND, 1, 4)),
+    "groups4x4": PatternChoice(_always(P.Groups(rows=4, cols=4, along="input")), _anywhere, (Encoding.ROW_BAND, 4, 4)),
+    "single": PatternChoice(_always(P.Unstructured()), _pointwise, (Encoding.ROW_BAND, 1, 1)),
+    "block-punched": PatternChoice(_always(P.BlockPunched(8, 4)), _anywhere, (Encoding.ROW_BAND, 8, 4)),
     "block-rows-columns": PatternChoice(_always(P.BlockRowsColumns()), _anywhere),
     "elements-filter": PatternChoice(_always(P.KernelElements(share="filter")), _windowed),
     "elements-layer": PatternChoice(_always(P.KernelElements(share="layer")), _windowed),
@@ -132,12 +134,29 @@ class Case:
         return dense_model(self.layer, self.weights, self.precision)
 
     def sparse(self, device: str, min_speedup: float | None = ANY_SPEED, **options: Any) -> SparseLayer | None:
-        """What ``tp.convert`` makes of it, with its own `min_speedup` for None; None where it stays dense."""
+        """What ``tp.convert`` makes of it, with its own `min_speedup` for None; None where it stays dense.
+
+        Int8 layers, which it leaves dense, are packed without it as suits their pattern.
+        """
+        if self.precision == "int8":
+            return None if min_speedup is None else self.packed("int8")
         if min_speedup is not None:
             options["min_speedup"] = min_speedup
         converted = tp.convert(self.dense(), device=device, **options)
         layer = converted.report.layers[0]
         return None if layer.encoding is None else SparseLayer(converted.tflite, layer.encoding)
+
+    def packed(self, precision: str) -> SparseLayer | None:
+        """The layer with weights that are not float32, packed as suits the pattern; None where nothing does.
+
+        The converter packs float32 weights only.
+        """
+        packing = PATTERNS[self.pattern].packing
+        if packing is None or self.layer.kind == "depthwise":
+            return None
+        encoding, rows, cols = packing
+        tflite = sparse_model(self.layer, self.weights, encoding, rows, cols, precision)
+        return SparseLayer(tflite, f"{encoding.name.lower()} {rows}x{cols}")
 
     def as_single_weights(self) -> bytes:
         """The same zeros, each weight stored for itself."""

@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfprune.converter.schema import AlignedBuffer, write_model
 from tfprune.costs.predict import LayerShape, PackedShape
-from tfprune.formats import Encoding, Op, OpSpec, Padding, count_blocks, cut, encode
+from tfprune.formats import Encoding, Op, OpSpec, Padding, Quantization, count_blocks, cut, encode
 from tfprune.formats.blocks import BAND_SIZES
 from tfprune.formats.cover import count_groups
 
@@ -178,13 +178,10 @@ def dense_model(layer: Layer, weights: Matrix, precision: str = "float32") -> by
     """
     bias: npt.NDArray[Any] = np.zeros(layer.out_channels, np.float32)
     values: npt.NDArray[Any] = weights
-    scales: list[npt.NDArray[Any]] = []
+    scales: list[npt.NDArray[Any] | None] = []
     if precision == "int8":
-        scale = np.maximum(np.abs(weights).max(axis=1), 1e-6) / 127
-        steps = np.round(weights / scale[:, None])
-        values = np.where((weights != 0) & (steps == 0), np.sign(weights), steps).astype(np.int8)
-        spread = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=1).max()) * 128 / np.sqrt(3) * INPUT_SCALE
-        scales = [np.array([INPUT_SCALE]), scale, INPUT_SCALE * scale, np.array([4 * spread / 127])]
+        values, scale = quantized(weights)
+        scales = [np.array([INPUT_SCALE]), scale, INPUT_SCALE * scale, np.array([output_scale(weights)])]
         bias = bias.astype(np.int32)
     if layer.kind == "fc":
         options: Any = schema.FullyConnectedOptionsT()
@@ -202,8 +199,43 @@ def dense_model(layer: Layer, weights: Matrix, precision: str = "float32") -> by
     return _model(layer, [kernel, bias], schema.BuiltinOperator.CONV_2D, options, scales=scales)
 
 
-def sparse_model(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -> bytes:
-    """The layer as a tfprune op in the given encoding."""
+def quantized(weights: Matrix) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Int8 weights and a scale for each row; no weight but a zero becomes zero."""
+    scale = np.maximum(np.abs(weights).max(axis=1), 1e-6) / 127
+    steps = np.round(weights / scale[:, None])
+    return np.where((weights != 0) & (steps == 0), np.sign(weights), steps).astype(np.int8), scale.astype(np.float32)
+
+
+def output_scale(weights: Matrix) -> float:
+    """Scale of an int8 output whose values spread over the whole range."""
+    spread = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=1).max()) * 128 / np.sqrt(3) * INPUT_SCALE
+    return float(4 * spread / 127)
+
+
+def sparse_model(
+    layer: Layer, weights: Matrix, encoding: Encoding, rows: int, cols: int = 1, precision: str = "float32"
+) -> bytes:
+    """The layer as a tfprune op in the given encoding.
+
+    Args:
+        layer: a convolution or a fully-connected layer.
+        weights: ``[out, columns]``.
+        encoding: how they are packed.
+        rows: group rows.
+        cols: group columns.
+        precision: ``"float32"``, ``"float16"`` (weights), ``"int8"`` (everything) or ``"int8-weights"``.
+    """
+    values: npt.NDArray[Any] = weights.astype(np.float16) if precision == "float16" else weights
+    bias: npt.NDArray[Any] = np.zeros(layer.out_channels, np.float32)
+    scales: list[npt.NDArray[Any] | None] = []
+    quantization = None
+    if precision in ("int8", "int8-weights"):
+        values, scale = quantized(weights)
+        quantization = Quantization(scale)
+    if precision == "int8":
+        quantization = Quantization(scale, INPUT_SCALE, 0, output_scale(weights), 0)
+        scales = [np.array([INPUT_SCALE]), None, None, INPUT_SCALE * scale, np.array([output_scale(weights)])]
+        bias = bias.astype(np.int32)
     conv = layer.kind == "conv"
     spec = OpSpec(
         op=Op.CONV_2D if conv else Op.FULLY_CONNECTED,
@@ -217,13 +249,9 @@ def sparse_model(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -
     )
     stride = layer.stride
     geometry = np.zeros((layer.out_channels, stride, stride, 1, 1) if conv else (layer.out_channels, 1, 1), np.int8)
-    constants: list[npt.NDArray[Any]] = [
-        encode(weights, spec, encoding, rows),
-        geometry,
-        np.zeros(layer.out_channels, np.float32),
-    ]
+    packed = encode(values, spec, encoding, rows, cols, quantization=quantization)
     name = "TfpruneConv2D" if conv else "TfpruneFullyConnected"
-    return _model(layer, constants, schema.BuiltinOperator.CUSTOM, None, name)
+    return _model(layer, [packed, geometry, bias], schema.BuiltinOperator.CUSTOM, None, name, scales)
 
 
 _TYPES = {name: getattr(schema.TensorType, name.upper()) for name in ("float32", "int8", "uint8", "int32")}
@@ -235,7 +263,7 @@ def _model(
     code: int,
     options: Any,
     custom: str | None = None,
-    scales: Sequence[npt.NDArray[Any]] = (),
+    scales: Sequence[npt.NDArray[Any] | None] = (),
 ) -> bytes:
     """A file of one op; with ``scales`` of all tensors, input and output are int8."""
     model, graph, op, opcode = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
@@ -258,7 +286,8 @@ def _model(
     ]
     last = len(graph.tensors) - 1
     for made, scale in zip(graph.tensors, scales, strict=False):
-        made.quantization = _quantization(scale, made.shape)
+        if scale is not None:
+            made.quantization = _quantization(scale, made.shape)
     if scales:
         graph.tensors[0].type = graph.tensors[last].type = schema.TensorType.INT8
     graph.inputs, graph.outputs = np.array([0], np.int32), np.array([last], np.int32)

@@ -15,10 +15,12 @@ pytestmark = pytest.mark.aarch64
 PLACES = ("--root", CACHE / "root", "--library", LIBRARY)
 
 
-def test_instructions_of_a_layer(script: Script, tmp_path: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_instructions_of_a_layer(script: Script, tmp_path: Path, precision: str) -> None:  # noqa: F811
     output = tmp_path / "counts.json"
     layer = ("--part", "layers", "--network", "mobilenet_v2", "--min-macs", "0", "--limit", "2")
-    script("arm64_instructions", *layer, "--sparsity", "0.9", *PLACES, "--output", output)
+    arguments = ("--sparsity", "0.9", "--precision", precision, "--output", output)
+    script("arm64_instructions", *layer, *arguments, *PLACES)
     rows = [row for row in json.loads(output.read_text())["rows"].values() if row["encoding"]]
     assert rows
     assert all(0 < row["ratio"] < 1 for row in rows)

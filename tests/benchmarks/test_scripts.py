@@ -149,6 +149,34 @@ def test_fully_connected_layers_meet_the_bandwidth(script: Script, tmp_path: Pat
         assert 0 < row["share of bandwidth"] < 2
 
 
+def test_fully_connected_layers_of_narrower_weights_are_measured(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "fc.json"
+    narrow = ("--pattern", "groups4x4", "--precision", "float16", "--precision", "int8-weights")
+    script("fc_bandwidth", "--inputs", 256, "--outputs", 256, *narrow, "--seconds", "0.01", "--output", output)
+    halves, bytes_ = json.loads(output.read_text())["rows"].values()
+    assert (halves["precision"], bytes_["precision"]) == ("float16", "int8-weights")
+    # A quarter of 65,536 weights of two bytes and of one, and one number for each group of sixteen.
+    assert 32_768 < halves["packed bytes"] < 38_000
+    assert 16_384 < bytes_["packed bytes"] < 22_000
+    assert "_int8/" in bytes_["kernel"]
+
+
+def test_int8_layers_are_packed_as_suits_their_pattern(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "layers.json"
+    patterns = ("--pattern", "groups4x4", "--pattern", "block-rows-columns")
+    script("cpu_layers", *TINY, "--sparsity", "0.75", *patterns, "--precision", "int8", "--output", output)
+    rows = list(json.loads(output.read_text())["rows"].values())
+    encodings = {(row["pattern"], row["layer"].split()[0], row["encoding"]) for row in rows}
+    assert encodings == {
+        ("groups4x4", "conv", "row_band 4x4"),
+        ("groups4x4", "depthwise", None),
+        ("block-rows-columns", "conv", None),
+        ("block-rows-columns", "depthwise", None),
+    }
+    # Bit for bit what the dense int8 layer answers.
+    assert all(row["error"] == 0 for row in rows if row["encoding"])
+
+
 def test_default_verdicts_are_the_converters_own(script: Script, tmp_path: Path) -> None:
     output = tmp_path / "layers.json"
     script("cpu_layers", *TINY, "--sparsity", "0.1", "--default-verdicts", "--output", output)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats import Encoding, Op, OpSpec, count_blocks, cut, decode, encode, read
+from tfprune.formats import Encoding, Op, OpSpec, Quantization, ValueType, count_blocks, cut, decode, encode, read
 from tfprune.formats.blocks import Blocks
+from tfprune.formats.header import pack_header, unpack_header
 from tfprune.sparsity.layouts import to_matrix
 from tfprune.sparsity.patterns import BlockRowsColumns, KernelElements, KernelPatterns, NofM, Pattern
 from tfprune.sparsity.select import select
@@ -131,3 +133,16 @@ def test_a_large_layer_is_cut_fast() -> None:
         began = time.process_time()
         cut(nonzero, encoding, 512)
         assert time.process_time() - began < 2  # 0.15 s on the machine this was written on
+
+
+@pytest.mark.parametrize("encoding", BLOCKS)
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_other_values_than_float32_are_refused(encoding: Encoding, dtype: str) -> None:
+    spec = OpSpec(Op.FULLY_CONNECTED, 4, 4)
+    quantization = Quantization(np.ones(4, np.float32)) if dtype == "int8" else None
+    with pytest.raises(PackedFormatError, match=f"values of blocks must be float32, got {dtype}; store them as"):
+        encode(np.eye(4, dtype=dtype), spec, encoding, 1, quantization=quantization)
+    header = read(encode(np.eye(4, dtype=np.float32), spec, encoding, 1)).header
+    changed = dataclasses.replace(header, value_type=int(ValueType[dtype.upper()]))
+    with pytest.raises(PackedFormatError, match="values of blocks must be float32"):
+        unpack_header(pack_header(changed))

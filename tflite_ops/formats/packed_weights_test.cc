@@ -290,6 +290,19 @@ TEST(PackedWeights, RandomDamageOfBlocksNeverReachesOutside) {
   EXPECT_GT(refused, 100);
 }
 
+TEST(PackedWeights, BlocksOfOtherValuesThanFloat32AreRefused) {
+  for (const char* name : {"conv_block_rows_r3.bin", "conv_block_columns.bin"}) {
+    for (const ValueType type : {ValueType::kFloat16, ValueType::kInt8}) {
+      std::vector<uint8_t> bytes = ReadFile(name);
+      PutU32(&bytes, 20, static_cast<uint32_t>(type));
+      FixHeaderCrc(&bytes);
+      PackedWeights w;
+      const Status status = ReadPackedWeights(bytes.data(), bytes.size(), &w);
+      EXPECT_NE(std::string(status.message).find("values of blocks are float32"), std::string::npos) << status.message;
+    }
+  }
+}
+
 TEST(PackedWeights, MisalignedTensorsAreCopied) {
   const std::vector<uint8_t> bytes = ReadFile("conv_row_band_r4.bin");
   std::vector<uint8_t> shifted(bytes.size() + 1);

@@ -17,8 +17,9 @@ def delegate(**options: str) -> Any:
 
     Args:
         **options: the library's options, checked by the library itself. ``arch`` chooses the kernels: ``"auto"``
-            (default, the best this machine has), ``"reference"``, ``"sse2"``, ``"avx2"``, ``"avx512"`` or
-            ``"neon"``. An instruction set that the machine lacks is refused, never replaced.
+            (default, the best this machine has), ``"reference"``, ``"sse2"``, ``"avx2"``, ``"avx512"``,
+                ``"avx512_vnni"``, ``"neon"`` or ``"neon_dotprod"``. An instruction set that the machine lacks
+                is refused, never replaced.
 
     Returns:
         An object for ``Interpreter(experimental_delegates=[...])``.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -62,14 +63,19 @@ int Requantized(const PackedSpec& spec, uint32_t row, double sum) {
 
 struct Prepared {
   Packed packed;
+  std::unique_ptr<Guarded<uint8_t>> bytes;  // the packed weights, which end with the values, before a guard page
   PackedWeights weights;
   ConvShape shape;
 };
 
 void Build(const PackedSpec& spec, const ImageSize& in, std::mt19937* random, Prepared* built) {
   built->packed = BuildPacked(spec, random);
-  const Status read = ReadPackedWeights(built->packed.bytes.data(), built->packed.bytes.size(), &built->weights);
+  built->bytes.reset(new Guarded<uint8_t>(built->packed.bytes));
+  const Status read = ReadPackedWeights(built->bytes->data(), built->bytes->size(), &built->weights);
   ASSERT_TRUE(read.ok()) << read.message;
+  // Read in place: nothing was copied away from the guard page.
+  ASSERT_EQ(static_cast<const void*>(built->weights.bytes + built->weights.value_count),
+            built->bytes->data() + built->bytes->size());
   ASSERT_TRUE(InferConvShape(built->weights, in, &built->shape).ok());
 }
 

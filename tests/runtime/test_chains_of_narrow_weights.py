@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chains of layers: float16 weights join them, expanded; int8 weights stay outside, each layer an op of its own."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import flatbuffers
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+import tfprune as tp
+from tests.converter.helpers import convert
+from tfprune.formats import Encoding, Quantization, decode, encode, read
+from tfprune.runtime.library import load_library
+
+layers = keras.layers
+
+
+@pytest.fixture(scope="module")
+def sparse() -> bytes:
+    """Two pointwise convolutions with a depthwise one between them, float32: a chain."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((9, 9, 16), batch_size=1),
+            layers.Conv2D(32, 1, activation="relu"),
+            layers.DepthwiseConv2D(3, padding="same"),
+            layers.Conv2D(16, 1),
+        ]
+    )
+    for layer in (model.layers[0], model.layers[2]):
+        kernel, bias = layer.get_weights()
+        kernel *= tp.select(kernel, tp.patterns.Groups(rows=4, aligned=True), 0.75, layout="conv2d")
+        layer.set_weights([kernel, bias])
+    converted = convert(model, min_speedup=1e-9)
+    assert [layer.verdict for layer in converted.report.layers].count("sparse") == 2
+    return bytes(converted.tflite)
+
+
+def repacked(data: bytes, dtype: str) -> bytes:
+    """The file with packed weights of another type; ``"rounded"`` are float32 ones that float16 holds exactly."""
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    graph = model.subgraphs[0]
+    for op in graph.operators:
+        if not (model.operatorCodes[op.opcodeIndex].customCode or b"").startswith(b"Tfprune"):
+            continue
+        tensor = graph.tensors[op.inputs[1]]
+        packed = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
+        spec, matrix, quantization = read(packed).header.spec, decode(packed), None
+        values: Any = matrix.astype(np.float16)
+        if dtype == "rounded":
+            values = values.astype(np.float32)
+        elif dtype == "int8":
+            scales = np.abs(matrix).max(axis=1) / 127 + np.float32(1e-9)
+            values, quantization = np.round(matrix / scales[:, None]).astype(np.int8), Quantization(scales)
+        content = encode(values, spec, Encoding.ROW_BAND, 4, quantization=quantization)
+        buffer = schema.BufferT()
+        buffer.data = content
+        model.buffers.append(buffer)
+        tensor.buffer, tensor.shape = len(model.buffers) - 1, np.array(content.shape, np.int32)
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def run(data: bytes, chains: str) -> tuple[np.ndarray, list[tuple[int, str]]]:
+    """The answer, and of each layer that the delegate ran the number of its op and its kernel."""
+    delegate = tp.delegate(chains=chains)
+    interpreter = Interpreter(model_content=data, num_threads=1, experimental_delegates=[delegate])
+    interpreter.allocate_tensors()
+    details = interpreter.get_input_details()[0]
+    x = np.random.default_rng(3).standard_normal(details["shape"]).astype(np.float32)
+    interpreter.set_tensor(details["index"], x)
+    interpreter.invoke()
+    describe = ctypes.CDLL(str(load_library().path)).tfprune_describe
+    describe.argtypes, describe.restype = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t), ctypes.c_size_t
+    text = ctypes.create_string_buffer(4096)
+    describe(delegate._get_native_delegate_pointer(), text, len(text))
+    rows = [line.split("\t") for line in text.value.decode().splitlines()]
+    answer: np.ndarray = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    return answer, [(int(row[0]), row[2]) for row in rows]
+
+
+def test_float16_weights_join_a_chain(sparse: bytes) -> None:
+    expected, _ = run(repacked(sparse, "rounded"), "1")
+    answer, ran = run(repacked(sparse, "float16"), "1")
+    assert {op for op, _ in ran} == {0}
+    assert [kernel.split("/")[0] for _, kernel in ran][1:4] == ["row_band", "depthwise_3x3_s1", "row_band"]
+    np.testing.assert_array_equal(answer, expected)
+
+
+def test_int8_weights_stay_out_of_chains(sparse: bytes) -> None:
+    expected, _ = run(sparse, "1")
+    answer, ran = run(repacked(sparse, "int8"), "1")
+    assert [op for op, _ in ran] == [0, 1]
+    alone, _ = run(repacked(sparse, "int8"), "0")
+    np.testing.assert_array_equal(answer, alone)
+    assert np.abs(answer - expected).max() < 0.05 * np.abs(expected).max()

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Row-band int8 weights times one pixel, templated over one instruction set `S`; generic.h says what it provides.
+//
+// No include guard on purpose: generic.h includes it once, inside the namespace of an ISA file.
+
+// The four inputs of an operand from one pixel's bytes, for matrix times one pixel. Groups of whole operands lie side
+// by side; otherwise the columns are collected one by one.
+struct PixelCells {
+  const uint8_t* x;
+  const uint16_t* deltas;
+  uint32_t cols, column = 0, left = 0;
+
+  inline __attribute__((always_inline)) uint8_t Next() {
+    if (left == 0) {
+      column += *deltas++;
+      left = cols;
+    }
+    return x[column + cols - left--];
+  }
+  inline __attribute__((always_inline)) uint32_t NextFour() {
+    uint32_t four;
+    if (cols == kDotCells) {
+      column += *deltas++;
+      memcpy(&four, x + column, 4);
+      return four;
+    }
+    if (cols == 1) {
+      const uint32_t a = column + deltas[0], b = a + deltas[1], c = b + deltas[2];
+      column = c + deltas[3];
+      deltas += 4;
+      return x[a] | x[b] << 8 | x[c] << 16 | static_cast<uint32_t>(x[column]) << 24;
+    }
+    four = Next();
+    four |= Next() << 8;
+    four |= Next() << 16;
+    return four | static_cast<uint32_t>(Next()) << 24;
+  }
+  // The last operand of a line, `count` cells of which exist; weights of the others are zero.
+  uint32_t NextFew(uint32_t count) {
+    uint32_t four = 0;
+    for (uint32_t i = 0; i < count; ++i) four |= static_cast<uint32_t>(Next()) << (8 * i);
+    return four;
+  }
+};
+
+// Sums are 32 bits wide and may wrap on the way to a last value that fits.
+inline void AddWrapping(int32_t* sum, int32_t value) {
+  *sum = static_cast<int32_t>(static_cast<uint32_t>(*sum) + static_cast<uint32_t>(value));
+}
+
+// Bytes: how far ahead of their use weights are asked for, which is what a stream of them from memory waits on.
+constexpr size_t kPixelPrefetch = 2048;
+
+// kRows rows of every operand of a line at `weights`; several operands share a vector where rows are few.
+template <typename S, int kRows>
+inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_t count, const int8_t* weights,
+                                                         size_t stride, int32_t* sums) {
+  constexpr int kWidth = kRows < S::kLanes ? kRows : S::kLanes, kParts = kRows / kWidth;
+  constexpr uint32_t kFlips = S::kFlip * 0x01010101u;
+  constexpr size_t kTogether = kWidth < S::kLanes ? S::kLanes / kWidth : 1;
+  constexpr size_t kSide = kParts <= 2 ? 4 : 2;  // sums side by side hide the latency of an addition
+  typename S::Sum sum[kSide][kParts];
+#pragma GCC unroll 4
+  for (size_t u = 0; u < kSide; ++u) {
+#pragma GCC unroll 16
+    for (int part = 0; part < kParts; ++part) sum[u][part] = S::Start(0);
+  }
+  const size_t full = count / kDotCells, few = count % kDotCells;
+  size_t i = 0;
+  if (kTogether == 1 || stride == kRows * kDotCells) {
+    for (; i + kSide * kTogether <= full; i += kSide * kTogether, weights += kSide * kTogether * stride) {
+#pragma GCC unroll 4
+      for (size_t u = 0; u < kSide; ++u) {
+        uint32_t x[kTogether];
+#pragma GCC unroll 16
+        for (size_t t = 0; t < kTogether; ++t) x[t] = cells.NextFour();
+        const typename S::Bytes inputs = S::Flip(S::template Spread<kWidth>(x));
+        const uint8_t* from = reinterpret_cast<const uint8_t*>(weights) + u * kTogether * stride;
+        __builtin_prefetch(from + kPixelPrefetch);
+#pragma GCC unroll 16
+        for (int part = 0; part < kParts; ++part) {
+          sum[u][part] = S::DotColumn(sum[u][part], inputs, S::LoadBytes(from + 4 * part * S::kLanes));
+        }
+      }
+    }
+  }
+  int32_t lanes[kSide * kParts * S::kLanes];
+#pragma GCC unroll 4
+  for (size_t u = 0; u < kSide; ++u) {
+#pragma GCC unroll 16
+    for (int part = 0; part < kParts; ++part) S::StoreTotal(lanes + (u * kParts + part) * S::kLanes, sum[u][part]);
+  }
+  for (size_t lane = 0; lane < kSide * kParts * S::kLanes; ++lane) AddWrapping(sums + lane % kRows, lanes[lane]);
+  for (; i * kDotCells < count; ++i, weights += stride) {
+    const uint32_t four = (i < full ? cells.NextFour() : cells.NextFew(static_cast<uint32_t>(few))) ^ kFlips;
+    for (int row = 0; row < kRows; ++row) {
+      for (int c = 0; c < 4; ++c) {
+        const uint8_t byte = static_cast<uint8_t>(four >> (8 * c));
+        const int32_t input = S::kFlip != 0 ? int32_t{byte} : int32_t{static_cast<int8_t>(byte)};
+        AddWrapping(sums + row, weights[4 * row + c] * input);
+      }
+    }
+  }
+}
+
+// Row-band weights times one pixel: sums[r] += products for rows [row_begin, row_end). Reads weights and column deltas
+// in place, once.
+template <typename S>
+void Int8RowBandPixel(const PackedWeights& w, uint32_t row_begin, uint32_t row_end, const uint8_t* x, int32_t* sums) {
+  const uint32_t first_line = row_begin / w.group_rows;
+  size_t value = 0;
+  for (uint32_t line = 0; line < first_line; ++line) value += w.DotCellsOfLine(line) * w.group_rows;
+  for (uint32_t line = first_line; line < w.line_count && w.FirstRow(line) < row_end; ++line) {
+    const size_t count = w.CellsOfLine(line), rows = w.RowsOfLine(line), stride = rows * kDotCells;
+    const PixelCells cells = {x, w.column_deltas + w.FirstGroup(line), w.group_cols};
+    const int8_t* weights = w.bytes + value;
+    int32_t* out = sums + w.FirstRow(line);
+    size_t r = 0;
+    for (; r + 16 <= rows; r += 16) Int8PixelRows<S, 16>(cells, count, weights + 4 * r, stride, out + r);
+    if (rows - r >= 8) Int8PixelRows<S, 8>(cells, count, weights + 4 * r, stride, out + r), r += 8;
+    if (rows - r >= 4) Int8PixelRows<S, 4>(cells, count, weights + 4 * r, stride, out + r), r += 4;
+    if (rows - r >= 2) Int8PixelRows<S, 2>(cells, count, weights + 4 * r, stride, out + r), r += 2;
+    if (rows - r >= 1) Int8PixelRows<S, 1>(cells, count, weights + 4 * r, stride, out + r);
+    value += w.DotCellsOfLine(line) * rows;
+  }
+}
