@@ -2,16 +2,13 @@
 // A chain at work: every thread walks the steps, takes tasks of the step, and waits for the others behind it.
 #include <string.h>
 
+#include "tflite_ops/base/integers.h"
 #include "tflite_ops/kernels/chain/stage.h"
 
 namespace tfprune {
 namespace {
 
 constexpr uint32_t kTasksPerThread = 4;  // tasks of even cost: enough of them to share evenly
-
-uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
-
-uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 // Part `task` of `tasks` of [begin, end).
 struct Range {

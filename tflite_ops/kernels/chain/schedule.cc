@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The order in which a chain computes its rows, and what its tensors have to keep for it.
+#include "tflite_ops/base/integers.h"
 #include "tflite_ops/kernels/chain/stage.h"
 
 namespace tfprune {
@@ -9,10 +10,6 @@ namespace {
 constexpr size_t kStepBudget = 48 * 1024;
 
 uint32_t Gcd(uint32_t a, uint32_t b) { return b == 0 ? a : Gcd(b, a % b); }
-
-uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
-
-uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 }  // namespace
 

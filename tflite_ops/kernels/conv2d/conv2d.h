@@ -47,6 +47,9 @@ struct ConvShape {
 // Fails where the kernel does not fit a VALID input or a size overflows 31 bits.
 Status InferConvShape(const PackedWeights& weights, const ImageSize& in, ConvShape* shape);
 
+// Output channels of part `part` of `parts`: about equal numbers of groups or values, cut where a unit starts.
+uint32_t PartBegin(const PackedWeights& weights, uint32_t part, uint32_t parts);
+
 // The convolution as plain loops: the oracle of every other variant. No alignment is asked for.
 void ReferenceConv2D(const PackedWeights& weights, const ConvShape& shape, const float* x, const float* bias, float* y);
 

@@ -2,6 +2,7 @@
 // What a Conv2DPlan decides before data arrive: kernel, planes, offsets, strips.
 #include <math.h>
 
+#include "tflite_ops/base/integers.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
 
 namespace tfprune {
@@ -13,10 +14,6 @@ constexpr uint32_t kColumnsFarAway = 1600;      // measured with vectors of 16 f
 constexpr uint32_t kLeastStripRows = 6;         // fewer copy more halo than rows
 constexpr uint64_t kCopyCost = 8;               // multiply-adds that take as long as copying one input value
 constexpr size_t kAliasingStride = 256;         // floats: planes a multiple of this apart would compete for cache sets
-
-uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
-
-uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 // A single row loads a vector for each multiply-add: the tile of all input channels should stay in the first-level
 // cache. A few rows share their loads, and a wide tile pays only where the input comes from farther away in any case.

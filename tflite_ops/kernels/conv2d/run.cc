@@ -15,9 +15,6 @@ struct Conv2DPlan::Job {
   size_t scratch_floats;  // of a slot
 };
 
-namespace {
-
-// Output channels of part `part` of `parts`: about equal numbers of groups or values, cut where a unit starts.
 uint32_t PartBegin(const PackedWeights& w, uint32_t part, uint32_t parts) {
   if (part == 0) return 0;
   if (part >= parts) return w.out_channels;
@@ -33,8 +30,6 @@ uint32_t PartBegin(const PackedWeights& w, uint32_t part, uint32_t parts) {
   }
   return w.UnitRow(low);
 }
-
-}  // namespace
 
 bool Conv2DPlan::Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const {
   if (kernel_.runs[0] == nullptr) {

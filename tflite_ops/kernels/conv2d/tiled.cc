@@ -2,15 +2,10 @@
 // A Conv2DPlan between planar layers: tiles in, tiles out.
 #include <string.h>
 
+#include "tflite_ops/base/integers.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
 
 namespace tfprune {
-namespace {
-
-uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
-
-}  // namespace
-
 uint32_t Conv2DPlan::TiledTasks(uint32_t first, uint32_t rows) const {
   if (!pointwise_) return DivideUp(rows, strip_rows_) * row_parts_;
   const uint32_t begin = first * shape_.out.width / view_.width;

@@ -2,6 +2,7 @@
 // What an Int8Conv2DPlan decides before data arrive: starts of sums, layout, planes, offsets, strips.
 #include <math.h>
 
+#include "tflite_ops/base/integers.h"
 #include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
 
 namespace tfprune {
@@ -9,10 +10,6 @@ namespace {
 
 constexpr size_t kPlanesBudget = 384 * 1024;  // bytes: planes of a strip should stay in a core's second-level cache
 constexpr size_t kAliasingBytes = 1024;       // planes a multiple of this apart would compete for cache sets
-
-uint32_t DivideUp(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
-
-uint32_t Smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 size_t RoundUp64(size_t bytes) { return (bytes + 63) / 64 * 64; }
 

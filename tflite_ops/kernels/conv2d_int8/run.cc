@@ -25,23 +25,6 @@ namespace {
 
 constexpr size_t kQuantizeBlock = 8192;  // floats that one task quantises, about
 
-// Output channels of part `part` of `parts`: about equal numbers of groups, cut where a line starts.
-uint32_t PartBegin(const PackedWeights& w, uint32_t part, uint32_t parts) {
-  if (part == 0) return 0;
-  if (part >= parts) return w.out_channels;
-  const uint64_t wanted = (uint64_t{w.group_count} * part + parts - 1) / parts;
-  uint32_t low = 0, high = w.line_count - 1;
-  while (low < high) {
-    const uint32_t middle = low + (high - low) / 2;
-    if (w.line_ends[middle] >= wanted) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return w.FirstRow(low);
-}
-
 // Float activations on their way to bytes. `parts` have a range each and `count` floats each; each is cut into
 // `blocks`.
 struct Quantization {
