@@ -119,7 +119,7 @@ class Chain {
   uint32_t TasksOf(const Stage& stage, const Step& step, uint32_t team) const;
   uint32_t BlocksOf(const Stage& stage, const Step& step) const;
   void RunMember(Call* call, uint32_t member, uint32_t team);
-  void RunStep(Call* call, uint32_t index, uint32_t team, float* scratch);
+  void RunStep(Call* call, uint32_t index, uint32_t member, uint32_t team, float* scratch);
   void RunTask(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks,
                float* scratch) const;
   void MoveBlocks(const Call& call, const Stage& stage, const Step& step, uint32_t task, uint32_t tasks) const;

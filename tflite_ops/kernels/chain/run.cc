@@ -74,7 +74,7 @@ bool Chain::Run(const float* const* inputs, float* const* outputs, ThreadPool* p
   for (uint32_t t = 0; t < tensor_count_; ++t) tensors_[t].image.data = arena + tensors_[t].offset + kDepthwiseReach;
   Call call = {this, inputs, outputs, arena + arena_floats_, 0};
   for (; call.image < batch_; ++call.image) {
-    memset(next_task_.data(), 0, step_count_ * sizeof(uint32_t));
+    memset(next_task_.data(), 0, step_count_ * size_t{threads_} * sizeof(uint32_t));
     memset(done_tasks_.data(), 0, step_count_ * sizeof(uint32_t));
     pool->RunTeam(
         threads_,
@@ -93,7 +93,7 @@ void Chain::RunMember(Call* call, uint32_t member, uint32_t team) {
   const bool timed = clock_ != nullptr && member == 0;
   uint64_t before = timed ? clock_() : 0;
   for (uint32_t s = 0; s < step_count_; ++s) {
-    RunStep(call, s, team, scratch);
+    RunStep(call, s, member, team, scratch);
     if (!timed) continue;
     const uint64_t now = clock_();
     stage_time_[steps_[s].stage] += now - before;
@@ -101,19 +101,21 @@ void Chain::RunMember(Call* call, uint32_t member, uint32_t team) {
   }
 }
 
-void Chain::RunStep(Call* call, uint32_t index, uint32_t team, float* scratch) {
+void Chain::RunStep(Call* call, uint32_t index, uint32_t member, uint32_t team, float* scratch) {
   const Step& step = steps_[index];
   const Stage& stage = *stages_[step.stage];
   const uint32_t tasks = TasksOf(stage, step, team);
-  if (team == 1) {
-    for (uint32_t task = 0; task < tasks; ++task) RunTask(*call, stage, step, task, tasks, scratch);
-    return;
-  }
-  for (;;) {
-    const uint32_t task = __atomic_fetch_add(&next_task_[index], 1, __ATOMIC_RELAXED);
-    if (task >= tasks) break;
-    RunTask(*call, stage, step, task, tasks, scratch);
-    __atomic_fetch_add(&done_tasks_[index], 1, __ATOMIC_RELEASE);
+  uint32_t* next = next_task_.data() + size_t{index} * threads_;
+  // A member's own tasks first, the same part of every step: what it wrote lies in its cache. Then what others left.
+  for (uint32_t i = 0; i < team; ++i) {
+    const uint32_t owner = (member + i) % team;
+    const Range own = PartOf(0, tasks, owner, team);
+    for (;;) {
+      const uint32_t task = own.begin + __atomic_fetch_add(&next[owner], 1, __ATOMIC_RELAXED);
+      if (task >= own.end) break;
+      RunTask(*call, stage, step, task, tasks, scratch);
+      __atomic_fetch_add(&done_tasks_[index], 1, __ATOMIC_RELEASE);
+    }
   }
   // The step is over when its tasks are: a member that the system has put aside between tasks holds nobody up.
   WaitUntil(&done_tasks_[index], tasks);

@@ -116,7 +116,7 @@ Status Chain::MakeSchedule() {
   for (uint32_t s = 0; s < stage_count_; ++s) {
     total += DivideUp(stages_[s]->out.height, stages_[s]->step_rows);
   }
-  if (!steps_.Reserve(total + 1) || !next_task_.Reserve(total + 1) || !done_tasks_.Reserve(total + 1))
+  if (!steps_.Reserve(total + 1) || !next_task_.Reserve((total + 1) * threads_) || !done_tasks_.Reserve(total + 1))
     return Error("chain: no memory for its schedule");
   step_count_ = 0;
   while (step_count_ < total) {
