@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,7 @@ def _blocks(rows: int, cols: int) -> np.ndarray:
 @pytest.mark.parametrize(("rows", "cols"), [(1, 3), (1, 5), (1, 6), (3, 3), (4, 3), (3, 4), (6, 5)])
 def test_groups_of_other_columns_are_candidates(rows: int, cols: int) -> None:
     weights = _blocks(rows, cols)
-    found = study(_layer(fully_connected_model(weights)), weights, load_table("arm64"))
+    found = study(_layer(fully_connected_model(weights)), weights, load_table("arm64"), 1.05)
     assert found.pattern == f"row_band {rows}x{cols}"
     exact = [plan for plan in found.candidates if plan.encoding_name == found.pattern]
     assert [plan.fill > 0.99 for plan in exact] == [True]
@@ -216,7 +217,7 @@ def test_blocks_are_named_and_stored_without_zeros(pattern: Pattern, encoding: s
     weights = np.random.default_rng(2).standard_normal((kernel, kernel, 64, 128)).astype(np.float32)
     weights *= select(weights, pattern, 0.75 if pattern.own_sparsity(matrix_shape(weights.shape)) is None else None)
     kept = np.ascontiguousarray(weights.transpose(3, 0, 1, 2))
-    found = study(_layer(conv_model(kept)), kept.reshape(128, -1), load_table("arm64"))
+    found = study(_layer(conv_model(kept)), kept.reshape(128, -1), load_table("arm64"), 1.05)
     assert found.pattern == encoding
     blocks = {plan.encoding: plan for plan in found.candidates if plan.encoding.in_blocks}
     assert all(plan.fill == 1 for plan in blocks.values())
@@ -229,19 +230,40 @@ def test_single_weights_are_not_offered_as_blocks() -> None:
     for kernel in (1, 3):
         weights = pruned((64, kernel, kernel, 64), sparsity=0.75, rows=1)
         layer = _layer(conv_model(weights))
-        plans = study(layer, weights.reshape(64, -1), load_table("arm64")).candidates
+        plans = study(layer, weights.reshape(64, -1), load_table("arm64"), 1.05).candidates
         assert not any(plan.encoding.in_blocks for plan in plans)
+
+
+def _grouped_layer(sparsity: float, device: str) -> Any:
+    weights = pruned((128, 1, 1, 128), sparsity=sparsity, rows=4)
+    return convert(conv_model(weights), device=device).report.layers[0]
+
+
+@pytest.mark.parametrize("device", ["arm64", "host"])
+def test_a_layer_becomes_sparse_from_its_break_even_on(device: str) -> None:
+    break_even = _grouped_layer(0.9, device).break_even
+    assert 0.05 < break_even < 0.85
+    assert _grouped_layer(break_even + 0.04, device).verdict == "sparse"
+    below = _grouped_layer(break_even - 0.04, device)
+    assert (below.verdict, below.reason_code, below.break_even) == ("dense", "too_slow", None)
+    named = float(re.search(r"predicted to be enough: (\d+)% zeros in", below.reason).group(1)) / 100
+    assert named == pytest.approx(break_even, abs=0.04)
+
+
+def test_a_layer_that_no_sparsity_helps_says_so() -> None:
+    layer = convert(conv_model(pruned((64, 1, 1, 32), sparsity=0.9)), min_speedup=500.0).report.layers[0]
+    assert layer.reason.endswith("no sparsity is predicted to be enough")
 
 
 def test_few_candidates_are_counted() -> None:
     # Counting is what converting a large model spends its time on.
     for weights in (pruned((64, 3, 3, 32), rows=12), pruned((64, 3, 3, 32), sparsity=0.01, rows=1)):
         data = conv_model(weights)
-        assert len(study(_layer(data), weights.reshape(64, -1), load_table("arm64")).candidates) <= 29
+        assert len(study(_layer(data), weights.reshape(64, -1), load_table("arm64"), 1.05).candidates) <= 29
 
 
 def _plan(time: float, size: int) -> Plan:
-    return Plan(Encoding.ROW_BAND, 1, 1, size, 100.0, time, 1.0)
+    return Plan(Encoding.ROW_BAND, 1, 1, size, 100.0, time, 1.0, None)
 
 
 def test_close_times_are_decided_by_size() -> None:

@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from tfprune.costs import LayerShape, PackedShape, load_table, predict_dense, predict_sparse, table_names
+from tfprune.costs import (
+    LayerShape,
+    PackedShape,
+    load_table,
+    predict_break_even,
+    predict_dense,
+    predict_sparse,
+    table_names,
+)
 from tfprune.errors import ConversionError
 
 ARM: dict[str, Any] = json.loads((resources.files("tfprune.costs") / "tables" / "arm64.json").read_text())
@@ -160,3 +168,19 @@ def test_unreadable_tables(tmp_path: Path) -> None:
             load_table(tmp_path / path)
     with pytest.raises(ConversionError, match=r"arm64.*host"):
         load_table("iphone")
+
+
+@pytest.mark.parametrize("min_speedup", [1.0, 1.5])
+def test_the_break_even_is_where_fewer_groups_reach_the_wanted_speedup(min_speedup: float) -> None:
+    table = load_table("arm64")
+    packed = PackedShape("sliding_row", 4, 1, 128, 16384, 512)
+    break_even = predict_break_even(table, LAYER, packed, 0.75, min_speedup)
+    assert break_even is not None
+    assert 0 < break_even < 0.75
+    there = dataclasses.replace(packed, groups=round(16384 * (1 - break_even) / 0.25))
+    assert predict_dense(table, LAYER) / predict_sparse(table, LAYER, there) == pytest.approx(min_speedup, rel=1e-3)
+
+
+def test_a_layer_that_is_slow_without_any_group_has_no_break_even() -> None:
+    packed = PackedShape("sliding_row", 4, 1, 128, 16384, 512)
+    assert predict_break_even(load_table("arm64"), LAYER, packed, 0.75, min_speedup=1e6) is None

@@ -62,6 +62,7 @@ class Finding:
             dense_bytes=self.dense_bytes,
             packed_bytes=None if plan is None else plan.packed_bytes,
             predicted_speedup=None if plan is None else plan.speedup,
+            break_even=None if plan is None else plan.break_even,
             reason_code=None if refused is None else refused.code,
             reason=None if refused is None else refused.text,
         )
@@ -98,7 +99,7 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float) -> list[Finding]
         if isinstance(found, Layer) and weights is not None:
             key = (weights.buffer, found.spec, found.cost_shape, found.geometry)
             if key not in studies:
-                studies[key] = study(found, found.matrix(graph), table)
+                studies[key] = study(found, found.matrix(graph), table, min_speedup)
             finding.known = studies[key]
             finding.outcome = _decide(found, studies[key], min_speedup)
         findings.append(finding)
@@ -182,6 +183,7 @@ def packed_report(graph: Graph, subgraph: int, index: int, op: Any, packed: Pack
         dense_bytes=4 * weights,
         packed_bytes=header.total_bytes,
         predicted_speedup=None,
+        break_even=None,
         reason_code=None,
         reason=None,
     )

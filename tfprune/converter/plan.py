@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
 from tfprune.converter.capability import Layer, Refused
-from tfprune.costs import CostTable, LayerShape, PackedShape, predict_dense, predict_sparse
+from tfprune.costs import CostTable, LayerShape, PackedShape, predict_break_even, predict_dense, predict_sparse
 from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
-from tfprune.formats import BlockCount, Encoding, count_blocks, count_groups, cut
+from tfprune.formats import BlockCount, Encoding, GroupCount, count_blocks, count_groups, cut
 from tfprune.formats.blocks import may_pay
 from tfprune.sparsity.measure import density
 
@@ -45,6 +46,7 @@ class Plan:
         dense_time: predicted time of the dense layer in the table's unit.
         sparse_time: predicted time with this encoding.
         fill: share of the stored values that are not zero; 1 for a matrix without non-zeros.
+        break_even: predicted sparsity from which this encoding is as fast as ``min_speedup`` asks; None where none is.
     """
 
     encoding: Encoding
@@ -54,6 +56,7 @@ class Plan:
     dense_time: float
     sparse_time: float
     fill: float
+    break_even: float | None
 
     @property
     def speedup(self) -> float:
@@ -81,13 +84,45 @@ class Study:
     candidates: tuple[Plan, ...]
 
 
-def study(layer: Layer, matrix: npt.NDArray[np.float32], table: CostTable) -> Study:
+@dataclasses.dataclass(frozen=True)
+class _Question:
+    """What every encoding of one matrix is priced with."""
+
+    nonzero: npt.NDArray[np.bool_]
+    count: int
+    sparsity: float
+    shape: LayerShape
+    table: CostTable
+    min_speedup: float
+    dense_time: float
+    used_columns: int
+    extra_bytes: int
+
+    def plan(
+        self, encoding: Encoding, size: tuple[int, int], count: BlockCount | GroupCount, packed: PackedShape
+    ) -> Plan:
+        fill = self.count / count.values if count.values else 1.0
+        known = self.table, self.shape, packed
+        return Plan(
+            encoding=encoding,
+            rows=size[0],
+            cols=size[1],
+            packed_bytes=count.size + self.extra_bytes,
+            dense_time=self.dense_time,
+            sparse_time=predict_sparse(*known),
+            fill=fill,
+            break_even=predict_break_even(*known, self.sparsity, self.min_speedup) if packed.groups else 0.0,
+        )
+
+
+def study(layer: Layer, matrix: npt.NDArray[np.float32], table: CostTable, min_speedup: float) -> Study:
     """Counts and prices every encoding of a weight matrix.
 
     Args:
         layer: the layer.
         matrix: its weights, float32 ``[R, C]``.
         table: coefficients of the device.
+        min_speedup: what the break-even of each encoding is asked for.
     """
     nonzero = matrix != 0
     found = density(nonzero)
@@ -95,19 +130,20 @@ def study(layer: Layer, matrix: npt.NDArray[np.float32], table: CostTable) -> St
     if count == nonzero.size:
         return Study(sparsity, "none", ())
     shape = layer.cost_shape
-    dense_time = predict_dense(table, shape)
-    used_columns = int(np.count_nonzero(nonzero.any(axis=0)))
-    extra = OPERATOR_BYTES + int(np.prod(layer.geometry, dtype=object))
-    candidates = tuple(
-        _price(nonzero, count, candidate, shape, table, (dense_time, used_columns, extra))
-        for candidate in _candidates(nonzero, count)
+    question = _Question(
+        nonzero,
+        count,
+        sparsity,
+        shape,
+        table,
+        min_speedup,
+        dense_time=predict_dense(table, shape),
+        used_columns=int(np.count_nonzero(nonzero.any(axis=0))),
+        extra_bytes=OPERATOR_BYTES + int(np.prod(layer.geometry, dtype=object)),
     )
+    candidates = tuple(_price(question, candidate) for candidate in _candidates(nonzero, count))
     counted = ((encoding, _count_blocks(nonzero, encoding, layer.spec.in_channels)) for encoding in _BLOCK_SIZES)
-    candidates += tuple(
-        _price_blocks(encoding, blocks, shape, table, (dense_time, used_columns, extra))
-        for encoding, blocks in counted
-        if blocks is not None
-    )
+    candidates += tuple(_price_blocks(question, encoding, blocks) for encoding, blocks in counted if blocks is not None)
     return Study(sparsity, _pattern(nonzero, count, candidates), candidates)
 
 
@@ -126,7 +162,7 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
         raise Refused(
             "too_slow",
             f"predicted {best.speedup:.2f}x with {best.encoding_name}, below min_speedup {min_speedup:g} "
-            f"({known.sparsity:.1%} zeros, pattern {known.pattern})",
+            f"({known.sparsity:.1%} zeros, pattern {known.pattern}); {_pays_from(known.candidates)}",
         )
     small = [plan for plan in fast if plan.packed_bytes < dense_bytes]
     if not small:
@@ -139,6 +175,14 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
     fastest = min(plan.sparse_time for plan in small)
     close = [plan for plan in small if plan.sparse_time <= fastest * (1 + TIE)]
     return min(close, key=lambda plan: (plan.packed_bytes, plan.sparse_time))
+
+
+def _pays_from(candidates: Iterable[Plan]) -> str:
+    found = [(plan.break_even, plan) for plan in candidates if plan.break_even is not None]
+    if not found:
+        return "no sparsity is predicted to be enough"
+    sparsity, plan = min(found, key=lambda pair: pair[0])
+    return f"predicted to be enough: {sparsity:.0%} zeros in {plan.encoding_name}"
 
 
 def _candidates(nonzero: npt.NDArray[np.bool_], count: int) -> list[tuple[Encoding, int, int]]:
@@ -178,27 +222,11 @@ def _longest_runs(lines: npt.NDArray[np.bool_], most: int) -> int:
     return 1
 
 
-def _price(
-    nonzero: npt.NDArray[np.bool_],
-    count: int,
-    candidate: tuple[Encoding, int, int],
-    shape: LayerShape,
-    table: CostTable,
-    known: tuple[float, int, int],
-) -> Plan:
-    dense_time, used_columns, extra = known
+def _price(question: _Question, candidate: tuple[Encoding, int, int]) -> Plan:
     encoding, rows, cols = candidate
-    cost = count_groups(nonzero, encoding, rows, cols)
-    packed = PackedShape(_ENCODING_NAMES[encoding], rows, cols, cost.lines, cost.groups, used_columns)
-    return Plan(
-        encoding=encoding,
-        rows=rows,
-        cols=cols,
-        packed_bytes=cost.size + extra,
-        dense_time=dense_time,
-        sparse_time=predict_sparse(table, shape, packed),
-        fill=count / cost.values if cost.values else 1.0,
-    )
+    cost = count_groups(question.nonzero, encoding, rows, cols)
+    packed = PackedShape(_ENCODING_NAMES[encoding], rows, cols, cost.lines, cost.groups, question.used_columns)
+    return question.plan(encoding, (rows, cols), cost, packed)
 
 
 def _count_blocks(nonzero: npt.NDArray[np.bool_], encoding: Encoding, in_channels: int) -> BlockCount | None:
@@ -210,21 +238,11 @@ def _count_blocks(nonzero: npt.NDArray[np.bool_], encoding: Encoding, in_channel
     return found if found.values >= _LEAST_REUSE * max(found.loads, found.visits) else None
 
 
-def _price_blocks(
-    encoding: Encoding, cost: BlockCount, shape: LayerShape, table: CostTable, known: tuple[float, int, int]
-) -> Plan:
-    dense_time, used_columns, extra = known
-    name, rows = _ENCODING_NAMES[encoding], min(_BLOCK_SIZES[encoding], shape.out_channels)
-    packed = PackedShape(name, cost.values / cost.loads, 1, cost.blocks, cost.loads, used_columns, cost.visits)
-    return Plan(
-        encoding=encoding,
-        rows=rows,
-        cols=1,
-        packed_bytes=cost.size + extra,
-        dense_time=dense_time,
-        sparse_time=predict_sparse(table, shape, packed),
-        fill=1.0,
-    )
+def _price_blocks(question: _Question, encoding: Encoding, cost: BlockCount) -> Plan:
+    name, rows = _ENCODING_NAMES[encoding], min(_BLOCK_SIZES[encoding], question.shape.out_channels)
+    step_rows = cost.values / cost.loads
+    packed = PackedShape(name, step_rows, 1, cost.blocks, cost.loads, question.used_columns, cost.visits)
+    return question.plan(encoding, (rows, 1), cost, packed)
 
 
 def _pattern(nonzero: npt.NDArray[np.bool_], count: int, candidates: tuple[Plan, ...]) -> str:

@@ -29,6 +29,7 @@ class LayerReport:
         dense_bytes: bytes of the dense weights.
         packed_bytes: bytes of the packed weights with what the operator takes more in the file, or None.
         predicted_speedup: predicted dense time divided by sparse time, or None.
+        break_even: predicted sparsity in [0, 1] from which the encoding reaches ``min_speedup``, or None.
         reason_code: short name of the reason why it stays dense, or None.
         reason: the reason with numbers, or None.
     """
@@ -45,6 +46,7 @@ class LayerReport:
     dense_bytes: int
     packed_bytes: int | None
     predicted_speedup: float | None
+    break_even: float | None
     reason_code: str | None
     reason: str | None
 

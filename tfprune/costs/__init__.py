@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predicted time of a layer, dense and sparse, from one table of coefficients per device."""
 
-from tfprune.costs.predict import LayerShape, PackedShape, predict_dense, predict_sparse
+from tfprune.costs.predict import LayerShape, PackedShape, predict_break_even, predict_dense, predict_sparse
 from tfprune.costs.table import CostTable, KindCosts, load_table, table_names
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "LayerShape",
     "PackedShape",
     "load_table",
+    "predict_break_even",
     "predict_dense",
     "predict_sparse",
     "table_names",

@@ -94,6 +94,27 @@ def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> 
     return costs.sparse_layer + costs.input_value * layer.input_values + per_pixel * layer.pixels
 
 
+def predict_break_even(
+    table: CostTable, layer: LayerShape, packed: PackedShape, sparsity: float, min_speedup: float = 1.0
+) -> float | None:
+    """The sparsity from which the layer is predicted to be worth it, in [0, 1], or None where no sparsity is.
+
+    Groups are thought away or added until ``predict_dense / predict_sparse`` is ``min_speedup``; lines, used columns
+    and visited rows stay as they are, which makes the answer a little too high where fewer groups need fewer of them.
+
+    Args:
+        table: coefficients of the device.
+        layer: sizes of the layer.
+        packed: sizes of its packed weights at ``sparsity``; at least one group.
+        sparsity: share of zeros in [0, 1) that ``packed`` was counted at.
+        min_speedup: wanted dense time divided by sparse time, above 0.
+    """
+    fixed = predict_sparse(table, layer, dataclasses.replace(packed, groups=0))
+    groups = predict_sparse(table, layer, packed) - fixed
+    room = predict_dense(table, layer) / min_speedup - fixed
+    return None if room <= 0 else max(0.0, 1 - (1 - sparsity) * room / groups)
+
+
 def step_parts(known: Iterable[int], rows: float) -> dict[int, float]:
     """How much of the cost of each known number of rows makes that of ``rows``; see `predict_sparse`."""
     sizes = sorted(known)
