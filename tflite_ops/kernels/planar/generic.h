@@ -4,8 +4,9 @@
 //
 // S provides: `Vector`, `kLanes`, `Zero()`, `Set(value)`, `Load(p)`, `LoadPartial(p, n)`, `Store(p, v)`,
 // `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, `Even(a, b)`: the even floats of two vectors,
-// `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], the names and tile
-// sizes that ChooseKernels asks for.
+// `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], `kLoadsInPairs`: whether
+// one instruction loads two neighbouring vectors from an address in a register, the names and tile sizes that
+// ChooseKernels asks for.
 //
 // No include guard on purpose: it is included once, by one ISA file a translation unit.
 
@@ -26,6 +27,7 @@ struct Accumulators {
   static inline __attribute__((always_inline)) void AddCell(const char* x, uint32_t offset, const float* weights,
                                                             V (&sums)[kRows][kVectors]) {
     const float* cell = reinterpret_cast<const float*>(x + offset);
+    if constexpr (S::kLoadsInPairs) asm("" : "+r"(cell));  // else the first vector is loaded from x + offset, alone
     V tile[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) tile[v] = S::Load(cell + v * S::kLanes);
@@ -53,6 +55,13 @@ struct Accumulators {
         for (int r = 0; r < kRows; ++r) {
           for (int v = 0; v < kVectors; ++v) value[r][v] = S::Add(value[r][v], sums[r][v]);
         }
+      }
+    }
+    // Places and weights come in pairs too. The cells keep their order: each sum stays what it was to the last bit.
+    if constexpr (S::kLoadsInPairs && kSides == 1) {
+      for (; i + 2 <= count; i += 2, weights += 2 * stride) {
+        AddCell(x, offsets[i], weights, value);
+        AddCell(x, offsets[i + 1], weights + stride, value);
       }
     }
     for (; i < count; ++i, weights += stride) AddCell(x, offsets[i], weights, value);
