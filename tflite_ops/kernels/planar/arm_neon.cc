@@ -22,6 +22,7 @@ struct Simd {
   // Sums of blocks: rows by vectors in registers.
   static constexpr int kMostBlockRows = 6, kBlockVectors = 4;
   static constexpr bool kWeightsByLane = true;
+  static constexpr bool kLoadsInPairs = true;
   // 32 registers: sixteen sums, the inputs and the weights.
   static constexpr int kMostBandRows = 8;
   static constexpr int VectorsFor(int rows) { return rows <= 2 ? 8 : rows == 4 ? 4 : rows == 8 ? 2 : 1; }

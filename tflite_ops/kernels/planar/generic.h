@@ -4,8 +4,9 @@
 //
 // S provides: `Vector`, `kLanes`, `Zero()`, `Set(value)`, `Load(p)`, `LoadPartial(p, n)`, `Store(p, v)`,
 // `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, `Even(a, b)`: the even floats of two vectors,
-// `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], the names and tile
-// sizes that ChooseKernels asks for.
+// `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], `kLoadsInPairs`:
+// whether one instruction loads two neighbouring vectors from an address in a register, the names and tile sizes that
+// ChooseKernels asks for.
 //
 // No include guard on purpose: it is included once, by one ISA file a translation unit.
 
@@ -26,15 +27,28 @@ struct Accumulators {
   static inline __attribute__((always_inline)) void AddCell(const char* x, uint32_t offset, const float* weights,
                                                             V (&sums)[kRows][kVectors]) {
     const float* cell = reinterpret_cast<const float*>(x + offset);
+    if constexpr (S::kLoadsInPairs) asm("" : "+r"(cell));  // else the first vector is loaded from x + offset, alone
     V tile[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) tile[v] = S::Load(cell + v * S::kLanes);
     S::template MultiplyAdd<kRows, kVectors>(sums, tile, weights);
   }
 
+  // The same as AddCells; places and weights come in pairs too. The cells keep their order, and so the sums their bits.
+  inline __attribute__((always_inline)) void AddPairsOfCells(const char* x, const uint32_t* offsets, size_t count,
+                                                             const float* weights, size_t stride) {
+    const uint32_t* const end = offsets + (count - count % 2);
+    for (; offsets != end; offsets += 2, weights += 2 * stride) {
+      AddCell(x, offsets[0], weights, value);
+      AddCell(x, offsets[1], weights + stride, value);
+    }
+    if (count % 2 != 0) AddCell(x, *offsets, weights, value);
+  }
+
   // Adds `count` cells of one line; `weights` points at the first and steps by `stride`.
   inline __attribute__((always_inline)) void AddCells(const char* x, const uint32_t* offsets, size_t count,
                                                       const float* weights, size_t stride) {
+    if constexpr (S::kLoadsInPairs && kSides == 1) return AddPairsOfCells(x, offsets, count, weights, stride);
     size_t i = 0;
     if constexpr (kSides > 1) {
       V side[kSides - 1][kRows][kVectors];
@@ -59,8 +73,8 @@ struct Accumulators {
   }
 
   // Row `row` of the layer, in accumulator `slot`.
-  inline __attribute__((always_inline)) void StoreRow(int slot, uint32_t row, const TileArgs& a, float* out) const {
-    const V lowest = S::Set(a.low), highest = S::Set(a.high);
+  inline __attribute__((always_inline)) void StoreRow(int slot, uint32_t row, const TileArgs& a, V lowest, V highest,
+                                                      float* out) const {
     if (__builtin_expect(a.addend != nullptr, 0)) {
       const float* addend = a.addend + row * a.addend_stride;
 #pragma GCC unroll 8
@@ -238,7 +252,8 @@ inline __attribute__((always_inline)) void BandChunk(const TileArgs& a, uint32_t
   Accumulators<S, kRows, kVectors> acc;
   for (int r = 0; r < kRows; ++r) acc.SetRow(r, BiasOf(a, row + r));
   acc.AddCells(reinterpret_cast<const char*>(a.x), offsets, count, weights, stride);
-  for (int r = 0; r < kRows; ++r) acc.StoreRow(r, row + r, a, out + r * a.row_stride);
+  const auto low = S::Set(a.low), high = S::Set(a.high);
+  for (int r = 0; r < kRows; ++r) acc.StoreRow(r, row + r, a, low, high, out + r * a.row_stride);
 }
 
 // The last rows of a band whose size is no multiple of the chunk: `rows` < kRows of them.
@@ -296,9 +311,38 @@ struct SlidingWalk {
 
   // The writer is no member: its Flush is a call, and would keep the accumulators in memory.
   inline __attribute__((always_inline)) void Finish(RowWriter<S>* writer, int slot, uint32_t row) {
-    if (row >= a.row_begin && row < a.row_end) acc.StoreRow(slot, row, a, writer->Next(1));
+    if (row >= a.row_begin && row < a.row_end) {
+      acc.StoreRow(slot, row, a, S::Set(a.low), S::Set(a.high), writer->Next(1));
+    }
     const uint32_t next = row + kRows;
     acc.SetRow(slot, next < w.out_channels ? BiasOf(a, next) : 0.0f);
+  }
+
+  // Where kRows lines from `row` on may go by AddAndFinish: all of them exist, all their rows are wanted, and so do the
+  // rows that take their accumulators.
+  bool InTheMiddle(uint32_t row) const {
+    return row >= a.row_begin && uint64_t{row} + kRows <= a.row_end && uint64_t{row} + kRows <= w.line_count &&
+           uint64_t{row} + 2 * kRows <= w.out_channels && kRows <= a.room;
+  }
+
+  // Add and Finish of kRows lines, which leaves what lines share to be done once and tests nothing in between.
+  inline __attribute__((always_inline)) void AddAndFinish(RowWriter<S>* writer, uint32_t row) {
+    const auto low = S::Set(a.low), high = S::Set(a.high);
+    float* out = writer->Next(kRows);
+    const uint32_t* line_ends = w.line_ends + row;
+    const size_t first = FirstCell(w, row), row_stride = a.row_stride;
+    const uint32_t* offsets = a.cell_offsets + first;
+    const float* weights = w.values + first * kRows;
+#pragma GCC unroll 16
+    for (int s = 0; s < kRows; ++s, out += row_stride) {
+      const uint32_t* end = a.cell_offsets + size_t{line_ends[s]} * w.group_cols;
+      const size_t count = static_cast<size_t>(end - offsets);
+      acc.AddCells(x, offsets, count, weights, kRows);
+      offsets = end;
+      weights += count * kRows;
+      acc.StoreRow(s, row + s, a, low, high, out);
+      acc.SetRow(s, BiasOf(a, row + kRows + s));
+    }
   }
 };
 
@@ -315,6 +359,10 @@ void SlidingTile(const TileArgs& a) {
     walk.acc.SetRow(s, row < w.out_channels ? BiasOf(a, row) : 0.0f);
   }
   for (uint32_t row = base; row < a.row_end; row += kRows) {
+    if (walk.InTheMiddle(row)) {
+      walk.AddAndFinish(&writer, row);
+      continue;
+    }
 #pragma GCC unroll 16
     for (int s = 0; s < kRows; ++s) {
       if (row + s < first_line) continue;

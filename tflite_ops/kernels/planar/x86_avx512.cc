@@ -22,6 +22,7 @@ struct Simd {
   // Sums of blocks: rows by vectors in registers.
   static constexpr int kMostBlockRows = 4, kBlockVectors = 4;
   static constexpr bool kWeightsByLane = false;
+  static constexpr bool kLoadsInPairs = false;
   // 32 registers: eight rows by two vectors. Few rows take more positions, so that enough sums run side by side.
   static constexpr int kMostBandRows = 8;
   static constexpr int VectorsFor(int rows) { return rows <= 4 ? 4 : rows <= 8 ? 2 : 1; }
