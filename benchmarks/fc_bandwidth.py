@@ -36,8 +36,10 @@ class Reader:
     """Reads a buffer from end to end; the least that a layer of as many weights has to do."""
 
     def __init__(self, size: int) -> None:
-        # Not zeros: the system would map all their pages to one.
-        self._buffer = np.full(size, 2, np.uint8)
+        # Not zeros: the system would map all their pages to one. Bytes as the content of the model, on pages of the
+        # same size: NumPy asks for huge pages, which are read an eighth faster.
+        self._content = b"\2" * size
+        self._buffer = np.frombuffer(self._content, np.uint8)
         self._search = ctypes.CDLL(None).memchr
         self._search.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t)
         self._search.restype = ctypes.c_void_p

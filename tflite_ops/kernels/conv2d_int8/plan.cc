@@ -77,7 +77,7 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
   ChooseLayout();
   kernels_ = GetInt8Kernels(arch, weights.encoding, weights.group_rows, layout_);
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.
-  single_ = pointwise_ && weights.encoding == Encoding::kRowBand && pixels * 8 <= kernels_.kernel.tile;
+  single_ = pointwise_ && pixels * 8 <= kernels_.kernel.tile;
   if (single_) {
     view_ = {1, static_cast<uint32_t>(pixels), 1};
     strip_rows_ = 1;

@@ -465,12 +465,11 @@ constexpr size_t kPixelPrefetch = 2048;
 
 // Matrix times one pixel: sums[r] += sum of weights[i * stride + r] * inputs(i) over the cells of a line. Four sums run
 // side by side to hide the latency of an addition; their order is fixed, so results never depend on threads.
-template <int kRows, typename Inputs, typename Weight>
-inline __attribute__((always_inline)) void AddCellsOfPixel(Inputs inputs, size_t count, const Weight* weights,
-                                                           size_t stride, float* sums) {
+template <int kRows, typename Inputs, typename Weight, typename Sum>
+inline __attribute__((always_inline)) void AddCellsToSums(Inputs inputs, size_t count, const Weight* weights,
+                                                          size_t stride, Sum* sums) {
   constexpr int kWidth = kRows < kPixelLanes ? kRows : kPixelLanes, kParts = kRows / kWidth;
   using Vector = typename Lanes<kWidth>::Vector;
-  using Memory = typename Lanes<kWidth>::Memory;
   Vector side[4][kParts] = {};
   const auto add = [&](Vector * sum, size_t i) __attribute__((always_inline)) {
     const float value = inputs(i);
@@ -485,10 +484,21 @@ inline __attribute__((always_inline)) void AddCellsOfPixel(Inputs inputs, size_t
     for (size_t u = 0; u < 4; ++u) add(side[u], i + u);
   }
   for (; i < count; ++i) add(side[0], i);
-  Memory* out = reinterpret_cast<Memory*>(sums);
+#pragma GCC unroll 4
   for (int part = 0; part < kParts; ++part) {
-    out[part] = out[part] + ((side[0][part] + side[1][part]) + (side[2][part] + side[3][part]));
+    sums[part] = sums[part] + ((side[0][part] + side[1][part]) + (side[2][part] + side[3][part]));
   }
+}
+
+// The same with sums in memory, anywhere.
+template <int kRows, typename Inputs, typename Weight>
+inline __attribute__((always_inline)) void AddCellsOfPixel(Inputs inputs, size_t count, const Weight* weights,
+                                                           size_t stride, float* sums) {
+  constexpr int kWidth = kRows < kPixelLanes ? kRows : kPixelLanes, kParts = kRows / kWidth;
+  typename Lanes<kWidth>::Vector registers[kParts];
+  __builtin_memcpy(registers, sums, sizeof registers);
+  AddCellsToSums<kRows>(inputs, count, weights, stride, registers);
+  __builtin_memcpy(sums, registers, sizeof registers);
 }
 
 template <typename Inputs>
@@ -544,7 +554,7 @@ inline void RowBandPixel(const TileArgs& a) {
   for (uint32_t row = a.row_begin; row < a.row_end; ++row) out[row] = ClampOne(out[row], a.low, a.high);
 }
 
-inline void SlidingPixel(const TileArgs& a) {
+inline void SlidingPixelAnyRows(const TileArgs& a) {
   const PackedWeights& w = *a.weights;
   const char* x = reinterpret_cast<const char*>(a.x);
   float* out = a.segments[0].out;
@@ -563,6 +573,66 @@ inline void SlidingPixel(const TileArgs& a) {
     if (row >= a.row_begin) out[row] = ClampOne(sums[row % rows], a.low, a.high);
     sums[row % rows] = row + rows < w.out_channels ? BiasOf(a, row + rows) : 0.0f;
   }
+}
+
+// The sums of the kRows rows that a sliding line reaches, in registers from line to line: a row that is stored to
+// memory one by one and loaded with the others would hold up every line.
+template <int kRows>
+struct SlidingSums {
+  static constexpr int kWidth = kRows < kPixelLanes ? kRows : kPixelLanes, kParts = kRows / kWidth;
+  using Vector = typename Lanes<kWidth>::Vector;
+  typedef int32_t Numbers __attribute__((vector_size(4 * kWidth)));
+  Vector value[kParts] = {};
+  Numbers number[kParts];  // of each lane
+
+  SlidingSums() {
+    for (int row = 0; row < kRows; ++row) number[row / kWidth][row % kWidth] = row;
+  }
+  inline __attribute__((always_inline)) void SetRow(uint32_t slot, float start) {
+    const Numbers wanted = Numbers{} + static_cast<int32_t>(slot);
+    const Vector starts = Vector{} + start;
+#pragma GCC unroll 4
+    for (int part = 0; part < kParts; ++part) value[part] = number[part] == wanted ? starts : value[part];
+  }
+  inline __attribute__((always_inline)) float Row(uint32_t slot) const {
+    float all[kRows];
+    __builtin_memcpy(all, value, sizeof all);
+    return all[slot];
+  }
+};
+
+// Sliding-row weights of kRows rows times one pixel; `weights` are those of the layer's first line.
+template <int kRows, typename Weight>
+inline void SlidingPixelRows(const TileArgs& a, const Weight* weights) {
+  const PackedWeights& w = *a.weights;
+  float* out = a.segments[0].out;
+  const uint32_t first_line = a.row_begin >= kRows - 1 ? a.row_begin - (kRows - 1) : 0;
+  SlidingSums<kRows> sums;
+  for (uint32_t row = first_line; row < first_line + kRows; ++row) {
+    sums.SetRow(row % kRows, row < w.out_channels ? BiasOf(a, row) : 0.0f);
+  }
+  for (uint32_t row = first_line; row < a.row_end; ++row) {
+    if (row < w.line_count) {
+      const size_t first = FirstCell(w, row);
+      const DeltaInputs inputs = {a.x, w.column_deltas + first};
+      AddCellsToSums<kRows>(inputs, CellsOfLine(w, row), weights + first * kRows, kRows, sums.value);
+    }
+    if (row >= a.row_begin) out[row] = ClampOne(sums.Row(row % kRows), a.low, a.high);
+    sums.SetRow(row % kRows, row + kRows < w.out_channels ? BiasOf(a, row + kRows) : 0.0f);
+  }
+}
+
+inline void SlidingPixel(const TileArgs& a) {
+  const PackedWeights& w = *a.weights;
+  if (w.group_cols == 1) {
+#if defined(__AVX512F__) || defined(__aarch64__)
+    if (w.halves != nullptr && w.group_rows == 16) return SlidingPixelRows<16>(a, w.halves);
+#endif
+    if (w.group_rows == 16) return SlidingPixelRows<16>(a, w.values);
+    if (w.group_rows == 8) return SlidingPixelRows<8>(a, w.values);
+    if (w.group_rows == 4) return SlidingPixelRows<4>(a, w.values);
+  }
+  SlidingPixelAnyRows(a);
 }
 
 // The kernel and its narrower versions, halving down to one vector.

@@ -283,12 +283,31 @@ void ToPlanesOf(const uint8_t* in, size_t in_stride, size_t count, size_t channe
   ToPlanesFlipped(in, in_stride, count, channels, out, out_stride, static_cast<int8_t>(S::kFlip));
 }
 
+// "sliding_row_single_int8/" with the instruction set that stands behind the slash of S::kPixelName.
 template <typename S>
+struct SlidingPixelName {
+  char text[48] = "sliding_row_single_int8/";
+  constexpr SlidingPixelName() {
+    size_t from = 0, to = 0;
+    while (S::kPixelName[from] != '/') ++from;
+    while (text[to] != 0) ++to;
+    while (S::kPixelName[++from] != 0) text[to++] = S::kPixelName[from];
+  }
+};
+template <typename S>
+constexpr SlidingPixelName<S> kSlidingPixelName = {};
+
+template <typename S, bool kSliding = false>
 Int8KernelSet Int8Set(const char* name, int vectors, Int8TileFn run, int tail_vectors = 0,
                       Int8TileFn tail_run = nullptr) {
   const Int8Kernel kernel = {name, static_cast<size_t>(vectors * S::kLanes), run,
                              static_cast<size_t>(tail_vectors * S::kLanes), tail_run};
-  return {kernel, ToQuadsOf<S>, ToPlanesOf<S>, Int8RowBandPixel<S>, S::kPixelName, S::kFlip};
+  return {kernel,
+          ToQuadsOf<S>,
+          ToPlanesOf<S>,
+          kSliding ? Int8SlidingPixel<S> : Int8RowBandPixel<S>,
+          kSliding ? kSlidingPixelName<S>.text : S::kPixelName,
+          S::kFlip};
 }
 
 // A quarter of the vectors for the last tile; planes always take four.
@@ -306,12 +325,12 @@ Int8KernelSet Int8RowBand(const char* name) {
 template <typename S, int kRows, int kVectors, Int8Layout kLayout>
 Int8KernelSet Int8Sliding(const char* name) {
   constexpr int kTail = kLayout == Int8Layout::kQuads ? kTailVectors<kVectors> : kVectors;
-  if (kTail == kVectors) return Int8Set<S>(name, kVectors, Int8SlidingTile<S, kRows, kVectors, kLayout>);
-  return Int8Set<S>(name, kVectors, Int8SlidingTile<S, kRows, kVectors, kLayout>, kTail,
-                    Int8SlidingTile<S, kRows, kTail, kLayout>);
+  if (kTail == kVectors) return Int8Set<S, true>(name, kVectors, Int8SlidingTile<S, kRows, kVectors, kLayout>);
+  return Int8Set<S, true>(name, kVectors, Int8SlidingTile<S, kRows, kVectors, kLayout>, kTail,
+                          Int8SlidingTile<S, kRows, kTail, kLayout>);
 }
 
 template <typename S, int kVectors, Int8Layout kLayout>
 Int8KernelSet Int8SlidingAny(const char* name) {
-  return Int8Set<S>(name, kVectors, Int8SlidingTileAnyRows<S, kVectors, kLayout>);
+  return Int8Set<S, true>(name, kVectors, Int8SlidingTileAnyRows<S, kVectors, kLayout>);
 }

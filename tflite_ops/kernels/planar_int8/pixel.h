@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Row-band int8 weights times one pixel, templated over one instruction set `S`; generic.h says what it provides.
+// Int8 weights times one pixel, templated over one instruction set `S`; generic.h says what it provides.
 //
 // No include guard on purpose: generic.h includes it once, inside the namespace of an ISA file.
 
@@ -84,13 +84,27 @@ inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_
       }
     }
   }
+  if constexpr (kTogether == 1) {
+    // The last operands; weights of the cells that the last one lacks are zero.
+    for (; i * kDotCells < count; ++i, weights += stride) {
+      const uint32_t x[1] = {i < full ? cells.NextFour() : cells.NextFew(static_cast<uint32_t>(few))};
+      const typename S::Bytes inputs = S::Flip(S::template Spread<kWidth>(x));
+#pragma GCC unroll 16
+      for (int part = 0; part < kParts; ++part) {
+        const uint8_t* from = reinterpret_cast<const uint8_t*>(weights) + 4 * part * S::kLanes;
+        sum[0][part] = S::DotColumn(sum[0][part], inputs, S::LoadBytes(from));
+      }
+    }
+  }
   int32_t lanes[kSide * kParts * S::kLanes];
 #pragma GCC unroll 4
   for (size_t u = 0; u < kSide; ++u) {
 #pragma GCC unroll 16
     for (int part = 0; part < kParts; ++part) S::StoreTotal(lanes + (u * kParts + part) * S::kLanes, sum[u][part]);
   }
-  for (size_t lane = 0; lane < kSide * kParts * S::kLanes; ++lane) AddWrapping(sums + lane % kRows, lanes[lane]);
+  for (size_t first = 0; first < kSide * kParts * S::kLanes; first += kRows) {
+    for (int row = 0; row < kRows; ++row) AddWrapping(sums + row, lanes[first + row]);
+  }
   for (; i * kDotCells < count; ++i, weights += stride) {
     const uint32_t four = (i < full ? cells.NextFour() : cells.NextFew(static_cast<uint32_t>(few))) ^ kFlips;
     for (int row = 0; row < kRows; ++row) {
@@ -103,6 +117,38 @@ inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_
   }
 }
 
+// All rows of a line at `weights`.
+template <typename S>
+void Int8PixelLine(PixelCells cells, size_t count, size_t rows, const int8_t* weights, int32_t* sums) {
+  const size_t stride = rows * kDotCells;
+  size_t r = 0;
+  for (; r + 16 <= rows; r += 16) Int8PixelRows<S, 16>(cells, count, weights + 4 * r, stride, sums + r);
+  if (rows - r >= 8) Int8PixelRows<S, 8>(cells, count, weights + 4 * r, stride, sums + r), r += 8;
+  if (rows - r >= 4) Int8PixelRows<S, 4>(cells, count, weights + 4 * r, stride, sums + r), r += 4;
+  if (rows - r >= 2) Int8PixelRows<S, 2>(cells, count, weights + 4 * r, stride, sums + r), r += 2;
+  if (rows - r >= 1) Int8PixelRows<S, 1>(cells, count, weights + 4 * r, stride, sums + r);
+}
+
+// Sliding-row weights times one pixel. Row q waits in ring[q % group_rows] until its last line; a part begins with the
+// lines before its first row that reach it.
+template <typename S>
+void Int8SlidingPixel(const PackedWeights& w, uint32_t row_begin, uint32_t row_end, const uint8_t* x, int32_t* sums) {
+  const uint32_t rows = w.group_rows;
+  const uint32_t first_line = row_begin >= rows - 1 ? row_begin - (rows - 1) : 0;
+  int32_t ring[kMaxSlidingRows] = {};
+  size_t value = 0;
+  for (uint32_t line = 0; line < first_line && line < w.line_count; ++line) value += w.DotCellsOfLine(line) * rows;
+  for (uint32_t row = first_line; row < row_end; ++row) {
+    if (row < w.line_count) {
+      const PixelCells cells = {x, w.column_deltas + w.FirstGroup(row), w.group_cols};
+      Int8PixelLine<S>(cells, w.CellsOfLine(row), rows, w.bytes + value, ring);
+      value += w.DotCellsOfLine(row) * rows;
+    }
+    if (row >= row_begin) AddWrapping(sums + row, ring[row % rows]);
+    ring[row % rows] = 0;
+  }
+}
+
 // Row-band weights times one pixel: sums[r] += products for rows [row_begin, row_end). Reads weights and column deltas
 // in place, once.
 template <typename S>
@@ -111,16 +157,9 @@ void Int8RowBandPixel(const PackedWeights& w, uint32_t row_begin, uint32_t row_e
   size_t value = 0;
   for (uint32_t line = 0; line < first_line; ++line) value += w.DotCellsOfLine(line) * w.group_rows;
   for (uint32_t line = first_line; line < w.line_count && w.FirstRow(line) < row_end; ++line) {
-    const size_t count = w.CellsOfLine(line), rows = w.RowsOfLine(line), stride = rows * kDotCells;
+    const size_t rows = w.RowsOfLine(line);
     const PixelCells cells = {x, w.column_deltas + w.FirstGroup(line), w.group_cols};
-    const int8_t* weights = w.bytes + value;
-    int32_t* out = sums + w.FirstRow(line);
-    size_t r = 0;
-    for (; r + 16 <= rows; r += 16) Int8PixelRows<S, 16>(cells, count, weights + 4 * r, stride, out + r);
-    if (rows - r >= 8) Int8PixelRows<S, 8>(cells, count, weights + 4 * r, stride, out + r), r += 8;
-    if (rows - r >= 4) Int8PixelRows<S, 4>(cells, count, weights + 4 * r, stride, out + r), r += 4;
-    if (rows - r >= 2) Int8PixelRows<S, 2>(cells, count, weights + 4 * r, stride, out + r), r += 2;
-    if (rows - r >= 1) Int8PixelRows<S, 1>(cells, count, weights + 4 * r, stride, out + r);
+    Int8PixelLine<S>(cells, w.CellsOfLine(line), rows, w.bytes + value, sums + w.FirstRow(line));
     value += w.DotCellsOfLine(line) * rows;
   }
 }

@@ -100,7 +100,7 @@ using ToQuadsFn = void (*)(const uint8_t* in, size_t in_stride, size_t count, si
 using ToPlanesFn = void (*)(const uint8_t* in, size_t in_stride, size_t count, size_t channels, uint8_t* out,
                             size_t out_stride);
 
-// Row-band weights times one NHWC pixel: `sums[r] += sum over cells of w * byte` for rows [row_begin, row_end), both
+// Weights times one NHWC pixel: `sums[r] += sum over cells of w * byte` for rows [row_begin, row_end), both
 // band limits or out_channels. `x` holds the in_channels inputs as they are; bytes are flipped on the way.
 using Int8PixelFn = void (*)(const PackedWeights& weights, uint32_t row_begin, uint32_t row_end, const uint8_t* x,
                              int32_t* sums);
