@@ -56,7 +56,7 @@ inline __attribute__((always_inline)) typename Lanes<kWidth>::Vector LoadWeights
 #endif
 
 // Bytes: how far ahead of their use weights are asked for, which is what a stream of them from memory waits on.
-constexpr size_t kPixelPrefetch = 2048;
+constexpr size_t kPixelPrefetch = 6144;
 
 // Matrix times one pixel: sums[r] += sum of weights[i * stride + r] * inputs(i) over the cells of a line. Four sums run
 // side by side to hide the latency of an addition; their order is fixed, so results never depend on threads.
