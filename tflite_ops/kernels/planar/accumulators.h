@@ -39,7 +39,7 @@ struct Accumulators {
   // Adds `count` cells of one line; `weights` points at the first and steps by `stride`.
   inline __attribute__((always_inline)) void AddCells(const char* x, const uint32_t* offsets, size_t count,
                                                       const float* weights, size_t stride) {
-    if constexpr (S::kLoadsInPairs && kSides == 1) return AddPairsOfCells(x, offsets, count, weights, stride);
+    if constexpr (S::kLoadsInPairs && kRows >= 4) return AddPairsOfCells(x, offsets, count, weights, stride);
     size_t i = 0;
     if constexpr (kSides > 1) {
       V side[kSides - 1][kRows][kVectors];
