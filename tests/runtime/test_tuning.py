@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +66,6 @@ def test_another_shape_has_an_entry_of_its_own(tmp_path: Path) -> None:
 
 def test_every_choice_gives_the_same_bytes(tmp_path: Path) -> None:
     """Writes caches by hand, with what tuning might have chosen on another day."""
-    import zlib
-
     cache = tmp_path / "cache.txt"
     expected, _, _ = run(single())
     run(single(), tune="1", tune_cache=str(cache))

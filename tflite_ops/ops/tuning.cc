@@ -9,7 +9,7 @@ namespace tfprune {
 namespace {
 
 constexpr uint32_t kMaxAlternatives = 16;
-constexpr uint32_t kLeastRounds = 7, kMostRounds = 100;
+constexpr uint32_t kLeastRounds = 15, kMostRounds = 100;
 constexpr uint64_t kTotalNanoseconds = 60 * 1000 * 1000;  // of one op, where kLeastRounds leave it the choice
 constexpr uint64_t kSampleNanoseconds = 50 * 1000;        // shorter runs are repeated
 constexpr uint64_t kMostRepeats = 64;

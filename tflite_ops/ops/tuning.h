@@ -43,7 +43,7 @@ class Tuning {
   // Looks `key` up, or times the alternatives and stores the fastest; the result is always one of them. A key that
   // `tuned` has already keeps its choice.
   void Choose(const TuningKey& key, const TuningTask& task, Tuned* tuned);
-  // The first problem, empty without one. `message` holds at least sizeof(Status::message) bytes.
+  // The first problem, ok without one.
   Status Problem();
 
  private:
