@@ -36,9 +36,21 @@ Status ParseOptions(const char* const* keys, const char* const* values, size_t c
       TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->chains));
     } else if (strcmp(keys[i], "profile") == 0) {
       TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->profile));
+    } else if (strcmp(keys[i], "tune") == 0) {
+      TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->tune));
+    } else if (strcmp(keys[i], "tune_cache") == 0) {
+      options->tune_cache = values[i];
     } else {
-      return Error("tfprune delegate: option '%s' does not exist; the options are: arch, chains, profile", keys[i]);
+      return Error(
+          "tfprune delegate: option '%s' does not exist; the options are: arch, chains, profile, tune, tune_cache",
+          keys[i]);
     }
+  }
+  if (options->tune && (options->tune_cache == nullptr || options->tune_cache[0] == '\0')) {
+    return Error("tfprune delegate: tune=1 needs tune_cache, the path of the file that keeps what was chosen");
+  }
+  if (!options->tune && options->tune_cache != nullptr) {
+    return Error("tfprune delegate: tune_cache is for tune=1 only, got '%.100s' without it", options->tune_cache);
   }
   if (options->arch == Arch::kReference) options->chains = false;  // it has no planar layers
   return {};

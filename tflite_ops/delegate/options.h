@@ -10,14 +10,16 @@
 namespace tfprune {
 
 struct Options {
-  Arch arch = DetectedArch();  // option `arch`
-  bool chains = true;          // option `chains`: whether neighbouring planar layers may run as one
-  bool profile = false;        // option `profile`: whether the time of every layer is counted
+  Arch arch = DetectedArch();        // option `arch`
+  bool chains = true;                // option `chains`: whether neighbouring planar layers may run as one
+  bool profile = false;              // option `profile`: whether the time of every layer is counted
+  bool tune = false;                 // option `tune`: whether alternatives are timed when layers are prepared
+  const char* tune_cache = nullptr;  // option `tune_cache`: the file that keeps what was chosen; with `tune` only
 };
 
-// Reads the delegate's options: `arch` is "auto" or an ArchName this machine supports, `chains` and
-// `profile` are "1" or "0". Anything else is an error: an
-// option that does not exist or cannot be met is never ignored.
+// Reads the delegate's options: `arch` is "auto" or an ArchName this machine supports, `chains`, `profile` and `tune`
+// are "1" or "0", `tune_cache` is a path and comes with tune=1 only. Anything else is an error: an option that does not
+// exist or cannot be met is never ignored. Options point into `values`.
 Status ParseOptions(const char* const* keys, const char* const* values, size_t count, Options* options);
 
 }  // namespace tfprune

@@ -40,5 +40,23 @@ TEST(Options, AnArchOfAnotherMachineIsRefused) {
   EXPECT_NE(std::string(status.message).find("does not run on this machine"), std::string::npos) << status.message;
 }
 
+TEST(Options, TuneAndItsCacheComeTogether) {
+  const char* const keys[] = {"tune_cache", "tune"};
+  const char* values[] = {"/tmp/cache.txt", "1"};
+  Options options;
+  EXPECT_TRUE(ParseOptions(keys, values, 2, &options).ok());
+  EXPECT_TRUE(options.tune);
+  EXPECT_STREQ(options.tune_cache, "/tmp/cache.txt");
+  values[1] = "0";
+  Options off, alone, empty, word;
+  EXPECT_NE(std::string(ParseOptions(keys, values, 2, &off).message).find("tune_cache is for tune=1 only"),
+            std::string::npos);
+  EXPECT_NE(std::string(Parse("tune", "1", &alone).message).find("tune=1 needs tune_cache"), std::string::npos);
+  values[0] = "", values[1] = "1";
+  EXPECT_NE(std::string(ParseOptions(keys, values, 2, &empty).message).find("tune=1 needs tune_cache"),
+            std::string::npos);
+  EXPECT_NE(std::string(Parse("tune", "yes", &word).message).find("tune must be 0 or 1, got 'yes'"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tfprune

@@ -10,6 +10,7 @@
 #include "tflite_ops/ops/shared_state.h"
 #include "tflite_ops/ops/sparse_op.h"
 #include "tflite_ops/ops/tensors.h"
+#include "tflite_ops/ops/tune_layers.h"
 
 namespace tfprune {
 namespace {
@@ -31,6 +32,7 @@ struct ChainData : Described {
   AlignedArray<PlanarNode> nodes;
   uint32_t node_count = 0;
   PackedWeights* packed = nullptr;  // [node_count], of the convolutions
+  uint32_t packed_crc = 0;          // of all of them, with tuning
   AlignedArray<int> outputs;
   uint32_t output_count = 0;
 
@@ -48,6 +50,7 @@ struct ChainData : Described {
   AlignedArray<float*> results;
   uint32_t batch = 0;
   Chain chain;
+  Tuned tuned;
 
   ~ChainData() {
     for (uint32_t i = 0; packed != nullptr && i < node_count; ++i) packed[i].~PackedWeights();
@@ -58,11 +61,13 @@ struct ChainData : Described {
 void DescribeChain(const Described* self, uint32_t op, Text* text) {
   const ChainData& data = *static_cast<const ChainData*>(self);
   for (uint32_t s = 0; s < data.prepared_stages; ++s) {
-    text->Add("%u\t%u\t%s\t%llu\t%llu\n", op, data.stages[s].node, data.chain.StageKernel(s),
+    text->Add("%u\t%u\t%s\t%llu\t%llu\t", op, data.stages[s].node, data.chain.StageKernel(s),
               static_cast<unsigned long long>(data.chain.StageNanoseconds(s)),
               static_cast<unsigned long long>(data.chain.runs()));
+    DescribeTunedChain(data.tuned, text);
+    text->Add("\n");
     if (!data.stages[s].adds) continue;
-    text->Add("%u\t%u\tadd_in_convolution\t0\t%llu\n", op, data.stages[s].adds_node,
+    text->Add("%u\t%u\tadd_in_convolution\t0\t%llu\t\n", op, data.stages[s].adds_node,
               static_cast<unsigned long long>(data.chain.runs()));
   }
 }
@@ -274,9 +279,11 @@ Status PrepareChain(TfLiteContext* context, ChainData* data) {
   spec.tensor_count = data->tensor_count;
   spec.stages = data->stages.data();
   spec.stage_count = data->stage_count;
-  const int threads = context->recommended_num_threads;
-  TFPRUNE_RETURN_IF_ERROR(
-      data->chain.Prepare(spec, data->batch, data->state->arch(), threads > 0 ? static_cast<uint32_t>(threads) : 1));
+  const uint32_t threads =
+      context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
+  uint32_t step_budget = kStepBudget;
+  TuneChain(spec, data->packed_crc, data->batch, threads, data->state, &data->tuned, &step_budget);
+  TFPRUNE_RETURN_IF_ERROR(data->chain.Prepare(spec, data->batch, data->state->arch(), threads, step_budget));
   if (data->state->profile()) TFPRUNE_RETURN_IF_ERROR(data->chain.StartProfile(Nanoseconds));
   data->prepared_stages = data->stage_count;
   return {};
@@ -331,6 +338,8 @@ const char* ReadNodes(TfLiteContext* context, const TfLiteDelegateParams& params
     const TfLiteTensor& packed = context->tensors[node.packed];
     Status status = ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->packed[i]);
     if (status.ok()) status = ExpandHalves(&data->packed[i]);
+    if (status.ok() && data->state->tuning() != nullptr)
+      data->packed_crc = TuningCrc(packed.data.raw_const, packed.bytes, data->packed_crc);
     if (!status.ok()) {
       Report(context, status);
       return "its packed weights cannot be read";

@@ -25,7 +25,10 @@ class Text {
 
 // An op in its delegate's list. Derived objects add a line for each layer:
 //
-//     op number, tab, node number in the file, tab, kernel, tab, nanoseconds in all runs, tab, runs
+//     op number, tab, node number in the file, tab, kernel, tab, nanoseconds in all runs, tab, runs, tab, tuning
+//
+// Tuning is empty for a layer that was not tuned, else what was chosen and whence, such as "tile 32, timed". A last
+// line that starts with "#" and a tab says what went wrong with the tuning cache.
 //
 // Layers of one chain share the op number. An addition that a convolution computes while it stores follows it as
 // "add_in_convolution", without time of its own.

@@ -13,15 +13,23 @@ SharedState::~SharedState() {
     Destroy(resting_);
     resting_ = next;
   }
+  Destroy(tuning_);
   pthread_mutex_destroy(&mutex_);
 }
 
-SharedState* SharedState::New(Arch arch, bool chains, bool profile) {
+SharedState* SharedState::New(Arch arch, bool chains, bool profile, const char* tune_cache) {
   SharedState* state = Create<SharedState>();
   if (state == nullptr) return nullptr;
   state->arch_ = arch;
   state->chains_ = chains;
   state->profile_ = profile;
+  if (tune_cache == nullptr) return state;
+  state->tuning_ = Create<Tuning>();
+  if (state->tuning_ == nullptr) {
+    Destroy(state);
+    return nullptr;
+  }
+  state->tuning_->Open(tune_cache);
   return state;
 }
 
@@ -72,6 +80,8 @@ void SharedState::Describe(Text* text) {
   uint32_t number = 0;
   for (const Described* op = ops_; op != nullptr; op = op->next) op->describe(op, number++, text);
   pthread_mutex_unlock(&mutex_);
+  const Status problem = tuning_ == nullptr ? Status{} : tuning_->Problem();
+  if (!problem.ok()) text->Add("#\t%s\n", problem.message);
 }
 
 }  // namespace tfprune

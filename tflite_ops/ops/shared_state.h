@@ -9,6 +9,7 @@
 #include "tflite_ops/base/thread_pool.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
 #include "tflite_ops/ops/description.h"
+#include "tflite_ops/ops/tuning.h"
 
 namespace tfprune {
 
@@ -17,7 +18,8 @@ namespace tfprune {
 class SharedState {
  public:
   // Starts with one reference, the creator's.
-  static SharedState* New(Arch arch, bool chains, bool profile);
+  // `tune_cache`: path of the tuning cache, null where nothing is tuned.
+  static SharedState* New(Arch arch, bool chains, bool profile, const char* tune_cache);
 
   SharedState* Retain();
   void Release();
@@ -25,6 +27,7 @@ class SharedState {
   Arch arch() const { return arch_; }
   bool chains() const { return chains_; }
   bool profile() const { return profile_; }
+  Tuning* tuning() { return tuning_; }  // null where nothing is tuned
   ThreadPool* pool() { return &pool_; }
 
   // Scratch for one run: taken from those at rest, so that interpreters on several threads never share one. Null where
@@ -49,6 +52,7 @@ class SharedState {
   uint32_t references_ = 1;  // atomic
   Arch arch_ = Arch::kReference;
   bool chains_ = false, profile_ = false;
+  Tuning* tuning_ = nullptr;
   ThreadPool pool_;
   pthread_mutex_t mutex_;
   Resting* resting_ = nullptr;  // guarded by mutex_

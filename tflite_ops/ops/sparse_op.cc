@@ -8,6 +8,7 @@
 #include "tflite_ops/formats/packed_weights.h"
 #include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
 #include "tflite_ops/ops/tensors.h"
+#include "tflite_ops/ops/tune_layers.h"
 
 namespace tfprune {
 namespace {
@@ -27,6 +28,8 @@ struct OpData : Described {
   int inputs[4] = {-1, -1, -1, -1};
   int output = -1;
   const void* packed_data = nullptr;  // where `weights` were read from
+  uint32_t packed_crc = 0;            // with tuning
+  Tuned tuned;
   PackedWeights weights;
   Conv2DPlan plan;           // for float weights
   Int8Conv2DPlan int8_plan;  // for int8 weights
@@ -38,8 +41,10 @@ struct OpData : Described {
 
 void DescribeOp(const Described* self, uint32_t op, Text* text) {
   const OpData& data = *static_cast<const OpData*>(self);
-  text->Add("%u\t%d\t%s\t%llu\t%llu\n", op, data.node, data.kernel_name(),
+  text->Add("%u\t%d\t%s\t%llu\t%llu\t", op, data.node, data.kernel_name(),
             static_cast<unsigned long long>(data.nanoseconds), static_cast<unsigned long long>(data.runs));
+  DescribeTunedConv(data.tuned, text);
+  text->Add("\n");
 }
 
 Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected, int rank) {
@@ -54,6 +59,7 @@ Status ReadWeights(const TfLiteTensor& packed, OpData* data) {
     TFPRUNE_RETURN_IF_ERROR(ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->weights));
     TFPRUNE_RETURN_IF_ERROR(ExpandHalves(&data->weights));
     data->packed_data = packed.data.raw_const;
+    if (data->state->tuning() != nullptr) data->packed_crc = TuningCrc(packed.data.raw_const, packed.bytes, 0);
   }
   if (data->weights.op != data->op) return Error("the packed weights belong to the other tfprune op");
   return {};
@@ -133,7 +139,10 @@ Status CheckTypes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor*
 Status PreparePlan(TfLiteContext* context, const TfLiteTensor* bias, const ImageSize& in, OpData* data) {
   const uint32_t threads =
       context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
-  if (!data->int8()) return data->plan.Prepare(data->weights, in, data->state->arch(), threads);
+  if (!data->int8()) {
+    TFPRUNE_RETURN_IF_ERROR(data->plan.Prepare(data->weights, in, data->state->arch(), threads));
+    return TuneConv(data->weights, data->packed_crc, in, threads, data->state, &data->plan, &data->tuned);
+  }
   return data->int8_plan.Prepare(data->weights, bias == nullptr ? nullptr : bias->data.raw_const, in,
                                  data->state->arch(), threads);
 }

@@ -11,7 +11,8 @@ from typing import Any
 from tfprune.errors import DelegateError
 from tfprune.runtime.library import load_library
 
-_FIELDS = 5
+_FIELDS = 6
+_PROBLEM = "#"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,8 @@ class DelegateLayer:
         chained: whether the op is a chain.
         seconds: time in all runs together; 0 without the option ``profile="1"``.
         runs: how often it ran; 0 without that option.
+        tuning: with the option ``tune="1"`` what was chosen and whence, e.g. ``"tile 32 strip_rows 8, timed"`` or
+            ``"step_budget 49152, cached"``; empty where nothing was tuned.
     """
 
     op: int
@@ -35,6 +38,7 @@ class DelegateLayer:
     chained: bool
     seconds: float
     runs: int
+    tuning: str = ""
 
 
 def delegate_layers(delegate: Any) -> list[DelegateLayer]:
@@ -54,8 +58,7 @@ def delegate_layers(delegate: Any) -> list[DelegateLayer]:
         >>> Interpreter("pruned.tflite", experimental_delegates=[delegate]).allocate_tensors()  # doctest: +SKIP
         >>> [layer.kernel for layer in delegate_layers(delegate)]  # doctest: +SKIP
     """
-    address = _address(delegate)
-    lines = [line.split("\t") for line in load_library().describe(address).splitlines()]
+    lines = [line for line in _described(delegate) if line[0] != _PROBLEM]
     if any(len(line) != _FIELDS for line in lines):
         raise DelegateError("delegate_layers: the library's description has another form; build it with `make build`")
     sizes = Counter(line[0] for line in lines)
@@ -67,9 +70,26 @@ def delegate_layers(delegate: Any) -> list[DelegateLayer]:
             chained=sizes[op] > 1,
             seconds=int(nanoseconds) * 1e-9,
             runs=int(runs),
+            tuning=tuning,
         )
-        for op, node, kernel, nanoseconds, runs in lines
+        for op, node, kernel, nanoseconds, runs, tuning in lines
     ]
+
+
+def tuning_problem(delegate: Any) -> str:
+    """Returns the first thing that went wrong with a delegate's tuning cache, in words; empty where nothing did.
+
+    Args:
+        delegate: what :func:`tfprune.delegate` returned.
+
+    Raises:
+        DelegateError: not a delegate of this library.
+    """
+    return "".join(line[1] for line in _described(delegate) if line[0] == _PROBLEM)
+
+
+def _described(delegate: Any) -> list[list[str]]:
+    return [line.split("\t", _FIELDS) for line in load_library().describe(_address(delegate)).splitlines()]
 
 
 def _address(delegate: Any) -> int:

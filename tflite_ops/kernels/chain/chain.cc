@@ -22,8 +22,9 @@ void Chain::FreeStages() {
   stage_count_ = 0;
 }
 
-Status Chain::Prepare(const ChainSpec& spec, uint32_t batch, Arch arch, uint32_t threads) {
+Status Chain::Prepare(const ChainSpec& spec, uint32_t batch, Arch arch, uint32_t threads, uint32_t step_budget) {
   batch_ = batch;
+  step_budget_ = step_budget;
   threads_ = threads == 0 ? 1 : threads > kMaxThreads ? kMaxThreads : threads;
   TFPRUNE_RETURN_IF_ERROR(PrepareTensors(spec, arch));
   TFPRUNE_RETURN_IF_ERROR(PrepareStages(spec));

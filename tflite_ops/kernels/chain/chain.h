@@ -62,6 +62,9 @@ struct Step {
   uint32_t stage, first, rows;
 };
 
+// Floats that one step reads and writes, for each thread: some of them fit into a core's second-level cache.
+constexpr uint32_t kStepBudget = 48 * 1024;
+
 class Chain {
  public:
   Chain() = default;
@@ -70,7 +73,9 @@ class Chain {
   ~Chain();
 
   // Everything `spec` points to but its arrays must outlive the chain. `arch` is supported and not kReference.
-  Status Prepare(const ChainSpec& spec, uint32_t batch, Arch arch, uint32_t threads);
+  // Results are the same bytes for every `step_budget`, which is at most 2^20.
+  Status Prepare(const ChainSpec& spec, uint32_t batch, Arch arch, uint32_t threads,
+                 uint32_t step_budget = kStepBudget);
 
   // Computes NHWC `outputs` from NHWC `inputs`. False where there is no memory for scratch. A chain runs for one caller
   // at a time.
@@ -131,7 +136,7 @@ class Chain {
   AlignedArray<Stage*> stages_;
   AlignedArray<Tensor> tensors_;
   uint32_t stage_count_ = 0, tensor_count_ = 0;
-  uint32_t batch_ = 0, threads_ = 1;
+  uint32_t batch_ = 0, threads_ = 1, step_budget_ = kStepBudget;
   uint32_t block_ = 0;  // pixels that a pointwise layer computes at once
   AlignedArray<Step> steps_;
   uint32_t step_count_ = 0;

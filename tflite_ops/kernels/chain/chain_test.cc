@@ -107,6 +107,26 @@ TEST(Chain, RandomChains) {
   }
 }
 
+TEST(Chain, EveryStepBudgetGivesTheSameBytes) {
+  ThreadPool pool;
+  for (uint32_t seed = 500; seed < 520; ++seed) {
+    ChainModel model(seed);
+    BuildRandomChain(&model);
+    const Images x = RandomInputs(&model, 1);
+    for (const uint32_t threads : {1u, 2u}) {
+      Images first;
+      for (const uint32_t budget : {kStepBudget, kStepBudget / 2, kStepBudget * 2, 1u, 1u << 20}) {
+        Chain chain;
+        ASSERT_TRUE(chain.Prepare(model.Spec(), 1, DetectedArch(), threads, budget).ok());
+        const Images y = RunGuarded(model, x, 1, &chain, &pool);
+        if (first.empty()) first = y;
+        ExpectSameBits(y, first, "seed " + std::to_string(seed) + " budget " + std::to_string(budget));
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
 TEST(Chain, InvertedResidualOfEverySize) {
   uint32_t seed = 100;
   for (const uint32_t side : {1u, 2u, 3u, 7u, 14u, 17u, 60u}) {

@@ -6,9 +6,6 @@
 namespace tfprune {
 namespace {
 
-// Floats that one step reads and writes: some of them fit into a core's second-level cache.
-constexpr size_t kStepBudget = 48 * 1024;
-
 uint32_t Gcd(uint32_t a, uint32_t b) { return b == 0 ? a : Gcd(b, a % b); }
 
 }  // namespace
@@ -36,7 +33,8 @@ void Chain::ChooseStepRows(Stage* stage) const {
   const size_t row_floats =
       size_t{stage->in.channels} * stage->in.width * (stage->HasWindow() ? stage->window.stride_h : 1) +
       size_t{out.channels} * out.width;
-  const uint32_t budget = static_cast<uint32_t>(kStepBudget * threads_ / row_floats);  // a cache for each thread
+  const uint32_t budget =
+      static_cast<uint32_t>(size_t{step_budget_} * threads_ / row_floats);  // a cache for each thread
   const uint32_t rows = budget < quantum ? quantum : budget - budget % quantum;
   stage->step_rows = stage->spec.kind == StageKind::kMean ? out.height : Smaller(rows, out.height);
   // Equal steps: the last one should not be a remainder.

@@ -61,11 +61,24 @@ struct Workspace {
 // Pixels that the kernel for a pointwise layer of `weights` computes at once on `arch`, which is not kReference.
 uint32_t PointwiseTile(const PackedWeights& weights, Arch arch);
 
+// What a plan may be told instead of choosing by its own rules, which zeros mean. Results are the same bytes.
+struct ConvChoice {
+  uint32_t tile = 0;        // positions that a kernel computes at once
+  uint32_t strip_rows = 0;  // rows whose planes are filled together; none of a pointwise layer
+};
+constexpr uint32_t kMaxConvChoices = 8;
+
 // Everything about one layer and one input shape that can be decided before data arrive.
 class Conv2DPlan {
  public:
   // `weights` must outlive the plan. Works through `arch`, which must be supported, with up to `threads` threads.
-  Status Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads);
+  // `choice` is the plan's own or one of its Alternatives.
+  Status Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads,
+                 const ConvChoice& choice = {});
+
+  // Choices that may be faster than what a plan prepared without one has, which is the first. None where there is
+  // nothing to choose.
+  uint32_t Alternatives(ConvChoice choices[kMaxConvChoices]) const;
 
   // Computes `y` from `x`. False where there is no memory for scratch. Plans may run concurrently with own workspaces.
   bool Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const;
@@ -111,7 +124,7 @@ class Conv2DPlan {
     size_t left, right;
   };
 
-  void SetWeights(const PackedWeights& weights, uint32_t threads);
+  void SetWeights(const PackedWeights& weights, uint32_t threads, const ConvChoice& choice);
   PlaneRow RowOf(uint32_t first, uint32_t phase, uint32_t row) const;
   void RunTiledBlock(const TiledImage& in, const TiledImage& out, const TiledImage* addend, uint32_t block,
                      TileArgs args) const;
@@ -145,6 +158,7 @@ class Conv2DPlan {
   bool pointwise_ = false;
   bool column_planes_ = false;  // a plane for every column of the kernel, not for every phase of the stride
   uint32_t threads_ = 1;
+  ConvChoice choice_;
   float low_ = 0, high_ = 0;
   AlignedArray<uint32_t> cell_offsets_;
   AlignedArray<uint32_t> phases_;  // (row phase, column phase) pairs that some tap reads

@@ -59,6 +59,27 @@ std::vector<Arch> SupportedArchs() {
   return archs;
 }
 
+// Whatever tuning may choose gives the same bytes.
+void CheckAlternatives(const Conv2DPlan& plan, const PackedWeights& weights, const ImageSize& in, Arch arch,
+                       uint32_t threads, const float* x, const float* bias, const std::vector<float>& expected,
+                       const std::string& where) {
+  ConvChoice choices[kMaxConvChoices];
+  const uint32_t count = plan.Alternatives(choices);
+  ASSERT_LE(count, kMaxConvChoices);
+  ThreadPool pool;
+  Workspace workspace;
+  for (uint32_t i = 0; i < count; ++i) {
+    Conv2DPlan other;
+    const Status prepared = other.Prepare(weights, in, arch, threads, choices[i]);
+    ASSERT_TRUE(prepared.ok()) << prepared.message << where;
+    Guarded<float> y(expected.size());
+    std::fill(y.data(), y.data() + y.size(), NAN);
+    ASSERT_TRUE(other.Run(x, bias, y.data(), &pool, &workspace));
+    ASSERT_EQ(memcmp(y.data(), expected.data(), expected.size() * sizeof(float)), 0)
+        << where << " tile " << choices[i].tile << " strip rows " << choices[i].strip_rows;
+  }
+}
+
 // One case on every arch and several thread counts against the dense oracle, buffers ending at guard pages.
 void Check(const PackedSpec& spec, const ImageSize& in, bool with_bias, uint32_t seed) {
   std::mt19937 random(seed);
@@ -97,6 +118,7 @@ void Check(const PackedSpec& spec, const ImageSize& in, bool with_bias, uint32_t
       }
       if (threads == 1) one_thread.assign(y.data(), y.data() + y.size());
       for (size_t i = 0; i < expected.size(); ++i) ASSERT_EQ(y[i], one_thread[i]) << where << " at " << i;
+      CheckAlternatives(plan, weights, in, arch, threads, x.data(), bias_data, one_thread, where);
     }
   }
 }

@@ -26,13 +26,20 @@ Kernel FittingTile(Kernel kernel, const PackedWeights& w, bool far_away) {
   return few && kernel.lanes == kMaxLanes && !far_away ? kernel.Narrower() : kernel;
 }
 
+// Without its versions wider than `tile`; 0 keeps all.
+Kernel WithTile(Kernel kernel, uint32_t tile) {
+  while (tile > 0 && kernel.tile > tile && kernel.tile > kernel.lanes) kernel = kernel.Narrower();
+  return kernel;
+}
+
 }  // namespace
 
 uint32_t PointwiseTile(const PackedWeights& weights, Arch arch) {
   return FittingTile(GetKernels(arch, weights.encoding, weights.group_rows).many, weights, false).tile;
 }
 
-void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads) {
+void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads, const ConvChoice& choice) {
+  choice_ = choice;
   weights_ = &weights;
   kernel_ = {};
   tiled_stride_ = 0;
@@ -42,9 +49,10 @@ void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads) {
   pointwise_ = weights.kernel_h * weights.kernel_w == 1 && weights.stride_h == 1 && weights.stride_w == 1;
 }
 
-Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads) {
+Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads,
+                           const ConvChoice& choice) {
   if (weights.values == nullptr) return Error("convolution: these kernels run float32 weights only");
-  SetWeights(weights, threads);
+  SetWeights(weights, threads, choice);
   TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
   view_ = shape_.out;
   const size_t pixels = size_t{view_.batch} * view_.height * view_.width;
@@ -56,6 +64,7 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
   kernel_ = pointwise_ && pixels * 8 <= kernels_.many.tile
                 ? kernels_.single
                 : FittingTile(kernels_.many, weights, weights.columns() >= kColumnsFarAway);
+  if (choice.tile > 0 && kernel_.tile > 1) kernel_ = WithTile(kernels_.many, choice.tile);
   if (pointwise_) view_ = {1, DivideUp(static_cast<uint32_t>(pixels), kernel_.tile), kernel_.tile};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
   return PrepareOffsets();
@@ -63,7 +72,7 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
 
 Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& shape, Arch arch, uint32_t block,
                                 size_t in_stride, uint32_t step_rows, uint32_t threads) {
-  SetWeights(weights, threads);
+  SetWeights(weights, threads, {});
   shape_ = shape;
   if (pointwise_ && (shape.pad_top != 0 || shape.pad_left != 0 || shape.in.height != shape.out.height ||
                      shape.in.width != shape.out.width)) {
@@ -134,11 +143,25 @@ void Conv2DPlan::SplitWork(uint32_t threads) {
     if (view_.batch * strips % threads != 0) strips = DivideUp(strips, threads) * threads;
     rows = DivideUp(view_.height, strips);
     strip_rows_ = rows < least ? least : rows;
+    if (choice_.strip_rows > 0) strip_rows_ = Smaller(choice_.strip_rows, view_.height);
   }
   strips_per_image_ = DivideUp(view_.height, strip_rows_);
   const uint64_t strips = uint64_t{strips_per_image_} * view_.batch;
   row_parts_ =
       strips >= threads ? 1 : Smaller(DivideUp(threads, static_cast<uint32_t>(strips)), weights_->unit_count());
+}
+
+uint32_t Conv2DPlan::Alternatives(ConvChoice choices[kMaxConvChoices]) const {
+  if (kernel_.tile <= 1) return 0;  // no kernel, or one pixel at a time
+  uint32_t count = 0;
+  const uint32_t rows = pointwise_ ? 0 : strip_rows_;
+  choices[count++] = {kernel_.tile, rows};
+  for (uint32_t tile = kernels_.many.tile; tile >= kernel_.lanes; tile /= 2) {
+    if (tile != kernel_.tile && count < kMaxConvChoices - 2) choices[count++] = {tile, rows};
+  }
+  if (rows > 1) choices[count++] = {kernel_.tile, DivideUp(rows, 2)};
+  if (rows > 0 && rows < view_.height) choices[count++] = {kernel_.tile, Smaller(2 * rows, view_.height)};
+  return count;
 }
 
 // Gives every thread a share of each step: strips where there are rows enough, else parts of the output channels.

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/ops/tuning_cache.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+namespace tfprune {
+namespace {
+
+constexpr char kFirstLine[] = "tfprune tuning 1\n";
+constexpr size_t kFirstLineBytes = sizeof(kFirstLine) - 1;
+constexpr size_t kLastLineBytes = 13;                        // "end 01234567\n"
+constexpr size_t kLineBytes = kTuningKeyBytes + 2 * 11 + 2;  // the longest entry
+static_assert(kFirstLineBytes + kMaxTuningEntries * kLineBytes + kLastLineBytes <= kMaxTuningBytes, "");
+
+struct CrcTable {
+  uint32_t of[256] = {};
+};
+
+constexpr CrcTable MakeCrcTable() {
+  CrcTable table;
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1u)));
+    table.of[byte] = crc;
+  }
+  return table;
+}
+
+constexpr CrcTable kCrc = MakeCrcTable();
+
+// Reads digits at `*at` up to `end` and moves behind them; false without a digit or beyond 32 bits.
+bool ReadNumber(const char** at, const char* end, uint32_t* number) {
+  uint64_t value = 0;
+  const char* start = *at;
+  for (; *at < end && **at >= '0' && **at <= '9'; ++*at) {
+    value = value * 10 + static_cast<uint64_t>(**at - '0');
+    if (value > UINT32_MAX) return false;
+  }
+  *number = static_cast<uint32_t>(value);
+  return *at > start;
+}
+
+// A line without its end: "<key>: <first> <second>".
+bool ReadLine(const char* line, const char* end, TuningKey* key, TuningChoice* choice) {
+  const char* colon = static_cast<const char*>(memchr(line, ':', static_cast<size_t>(end - line)));
+  if (colon == nullptr || colon == line || static_cast<size_t>(colon - line) >= kTuningKeyBytes) return false;
+  for (const char* c = line; c < colon; ++c) {
+    if (*c < ' ' || *c > '~') return false;
+  }
+  memset(key->text, 0, sizeof(key->text));
+  memcpy(key->text, line, static_cast<size_t>(colon - line));
+  const char* at = colon + 1;
+  if (at == end || *at++ != ' ' || !ReadNumber(&at, end, &choice->first)) return false;
+  return at < end && *at++ == ' ' && ReadNumber(&at, end, &choice->second) && at == end;
+}
+
+bool WriteAll(int file, const char* text, size_t length) {
+  while (length > 0) {
+    const ssize_t written = write(file, text, length);
+    if (written <= 0) return false;
+    text += written;
+    length -= static_cast<size_t>(written);
+  }
+  return true;
+}
+
+}  // namespace
+
+uint32_t TuningCrc(const void* bytes, size_t count, uint32_t crc) {
+  const uint8_t* at = static_cast<const uint8_t*>(bytes);
+  crc = ~crc;
+  for (size_t i = 0; i < count; ++i) crc = (crc >> 8) ^ kCrc.of[(crc ^ at[i]) & 255];
+  return ~crc;
+}
+
+TuningCache::TuningCache() { pthread_mutex_init(&mutex_, nullptr); }
+
+TuningCache::~TuningCache() { pthread_mutex_destroy(&mutex_); }
+
+Status TuningCache::Open(const char* path) {
+  const size_t length = strlen(path);
+  if (!path_.Reserve(length + 1) || !fresh_path_.Reserve(length + 64) || !entries_.Reserve(kMaxTuningEntries)) {
+    return Error("tuning: no memory for the cache");
+  }
+  memcpy(path_.data(), path, length + 1);
+  // Beside the file, and no other cache's: the process and the object make the name.
+  snprintf(fresh_path_.data(), length + 64, "%s.%d.%llx.new", path, static_cast<int>(getpid()),
+           static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(this)));
+  AlignedArray<char> text;
+  size_t read = 0;
+  TFPRUNE_RETURN_IF_ERROR(Read(&text, &read));
+  return read == 0 ? Status{} : Merge(text.data(), read);
+}
+
+// No file gives no text. O_NONBLOCK: a pipe must not stop the load.
+Status TuningCache::Read(AlignedArray<char>* text, size_t* length) const {
+  *length = 0;
+  const int file = open(path_.data(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (file < 0) {
+    if (access(path_.data(), F_OK) != 0) return {};
+    return Error("tuning: the cache `%.150s` cannot be read", path_.data());
+  }
+  if (!text->Reserve(kMaxTuningBytes + 1)) {
+    close(file);
+    return Error("tuning: no memory for the cache");
+  }
+  ssize_t part = 1;
+  while (part > 0 && *length <= kMaxTuningBytes) {
+    part = read(file, text->data() + *length, kMaxTuningBytes + 1 - *length);
+    if (part > 0) *length += static_cast<size_t>(part);
+  }
+  close(file);
+  if (part < 0) return Error("tuning: the cache `%.150s` cannot be read", path_.data());
+  if (*length > kMaxTuningBytes) {
+    return Error("tuning: the cache `%.150s` is larger than %zu bytes", path_.data(), kMaxTuningBytes);
+  }
+  return *length > 0 ? Status{} : Error("tuning: the cache `%.150s` is empty", path_.data());
+}
+
+// Adds the entries of a file whose keys are not there yet; all of them or none.
+Status TuningCache::Merge(const char* text, size_t length) {
+  if (length < kFirstLineBytes || memcmp(text, kFirstLine, kFirstLineBytes) != 0) {
+    return Error("tuning: `%.150s` is not a tuning cache of this version", path_.data());
+  }
+  const Status damaged = Error("tuning: the cache `%.150s` is damaged", path_.data());
+  if (length < kFirstLineBytes + kLastLineBytes) return damaged;
+  const char *begin = text + kFirstLineBytes, *end = text + length - kLastLineBytes;
+  char last[kLastLineBytes + 1];
+  snprintf(last, sizeof(last), "end %08x\n", TuningCrc(text, static_cast<size_t>(end - text), 0));
+  if (memcmp(end, last, kLastLineBytes) != 0 || end[-1] != '\n') return damaged;
+  for (int pass = 0; pass < 2; ++pass) {
+    for (const char* line = begin; line < end;) {
+      const char* stop = static_cast<const char*>(memchr(line, '\n', static_cast<size_t>(end - line)));
+      Entry entry;
+      if (!ReadLine(line, stop, &entry.key, &entry.choice)) return damaged;
+      if (pass == 1) Put(entry, false);
+      line = stop + 1;
+    }
+  }
+  return {};
+}
+
+void TuningCache::Put(const Entry& entry, bool replace) {
+  for (uint32_t i = 0; i < count_; ++i) {
+    if (strcmp(entries_[i].key.text, entry.key.text) != 0) continue;
+    if (replace) entries_[i].choice = entry.choice;
+    return;
+  }
+  if (count_ == kMaxTuningEntries) {
+    memmove(entries_.data(), entries_.data() + 1, (kMaxTuningEntries - 1) * sizeof(Entry));
+    --count_;
+  }
+  entries_[count_++] = entry;
+}
+
+bool TuningCache::Find(const TuningKey& key, TuningChoice* choice) {
+  pthread_mutex_lock(&mutex_);
+  uint32_t i = 0;
+  while (i < count_ && strcmp(entries_[i].key.text, key.text) != 0) ++i;
+  if (i < count_) *choice = entries_[i].choice;
+  const bool found = i < count_;
+  pthread_mutex_unlock(&mutex_);
+  return found;
+}
+
+Status TuningCache::Store(const TuningKey& key, const TuningChoice& choice) {
+  if (entries_.capacity() == 0) return Error("tuning: no memory for the cache");
+  pthread_mutex_lock(&mutex_);
+  AlignedArray<char> text;
+  size_t length = 0;
+  // What cannot be read is replaced.
+  if (Read(&text, &length).ok() && length > 0) Merge(text.data(), length);
+  Put({key, choice}, true);
+  const Status status = Write();
+  pthread_mutex_unlock(&mutex_);
+  return status;
+}
+
+Status TuningCache::Write() {
+  AlignedArray<char> text;
+  if (!text.Reserve(kMaxTuningBytes)) return Error("tuning: no memory for the cache");
+  char* at = text.data();
+  at += snprintf(at, kFirstLineBytes + 1, "%s", kFirstLine);
+  for (uint32_t i = 0; i < count_; ++i) {
+    at += snprintf(at, kLineBytes + 1, "%s: %u %u\n", entries_[i].key.text, entries_[i].choice.first,
+                   entries_[i].choice.second);
+  }
+  at +=
+      snprintf(at, kLastLineBytes + 1, "end %08x\n", TuningCrc(text.data(), static_cast<size_t>(at - text.data()), 0));
+  const Status failed = Error("tuning: the cache `%.150s` cannot be written", path_.data());
+  const int file = open(fresh_path_.data(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (file < 0) return failed;
+  bool done = WriteAll(file, text.data(), static_cast<size_t>(at - text.data())) && fsync(file) == 0;
+  done = close(file) == 0 && done;
+  if (done && rename(fresh_path_.data(), path_.data()) == 0) return {};
+  unlink(fresh_path_.data());
+  return failed;
+}
+
+}  // namespace tfprune

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The file that keeps what tuning chose, so that a later load need not time anything.
+//
+//     tfprune tuning 1
+//     <key>: <first> <second>        one line an entry, the oldest first
+//     end <CRC-32 of everything before this line, 8 hexadecimal digits>
+//
+// A key is text of printable characters without a colon. A file that is not exactly this is ignored as a whole and
+// replaced by the next Store.
+#ifndef TFPRUNE_OPS_TUNING_CACHE_H_
+#define TFPRUNE_OPS_TUNING_CACHE_H_
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflite_ops/base/memory.h"
+#include "tflite_ops/base/status.h"
+
+namespace tfprune {
+
+constexpr size_t kTuningKeyBytes = 104;         // with the closing zero
+constexpr uint32_t kMaxTuningEntries = 2000;    // then the oldest go
+constexpr size_t kMaxTuningBytes = 256 * 1024;  // of the file
+
+struct TuningKey {
+  char text[kTuningKeyBytes] = {0};
+};
+
+// Two numbers whose meaning is the key's.
+struct TuningChoice {
+  uint32_t first = 0, second = 0;
+};
+
+// CRC-32 as in base/crc32.h with a table, for whole tensors. `crc` is 0, or the result for the bytes before.
+uint32_t TuningCrc(const void* bytes, size_t count, uint32_t crc);
+
+// May be used by several threads.
+class TuningCache {
+ public:
+  TuningCache();
+  ~TuningCache();
+  TuningCache(const TuningCache&) = delete;
+  TuningCache& operator=(const TuningCache&) = delete;
+
+  // Reads the file at `path`; one that is not there is empty. An error says why its content is ignored; the cache works
+  // all the same, unless there is no memory.
+  Status Open(const char* path);
+
+  bool Find(const TuningKey& key, TuningChoice* choice);
+  // Keeps an entry and writes the file: a new one beside it, which then takes its name. Entries that another process
+  // wrote meanwhile stay. An error says why the file is as it was; the entry can be found all the same.
+  Status Store(const TuningKey& key, const TuningChoice& choice);
+
+  uint32_t size() const { return count_; }
+
+ private:
+  struct Entry {
+    TuningKey key;
+    TuningChoice choice;
+  };
+
+  Status Read(AlignedArray<char>* text, size_t* length) const;
+  Status Merge(const char* text, size_t length);
+  void Put(const Entry& entry, bool replace);
+  Status Write();
+
+  AlignedArray<char> path_, fresh_path_;
+  AlignedArray<Entry> entries_;
+  uint32_t count_ = 0;
+  pthread_mutex_t mutex_;
+};
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_OPS_TUNING_CACHE_H_

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/ops/tuning.h"
+
+#include <gtest/gtest.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <random>
+#include <string>
+
+#include "tflite_ops/base/crc32.h"
+
+namespace tfprune {
+namespace {
+
+class TuningFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = testing::TempDir() + "/tuning_" + std::to_string(getpid());
+    ASSERT_EQ(mkdir(folder_.c_str(), 0755), 0);
+    path_ = folder_ + "/cache.txt";
+  }
+  void TearDown() override {
+    unlink(path_.c_str());
+    EXPECT_EQ(rmdir(folder_.c_str()), 0) << "something was left beside the file";
+  }
+
+  std::string Read() const {
+    std::string text(2 * kMaxTuningBytes, '\0');
+    FILE* file = fopen(path_.c_str(), "rb");
+    if (file == nullptr) return "";
+    text.resize(fread(&text[0], 1, text.size(), file));
+    fclose(file);
+    return text;
+  }
+  void Write(const std::string& text) const {
+    FILE* file = fopen(path_.c_str(), "wb");
+    ASSERT_NE(file, nullptr);
+    ASSERT_EQ(fwrite(text.data(), 1, text.size(), file), text.size());
+    fclose(file);
+  }
+  // With a right last line.
+  void WriteSealed(const std::string& text) const {
+    char last[32];
+    snprintf(last, sizeof(last), "end %08x\n", Crc32(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+    Write(text + last);
+  }
+
+  std::string folder_, path_;
+};
+
+TuningKey Key(const std::string& text) {
+  TuningKey key;
+  snprintf(key.text, sizeof(key.text), "%s", text.c_str());
+  return key;
+}
+
+void ExpectEntry(TuningCache* cache, const std::string& key, uint32_t first, uint32_t second) {
+  TuningChoice choice;
+  ASSERT_TRUE(cache->Find(Key(key), &choice)) << key;
+  EXPECT_EQ(choice.first, first);
+  EXPECT_EQ(choice.second, second);
+}
+
+std::string ProblemOf(const std::string& path) {
+  TuningCache cache;
+  const Status status = cache.Open(path.c_str());
+  EXPECT_EQ(cache.size(), 0u);
+  return status.message;
+}
+
+TEST(TuningCrc, IsThatOfTheFormats) {
+  std::mt19937 random(1);
+  uint8_t bytes[257];
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+  for (const size_t count : {0, 1, 9, 257}) EXPECT_EQ(TuningCrc(bytes, count, 0), Crc32(bytes, count));
+  EXPECT_EQ(TuningCrc(bytes + 100, 157, TuningCrc(bytes, 100, 0)), Crc32(bytes, 257));
+}
+
+TEST_F(TuningFile, WhatWasStoredIsThereAgain) {
+  TuningCache writer;
+  ASSERT_TRUE(writer.Open(path_.c_str()).ok());
+  ASSERT_TRUE(writer.Store(Key("a 1"), {64, 0}).ok());
+  ASSERT_TRUE(writer.Store(Key("b 2"), {16, 4294967295u}).ok());
+  ASSERT_TRUE(writer.Store(Key("a 1"), {32, 7}).ok());
+  TuningCache reader;
+  const Status status = reader.Open(path_.c_str());
+  ASSERT_TRUE(status.ok()) << status.message;
+  EXPECT_EQ(reader.size(), 2u);
+  ExpectEntry(&reader, "a 1", 32, 7);
+  ExpectEntry(&reader, "b 2", 16, 4294967295u);
+  TuningChoice choice;
+  EXPECT_FALSE(reader.Find(Key("a"), &choice));
+}
+
+TEST_F(TuningFile, TwoCachesOfOneFileKeepEachOthersEntries) {
+  TuningCache one, two;
+  ASSERT_TRUE(one.Open(path_.c_str()).ok());
+  ASSERT_TRUE(two.Open(path_.c_str()).ok());
+  ASSERT_TRUE(one.Store(Key("one"), {1, 1}).ok());
+  ASSERT_TRUE(two.Store(Key("two"), {2, 2}).ok());
+  TuningCache reader;
+  ASSERT_TRUE(reader.Open(path_.c_str()).ok());
+  ExpectEntry(&reader, "one", 1, 1);
+  ExpectEntry(&reader, "two", 2, 2);
+}
+
+TEST_F(TuningFile, EveryChangedByteAndEveryCutIsFound) {
+  TuningCache writer;
+  ASSERT_TRUE(writer.Open(path_.c_str()).ok());
+  ASSERT_TRUE(writer.Store(Key("0.1.0 avx2 1 conv 1x7x7 01234567"), {64, 3}).ok());
+  const std::string good = Read();
+  ASSERT_EQ(ProblemOf(folder_ + "/none"), "");
+  for (size_t i = 0; i < good.size(); ++i) {
+    std::string bad = good;
+    bad[i] = static_cast<char>(bad[i] ^ 1);
+    Write(bad);
+    ASSERT_NE(ProblemOf(path_), "") << "byte " << i;
+    Write(good.substr(0, i));
+    ASSERT_NE(ProblemOf(path_), "") << "cut at " << i;
+  }
+  Write(good + "\n");
+  EXPECT_NE(ProblemOf(path_).find("damaged"), std::string::npos);
+  EXPECT_TRUE(writer.Store(Key("again"), {1, 2}).ok());  // replaces what is damaged
+  TuningCache reader;
+  ASSERT_TRUE(reader.Open(path_.c_str()).ok());
+  EXPECT_EQ(reader.size(), 2u);
+}
+
+TEST_F(TuningFile, LinesThatAreNoEntries) {
+  const std::string first = "tfprune tuning 1\n", fine = "fine: 1 2\n";
+  for (const std::string& line :
+       {std::string(""), std::string("no colon 1 2"), std::string(": 1 2"), std::string("key: 1"),
+        std::string("key:1 2"), std::string("key: 1 2 "), std::string("key: -1 2"), std::string("key: 4294967296 2"),
+        std::string("key: a 2"), std::string("key: 1  2"), std::string("k\x01y: 1 2"), std::string("key\0: 1 2", 9),
+        std::string(kTuningKeyBytes, 'k') + ": 1 2", std::string("key: ") + std::string(9000, '9') + " 2"}) {
+    WriteSealed(first + fine + line + "\n");
+    EXPECT_NE(ProblemOf(path_).find("damaged"), std::string::npos) << line;
+  }
+  WriteSealed(first + fine + std::string(kTuningKeyBytes - 1, 'k') + ": 1 2\n");
+  TuningCache reader;
+  EXPECT_TRUE(reader.Open(path_.c_str()).ok());
+  EXPECT_EQ(reader.size(), 2u);
+}
+
+TEST_F(TuningFile, OtherVersionsAndOtherFilesAreIgnored) {
+  WriteSealed("tfprune tuning 2\nkey: 1 2\n");
+  EXPECT_NE(ProblemOf(path_).find("not a tuning cache of this version"), std::string::npos);
+  Write("#!/bin/sh\n");
+  EXPECT_NE(ProblemOf(path_).find("not a tuning cache"), std::string::npos);
+  Write("");
+  EXPECT_NE(ProblemOf(path_).find("is empty"), std::string::npos);
+  EXPECT_NE(ProblemOf(folder_).find("cannot be read"), std::string::npos);  // a folder
+  Write(std::string(kMaxTuningBytes + 1, 'x'));
+  EXPECT_NE(ProblemOf(path_).find("larger than 262144 bytes"), std::string::npos);
+}
+
+TEST_F(TuningFile, RandomBytesNeverCrash) {
+  std::mt19937 random(7);
+  for (int i = 0; i < 300; ++i) {
+    std::string text = i % 2 == 0 ? "tfprune tuning 1\n" : "";
+    for (uint32_t k = random() % 400; k > 0; --k) text += "k: 1\n\xff"[random() % 6];
+    WriteSealed(text);
+    TuningCache cache;
+    cache.Open(path_.c_str());
+  }
+}
+
+TEST_F(TuningFile, AFullCacheDropsTheOldest) {
+  std::string text = "tfprune tuning 1\n";
+  for (uint32_t i = 0; i < kMaxTuningEntries; ++i) text += "key " + std::to_string(i) + ": 1 2\n";
+  WriteSealed(text);
+  TuningCache cache;
+  ASSERT_TRUE(cache.Open(path_.c_str()).ok());
+  ASSERT_EQ(cache.size(), kMaxTuningEntries);
+  ASSERT_TRUE(cache.Store(Key("new"), {3, 4}).ok());
+  TuningCache reader;
+  ASSERT_TRUE(reader.Open(path_.c_str()).ok());
+  EXPECT_EQ(reader.size(), kMaxTuningEntries);
+  ExpectEntry(&reader, "new", 3, 4);
+  TuningChoice choice;
+  EXPECT_FALSE(reader.Find(Key("key 0"), &choice));
+}
+
+TEST_F(TuningFile, APathThatCannotBeWrittenIsAnErrorAndTheEntryStays) {
+  TuningCache cache;
+  ASSERT_TRUE(cache.Open((folder_ + "/missing/cache.txt").c_str()).ok());
+  const Status status = cache.Store(Key("key"), {5, 6});
+  EXPECT_NE(std::string(status.message).find("cannot be written"), std::string::npos);
+  ExpectEntry(&cache, "key", 5, 6);
+}
+
+// A clock that runs work by work.
+uint64_t now = 0;
+uint64_t Clock() { return now; }
+
+struct Work {
+  const uint64_t* costs;
+  uint32_t runs = 0, fails_at = UINT32_MAX;
+};
+bool RunWork(void* context, uint32_t alternative) {
+  Work* work = static_cast<Work*>(context);
+  now += work->costs[alternative] + (work->runs % 3 == 0 ? 0 : 17000);  // neighbours on the machine
+  return work->runs++ < work->fails_at;
+}
+
+TEST(Fastest, IsOnlyWhatGainsMoreThanThreePercent) {
+  const uint64_t far[] = {1000000, 980000, 940000, 990000}, near[] = {1000000, 980000, 1100000, 975000};
+  Work work = {far};
+  EXPECT_EQ(FastestOf(4, RunWork, &work, Clock), 2u);
+  work = {near};
+  EXPECT_EQ(FastestOf(4, RunWork, &work, Clock), 0u);
+  const uint64_t slow[] = {1000000000, 500000000};
+  work = {slow};
+  EXPECT_EQ(FastestOf(2, RunWork, &work, Clock), 1u);
+  EXPECT_LT(work.runs, 40u);  // slow layers get the fewest rounds
+  EXPECT_EQ(FastestOf(1, RunWork, &work, Clock), 0u);
+}
+
+TEST(Fastest, IsTheFirstWhereARunFails) {
+  const uint64_t costs[] = {1000000, 100};
+  for (const uint32_t fails_at : {0u, 1u, 5u}) {
+    Work work = {costs};
+    work.fails_at = fails_at;
+    EXPECT_EQ(FastestOf(2, RunWork, &work, Clock), 0u);
+    EXPECT_EQ(work.runs, fails_at + 1);
+  }
+}
+
+TEST_F(TuningFile, ChooseTimesOnceAndOnlyTakesWhatIsOffered) {
+  const TuningChoice offered[] = {{64, 0}, {32, 0}};
+  const uint64_t costs[] = {1000000, 500000};
+  Work work = {costs};
+  const TuningTask task = {offered, 2, RunWork, &work, [](void*) { return Status{}; }};
+  Tuned tuned;
+  {
+    Tuning tuning;
+    tuning.Open(path_.c_str());
+    tuning.Choose(Key("key"), task, &tuned);
+    EXPECT_EQ(tuned.from, Tuned::From::kTiming);
+    EXPECT_TRUE(tuning.Problem().ok()) << tuning.Problem().message;
+    EXPECT_NE(tuned.choice.first, 0u);
+    const uint32_t runs = work.runs;
+    tuning.Choose(Key("key"), task, &tuned);  // prepared again
+    EXPECT_EQ(tuned.from, Tuned::From::kTiming);
+    EXPECT_EQ(work.runs, runs);
+  }
+  work.runs = 0;
+  {
+    Tuning tuning;
+    tuning.Open(path_.c_str());
+    Tuned again;
+    tuning.Choose(Key("key"), task, &again);
+    EXPECT_EQ(again.from, Tuned::From::kCache);
+    EXPECT_EQ(again.choice.first, tuned.choice.first);
+    EXPECT_EQ(work.runs, 0u);
+  }
+  WriteSealed("tfprune tuning 1\nkey: 48 0\n");  // nobody offers 48
+  Tuning tuning;
+  tuning.Open(path_.c_str());
+  Tuned again;
+  tuning.Choose(Key("key"), task, &again);
+  EXPECT_EQ(again.from, Tuned::From::kTiming);
+  EXPECT_GT(work.runs, 0u);
+  EXPECT_NE(again.choice.first, 48u);
+}
+
+}  // namespace
+}  // namespace tfprune
