@@ -75,7 +75,8 @@ __attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_dele
     return nullptr;
   }
   TfLiteDelegate* delegate = tfprune::Create<TfLiteDelegate>();
-  tfprune::SharedState* state = tfprune::SharedState::New(options.arch, options.chains, options.profile);
+  tfprune::SharedState* state =
+      tfprune::SharedState::New(options.arch, options.chains, options.profile, options.precision);
   if (delegate == nullptr || state == nullptr) {
     tfprune::Destroy(delegate);
     tfprune::Destroy(state);

@@ -26,6 +26,25 @@ Status ParseArchOption(const char* value, Arch* arch) {
                ArchName(DetectedArch()));
 }
 
+Status ParsePrecision(const char* value, Precision* precision) {
+  *precision = strcmp(value, "f16") == 0 ? Precision::kF16 : Precision::kF32;
+  if (*precision == Precision::kF16 || strcmp(value, "f32") == 0) return {};
+  return Error("tfprune delegate: precision must be f32 or f16, got '%s'", value);
+}
+
+// After all options: the kernels in float16 are NEON's.
+Status CheckPrecision(const Options& options) {
+  if (options.precision == Precision::kF32) return {};
+  if (!HasHalfArithmetic()) {
+    return Error(
+        "tfprune delegate: precision f16 needs a processor with Armv8.2 half-precision arithmetic (FEAT_FP16, "
+        "asimdhp in /proc/cpuinfo), this one has none; the best arch here is %s, with precision f32",
+        ArchName(DetectedArch()));
+  }
+  if (options.arch >= Arch::kNeon) return {};
+  return Error("tfprune delegate: precision f16 needs arch neon or neon_dotprod, got %s", ArchName(options.arch));
+}
+
 }  // namespace
 
 Status ParseOptions(const char* const* keys, const char* const* values, size_t count, Options* options) {
@@ -34,13 +53,18 @@ Status ParseOptions(const char* const* keys, const char* const* values, size_t c
       TFPRUNE_RETURN_IF_ERROR(ParseArchOption(values[i], &options->arch));
     } else if (strcmp(keys[i], "chains") == 0) {
       TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->chains));
+    } else if (strcmp(keys[i], "precision") == 0) {
+      TFPRUNE_RETURN_IF_ERROR(ParsePrecision(values[i], &options->precision));
     } else if (strcmp(keys[i], "profile") == 0) {
       TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->profile));
     } else {
-      return Error("tfprune delegate: option '%s' does not exist; the options are: arch, chains, profile", keys[i]);
+      return Error("tfprune delegate: option '%s' does not exist; the options are: arch, chains, precision, profile",
+                   keys[i]);
     }
   }
-  if (options->arch == Arch::kReference) options->chains = false;  // it has no planar layers
+  TFPRUNE_RETURN_IF_ERROR(CheckPrecision(*options));
+  if (options->precision == Precision::kF16) options->chains = false;  // images between planar layers are float32
+  if (options->arch == Arch::kReference) options->chains = false;      // it has no planar layers
   return {};
 }
 

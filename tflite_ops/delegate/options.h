@@ -10,14 +10,15 @@
 namespace tfprune {
 
 struct Options {
-  Arch arch = DetectedArch();  // option `arch`
-  bool chains = true;          // option `chains`: whether neighbouring planar layers may run as one
-  bool profile = false;        // option `profile`: whether the time of every layer is counted
+  Arch arch = DetectedArch();             // option `arch`
+  bool chains = true;                     // option `chains`: whether neighbouring planar layers may run as one
+  Precision precision = Precision::kF32;  // option `precision`: of float layers; kF16 has no chains
+  bool profile = false;                   // option `profile`: whether the time of every layer is counted
 };
 
 // Reads the delegate's options: `arch` is "auto" or an ArchName this machine supports, `chains` and
-// `profile` are "1" or "0". Anything else is an error: an
-// option that does not exist or cannot be met is never ignored.
+// `profile` are "1" or "0", `precision` is "f32" or, where the machine computes in float16, "f16". Anything else is an
+// error: an option that does not exist or cannot be met is never ignored.
 Status ParseOptions(const char* const* keys, const char* const* values, size_t count, Options* options);
 
 }  // namespace tfprune

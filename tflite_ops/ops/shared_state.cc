@@ -16,12 +16,13 @@ SharedState::~SharedState() {
   pthread_mutex_destroy(&mutex_);
 }
 
-SharedState* SharedState::New(Arch arch, bool chains, bool profile) {
+SharedState* SharedState::New(Arch arch, bool chains, bool profile, Precision precision) {
   SharedState* state = Create<SharedState>();
   if (state == nullptr) return nullptr;
   state->arch_ = arch;
   state->chains_ = chains;
   state->profile_ = profile;
+  state->precision_ = precision;
   return state;
 }
 

@@ -17,13 +17,14 @@ namespace tfprune {
 class SharedState {
  public:
   // Starts with one reference, the creator's.
-  static SharedState* New(Arch arch, bool chains, bool profile);
+  static SharedState* New(Arch arch, bool chains, bool profile, Precision precision);
 
   SharedState* Retain();
   void Release();
 
   Arch arch() const { return arch_; }
   bool chains() const { return chains_; }
+  Precision precision() const { return precision_; }
   bool profile() const { return profile_; }
   ThreadPool* pool() { return &pool_; }
 
@@ -49,6 +50,7 @@ class SharedState {
   uint32_t references_ = 1;  // atomic
   Arch arch_ = Arch::kReference;
   bool chains_ = false, profile_ = false;
+  Precision precision_ = Precision::kF32;
   ThreadPool pool_;
   pthread_mutex_t mutex_;
   Resting* resting_ = nullptr;  // guarded by mutex_

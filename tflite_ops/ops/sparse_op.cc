@@ -133,7 +133,9 @@ Status CheckTypes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor*
 Status PreparePlan(TfLiteContext* context, const TfLiteTensor* bias, const ImageSize& in, OpData* data) {
   const uint32_t threads =
       context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
-  if (!data->int8()) return data->plan.Prepare(data->weights, in, data->state->arch(), threads);
+  if (!data->int8()) {
+    return data->plan.Prepare(data->weights, in, data->state->arch(), threads, data->state->precision());
+  }
   return data->int8_plan.Prepare(data->weights, bias == nullptr ? nullptr : bias->data.raw_const, in,
                                  data->state->arch(), threads);
 }
