@@ -42,7 +42,8 @@ struct Sums {
     constexpr int kFours = kRows / 4;
 #pragma GCC unroll 4
     for (int f = 0; f < kFours; ++f) {
-      const float16x4_t four = vld1_f16(weights + 4 * f);
+      float16x4_t four = vld1_f16(weights + 4 * f);
+      asm("" : "+x"(four));  // else the compiler loads each lane for itself
       AddRow<0>(4 * f, tile, four);
       AddRow<1>(4 * f + 1, tile, four);
       AddRow<2>(4 * f + 2, tile, four);
