@@ -20,6 +20,7 @@ ISA_COPTS = {
     "avx512_vnni": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mfma"],
     "neon": [],
     "neon_dotprod": ["-march=armv8.2-a+dotprod"],
+    "neon_fp16": ["-march=armv8.2-a+fp16"],
 }
 
 def tfprune_library(name, copts = [], **kwargs):

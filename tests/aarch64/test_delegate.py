@@ -68,3 +68,28 @@ def test_the_reference_kernel_can_be_asked_for(guest: Guest) -> None:
     reference, kernel = guest(sparse, x, arch="reference")
     assert "reference" in kernel
     np.testing.assert_allclose(neon, reference, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_half_precision_is_near_single_precision(name: str, guest: Guest) -> None:
+    model, shape = CASES[name]
+    sparse = tp.convert(model, min_speedup=0.01).tflite
+    # Below an eighth of a tile, pixels go one by one and in float32: more rows for the fully-connected layer.
+    x = _inputs((16, *shape[1:]) if name == "fully connected" else shape)
+    single, _ = guest(sparse, x)
+    half, kernel = guest(sparse, x, precision="f16")
+    assert kernel.endswith("/neon_fp16")
+    error = np.abs(half - single).max() / np.abs(single).max()
+    # A few roundings of 2^-11 each; and not the bytes of float32.
+    assert 2.0**-16 < error < 8 * 2.0**-11
+
+
+def test_a_batch_of_one_says_that_it_runs_in_single_precision(guest: Guest) -> None:
+    model, shape = CASES["fully connected"]
+    sparse = tp.convert(model, min_speedup=0.01).tflite
+    x = _inputs((1, *shape[1:]))
+    single, _ = guest(sparse, x)
+    half, kernel = guest(sparse, x, precision="f16")
+    assert "single" in kernel
+    assert "fp16" not in kernel
+    np.testing.assert_array_equal(half, single)

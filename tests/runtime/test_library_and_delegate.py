@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import platform
 import re
 from pathlib import Path
 
@@ -75,6 +76,17 @@ def test_unknown_option_is_refused_with_the_options_there_are() -> None:
 def test_unknown_arch_is_refused_with_the_values_there_are() -> None:
     with pytest.raises(DelegateError, match=r"auto, reference.*'quick'"):
         delegate(arch="quick")
+
+
+def test_unknown_precision_is_refused_with_the_values_there_are() -> None:
+    with pytest.raises(DelegateError, match=r"f32 or f16, got 'bf16'"):
+        delegate(precision="bf16")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="NEON machines may have the arithmetic")
+def test_half_precision_is_refused_where_the_processor_has_none() -> None:
+    with pytest.raises(DelegateError, match=r"precision f16 needs a processor with Armv8\.2 half-precision arith"):
+        delegate(precision="f16")
 
 
 def test_option_that_is_no_string_is_refused() -> None:

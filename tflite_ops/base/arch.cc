@@ -41,7 +41,8 @@ Arch DetectX86() {
   return Arch::kSse2;
 }
 #elif defined(__aarch64__)
-constexpr unsigned long kHwcapDotProduct = 1ul << 20;  // AT_HWCAP, the same number on Linux and Android
+// AT_HWCAP, the same numbers on Linux and Android.
+constexpr unsigned long kHwcapDotProduct = 1ul << 20, kHwcapVectorHalves = 1ul << 10;
 
 Arch DetectArm() { return (getauxval(AT_HWCAP) & kHwcapDotProduct) ? Arch::kNeonDotprod : Arch::kNeon; }
 #endif
@@ -92,6 +93,14 @@ Arch DetectedArch() {
   return detected;
 #else
   return Arch::kReference;
+#endif
+}
+
+bool HasHalfArithmetic() {
+#if defined(__aarch64__)
+  return (getauxval(AT_HWCAP) & kHwcapVectorHalves) != 0;
+#else
+  return false;
 #endif
 }
 

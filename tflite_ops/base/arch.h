@@ -24,6 +24,13 @@ bool IsSupported(Arch arch);
 // The arch whose float kernels run where `arch` may be used.
 Arch FloatArch(Arch arch);
 
+// What a float layer computes in. kF16 rounds inputs, weights, bias and every sum to float16.
+enum class Precision : uint8_t { kF32, kF16 };
+
+// Whether the vector units of this machine compute in float16 (Armv8.2 FP16), beside what its Arch says: float layers
+// of precision f16 need it.
+bool HasHalfArithmetic();
+
 // The best supported arch, detected once.
 Arch DetectedArch();
 

@@ -76,7 +76,7 @@ __attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_dele
   }
   TfLiteDelegate* delegate = tfprune::Create<TfLiteDelegate>();
   tfprune::SharedState* state =
-      tfprune::SharedState::New(options.arch, options.chains, options.profile, options.tune_cache);
+      tfprune::SharedState::New(options.arch, options.chains, options.profile, options.precision, options.tune_cache);
   if (delegate == nullptr || state == nullptr) {
     tfprune::Destroy(delegate);
     tfprune::Destroy(state);

@@ -26,6 +26,39 @@ Status ParseArchOption(const char* value, Arch* arch) {
                ArchName(DetectedArch()));
 }
 
+Status ParsePrecision(const char* value, Precision* precision) {
+  *precision = strcmp(value, "f16") == 0 ? Precision::kF16 : Precision::kF32;
+  if (*precision == Precision::kF16 || strcmp(value, "f32") == 0) return {};
+  return Error("tfprune delegate: precision must be f32 or f16, got '%s'", value);
+}
+
+// After all options: the kernels in float16 are NEON's.
+Status CheckPrecision(const Options& options) {
+  if (options.precision == Precision::kF32) return {};
+  if (!HasHalfArithmetic()) {
+    return Error(
+        "tfprune delegate: precision f16 needs a processor with Armv8.2 half-precision arithmetic (FEAT_FP16, "
+        "asimdhp in /proc/cpuinfo), this one has none; the best arch here is %s, with precision f32",
+        ArchName(DetectedArch()));
+  }
+  if (options.arch >= Arch::kNeon) return {};
+  return Error("tfprune delegate: precision f16 needs arch neon or neon_dotprod, got %s", ArchName(options.arch));
+}
+
+Status CheckTuning(const Options& options) {
+  const bool path = options.tune_cache != nullptr && options.tune_cache[0] != '\0';
+  if (options.tune && !path) {
+    return Error("tfprune delegate: tune=1 needs tune_cache, the path of the file that keeps what was chosen");
+  }
+  if (!options.tune && options.tune_cache != nullptr) {
+    return Error("tfprune delegate: tune_cache is for tune=1 only, got '%.100s' without it", options.tune_cache);
+  }
+  if (options.tune && options.precision == Precision::kF16) {
+    return Error("tfprune delegate: tune=1 is for precision=f32; half precision has one tile and nothing to choose");
+  }
+  return {};
+}
+
 }  // namespace
 
 Status ParseOptions(const char* const* keys, const char* const* values, size_t count, Options* options) {
@@ -34,6 +67,8 @@ Status ParseOptions(const char* const* keys, const char* const* values, size_t c
       TFPRUNE_RETURN_IF_ERROR(ParseArchOption(values[i], &options->arch));
     } else if (strcmp(keys[i], "chains") == 0) {
       TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->chains));
+    } else if (strcmp(keys[i], "precision") == 0) {
+      TFPRUNE_RETURN_IF_ERROR(ParsePrecision(values[i], &options->precision));
     } else if (strcmp(keys[i], "profile") == 0) {
       TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->profile));
     } else if (strcmp(keys[i], "tune") == 0) {
@@ -42,17 +77,15 @@ Status ParseOptions(const char* const* keys, const char* const* values, size_t c
       options->tune_cache = values[i];
     } else {
       return Error(
-          "tfprune delegate: option '%s' does not exist; the options are: arch, chains, profile, tune, tune_cache",
+          "tfprune delegate: option '%s' does not exist; the options are: arch, chains, precision, profile, tune, "
+          "tune_cache",
           keys[i]);
     }
   }
-  if (options->tune && (options->tune_cache == nullptr || options->tune_cache[0] == '\0')) {
-    return Error("tfprune delegate: tune=1 needs tune_cache, the path of the file that keeps what was chosen");
-  }
-  if (!options->tune && options->tune_cache != nullptr) {
-    return Error("tfprune delegate: tune_cache is for tune=1 only, got '%.100s' without it", options->tune_cache);
-  }
-  if (options->arch == Arch::kReference) options->chains = false;  // it has no planar layers
+  TFPRUNE_RETURN_IF_ERROR(CheckPrecision(*options));
+  TFPRUNE_RETURN_IF_ERROR(CheckTuning(*options));
+  if (options->precision == Precision::kF16) options->chains = false;  // images between planar layers are float32
+  if (options->arch == Arch::kReference) options->chains = false;      // it has no planar layers
   return {};
 }
 

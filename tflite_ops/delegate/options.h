@@ -10,16 +10,18 @@
 namespace tfprune {
 
 struct Options {
-  Arch arch = DetectedArch();        // option `arch`
-  bool chains = true;                // option `chains`: whether neighbouring planar layers may run as one
-  bool profile = false;              // option `profile`: whether the time of every layer is counted
-  bool tune = false;                 // option `tune`: whether alternatives are timed when layers are prepared
-  const char* tune_cache = nullptr;  // option `tune_cache`: the file that keeps what was chosen; with `tune` only
+  Arch arch = DetectedArch();             // option `arch`
+  bool chains = true;                     // option `chains`: whether neighbouring planar layers may run as one
+  Precision precision = Precision::kF32;  // option `precision`: of float layers; kF16 has no chains
+  bool profile = false;                   // option `profile`: whether the time of every layer is counted
+  bool tune = false;                      // option `tune`: whether alternatives are timed when layers are prepared
+  const char* tune_cache = nullptr;       // option `tune_cache`: the file that keeps what was chosen; with `tune` only
 };
 
 // Reads the delegate's options: `arch` is "auto" or an ArchName this machine supports, `chains`, `profile` and `tune`
-// are "1" or "0", `tune_cache` is a path and comes with tune=1 only. Anything else is an error: an option that does not
-// exist or cannot be met is never ignored. Options point into `values`.
+// are "1" or "0", `precision` is "f32" or, where the machine computes in float16, "f16", `tune_cache` is a path and
+// comes with tune=1 only. Anything else is an error: an option that does not exist or cannot be met is never ignored.
+// Options point into `values`.
 Status ParseOptions(const char* const* keys, const char* const* values, size_t count, Options* options);
 
 }  // namespace tfprune

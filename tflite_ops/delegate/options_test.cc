@@ -58,5 +58,33 @@ TEST(Options, TuneAndItsCacheComeTogether) {
   EXPECT_NE(std::string(Parse("tune", "yes", &word).message).find("tune must be 0 or 1, got 'yes'"), std::string::npos);
 }
 
+TEST(Options, PrecisionIsF32UnlessAskedFor) {
+  Options options;
+  EXPECT_TRUE(ParseOptions(nullptr, nullptr, 0, &options).ok());
+  EXPECT_EQ(options.precision, Precision::kF32);
+  EXPECT_TRUE(Parse("precision", "f32", &options).ok());
+  EXPECT_TRUE(options.chains);
+  EXPECT_NE(std::string(Parse("precision", "f64", &options).message).find("f32 or f16, got 'f64'"), std::string::npos);
+}
+
+// Whatever the machine: taken without chains, or refused with a sentence that says what is missing.
+TEST(Options, PrecisionF16NeedsTheArithmetic) {
+  Options options;
+  const Status status = Parse("precision", "f16", &options);
+  if (HasHalfArithmetic()) {
+    EXPECT_TRUE(status.ok()) << status.message;
+    EXPECT_EQ(options.precision, Precision::kF16);
+    EXPECT_FALSE(options.chains);
+    const char *tuned[] = {"precision", "tune", "tune_cache"}, *wanted[] = {"f16", "1", "/tmp/cache.txt"};
+    EXPECT_NE(std::string(ParseOptions(tuned, wanted, 3, &options).message).find("tune=1 is for precision=f32"),
+              std::string::npos);
+    const char *keys[] = {"precision", "arch"}, *values[] = {"f16", "reference"};
+    const Status reference = ParseOptions(keys, values, 2, &options);
+    EXPECT_NE(std::string(reference.message).find("needs arch neon or neon_dotprod"), std::string::npos);
+  } else {
+    EXPECT_NE(std::string(status.message).find("half-precision arithmetic"), std::string::npos) << status.message;
+  }
+}
+
 }  // namespace
 }  // namespace tfprune

@@ -17,12 +17,13 @@ SharedState::~SharedState() {
   pthread_mutex_destroy(&mutex_);
 }
 
-SharedState* SharedState::New(Arch arch, bool chains, bool profile, const char* tune_cache) {
+SharedState* SharedState::New(Arch arch, bool chains, bool profile, Precision precision, const char* tune_cache) {
   SharedState* state = Create<SharedState>();
   if (state == nullptr) return nullptr;
   state->arch_ = arch;
   state->chains_ = chains;
   state->profile_ = profile;
+  state->precision_ = precision;
   if (tune_cache == nullptr) return state;
   state->tuning_ = Create<Tuning>();
   if (state->tuning_ == nullptr) {

@@ -19,13 +19,14 @@ class SharedState {
  public:
   // Starts with one reference, the creator's.
   // `tune_cache`: path of the tuning cache, null where nothing is tuned.
-  static SharedState* New(Arch arch, bool chains, bool profile, const char* tune_cache);
+  static SharedState* New(Arch arch, bool chains, bool profile, Precision precision, const char* tune_cache);
 
   SharedState* Retain();
   void Release();
 
   Arch arch() const { return arch_; }
   bool chains() const { return chains_; }
+  Precision precision() const { return precision_; }
   bool profile() const { return profile_; }
   Tuning* tuning() { return tuning_; }  // null where nothing is tuned
   ThreadPool* pool() { return &pool_; }
@@ -53,6 +54,7 @@ class SharedState {
   Arch arch_ = Arch::kReference;
   bool chains_ = false, profile_ = false;
   Tuning* tuning_ = nullptr;
+  Precision precision_ = Precision::kF32;
   ThreadPool pool_;
   pthread_mutex_t mutex_;
   Resting* resting_ = nullptr;  // guarded by mutex_

@@ -140,7 +140,8 @@ Status PreparePlan(TfLiteContext* context, const TfLiteTensor* bias, const Image
   const uint32_t threads =
       context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
   if (!data->int8()) {
-    TFPRUNE_RETURN_IF_ERROR(data->plan.Prepare(data->weights, in, data->state->arch(), threads));
+    const SharedState& state = *data->state;
+    TFPRUNE_RETURN_IF_ERROR(data->plan.Prepare(data->weights, in, state.arch(), threads, state.precision()));
     return TuneConv(data->weights, data->packed_crc, in, threads, data->state, &data->plan, &data->tuned);
   }
   return data->int8_plan.Prepare(data->weights, bias == nullptr ? nullptr : bias->data.raw_const, in,

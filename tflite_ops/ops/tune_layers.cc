@@ -44,7 +44,7 @@ struct ConvTrial {
 
   Status Prepare() {
     for (uint32_t i = 0; i < count; ++i) {
-      TFPRUNE_RETURN_IF_ERROR(plans[i].Prepare(*weights, in, state->arch(), threads, choices[i]));
+      TFPRUNE_RETURN_IF_ERROR(plans[i].Prepare(*weights, in, state->arch(), threads, Precision::kF32, choices[i]));
     }
     const ImageSize& out = plans[0].shape().out;
     size_t read = 0, written = 0;
@@ -159,7 +159,8 @@ Status TuneConv(const PackedWeights& weights, uint32_t weights_crc, const ImageS
   }
   Destroy(trial);
   if (tuned->from == Tuned::From::kNothing) return {};
-  return plan->Prepare(weights, in, state->arch(), threads, {tuned->choice.first, tuned->choice.second});
+  return plan->Prepare(weights, in, state->arch(), threads, Precision::kF32,
+                       {tuned->choice.first, tuned->choice.second});
 }
 
 void TuneChain(const ChainSpec& spec, uint32_t weights_crc, uint32_t batch, uint32_t threads, SharedState* state,

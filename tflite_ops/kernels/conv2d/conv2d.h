@@ -31,6 +31,7 @@
 #include "tflite_ops/formats/packed_weights.h"
 #include "tflite_ops/kernels/planar/planar.h"
 #include "tflite_ops/kernels/planar/tiled_image.h"
+#include "tflite_ops/kernels/planar_f16/planar_f16.h"
 
 namespace tfprune {
 
@@ -71,10 +72,11 @@ constexpr uint32_t kMaxConvChoices = 8;
 // Everything about one layer and one input shape that can be decided before data arrive.
 class Conv2DPlan {
  public:
-  // `weights` must outlive the plan. Works through `arch`, which must be supported, with up to `threads` threads.
-  // `choice` is the plan's own or one of its Alternatives.
+  // `weights` must outlive the plan. Works through `arch`, which must be supported, with up to `threads` threads. kF16
+  // needs HasHalfArithmetic() and an arch with NEON; what has no kernel in float16 (blocks, single pixels) then still
+  // computes in float32, and kernel_name() tells. `choice`, of kF32 only, is the plan's own or one of its Alternatives.
   Status Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads,
-                 const ConvChoice& choice = {});
+                 Precision precision = Precision::kF32, const ConvChoice& choice = {});
 
   // Choices that may be faster than what a plan prepared without one has, which is the first. None where there is
   // nothing to choose.
@@ -138,12 +140,14 @@ class Conv2DPlan {
   // Rows of a strip count as one where they are contiguous in planes and output.
   size_t RowWidth(const Strip& strip) const { return column_planes_ ? size_t{strip.rows} * view_.width : view_.width; }
   size_t RowCount(const Strip& strip) const { return column_planes_ ? 1 : strip.rows; }
+  Status UseHalves(const HalfKernelSet& halves);
+  size_t ScratchFloats() const;
   Status PreparePlanes();
   Status PrepareOffsets();
   void SplitWork(uint32_t threads);
   void SplitSteps(uint32_t step_rows);
-  void FillStrip(const Job& job, const Strip& strip, float* planes) const;
-  void FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const;
+  void FillStrip(const Job& job, const Strip& strip, char* planes) const;
+  void FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, char* planes) const;
   size_t PixelsOf(const Strip& strip) const;
   uint32_t SegmentsOf(const Job& job, const Strip& strip, size_t begin, uint32_t width, Segment* segments) const;
   TileArgs ArgsOf(const float* bias, uint32_t part) const;
@@ -167,6 +171,9 @@ class Conv2DPlan {
   uint32_t halo_rows_ = 0, plane_width_ = 0;
   size_t tiled_stride_ = 0;  // of the input of a pointwise layer between planar layers
   size_t plane_stride_ = 0, planes_floats_ = 0;
+  size_t value_bytes_ = sizeof(float);     // of planes and of rows on their way out: 2 in half precision
+  const uint16_t* halves_ = nullptr;       // weights of a layer in half precision: the file's, or the next
+  AlignedArray<uint16_t> rounded_halves_;  // those of a file with float32 weights
 };
 
 }  // namespace tfprune

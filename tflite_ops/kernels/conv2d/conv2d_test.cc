@@ -70,7 +70,7 @@ void CheckAlternatives(const Conv2DPlan& plan, const PackedWeights& weights, con
   Workspace workspace;
   for (uint32_t i = 0; i < count; ++i) {
     Conv2DPlan other;
-    const Status prepared = other.Prepare(weights, in, arch, threads, choices[i]);
+    const Status prepared = other.Prepare(weights, in, arch, threads, Precision::kF32, choices[i]);
     ASSERT_TRUE(prepared.ok()) << prepared.message << where;
     Guarded<float> y(expected.size());
     std::fill(y.data(), y.data() + y.size(), NAN);

@@ -43,14 +43,31 @@ void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads, cons
   weights_ = &weights;
   kernel_ = {};
   tiled_stride_ = 0;
+  value_bytes_ = sizeof(float);
+  halves_ = nullptr;
   threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
   low_ = weights.activation == Activation::kNone ? -INFINITY : 0.0f;
   high_ = weights.activation == Activation::kRelu6 ? 6.0f : INFINITY;
   pointwise_ = weights.kernel_h * weights.kernel_w == 1 && weights.stride_h == 1 && weights.stride_w == 1;
 }
 
+// From here on the planes hold float16.
+Status Conv2DPlan::UseHalves(const HalfKernelSet& halves) {
+  kernel_ = halves.many;
+  kernels_.to_planar = halves.to_planar;
+  value_bytes_ = sizeof(uint16_t);
+  halves_ = weights_->halves;
+  if (halves_ != nullptr) return {};
+  if (!rounded_halves_.Reserve(size_t{weights_->value_count} + 1)) {
+    return Error("convolution: no memory for %u weights in float16", weights_->value_count);
+  }
+  halves.to_halves(weights_->values, weights_->value_count, rounded_halves_.data());
+  halves_ = rounded_halves_.data();
+  return {};
+}
+
 Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads,
-                           const ConvChoice& choice) {
+                           Precision precision, const ConvChoice& choice) {
   if (weights.values == nullptr) return Error("convolution: these kernels run float32 weights only");
   SetWeights(weights, threads, choice);
   TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
@@ -65,6 +82,10 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
                 ? kernels_.single
                 : FittingTile(kernels_.many, weights, weights.columns() >= kColumnsFarAway);
   if (choice.tile > 0 && kernel_.tile > 1) kernel_ = WithTile(kernels_.many, choice.tile);
+  if (precision == Precision::kF16 && kernel_.tile > 1) {
+    const HalfKernelSet halves = GetHalfKernels(weights.encoding, weights.group_rows);
+    if (halves.many.runs[0] != nullptr) TFPRUNE_RETURN_IF_ERROR(UseHalves(halves));
+  }
   if (pointwise_) view_ = {1, DivideUp(static_cast<uint32_t>(pixels), kernel_.tile), kernel_.tile};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
   return PrepareOffsets();
@@ -189,7 +210,7 @@ Status Conv2DPlan::PrepareOffsets() {
       while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != b) ++phase;
       const size_t plane = (size_t{phase} * w.in_channels + channel) * plane_stride_;
       const size_t place = single ? channel : plane + size_t{y / w.stride_h} * plane_width_ + (x - b) / w.stride_w;
-      cell_offsets_[size_t{group} * w.group_cols + i] = static_cast<uint32_t>(place * sizeof(float));
+      cell_offsets_[size_t{group} * w.group_cols + i] = static_cast<uint32_t>(place * value_bytes_);
     }
   });
   return {};

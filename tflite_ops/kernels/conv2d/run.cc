@@ -31,6 +31,12 @@ uint32_t PartBegin(const PackedWeights& w, uint32_t part, uint32_t parts) {
   return w.UnitRow(low);
 }
 
+// A whole number of cache lines: planes, and the rows of a kernel before they are moved to the output.
+size_t Conv2DPlan::ScratchFloats() const {
+  const size_t bytes = (planes_floats_ + kScratchRows * kernel_.tile + kMaxLanes) * value_bytes_;
+  return (bytes / sizeof(float) + 15) / 16 * 16;
+}
+
 bool Conv2DPlan::Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const {
   if (kernel_.runs[0] == nullptr) {
     ReferenceConv2D(*weights_, shape_, x, bias, y);
@@ -38,7 +44,7 @@ bool Conv2DPlan::Run(const float* x, const float* bias, float* y, ThreadPool* po
   }
   Job job = {this, x, bias, y, nullptr, 0};
   const bool single = kernel_.tile == 1;
-  job.scratch_floats = single ? 0 : (planes_floats_ + kScratchRows * kernel_.tile + kMaxLanes + 15) / 16 * 16;
+  job.scratch_floats = single ? 0 : ScratchFloats();
   if (!workspace->floats.Reserve(job.scratch_floats * threads_)) return false;
   job.scratch = workspace->floats.data();
   const size_t tasks = size_t{view_.batch} * strips_per_image_ * row_parts_;
@@ -60,6 +66,7 @@ TileArgs Conv2DPlan::ArgsOf(const float* bias, uint32_t part) const {
   TileArgs args = {};
   args.weights = weights_;
   args.cell_offsets = cell_offsets_.data();
+  args.halves = halves_;
   args.bias = bias;
   args.low = low_;
   args.high = high_;
@@ -88,18 +95,18 @@ void Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const {
                  static_cast<uint32_t>(strip_index % strips_per_image_) * strip_rows_, strip_rows_};
   if (strip.first + strip.rows > view_.height) strip.rows = view_.height - strip.first;
 
-  float* planes = job.scratch + slot * job.scratch_floats;
+  char* planes = reinterpret_cast<char*>(job.scratch + slot * job.scratch_floats);
   Segment segments[kMaxTile + 1];
   TileArgs args = ArgsOf(job.bias, static_cast<uint32_t>(task % row_parts_));
   args.segments = segments;
-  args.rows = planes + planes_floats_;
+  args.rows = reinterpret_cast<float*>(planes + planes_floats_ * value_bytes_);
   if (args.row_begin >= args.row_end) return;
   FillStrip(job, strip, planes);
   const size_t positions = pointwise_ ? PixelsOf(strip) : size_t{strip.rows - 1} * plane_width_ + view_.width;
   uint32_t width = 0;
   for (size_t begin = 0; begin < positions; begin += width) {
     const TileFn run = kernel_.Fit(positions - begin, &width);
-    args.x = planes + begin;
+    args.x = reinterpret_cast<const float*>(planes + begin * value_bytes_);
     args.segment_count = SegmentsOf(job, strip, begin, width, segments);
     if (args.segment_count > 0) run(args);
   }
@@ -135,11 +142,12 @@ uint32_t Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin
   return count;
 }
 
-void Conv2DPlan::FillStrip(const Job& job, const Strip& strip, float* planes) const {
+void Conv2DPlan::FillStrip(const Job& job, const Strip& strip, char* planes) const {
   const PackedWeights& w = *weights_;
   if (pointwise_) {
     const float* first = job.x + size_t{strip.first} * view_.width * w.in_channels;
-    kernels_.to_planar(first, w.in_channels, PixelsOf(strip), w.in_channels, planes, plane_stride_);
+    kernels_.to_planar(first, w.in_channels, PixelsOf(strip), w.in_channels, reinterpret_cast<float*>(planes),
+                       plane_stride_);
     return;
   }
   for (uint32_t phase = 0; phase < phase_count_; ++phase) {
@@ -161,19 +169,20 @@ Conv2DPlan::PlaneRow Conv2DPlan::RowOf(uint32_t first, uint32_t phase, uint32_t 
 
 // One row of every channel's plane of one phase. The order matters: ToPlanar may write behind the pixels, into what the
 // zeros on the right and the next row set afterwards.
-void Conv2DPlan::FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, float* planes) const {
+void Conv2DPlan::FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, char* planes) const {
   const PackedWeights& w = *weights_;
   const PlaneRow from = RowOf(strip.first, phase, row);
-  float* out = planes + size_t{phase} * w.in_channels * plane_stride_ + size_t{row} * plane_width_;
-  for (uint32_t c = 0; c < w.in_channels; ++c) memset(out + c * plane_stride_, 0, from.left * sizeof(float));
+  const size_t channel_bytes = plane_stride_ * value_bytes_;
+  char* out = planes + phase * (w.in_channels * channel_bytes) + row * (plane_width_ * value_bytes_);
+  for (uint32_t c = 0; c < w.in_channels; ++c) memset(out + c * channel_bytes, 0, from.left * value_bytes_);
   if (from.right > from.left) {
     const int64_t column = static_cast<int64_t>(from.left) * w.stride_w + from.shift;
     const int64_t pixel = (strip.image * int64_t{shape_.in.height} + from.y) * shape_.in.width + column;
     kernels_.to_planar(job.x + pixel * w.in_channels, size_t{w.stride_w} * w.in_channels, from.right - from.left,
-                       w.in_channels, out + from.left, plane_stride_);
+                       w.in_channels, reinterpret_cast<float*>(out + from.left * value_bytes_), plane_stride_);
   }
   for (uint32_t c = 0; from.right < plane_width_ && c < w.in_channels; ++c) {
-    memset(out + c * plane_stride_ + from.right, 0, (plane_width_ - from.right) * sizeof(float));
+    memset(out + c * channel_bytes + from.right * value_bytes_, 0, (plane_width_ - from.right) * value_bytes_);
   }
 }
 

@@ -54,6 +54,7 @@ struct TileArgs {
   const Segment* segments;
   uint32_t segment_count;
   size_t position_stride, channel_stride;  // floats between neighbours in the output; one of the two is 1
+  const uint16_t* halves;                  // weights of the kernels in half precision, see planar_f16.h
 };
 
 using TileFn = void (*)(const TileArgs&);
