@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "tflite_ops/base/crc32.h"
 
 #if defined(__aarch64__)
@@ -54,6 +56,24 @@ TEST(Crc32, MatchesTheStandardCheckValue) {
   const uint8_t digits[] = {'1', '2', '3', '4', '5', '6', '7', '8', '9'};
   EXPECT_EQ(Crc32(digits, 9), 0xCBF43926u);
   EXPECT_EQ(Crc32(digits, 0), 0u);
+}
+
+// Bit by bit, without a table.
+uint32_t BitwiseCrc32(const uint8_t* bytes, size_t count) {
+  uint32_t crc = 0xFFFFFFFFu;
+  for (size_t i = 0; i < count; ++i) {
+    crc ^= bytes[i];
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1u)));
+  }
+  return ~crc;
+}
+
+TEST(Crc32, GoesOnFromTheBytesBefore) {
+  std::mt19937 random(1);
+  uint8_t bytes[257];
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+  for (const size_t count : {0, 1, 9, 257}) EXPECT_EQ(Crc32(bytes, count), BitwiseCrc32(bytes, count));
+  EXPECT_EQ(Crc32(bytes + 100, 157, Crc32(bytes, 100)), BitwiseCrc32(bytes, 257));
 }
 
 }  // namespace

@@ -73,6 +73,7 @@ struct PackedWeights {
     return rest < group_rows ? rest : group_rows;
   }
   uint32_t FirstGroup(uint32_t line) const { return line == 0 ? 0 : line_ends[line - 1]; }
+  size_t FirstCell(uint32_t line) const { return size_t{FirstGroup(line)} * group_cols; }
   size_t CellsOfLine(uint32_t line) const { return size_t{line_ends[line] - FirstGroup(line)} * group_cols; }
   // Cells that int8 weights store for a line: filled up with zero weights to whole dot-product operands.
   size_t DotCellsOfLine(uint32_t line) const { return (CellsOfLine(line) + kDotCells - 1) / kDotCells * kDotCells; }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tensorflow/lite/builtin_ops.h"
+#include "tflite_ops/base/crc32.h"
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/ops/planar_node.h"
 #include "tflite_ops/ops/shared_state.h"
@@ -339,7 +340,7 @@ const char* ReadNodes(TfLiteContext* context, const TfLiteDelegateParams& params
     Status status = ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->packed[i]);
     if (status.ok()) status = ExpandHalves(&data->packed[i]);
     if (status.ok() && data->state->tuning() != nullptr)
-      data->packed_crc = TuningCrc(packed.data.raw_const, packed.bytes, data->packed_crc);
+      data->packed_crc = Crc32(packed.data.raw_const, packed.bytes, data->packed_crc);
     if (!status.ok()) {
       Report(context, status);
       return "its packed weights cannot be read";

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "tflite_ops/base/crc32.h"
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/status.h"
 #include "tflite_ops/formats/packed_weights.h"
@@ -59,7 +60,7 @@ Status ReadWeights(const TfLiteTensor& packed, OpData* data) {
     TFPRUNE_RETURN_IF_ERROR(ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->weights));
     TFPRUNE_RETURN_IF_ERROR(ExpandHalves(&data->weights));
     data->packed_data = packed.data.raw_const;
-    if (data->state->tuning() != nullptr) data->packed_crc = TuningCrc(packed.data.raw_const, packed.bytes, 0);
+    if (data->state->tuning() != nullptr) data->packed_crc = Crc32(packed.data.raw_const, packed.bytes);
   }
   if (data->weights.op != data->op) return Error("the packed weights belong to the other tfprune op");
   return {};

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "tflite_ops/base/crc32.h"
 #include "tflite_ops/base/version.h"
 
 namespace tfprune {
@@ -114,7 +115,7 @@ TuningTask TaskOf(Trial* trial, const TuningChoice* choices, uint32_t count) {
 
 // Of everything that the time of a chain depends on beside its weights.
 uint32_t ChainCrc(const ChainSpec& spec) {
-  uint32_t crc = TuningCrc(spec.tensors, spec.tensor_count * sizeof(TensorSpec), 0);
+  uint32_t crc = Crc32(spec.tensors, spec.tensor_count * sizeof(TensorSpec));
   for (uint32_t s = 0; s < spec.stage_count; ++s) {
     const StageSpec& stage = spec.stages[s];
     const uint32_t facts[] = {static_cast<uint32_t>(stage.kind),
@@ -130,7 +131,7 @@ uint32_t ChainCrc(const ChainSpec& spec) {
                               stage.dilation_w,
                               stage.shape.pad_top,
                               stage.shape.pad_left};
-    crc = TuningCrc(facts, sizeof(facts), crc);
+    crc = Crc32(facts, sizeof(facts), crc);
   }
   return crc;
 }

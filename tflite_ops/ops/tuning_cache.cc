@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tflite_ops/base/crc32.h"
+
 namespace tfprune {
 namespace {
 
@@ -14,22 +16,6 @@ constexpr size_t kFirstLineBytes = sizeof(kFirstLine) - 1;
 constexpr size_t kLastLineBytes = 13;                        // "end 01234567\n"
 constexpr size_t kLineBytes = kTuningKeyBytes + 2 * 11 + 2;  // the longest entry
 static_assert(kFirstLineBytes + kMaxTuningEntries * kLineBytes + kLastLineBytes <= kMaxTuningBytes, "");
-
-struct CrcTable {
-  uint32_t of[256] = {};
-};
-
-constexpr CrcTable MakeCrcTable() {
-  CrcTable table;
-  for (uint32_t byte = 0; byte < 256; ++byte) {
-    uint32_t crc = byte;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1u)));
-    table.of[byte] = crc;
-  }
-  return table;
-}
-
-constexpr CrcTable kCrc = MakeCrcTable();
 
 // Reads digits at `*at` up to `end` and moves behind them; false without a digit or beyond 32 bits.
 bool ReadNumber(const char** at, const char* end, uint32_t* number) {
@@ -68,13 +54,6 @@ bool WriteAll(int file, const char* text, size_t length) {
 }
 
 }  // namespace
-
-uint32_t TuningCrc(const void* bytes, size_t count, uint32_t crc) {
-  const uint8_t* at = static_cast<const uint8_t*>(bytes);
-  crc = ~crc;
-  for (size_t i = 0; i < count; ++i) crc = (crc >> 8) ^ kCrc.of[(crc ^ at[i]) & 255];
-  return ~crc;
-}
 
 TuningCache::TuningCache() { pthread_mutex_init(&mutex_, nullptr); }
 
@@ -129,7 +108,7 @@ Status TuningCache::Merge(const char* text, size_t length) {
   if (length < kFirstLineBytes + kLastLineBytes) return damaged;
   const char *begin = text + kFirstLineBytes, *end = text + length - kLastLineBytes;
   char last[kLastLineBytes + 1];
-  snprintf(last, sizeof(last), "end %08x\n", TuningCrc(text, static_cast<size_t>(end - text), 0));
+  snprintf(last, sizeof(last), "end %08x\n", Crc32(text, static_cast<size_t>(end - text)));
   if (memcmp(end, last, kLastLineBytes) != 0 || end[-1] != '\n') return damaged;
   for (int pass = 0; pass < 2; ++pass) {
     for (const char* line = begin; line < end;) {
@@ -188,8 +167,7 @@ Status TuningCache::Write() {
     at += snprintf(at, kLineBytes + 1, "%s: %u %u\n", entries_[i].key.text, entries_[i].choice.first,
                    entries_[i].choice.second);
   }
-  at +=
-      snprintf(at, kLastLineBytes + 1, "end %08x\n", TuningCrc(text.data(), static_cast<size_t>(at - text.data()), 0));
+  at += snprintf(at, kLastLineBytes + 1, "end %08x\n", Crc32(text.data(), static_cast<size_t>(at - text.data())));
   const Status failed = Error("tuning: the cache `%.150s` cannot be written", path_.data());
   const int file = open(fresh_path_.data(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (file < 0) return failed;

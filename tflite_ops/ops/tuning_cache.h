@@ -32,9 +32,6 @@ struct TuningChoice {
   uint32_t first = 0, second = 0;
 };
 
-// CRC-32 as in base/crc32.h with a table, for whole tensors. `crc` is 0, or the result for the bytes before.
-uint32_t TuningCrc(const void* bytes, size_t count, uint32_t crc);
-
 // May be used by several threads.
 class TuningCache {
  public:

@@ -70,14 +70,6 @@ std::string ProblemOf(const std::string& path) {
   return status.message;
 }
 
-TEST(TuningCrc, IsThatOfTheFormats) {
-  std::mt19937 random(1);
-  uint8_t bytes[257];
-  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
-  for (const size_t count : {0, 1, 9, 257}) EXPECT_EQ(TuningCrc(bytes, count, 0), Crc32(bytes, count));
-  EXPECT_EQ(TuningCrc(bytes + 100, 157, TuningCrc(bytes, 100, 0)), Crc32(bytes, 257));
-}
-
 TEST_F(TuningFile, WhatWasStoredIsThereAgain) {
   TuningCache writer;
   ASSERT_TRUE(writer.Open(path_.c_str()).ok());

@@ -15,14 +15,6 @@
 
 inline float BiasOf(const TileArgs& a, uint32_t row) { return a.bias == nullptr ? 0.0f : a.bias[row]; }
 
-inline size_t FirstCell(const PackedWeights& w, uint32_t line) {
-  return line == 0 ? 0 : size_t{w.line_ends[line - 1]} * w.group_cols;
-}
-
-inline size_t CellsOfLine(const PackedWeights& w, uint32_t line) {
-  return size_t{w.line_ends[line]} * w.group_cols - FirstCell(w, line);
-}
-
 // kRows rows of a band, `weights` at the first of them in the band's first cell.
 template <typename S, int kRows, int kVectors>
 inline __attribute__((always_inline)) void BandChunk(const TileArgs& a, uint32_t row, const uint32_t* offsets,
@@ -50,12 +42,12 @@ void RowBandTile(const TileArgs& a) {
   const PackedWeights& w = *a.weights;
   const uint32_t first_line = a.row_begin / w.group_rows;
   // All bands but the last are full, so the values of a line start at its first cell times group_rows.
-  const float* weights = w.values + FirstCell(w, first_line) * w.group_rows;
+  const float* weights = w.values + w.FirstCell(first_line) * w.group_rows;
   RowWriter<S> writer(a);
   for (uint32_t line = first_line; w.FirstRow(line) < a.row_end; ++line) {
     const uint32_t first = w.FirstRow(line), rows = w.RowsOfLine(line);
-    const uint32_t* offsets = a.cell_offsets + FirstCell(w, line);
-    const size_t count = CellsOfLine(w, line);
+    const uint32_t* offsets = a.cell_offsets + w.FirstCell(line);
+    const size_t count = w.CellsOfLine(line);
     uint32_t r = 0;
     for (; r + kRows <= rows; r += kRows) {
       BandChunk<S, kRows, kVectors>(a, first + r, offsets, count, weights + r, rows, writer.Next(kRows));
@@ -83,8 +75,8 @@ struct SlidingWalk {
   explicit SlidingWalk(const TileArgs& args) : a(args), w(*args.weights), x(reinterpret_cast<const char*>(args.x)) {}
 
   inline __attribute__((always_inline)) void Add(uint32_t line) {
-    const size_t first = FirstCell(w, line);
-    acc.AddCells(x, a.cell_offsets + first, CellsOfLine(w, line), w.values + first * kRows, kRows);
+    const size_t first = w.FirstCell(line);
+    acc.AddCells(x, a.cell_offsets + first, w.CellsOfLine(line), w.values + first * kRows, kRows);
   }
 
   // The writer is no member: its Flush is a call, and would keep the accumulators in memory.
@@ -108,7 +100,7 @@ struct SlidingWalk {
     const auto low = S::Set(a.low), high = S::Set(a.high);
     float* out = writer->Next(kRows);
     const uint32_t* line_ends = w.line_ends + row;
-    const size_t first = FirstCell(w, row), row_stride = a.row_stride;
+    const size_t first = w.FirstCell(row), row_stride = a.row_stride;
     const uint32_t* offsets = a.cell_offsets + first;
     const float* weights = w.values + first * kRows;
 #pragma GCC unroll 16
@@ -166,9 +158,9 @@ void SlidingTileAnyRows(const TileArgs& a) {
   RowWriter<S> writer(a);
   for (uint32_t row = first_line; row < a.row_end; ++row) {
     if (row < w.line_count) {
-      const size_t first = FirstCell(w, row);
+      const size_t first = w.FirstCell(row);
       const float* weights = w.values + first * rows;
-      for (size_t i = 0; i < CellsOfLine(w, row); ++i, weights += rows) {
+      for (size_t i = 0; i < w.CellsOfLine(row); ++i, weights += rows) {
         const auto tile =
             S::Load(reinterpret_cast<const float*>(reinterpret_cast<const char*>(a.x) + a.cell_offsets[first + i]));
         for (uint32_t r = 0; r < rows; ++r) acc[r] = S::MultiplyAddOne(acc[r], tile, weights[r]);

@@ -112,7 +112,7 @@ inline bool AddHalvesOfPixel(const PackedWeights& w, uint32_t line, size_t count
 #if defined(__AVX512F__) || defined(__aarch64__)
   const uint32_t rows = w.RowsOfLine(line);
   if (w.halves == nullptr || rows % 16 != 0) return false;
-  const uint16_t* halves = w.halves + FirstCell(w, line) * w.group_rows;
+  const uint16_t* halves = w.halves + w.FirstCell(line) * w.group_rows;
   for (uint32_t r = 0; r < rows; r += 16) AddCellsOfPixel<16>(inputs, count, halves + r, rows, sums + r);
   return true;
 #else
@@ -133,9 +133,9 @@ inline void RowBandPixel(const TileArgs& a) {
   for (uint32_t row = a.row_begin; row < a.row_end; ++row) out[row] = BiasOf(a, row);
   const uint32_t first_line = a.row_begin / w.group_rows;
   for (uint32_t line = first_line; line < w.line_count && w.FirstRow(line) < a.row_end; ++line) {
-    const size_t first = FirstCell(w, line);
+    const size_t first = w.FirstCell(line);
     const uint32_t rows = w.RowsOfLine(line);
-    const size_t count = CellsOfLine(w, line);
+    const size_t count = w.CellsOfLine(line);
     const float* weights = w.values + first * w.group_rows;
     float* sums = out + w.FirstRow(line);
     if (w.group_cols > 1) {
@@ -161,9 +161,9 @@ inline void SlidingPixelAnyRows(const TileArgs& a) {
   }
   for (uint32_t row = first_line; row < a.row_end; ++row) {
     if (row < w.line_count) {
-      const size_t first = FirstCell(w, row);
-      AddCellsOfPixelAnyRows(OffsetInputs{x, a.cell_offsets + first}, CellsOfLine(w, row), w.values + first * rows,
-                             rows, rows, sums);
+      const size_t first = w.FirstCell(row);
+      AddCellsOfPixelAnyRows(OffsetInputs{x, a.cell_offsets + first}, w.CellsOfLine(row), w.values + first * rows, rows,
+                             rows, sums);
     }
     if (row >= a.row_begin) out[row] = ClampOne(sums[row % rows], a.low, a.high);
     sums[row % rows] = row + rows < w.out_channels ? BiasOf(a, row + rows) : 0.0f;
@@ -208,9 +208,9 @@ inline void SlidingPixelRows(const TileArgs& a, const Weight* weights) {
   }
   for (uint32_t row = first_line; row < a.row_end; ++row) {
     if (row < w.line_count) {
-      const size_t first = FirstCell(w, row);
+      const size_t first = w.FirstCell(row);
       const DeltaInputs inputs = {a.x, w.column_deltas + first};
-      AddCellsToSums<kRows>(inputs, CellsOfLine(w, row), weights + first * kRows, kRows, sums.value);
+      AddCellsToSums<kRows>(inputs, w.CellsOfLine(row), weights + first * kRows, kRows, sums.value);
     }
     if (row >= a.row_begin) out[row] = ClampOne(sums.Row(row % kRows), a.low, a.high);
     sums.SetRow(row % kRows, row + kRows < w.out_channels ? BiasOf(a, row + kRows) : 0.0f);

@@ -98,8 +98,6 @@ struct RowWriter {
   }
 };
 
-size_t FirstCell(const PackedWeights& w, uint32_t line) { return size_t{w.FirstGroup(line)} * w.group_cols; }
-
 const Half* HalvesOf(const TileArgs& a) { return reinterpret_cast<const Half*>(a.halves); }
 
 // kRows rows of a band, `weights` at the first of them in the band's first cell.
@@ -131,9 +129,9 @@ struct RowBand {
     RowWriter writer(a);
     for (uint32_t line = a.row_begin / w.group_rows; line < w.line_count && w.FirstRow(line) < a.row_end; ++line) {
       const uint32_t first = w.FirstRow(line), rows = w.RowsOfLine(line);
-      const uint32_t* offsets = a.cell_offsets + FirstCell(w, line);
+      const uint32_t* offsets = a.cell_offsets + w.FirstCell(line);
       // All bands but the last are full, so the values of a line start at its first cell times group_rows.
-      const Half* weights = HalvesOf(a) + FirstCell(w, line) * w.group_rows;
+      const Half* weights = HalvesOf(a) + w.FirstCell(line) * w.group_rows;
       const size_t count = w.CellsOfLine(line);
       uint32_t r = 0;
       // A band of one chunk: its weights are one run, whose pairs of cells are loaded together.
@@ -162,7 +160,7 @@ struct Sliding {
   template <int kSlot>
   inline __attribute__((always_inline)) void Step(uint32_t line, RowWriter* writer) {
     if (line >= first_line && line < w.line_count && line < a.row_end) {
-      const size_t first = FirstCell(w, line);
+      const size_t first = w.FirstCell(line);
       sums.AddCells(reinterpret_cast<const char*>(a.x), a.cell_offsets + first, w.CellsOfLine(line),
                     HalvesOf(a) + first * kRows, kRows);
     }
@@ -196,7 +194,7 @@ void SlidingAnyRows(const TileArgs& a) {
   RowWriter writer(a);
   for (uint32_t line = first_line; line < a.row_end; ++line) {
     if (line < w.line_count) {
-      const size_t first = FirstCell(w, line), end = first + w.CellsOfLine(line);
+      const size_t first = w.FirstCell(line), end = first + w.CellsOfLine(line);
       for (size_t cell = first; cell < end; ++cell) {
         for (uint32_t slot = 0; slot < rows; ++slot) {
           sums[slot].AddCell(x, a.cell_offsets[cell], HalvesOf(a) + cell * rows + slot);
