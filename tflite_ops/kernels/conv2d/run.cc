@@ -67,6 +67,8 @@ TileArgs Conv2DPlan::ArgsOf(const float* bias, uint32_t part) const {
   args.weights = weights_;
   args.cell_offsets = cell_offsets_.data();
   args.halves = halves_;
+  args.part_ends = part_ends_.data();
+  args.part_count = part_count_;
   args.bias = bias;
   args.low = low_;
   args.high = high_;

@@ -62,6 +62,39 @@ void RowBandTile(const TileArgs& a) {
   writer.Flush();
 }
 
+// Single rows share no input that they load: of many columns, those of one part are read by all rows while they lie in
+// the first-level cache, and sums wait in `rows`.
+template <typename S, int kVectors>
+void SingleRowsTile(const TileArgs& a) {
+  const PackedWeights& w = *a.weights;
+  const auto low = S::Set(a.low), high = S::Set(a.high);
+  RowWriter<S> writer(a);
+  for (uint32_t begin = a.row_begin, count = 0; begin < a.row_end; begin += count) {
+    count = a.row_end - begin < a.room ? a.row_end - begin : a.room;
+    float* const rows = writer.Next(count);
+    for (uint32_t part = 0; part < a.part_count; ++part) {
+      const uint32_t* const ends = a.part_ends + size_t{part} * w.line_count + begin;
+      float* out = rows;
+      for (uint32_t r = 0; r < count; ++r, out += a.row_stride) {
+        const size_t first = part == 0 ? w.FirstCell(begin + r) : *(ends + r - w.line_count);
+        Accumulators<S, 1, kVectors> acc;
+        if (part == 0) {
+          acc.SetRow(0, BiasOf(a, begin + r));
+        } else {
+          for (int v = 0; v < kVectors; ++v) acc.value[0][v] = S::Load(out + v * S::kLanes);
+        }
+        acc.AddCells(reinterpret_cast<const char*>(a.x), a.cell_offsets + first, ends[r] - first, w.values + first, 1);
+        if (part + 1 == a.part_count) {
+          acc.StoreRow(0, begin + r, a, low, high, out);
+        } else {
+          for (int v = 0; v < kVectors; ++v) S::Store(out + v * S::kLanes, acc.value[0][v]);
+        }
+      }
+    }
+  }
+  writer.Flush();
+}
+
 // Walks the start rows of a sliding-row weight for output rows [row_begin, row_end). Row q lives in accumulator q %
 // kRows; after start row r, row r is complete and row r + kRows takes its accumulator.
 template <typename S, int kRows, int kVectors>
@@ -191,7 +224,12 @@ Kernel AllWidths(const char* name) {
 
 template <typename S, int kRows, int kVectors>
 struct RowBand {
-  static void Run(const TileArgs& a) { RowBandTile<S, kRows, kVectors>(a); }
+  static void Run(const TileArgs& a) {
+    if constexpr (kRows == 1) {
+      if (a.part_count > 1) return SingleRowsTile<S, kVectors>(a);
+    }
+    RowBandTile<S, kRows, kVectors>(a);
+  }
 };
 
 template <typename S, int kRows, int kVectors>
