@@ -138,8 +138,9 @@ class Conv2DPlan {
                          Segment* segments) const;
   uint32_t ColumnPhase(uint32_t x) const { return column_planes_ ? x : x % weights_->stride_w; }
   // Rows of a strip count as one where they are contiguous in planes and output.
-  size_t RowWidth(const Strip& strip) const { return column_planes_ ? size_t{strip.rows} * view_.width : view_.width; }
-  size_t RowCount(const Strip& strip) const { return column_planes_ ? 1 : strip.rows; }
+  bool RowsTouch() const { return column_planes_ && plane_width_ == view_.width; }
+  size_t RowWidth(const Strip& strip) const { return RowsTouch() ? size_t{strip.rows} * view_.width : view_.width; }
+  size_t RowCount(const Strip& strip) const { return RowsTouch() ? 1 : strip.rows; }
   Status UseHalves(const HalfKernelSet& halves);
   size_t ScratchFloats() const;
   Status PreparePlanes();

@@ -13,8 +13,9 @@ constexpr size_t kPlanesBudget = 96 * 1024;  // floats: planes of a strip should
 constexpr uint32_t kPartFloats = 8 * 1024;   // columns times positions that single rows read one after the other
 constexpr uint32_t kColumnsFarAway = 1600;   // measured with vectors of 16 floats
 constexpr uint32_t kLeastStripRows = 6;      // fewer copy more halo than rows
-constexpr uint64_t kCopyCost = 8;            // multiply-adds that take as long as copying one input value
-constexpr size_t kAliasingStride = 256;      // floats: planes a multiple of this apart would compete for cache sets
+constexpr uint64_t kLeastUseful = 7, kOfPadded = 8;  // positions of a padded row: at least so many of so many
+constexpr uint64_t kCopyCost = 8;                    // multiply-adds that take as long as copying one input value
+constexpr size_t kAliasingStride = 256;  // floats: planes a multiple of this apart would compete for cache sets
 
 // A few rows share their loads, and a wide tile pays only where the input comes from farther away in any case.
 Kernel FittingTile(Kernel kernel, const PackedWeights& w, bool far_away) {
@@ -117,6 +118,10 @@ Status Conv2DPlan::PreparePlanes() {
   column_planes_ =
       halo_columns == 0 || uint64_t{w.value_count} * halo_columns > kCopyCost * copies * w.in_channels * view_.width;
   plane_width_ = view_.width + (column_planes_ ? 0 : halo_columns);
+  // Single rows load as often as they multiply, and a vector that lies across two cache lines takes as long as two.
+  const uint32_t whole = DivideUp(plane_width_, kernel_.lanes) * kernel_.lanes;
+  const bool pays = uint64_t{whole} * kLeastUseful <= uint64_t{plane_width_} * kOfPadded;
+  if (column_planes_ && w.kernel_h > 1 && w.group_rows == 1 && pays) plane_width_ = whole;
   // Both sums of two numbers below 2^31 fit 32 bits; a plane that large is refused here, before anything multiplies.
   const uint64_t smallest_plane = (uint64_t{halo_rows_} + 1) * plane_width_;
   if (smallest_plane > UINT32_MAX >> 3)
