@@ -138,12 +138,14 @@ class Conv2DPlan {
                          Segment* segments) const;
   uint32_t ColumnPhase(uint32_t x) const { return column_planes_ ? x : x % weights_->stride_w; }
   // Rows of a strip count as one where they are contiguous in planes and output.
-  size_t RowWidth(const Strip& strip) const { return column_planes_ ? size_t{strip.rows} * view_.width : view_.width; }
-  size_t RowCount(const Strip& strip) const { return column_planes_ ? 1 : strip.rows; }
+  bool RowsTouch() const { return column_planes_ && plane_width_ == view_.width; }
+  size_t RowWidth(const Strip& strip) const { return RowsTouch() ? size_t{strip.rows} * view_.width : view_.width; }
+  size_t RowCount(const Strip& strip) const { return RowsTouch() ? 1 : strip.rows; }
   Status UseHalves(const HalfKernelSet& halves);
   size_t ScratchFloats() const;
   Status PreparePlanes();
   Status PrepareOffsets();
+  Status PrepareParts();
   void SplitWork(uint32_t threads);
   void SplitSteps(uint32_t step_rows);
   void FillStrip(const Job& job, const Strip& strip, char* planes) const;
@@ -165,6 +167,8 @@ class Conv2DPlan {
   ConvChoice choice_;
   float low_ = 0, high_ = 0;
   AlignedArray<uint32_t> cell_offsets_;
+  AlignedArray<uint32_t> part_ends_;  // see TileArgs
+  uint32_t part_count_ = 0;
   AlignedArray<uint32_t> phases_;  // (row phase, column phase) pairs that some tap reads
   uint32_t phase_count_ = 0;
   uint32_t strip_rows_ = 0, strips_per_image_ = 0, row_parts_ = 1;

@@ -221,6 +221,28 @@ TEST(Conv2D, EveryKernelStrideDilationAndPadding) {
   }
 }
 
+// More columns than one part holds, more rows than the scratch, groups that cross the border of two parts.
+TEST(Conv2D, SingleRowsOfManyColumns) {
+  uint32_t seed = 2000;
+  for (const uint32_t kernel : {1u, 3u}) {
+    for (const uint32_t cols : {1u, 3u}) {
+      for (const double density : {0.01, 0.3}) {
+        PackedSpec spec;
+        spec.out_channels = 150;
+        spec.in_channels = kernel == 1 ? 2100 : 300;
+        spec.kernel_h = spec.kernel_w = kernel;
+        spec.group_rows = 1;
+        spec.group_cols = cols;
+        spec.density = density;
+        spec.activation = Activation::kRelu6;
+        Check(spec, {1, 5, 14}, true, seed);
+        if (HasFatalFailure()) return;
+        ++seed;
+      }
+    }
+  }
+}
+
 TEST(Conv2D, ManyStripsAndTiles) {
   PackedSpec spec;
   spec.out_channels = 24;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a Conv2DPlan decides before data arrive: kernel, planes, offsets, strips.
 #include <math.h>
+#include <string.h>
 
 #include "tflite_ops/base/integers.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
@@ -8,20 +9,16 @@
 namespace tfprune {
 namespace {
 
-constexpr size_t kPlanesBudget = 96 * 1024;     // floats: planes of a strip should stay in a core's second-level cache
-constexpr size_t kFirstLevelCache = 48 * 1024;  // bytes: measured best between caches of 32 and 64 kB
-constexpr uint32_t kColumnsFarAway = 1600;      // measured with vectors of 16 floats
-constexpr uint32_t kLeastStripRows = 6;         // fewer copy more halo than rows
-constexpr uint64_t kCopyCost = 8;               // multiply-adds that take as long as copying one input value
-constexpr size_t kAliasingStride = 256;         // floats: planes a multiple of this apart would compete for cache sets
+constexpr size_t kPlanesBudget = 96 * 1024;  // floats: planes of a strip should stay in a core's second-level cache
+constexpr uint32_t kPartFloats = 8 * 1024;   // columns times positions that single rows read one after the other
+constexpr uint32_t kColumnsFarAway = 1600;   // measured with vectors of 16 floats
+constexpr uint32_t kLeastStripRows = 6;      // fewer copy more halo than rows
+constexpr uint64_t kLeastUseful = 7, kOfPadded = 8;  // positions of a padded row: at least so many of so many
+constexpr uint64_t kCopyCost = 8;                    // multiply-adds that take as long as copying one input value
+constexpr size_t kAliasingStride = 256;  // floats: planes a multiple of this apart would compete for cache sets
 
-// A single row loads a vector for each multiply-add: the tile of all input channels should stay in the first-level
-// cache. A few rows share their loads, and a wide tile pays only where the input comes from farther away in any case.
+// A few rows share their loads, and a wide tile pays only where the input comes from farther away in any case.
 Kernel FittingTile(Kernel kernel, const PackedWeights& w, bool far_away) {
-  while (w.group_rows == 1 && kernel.tile > 2 * kernel.lanes &&
-         size_t{kernel.tile} * w.in_channels * sizeof(float) > kFirstLevelCache) {
-    kernel = kernel.Narrower();
-  }
   const bool few = w.group_rows > 2 && w.group_rows < 8 && kernel.tile > 2 * kernel.lanes;
   return few && kernel.lanes == kMaxLanes && !far_away ? kernel.Narrower() : kernel;
 }
@@ -121,6 +118,10 @@ Status Conv2DPlan::PreparePlanes() {
   column_planes_ =
       halo_columns == 0 || uint64_t{w.value_count} * halo_columns > kCopyCost * copies * w.in_channels * view_.width;
   plane_width_ = view_.width + (column_planes_ ? 0 : halo_columns);
+  // Single rows load as often as they multiply, and a vector that lies across two cache lines takes as long as two.
+  const uint32_t whole = DivideUp(plane_width_, kernel_.lanes) * kernel_.lanes;
+  const bool pays = uint64_t{whole} * kLeastUseful <= uint64_t{plane_width_} * kOfPadded;
+  if (column_planes_ && w.kernel_h > 1 && w.group_rows == 1 && pays) plane_width_ = whole;
   // Both sums of two numbers below 2^31 fit 32 bits; a plane that large is refused here, before anything multiplies.
   const uint64_t smallest_plane = (uint64_t{halo_rows_} + 1) * plane_width_;
   if (smallest_plane > UINT32_MAX >> 3)
@@ -213,6 +214,35 @@ Status Conv2DPlan::PrepareOffsets() {
       cell_offsets_[size_t{group} * w.group_cols + i] = static_cast<uint32_t>(place * value_bytes_);
     }
   });
+  return PrepareParts();
+}
+
+// Cuts the columns of single rows into parts; see TileArgs.
+Status Conv2DPlan::PrepareParts() {
+  const PackedWeights& w = *weights_;
+  part_count_ = 0;
+  if (w.encoding != Encoding::kRowBand || w.group_rows != 1 || kernel_.tile <= 1) return {};
+  // Of the widest tile, whichever runs: a part's sums are added up before the next one's.
+  const uint32_t part_columns = kPartFloats / kernels_.many.tile;
+  part_count_ = DivideUp(w.columns(), part_columns);
+  size_t ends = 0;
+  if (!CheckedMultiply(part_count_, w.line_count, &ends) || !part_ends_.Reserve(ends)) {
+    return Error("convolution: no memory for %u parts of its columns", part_count_);
+  }
+  memset(part_ends_.data(), 0, ends * sizeof(uint32_t));
+  ForEachGroup(w, [&](uint32_t line, uint32_t group, uint32_t start) {
+    for (uint32_t i = 0; i < w.group_cols; ++i) {
+      part_ends_[size_t{(start + i) / part_columns} * w.line_count + line] = group * w.group_cols + i + 1;
+    }
+  });
+  for (uint32_t line = 0; line < w.line_count; ++line) {
+    uint32_t end = static_cast<uint32_t>(w.FirstCell(line));
+    for (uint32_t part = 0; part < part_count_; ++part) {
+      uint32_t* found = &part_ends_[size_t{part} * w.line_count + line];
+      if (*found > end) end = *found;
+      *found = end;
+    }
+  }
   return {};
 }
 

@@ -67,6 +67,8 @@ TileArgs Conv2DPlan::ArgsOf(const float* bias, uint32_t part) const {
   args.weights = weights_;
   args.cell_offsets = cell_offsets_.data();
   args.halves = halves_;
+  args.part_ends = part_ends_.data();
+  args.part_count = part_count_;
   args.bias = bias;
   args.low = low_;
   args.high = high_;
@@ -130,8 +132,7 @@ uint32_t Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin
     return 1;
   }
   uint32_t count = 0;
-  for (size_t row = column_planes_ ? 0 : begin / plane_width_; row < RowCount(strip) && row * plane_width_ < end;
-       ++row) {
+  for (size_t row = RowsTouch() ? 0 : begin / plane_width_; row < RowCount(strip) && row * plane_width_ < end; ++row) {
     const size_t row_begin = row * plane_width_, row_end = row_begin + RowWidth(strip);
     const size_t from = row_begin > begin ? row_begin : begin, to = row_end < end ? row_end : end;
     if (from >= to) continue;

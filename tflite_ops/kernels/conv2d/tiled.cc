@@ -56,7 +56,7 @@ void Conv2DPlan::RunTiledStrip(const TiledImage& in, const TiledImage& out, cons
   for (size_t begin = 0; begin < positions; begin += width) {
     const TileFn run = kernel_.Fit(positions - begin, &width);
     args.x = scratch + begin;
-    if (column_planes_ && WriteInPlace(out, strip, begin, width, &args)) {
+    if (RowsTouch() && WriteInPlace(out, strip, begin, width, &args)) {
       run(args);
       continue;
     }
@@ -84,8 +84,7 @@ uint32_t Conv2DPlan::TiledSegments(const TiledImage& out, const Strip& strip, si
                                    Segment* segments) const {
   uint32_t count = 0;
   const size_t end = begin + width;
-  for (size_t row = column_planes_ ? 0 : begin / plane_width_; row < RowCount(strip) && row * plane_width_ < end;
-       ++row) {
+  for (size_t row = RowsTouch() ? 0 : begin / plane_width_; row < RowCount(strip) && row * plane_width_ < end; ++row) {
     const size_t row_begin = row * plane_width_, row_end = row_begin + RowWidth(strip);
     size_t from = row_begin > begin ? row_begin : begin;
     const size_t to = row_end < end ? row_end : end;

@@ -62,6 +62,60 @@ void RowBandTile(const TileArgs& a) {
   writer.Flush();
 }
 
+// The cells of row `row` in part `part` of the columns.
+struct RowPart {
+  size_t first, end;
+
+  RowPart(const TileArgs& a, uint32_t part, uint32_t row) {
+    const uint32_t* ends = a.part_ends + size_t{part} * a.weights->line_count + row;
+    first = part == 0 ? a.weights->FirstCell(row) : *(ends - a.weights->line_count);
+    end = *ends;
+  }
+  void Prefetch(const TileArgs& a) const {
+    constexpr size_t kLine = 64 / sizeof(float);
+    for (size_t cell = first; cell < end; cell += kLine) {
+      __builtin_prefetch(a.cell_offsets + cell);
+      __builtin_prefetch(a.weights->values + cell);
+    }
+  }
+};
+
+// Single rows share no input that they load: of many columns, those of one part are read by all rows while they lie in
+// the first-level cache, and sums wait in `rows`. Parts of neighbouring rows lie apart: no hardware foresees them.
+template <typename S, int kVectors>
+void SingleRowsTile(const TileArgs& a) {
+  constexpr uint32_t kAhead = 6;            // rows
+  constexpr uint32_t kManyCells = 1 << 17;  // more than the second-level cache keeps from one tile to the next
+  const bool many = a.weights->value_count > kManyCells;
+  const auto low = S::Set(a.low), high = S::Set(a.high);
+  RowWriter<S> writer(a);
+  for (uint32_t begin = a.row_begin, count = 0; begin < a.row_end; begin += count) {
+    count = a.row_end - begin < a.room ? a.row_end - begin : a.room;
+    float* const rows = writer.Next(count);
+    for (uint32_t part = 0; part < a.part_count; ++part) {
+      float* out = rows;
+      for (uint32_t row = begin; row < begin + count; ++row, out += a.row_stride) {
+        if (many && row + kAhead < begin + count) RowPart(a, part, row + kAhead).Prefetch(a);
+        const RowPart cells(a, part, row);
+        Accumulators<S, 1, kVectors> acc;
+        if (part == 0) {
+          acc.SetRow(0, BiasOf(a, row));
+        } else {
+          for (int v = 0; v < kVectors; ++v) acc.value[0][v] = S::Load(out + v * S::kLanes);
+        }
+        acc.AddCells(reinterpret_cast<const char*>(a.x), a.cell_offsets + cells.first, cells.end - cells.first,
+                     a.weights->values + cells.first, 1);
+        if (part + 1 == a.part_count) {
+          acc.StoreRow(0, row, a, low, high, out);
+        } else {
+          for (int v = 0; v < kVectors; ++v) S::Store(out + v * S::kLanes, acc.value[0][v]);
+        }
+      }
+    }
+  }
+  writer.Flush();
+}
+
 // Walks the start rows of a sliding-row weight for output rows [row_begin, row_end). Row q lives in accumulator q %
 // kRows; after start row r, row r is complete and row r + kRows takes its accumulator.
 template <typename S, int kRows, int kVectors>
@@ -191,7 +245,12 @@ Kernel AllWidths(const char* name) {
 
 template <typename S, int kRows, int kVectors>
 struct RowBand {
-  static void Run(const TileArgs& a) { RowBandTile<S, kRows, kVectors>(a); }
+  static void Run(const TileArgs& a) {
+    if constexpr (kRows == 1) {
+      if (a.part_count > 1) return SingleRowsTile<S, kVectors>(a);
+    }
+    RowBandTile<S, kRows, kVectors>(a);
+  }
 };
 
 template <typename S, int kRows, int kVectors>

@@ -55,6 +55,10 @@ struct TileArgs {
   uint32_t segment_count;
   size_t position_stride, channel_stride;  // floats between neighbours in the output; one of the two is 1
   const uint16_t* halves;                  // weights of the kernels in half precision, see planar_f16.h
+  // Bands of one row only, nullptr elsewhere: ends of the cells of every line in every part of the columns,
+  // [part_count][line_count]. The last part's are those of the lines.
+  const uint32_t* part_ends;
+  uint32_t part_count;
 };
 
 using TileFn = void (*)(const TileArgs&);
