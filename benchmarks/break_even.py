@@ -136,6 +136,8 @@ def main(
     missing = {key: work for key, work in wanted.items() if key not in rows}
     for key, (kind, case) in track(missing.items(), "measuring", total=len(missing)):
         rows[key] = study(kind, case, seconds, device)
+        if output:
+            write_rows(output, rows)
     means = summary(rows)
     show(means, Console(width=150))
     if output:

@@ -260,6 +260,8 @@ def main(
     missing = {key: case for key, case in missing.items() if key not in rows}
     for key, case in track(missing.items(), "measuring", total=len(missing)):
         rows[key] = measure(case, threads, arch, seconds, device, None if default_verdicts else ANY_SPEED)
+        if output:
+            write_rows(output, rows)
     counts = {str(layer): by_network for layer, by_network in network_layers(NETWORKS).items()}
     console = Console(width=180)
     show_layers(rows, console)

@@ -202,11 +202,10 @@ def main(
                 network.dense_tflite(cache)
             elif str(network) not in rows:
                 rows[str(network)] = measure(network, threads or THREADS, seconds, device, cache)
-    if build_only:
-        return
-    show(list(rows.values()), Console(width=180))
-    if output:
-        write_rows(output, rows)
+                if output:
+                    write_rows(output, rows)
+    if not build_only:
+        show(list(rows.values()), Console(width=180))
 
 
 if __name__ == "__main__":

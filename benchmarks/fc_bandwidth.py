@@ -155,9 +155,9 @@ def main(
             key = f"{case.key}, {precision}"
             if key not in rows:
                 rows[key] = measure(case, precision, seconds)
+                if output:
+                    write_rows(output, rows)
     show(list(rows.values()), Console(width=170))
-    if output:
-        write_rows(output, rows)
 
 
 if __name__ == "__main__":

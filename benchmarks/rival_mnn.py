@@ -196,9 +196,9 @@ def main(
     for case in track(cases(layers, patterns or ("groups4",), sparsities or SPARSITIES, seed), "measuring"):
         if case.key not in rows:
             rows[case.key] = measure(case, seconds)
+            if output:
+                write_rows(output, rows, summary(rows))
     show(rows, summary(rows), Console(width=170))
-    if output:
-        write_rows(output, rows, summary(rows))
 
 
 if __name__ == "__main__":
