@@ -51,7 +51,7 @@ def test_convolution(
     bias = np.arange(64, dtype=np.float32)
     options = {"stride": stride, "dilation": dilation, "padding": padding, "activation": activation}
     data = conv_model(weights, bias, (2, 16, 16), **options)
-    sparse = convert(data).tflite
+    sparse = convert(data, min_speedup=0.01).tflite
     assert names(sparse) == ["TfpruneConv2D"]
     np.testing.assert_array_equal(matrix(sparse), weights.reshape(64, -1))
     spec = OpSpec(Op.CONV_2D, 64, 32, *kernel, *stride, *dilation, Padding(padding), Activation(activation))

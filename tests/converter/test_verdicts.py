@@ -291,6 +291,21 @@ def _layer(data: bytes) -> Any:
     return examine(graph, 0, 0, graph.model.subgraphs[0].operators[0])
 
 
+@pytest.mark.parametrize(
+    ("image", "kernel", "dilation"),
+    [((33, 33), (3, 3), (18, 18)), ((5, 5), (5, 5), (1, 1)), ((500, 1), (3, 1), (1, 1)), ((1, 12000), (1, 3), (1, 1))],
+)
+def test_shapes_that_the_tables_do_not_know_stay_dense(
+    image: tuple[int, int], kernel: tuple[int, int], dilation: tuple[int, int]
+) -> None:
+    weights = pruned((64, *kernel, 32), 0.9)
+    data = conv_model(weights, np.zeros(64, np.float32), (1, *image), dilation=dilation)
+    (layer,) = convert(data, device="host").report.layers
+    assert layer.reason_code == "not_modelled"
+    (layer,) = convert(data, device="host", min_speedup=0.5).report.layers
+    assert layer.reason_code != "not_modelled"
+
+
 @pytest.mark.parametrize("sparsity", [0.3, 0.5, 0.7, 0.9, 1.0])
 @pytest.mark.parametrize("shape", [(16, 1, 1, 16), (32, 3, 3, 8), (5, 1, 1, 300)])
 def test_never_larger(shape: tuple[int, ...], sparsity: float) -> None:

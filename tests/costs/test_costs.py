@@ -66,13 +66,21 @@ def test_the_formula(tmp_path: Path) -> None:
     path = tmp_path / "table.json"
     path.write_text(json.dumps(data))
     table = load_table(path)
-    layer = LayerShape(fully_connected=False, out_channels=8, columns=6, kernel_size=1, pixels=10, input_values=60)
+    layer = LayerShape(fully_connected=False, out_channels=8, columns=6, kernel_size=1, pixels=20, input_values=60)
     packed = PackedShape("row_band", rows=4, cols=2, lines=2, groups=3, used_columns=4)
-    assert predict_dense(table, layer) == 7 + 0.5 * 8 * 6 * 10
-    assert predict_sparse(table, layer, packed) == 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 13 * 3 * 2 + 11 * 8) * 10
+    assert predict_dense(table, layer) == 7 + 0.5 * 8 * 6 * 20
+    assert predict_sparse(table, layer, packed) == 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 13 * 3 * 2 + 11 * 8) * 20
     blocks = PackedShape("block_rows", rows=2.5, cols=1, lines=2, groups=3, used_columns=4, visits=6)
-    expected = 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 17 * 3 + 19 * 6 + 11 * 8) * 10
+    expected = 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 17 * 3 + 19 * 6 + 11 * 8) * 20
     assert predict_sparse(table, layer, blocks) == pytest.approx(expected)
+
+
+def test_a_pointwise_layer_of_few_pixels_counts_as_fully_connected() -> None:
+    layer = LayerShape(fully_connected=False, out_channels=8, columns=6, kernel_size=1, pixels=1, input_values=6)
+    assert layer.kind == "fully_connected_single"
+    assert dataclasses.replace(layer, pixels=9).kind == "fully_connected_batch"
+    assert dataclasses.replace(layer, pixels=49).kind == "conv_1x1"
+    assert dataclasses.replace(layer, pixels=9, kernel_size=9).kind == "conv_kxk"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "tflite_ops/base/denormals.h"
+
 namespace tfprune {
 namespace {
 
@@ -65,6 +67,7 @@ void* ThreadPool::Loop(void* argument) {
     Wait(&worker->wake);
     if (worker->pool->stop_) return nullptr;
     ThreadPool* pool = worker->pool;
+    const FlushDenormals flush;
     pool->member_(pool->context_, worker->slot, pool->team_);
     sem_post(&pool->done_);
   }
@@ -91,6 +94,7 @@ void ThreadPool::Run(uint32_t threads, size_t tasks, Task task, void* context) {
 }
 
 void ThreadPool::RunTeam(uint32_t threads, Member member, void* context) {
+  const FlushDenormals flush;
   if (threads > kMaxThreads) threads = kMaxThreads;
   if (threads <= 1 || getpid() != owner_ || pthread_mutex_trylock(&busy_) != 0) return member(context, 0, 1);
   const uint32_t workers = Grow(threads - 1);

@@ -12,8 +12,8 @@ namespace tfprune {
 
 constexpr uint32_t kMaxThreads = 64;
 
-// Worker threads that sleep between runs. `Run` hands out task numbers one at a time, so uneven tasks balance
-// themselves; which thread computes a task never changes its result.
+// Worker threads that sleep between runs. Tasks run with denormals flushed to zero (denormals.h). `Run` hands out task
+// numbers one at a time, so uneven tasks balance themselves; which thread computes a task never changes its result.
 class ThreadPool {
  public:
   // `slot` is below the number of threads asked for and names the caller's private scratch.

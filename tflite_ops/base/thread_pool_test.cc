@@ -56,6 +56,30 @@ TEST(ThreadPool, SeveralCallersAtOnceAllFinish) {
   EXPECT_EQ(total, 4 * 200 * 10);
 }
 
+TEST(ThreadPool, TasksFlushDenormalsAndTheCallerDoesNot) {
+  constexpr size_t kTasks = 64;
+  struct Work {
+    volatile float half = 0.5f, smallest = 1.17549435e-38f, denormal = 1e-39f, two = 2.0f;
+    float made[kTasks], read[kTasks];
+  } work;
+  ThreadPool pool;
+  for (const uint32_t threads : {1u, 3u}) {
+    pool.Run(
+        threads, kTasks,
+        [](void* context, size_t task, uint32_t) {
+          Work* work = static_cast<Work*>(context);
+          work->made[task] = work->smallest * work->half;
+          work->read[task] = work->denormal * work->two;
+        },
+        &work);
+    for (size_t i = 0; i < kTasks; ++i) {
+      EXPECT_EQ(work.made[i], 0.0f) << threads;
+      EXPECT_EQ(work.read[i], 0.0f) << threads;
+    }
+    EXPECT_GT(work.smallest * work.half, 0.0f);
+  }
+}
+
 TEST(ThreadPool, AForkedProcessWorksAlone) {
   ThreadPool pool;
   Counts before(8);

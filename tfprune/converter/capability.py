@@ -49,6 +49,7 @@ class Layer:
         cost_shape: its sizes for the predictor.
         weights: tensor index of the weights.
         bias: tensor index of the bias, or None.
+        image: height and width of a convolution's output; (1, 1) of a fully-connected layer's.
     """
 
     subgraph: int
@@ -58,6 +59,7 @@ class Layer:
     cost_shape: LayerShape
     weights: int
     bias: int | None
+    image: tuple[int, int] = (1, 1)
 
     def matrix(self, graph: Graph) -> npt.NDArray[np.float32]:
         """The weight matrix, float32 ``[R, C]``."""
@@ -155,6 +157,7 @@ def _conv_2d(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         ),
         int(op.inputs[WEIGHTS_INPUT]),
         _bias(graph, subgraph, op, out_channels),
+        (int(y_shape[1]), int(y_shape[2])),
     )
 
 

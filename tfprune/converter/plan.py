@@ -31,6 +31,8 @@ CHUNK_ROWS = 16
 # they are no better than single weights.
 _LEAST_REUSE = 2.0
 _ENCODING_NAMES = {encoding: encoding.name.lower() for encoding in Encoding}
+# Layers with a window as the cost tables know them: images at least so wide, and rows of at most so many values.
+_LEAST_WIDTH, _MOST_ROW_VALUES = 4, 1 << 20
 _BLOCK_SIZES = {Encoding.BLOCK_ROWS: CHUNK_ROWS, Encoding.BLOCK_COLUMNS: 1}
 
 
@@ -151,11 +153,14 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
     """Returns the fastest encoding; of those within 2 % of it the smallest.
 
     Raises:
-        Refused: no zeros, not small enough, or not fast enough; with numbers.
+        Refused: no zeros, not small enough, not fast enough, or of a shape that the tables say nothing about where
+            ``min_speedup`` asks for a gain; with numbers.
     """
     dense_bytes = 4 * layer.spec.out_channels * layer.spec.columns
     if not known.candidates:
         raise Refused("no_zeros", "no weight is zero")
+    if min_speedup >= 1:
+        _check_modelled(layer)
     fast = [plan for plan in known.candidates if plan.speedup >= min_speedup]
     if not fast:
         best = max(known.candidates, key=lambda plan: plan.speedup)
@@ -175,6 +180,28 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
     fastest = min(plan.sparse_time for plan in small)
     close = [plan for plan in small if plan.sparse_time <= fastest * (1 + TIE)]
     return min(close, key=lambda plan: (plan.packed_bytes, plan.sparse_time))
+
+
+def _check_modelled(layer: Layer) -> None:
+    """Tables are fitted on images that are larger than the reach of the kernel and whose rows fit a cache."""
+    spec, (height, width) = layer.spec, layer.image
+    reach = ((spec.kernel_h - 1) * spec.dilation_h, (spec.kernel_w - 1) * spec.dilation_w)
+    if reach == (0, 0):
+        return
+    values = width * spec.kernel_w * spec.in_channels
+    if 2 * reach[0] > height or 2 * reach[1] > width:
+        found = f"the kernel reaches {reach[0]} rows and {reach[1]} columns further"
+    elif width < _LEAST_WIDTH:
+        found = f"a row has fewer than {_LEAST_WIDTH} pixels"
+    elif values > _MOST_ROW_VALUES:
+        found = f"a row takes {values} input values, more than {_MOST_ROW_VALUES}"
+    else:
+        return
+    raise Refused(
+        "not_modelled",
+        f"an output of {height}x{width}: {found}; the cost tables were not fitted on such shapes. "
+        "A min_speedup below 1 converts it all the same: then measure it",
+    )
 
 
 def _pays_from(candidates: Iterable[Plan]) -> str:

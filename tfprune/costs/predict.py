@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from tfprune.costs.table import CostTable
 
+_FEW_PIXELS = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerShape:
@@ -31,8 +33,8 @@ class LayerShape:
 
     @property
     def kind(self) -> str:
-        """The kind whose coefficients apply."""
-        if self.fully_connected:
+        """The kind whose coefficients apply: a 1x1 convolution of few pixels runs as a fully-connected layer does."""
+        if self.fully_connected or (self.kernel_size == 1 and self.pixels < _FEW_PIXELS):
             return "fully_connected_single" if self.pixels == 1 else "fully_connected_batch"
         return "conv_1x1" if self.kernel_size == 1 else "conv_kxk"
 

@@ -25,7 +25,7 @@ struct Simd {
   static constexpr bool kLoadsInPairs = false;
   // 16 registers: four rows by two vectors leave room for the inputs and a weight.
   static constexpr int kMostBandRows = 4;
-  static constexpr int VectorsFor(int rows) { return rows <= 2 ? 4 : rows == 4 ? 2 : rows == 8 ? 1 : 0; }
+  static constexpr int VectorsFor(int rows) { return rows <= 2 ? 4 : rows == 4 ? 2 : 1; }
   static Vector Zero() { return _mm_setzero_ps(); }
   static Vector Set(float value) { return _mm_set1_ps(value); }
   static Vector Load(const float* p) { return _mm_loadu_ps(p); }
