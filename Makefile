@@ -93,6 +93,7 @@ PATTERNS := single block-punched block-rows-columns elements-filter elements-lay
 bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour; wants two idle cores.
 	bazel shutdown
 	$(BIN)/python benchmarks/cpu_models.py --output benchmarks/results/cpu_models.json
+	$(BIN)/python benchmarks/peak_memory.py --output benchmarks/results/peak_memory.json
 	$(BIN)/python benchmarks/cpu_layers.py --output benchmarks/results/cpu_layers.json
 	$(BIN)/python benchmarks/cpu_layers.py --default-verdicts --output benchmarks/results/cpu_layers.json
 	$(BIN)/python benchmarks/cpu_layers.py --network resnet50 --network mobilenet_v1 $(PATTERNS:%=--pattern %) \
