@@ -339,8 +339,7 @@ Status ExpandHalves(PackedWeights* packed, ThreadPool* pool, uint32_t threads) {
   const auto expand = [](void* context, size_t task, uint32_t) {
     PackedWeights& w = *static_cast<PackedWeights*>(context);
     const size_t begin = task * kValuesOfTask, rest = w.value_count - begin;
-    const size_t end = begin + (rest < kValuesOfTask ? rest : kValuesOfTask);
-    for (size_t i = begin; i < end; ++i) w.expanded[i] = HalfToFloat(w.halves[i]);
+    HalvesToFloats(w.halves + begin, rest < kValuesOfTask ? rest : kValuesOfTask, w.expanded.data() + begin);
   };
   const size_t tasks = (count + kValuesOfTask - 1) / kValuesOfTask;
   if (pool != nullptr) {

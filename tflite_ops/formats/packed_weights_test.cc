@@ -233,6 +233,17 @@ TEST(Half, EveryValueIsExact) {
   }
 }
 
+TEST(Half, ManyAreWidenedAsOne) {
+  std::vector<uint16_t> halves(65536 + 3);
+  for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
+  std::vector<float> floats(halves.size());
+  HalvesToFloats(halves.data(), halves.size(), floats.data());
+  for (size_t i = 0; i < halves.size(); ++i) {
+    const float one = HalfToFloat(halves[i]);
+    ASSERT_EQ(memcmp(&floats[i], &one, sizeof(one)), 0) << i;
+  }
+}
+
 TEST(PackedWeights, ExpandedHalvesAreTheDecodedMatrix) {
   const std::vector<uint8_t> bytes = ReadFile("fc_float16_sliding_r2.bin");
   PackedWeights w;

@@ -158,6 +158,7 @@ class Conv2DPlan {
   Status PreparePlanes();
   Status PrepareOffsets();
   Status PrepareParts();
+  size_t PlaceOfTap(uint32_t tap) const;
   void SplitWork(uint32_t threads);
   void SplitSteps(uint32_t step_rows);
   void FillStrip(const Job& job, const Strip& strip, char* planes) const;

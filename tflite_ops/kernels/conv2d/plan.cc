@@ -65,6 +65,7 @@ void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads, cons
   choice_ = choice;
   weights_ = &weights;
   kernel_ = {};
+  part_count_ = 0;
   tiled_stride_ = 0;
   value_bytes_ = sizeof(float);
   halves_ = nullptr;
@@ -244,6 +245,7 @@ WeightBytes Conv2DPlan::weight_bytes() const {
   bytes.repacked = w.repacked_bytes();
   if (rounded_from_ != nullptr) bytes.repacked += w.value_count * sizeof(uint16_t);
   if (cell_offsets_.data() != nullptr) bytes.offsets = size_t{w.group_count} * w.group_cols * sizeof(uint32_t);
+  bytes.offsets += size_t{part_count_} * w.line_count * sizeof(uint32_t);
   return bytes;
 }
 
@@ -254,26 +256,29 @@ Status Conv2DPlan::PrepareOffsets() {
   if (!CheckedMultiply(w.group_count, w.group_cols, &cells) || !cell_offsets_.Reserve(cells + 1)) {
     return Error("convolution: no memory for the places of %u groups", w.group_count);
   }
-  const bool single = kernel_.tile == 1;
-  ForEachGroup(w, [&](uint32_t, uint32_t group, uint32_t start) {
-    for (uint32_t i = 0; i < w.group_cols; ++i) {
-      const uint32_t column = start + i, tap = column / w.in_channels, channel = column % w.in_channels;
-      const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w;
-      uint32_t phase = 0;
-      const uint32_t b = ColumnPhase(x);
-      while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != b) ++phase;
-      const size_t plane = (size_t{phase} * w.in_channels + channel) * plane_stride_;
-      const size_t place = single ? channel : plane + size_t{y / w.stride_h} * plane_width_ + (x - b) / w.stride_w;
-      cell_offsets_[size_t{group} * w.group_cols + i] = static_cast<uint32_t>(place * value_bytes_);
+  AlignedArray<size_t> places;  // where each tap of channel 0 lies in the planes
+  const uint32_t taps = w.kernel_h * w.kernel_w;
+  if (!places.Reserve(taps)) return Error("convolution: no memory for its plan");
+  for (uint32_t tap = 0; tap < taps; ++tap) places[tap] = PlaceOfTap(tap);
+  const size_t channel_bytes = (kernel_.tile == 1 ? 1 : plane_stride_) * value_bytes_;
+  uint32_t* offset = cell_offsets_.data();
+  for (uint32_t line = 0, group = 0; line < w.line_count; ++line) {
+    // Steps from group to group instead of dividing every column by the channels.
+    for (uint32_t tap = 0, channel = 0; group < w.line_ends[line]; ++group) {
+      channel += w.column_deltas[group];
+      for (; channel >= w.in_channels; ++tap) channel -= w.in_channels;
+      for (uint32_t i = 0, t = tap, c = channel; i < w.group_cols; ++i) {
+        *offset++ = static_cast<uint32_t>(places[t] + c * channel_bytes);
+        if (++c == w.in_channels) c = 0, ++t;
+      }
     }
-  });
+  }
   return PrepareParts();
 }
 
 // Cuts the columns of single rows into parts; see TileArgs.
 Status Conv2DPlan::PrepareParts() {
   const PackedWeights& w = *weights_;
-  part_count_ = 0;
   if (w.encoding != Encoding::kRowBand || w.group_rows != 1 || kernel_.tile <= 1) return {};
   // Of the widest tile, whichever runs: a part's sums are added up before the next one's.
   const uint32_t part_columns = kPartFloats / kernels_.many.tile;
@@ -297,6 +302,17 @@ Status Conv2DPlan::PrepareParts() {
     }
   }
   return {};
+}
+
+// Bytes from the first plane; 0 for a single pixel, which has one tap.
+size_t Conv2DPlan::PlaceOfTap(uint32_t tap) const {
+  const PackedWeights& w = *weights_;
+  if (kernel_.tile == 1) return 0;
+  const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w, b = ColumnPhase(x);
+  uint32_t phase = 0;
+  while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != b) ++phase;
+  const size_t plane = size_t{phase} * w.in_channels * plane_stride_;
+  return (plane + size_t{y / w.stride_h} * plane_width_ + (x - b) / w.stride_w) * value_bytes_;
 }
 
 }  // namespace tfprune
