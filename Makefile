@@ -63,17 +63,16 @@ test-wheel: setup  ## Build the wheel, install it in a fresh environment, conver
 	$(BIN)/python -m pytest -m wheel tests/packaging
 
 # The steps run one after the other in this order; Bazel's server goes when they are through, or at the first failure.
-test: setup  ## All checks of a change: set-up, lint, C++, Python, wheel.
+test: setup  ## All checks of a change: set-up, lint, C++, Python, wheel, sanitizers.
 	@trap 'bazel shutdown' EXIT; set -e; \
-	for step in lint test-cpp test-python test-wheel; do echo "== make $$step"; $(MAKE) --no-print-directory $$step; done
+	for step in lint test-cpp test-python test-wheel test-sanitizers; do echo "== make $$step"; $(MAKE) --no-print-directory $$step; done
 
-test-all: test test-sanitizers test-aarch64  ## `test`, the slow tests, the aarch64 ones and the sanitizers.
+test-all: test test-aarch64  ## `test`, the slow tests and the aarch64 ones.
 	$(BIN)/python -m pytest -m slow
 
 test-sanitizers: $(STAMPS)/system  ## C++ tests under the address, undefined-behaviour and thread sanitizers.
 	bazel test --config=asan //tflite_ops/...
 	bazel test --config=tsan //tflite_ops/...
-	bazel shutdown
 
 build-aarch64: setup  ## The library for aarch64, and an aarch64 LiteRT that qemu runs.
 	$(PYTHON) tools/build_library.py .cache/aarch64/libtfprune.so aarch64
@@ -93,6 +92,7 @@ PATTERNS := single block-punched block-rows-columns elements-filter elements-lay
 bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour; wants two idle cores.
 	bazel shutdown
 	$(BIN)/python benchmarks/cpu_models.py --output benchmarks/results/cpu_models.json
+	$(BIN)/python benchmarks/peak_memory.py --output benchmarks/results/peak_memory.json
 	$(BIN)/python benchmarks/cpu_layers.py --output benchmarks/results/cpu_layers.json
 	$(BIN)/python benchmarks/cpu_layers.py --default-verdicts --output benchmarks/results/cpu_layers.json
 	$(BIN)/python benchmarks/cpu_layers.py --network resnet50 --network mobilenet_v1 $(PATTERNS:%=--pattern %) \
@@ -103,6 +103,7 @@ bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour
 	$(BIN)/python benchmarks/rival_mnn.py --output benchmarks/results/rival_mnn.json
 	$(BIN)/python benchmarks/arm64_instructions.py --output benchmarks/results/arm64_instructions.json
 	$(BIN)/python benchmarks/avx2_instructions.py --output benchmarks/results/avx2_instructions.json
+	$(BIN)/python benchmarks/fit_partition.py --output benchmarks/results/partition.json
 	$(BIN)/python benchmarks/mca.py --output benchmarks/results/mca.json
 
 clean:  ## Remove what was built; the installed system packages stay.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole networks on this machine: sparse against dense on stock LiteRT, one and two threads, and peak memory.
+"""Whole networks on this machine: sparse against dense on stock LiteRT, one and two threads.
 
     python benchmarks/cpu_models.py --output benchmarks/results/cpu_models.json
     python benchmarks/cpu_models.py --network mobilenet_v2 --sparsity 0.9
@@ -7,14 +7,11 @@
 Networks come from ``pruned_networks.py``: every convolution but the first pruned with unaligned groups of 4 output
 channels, depthwise and dense layers not. All files of a network run in turns, with a second copy of the dense one,
 whose ratio to the first is the noise of that very run. "Others" are the processors that other processes kept busy
-meanwhile. Peak memory is that of a process which runs one file many times.
+meanwhile. Their memory: ``peak_memory.py``.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +29,6 @@ from tfprune.runtime.library import load_library
 SPARSITIES = (0.75, 0.9)
 THREADS = (1, 2)
 RTOL = 1e-4
-MEMORY_RUNS = 30
 Row = dict[str, Any]
 
 
@@ -40,8 +36,6 @@ def measure(network: PrunedNetwork, threads: tuple[int, ...], seconds: float, de
     """Converts, checks and times one network."""
     dense_path = network.dense_tflite(cache)
     converted = tp.convert(dense_path, device=device)
-    sparse_path = dense_path.with_suffix(".sparse")
-    converted.save(sparse_path, overwrite=True)
     report = converted.report.to_dict()["layers"]
     row: Row = {
         "network": network.name,
@@ -54,9 +48,6 @@ def measure(network: PrunedNetwork, threads: tuple[int, ...], seconds: float, de
     if not row["sparse layers"]:
         raise SystemExit(f"{network}: no layer was converted, so nothing can be compared")
     row |= timed(converted.dense, converted.tflite, threads, seconds)
-    row["peak MB"] = {
-        name: peak_in_own_process(path) for name, path in (("dense", dense_path), ("sparse", sparse_path))
-    }
     return row
 
 
@@ -92,35 +83,6 @@ def timed(dense: bytes, sparse: bytes, threads: tuple[int, ...], seconds: float)
     return found
 
 
-def peak_in_own_process(path: Path) -> float:
-    """Peak memory in MB that running a file adds to a fresh process."""
-    command = [sys.executable, __file__, "--memory-of", str(path)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(json.loads(done.stdout.splitlines()[-1]))
-
-
-def print_peak(path: Path) -> None:
-    """Loads a file from disk, as an app would, runs it many times and prints the megabytes it took at most."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    content = path.read_bytes()
-    delegates = [tp.delegate()] if b"Tfprune" in content else None
-    del content
-    before = megabytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of the imports
-    interpreter = Interpreter(model_path=str(path), num_threads=1, experimental_delegates=delegates)
-    interpreter.allocate_tensors()
-    for _ in range(MEMORY_RUNS):
-        interpreter.invoke()
-    print(json.dumps(megabytes("VmHWM") - before))
-
-
-def megabytes(field: str) -> float:
-    """A field of this process's status; ``ru_maxrss`` would also count the process that forked it."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
-
-
 def show(rows: list[Row], console: Console) -> None:
     """Prints the table."""
     table = Table(title=f"Groups(rows=4) on all convolutions but the first, on {facts()['machine']['processor']}")
@@ -137,7 +99,6 @@ def show(rows: list[Row], console: Console) -> None:
         "dense scales",
         "sparse scales",
         "file",
-        "peak MB dense / sparse",
     ):
         table.add_column(header)
     for row in rows:
@@ -156,7 +117,6 @@ def show(rows: list[Row], console: Console) -> None:
                 f"{found['dense_scaling']:.2f}x",
                 f"{found['sparse_scaling']:.2f}x",
                 f"{row['sparse bytes'] / row['dense bytes']:.0%}",
-                f"{row['peak MB']['dense']:.0f} / {row['peak MB']['sparse']:.0f}",
             )
     console.print(table)
 
@@ -176,7 +136,6 @@ def show(rows: list[Row], console: Console) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Results as JSON. Networks that the same library has measured there already are kept.",
 )
-@click.option("--memory-of", type=click.Path(exists=True, path_type=Path), hidden=True)
 def main(
     networks: tuple[str, ...],
     sparsities: tuple[float, ...],
@@ -188,12 +147,8 @@ def main(
     cache: Path,
     build_only: bool,
     output: Path | None,
-    memory_of: Path | None,
 ) -> None:
     """Measures the networks and prints one table."""
-    if memory_of:
-        print_peak(memory_of)
-        return
     rows = read_rows(output) if output else {}
     for name in networks or NETWORKS:
         for sparsity in sparsities or SPARSITIES:

@@ -15,8 +15,8 @@ LIBRARY_COPTS = [
 
 ISA_COPTS = {
     "sse2": ["-msse2"],
-    "avx2": ["-mavx2", "-mfma"],
-    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
+    "avx2": ["-mavx2", "-mfma", "-mf16c"],
+    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma", "-mf16c"],
     "avx512_vnni": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mfma"],
     "neon": [],
     "neon_dotprod": ["-march=armv8.2-a+dotprod"],

@@ -16,7 +16,7 @@ constexpr Arch kAll[] = {Arch::kReference,  Arch::kSse2, Arch::kAvx2,       Arch
                          Arch::kAvx512Vnni, Arch::kNeon, Arch::kNeonDotprod};
 
 #if defined(__x86_64__)
-constexpr uint32_t kOsxsave = 1u << 27, kFma = 1u << 12;                                              // leaf 1, ecx
+constexpr uint32_t kOsxsave = 1u << 27, kFma = 1u << 12, kF16c = 1u << 29;                            // leaf 1, ecx
 constexpr uint32_t kAvx2 = 1u << 5, kAvx512f = 1u << 16, kAvx512dq = 1u << 17, kAvx512vl = 1u << 31;  // leaf 7, ebx
 constexpr uint32_t kAvx512bw = 1u << 30;
 constexpr uint32_t kAvx512vnni = 1u << 11;              // leaf 7, ecx
@@ -31,7 +31,7 @@ uint32_t ReadXcr0() {
 Arch DetectX86() {
   uint32_t eax, ebx, ecx, edx;
   if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & kOsxsave)) return Arch::kSse2;
-  const bool fma = (ecx & kFma) != 0;
+  const bool fma = (ecx & kFma) != 0 && (ecx & kF16c) != 0;
   const uint32_t saved = ReadXcr0();
   if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return Arch::kSse2;
   constexpr uint32_t kWanted512 = kAvx512f | kAvx512dq | kAvx512bw | kAvx512vl;

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/delegate/partition.h"
 
+#include "tflite_ops/delegate/chain_costs.h"
 #include "tflite_ops/ops/planar_node.h"
 
 namespace tfprune {
 namespace {
 
-// Predicted costs. The unit is bringing one value into planar form or back, with a layer of its own each side of it.
-constexpr double kMove = 1.0;
-constexpr double kFillPlanes = 0.5;  // an input value of a convolution with a window, beside a planar layer
-constexpr double kTapThere = 0.18, kTapHere = 0.12;  // depthwise and pooling, an output value and tap: XNNPACK, a chain
-constexpr double kAddThere = 1.0, kAddHere = 0.8;    // an output value of a sum
-constexpr double kPadThere = 1.0;                    // an output value of a PAD, which a chain folds
+constexpr int64_t kNowhere = -1;
 
 // A node of the execution plan as the partition sees it.
 struct Candidate {
   PlanarNode node;
   bool planar = false;
   double values_in = 0, values_out = 0;
+  // Of a planar node: the places of the nodes that write its inputs and of the first and last that read its output.
+  int64_t writers[2];
+  int64_t first_reader, last_reader;
+  uint32_t reader_count;
 };
 
 struct Graph {
   TfLiteContext* context;
   const int* nodes;
-  Candidate* candidates;
+  const Candidate* candidates;
   uint32_t count;
 };
 
@@ -34,31 +34,47 @@ double ValuesOf(const TfLiteContext& context, int tensor) {
   return values;
 }
 
-bool Reads(const Graph& graph, uint32_t node, int tensor) {
-  TfLiteNode* tflite = nullptr;
-  TfLiteRegistration* registration = nullptr;
-  if (graph.context->GetNodeAndRegistration(graph.context, graph.nodes[node], &tflite, &registration) != kTfLiteOk) {
-    return true;
-  }
-  for (int i = 0; i < tflite->inputs->size; ++i) {
-    if (tflite->inputs->data[i] == tensor) return true;
-  }
-  return false;
-}
-
-// Nodes inside and outside [first, end) that read a tensor.
-struct Readers {
-  uint32_t inside = 0, outside = 0, last = 0;
+// The nodes that write and read one tensor.
+struct Uses {
+  uint32_t written = 0;  // place of the writer, counted from 1; 0 for none
+  uint32_t first_reader = 0, last_reader = 0, reader_count = 0;
 };
-Readers ReadersOf(const Graph& graph, int tensor, uint32_t first, uint32_t end) {
-  Readers readers;
+
+// Fills in the writers and readers of all candidates. False where a node cannot be read or there is no memory.
+bool FindUses(const Graph& graph, Candidate* candidates) {
+  AlignedArray<Uses> uses;
+  const size_t tensors = graph.context->tensors_size;
+  if (!uses.Reserve(tensors + 1)) return false;
   for (uint32_t i = 0; i < graph.count; ++i) {
-    if (!Reads(graph, i, tensor)) continue;
-    const bool inside = i >= first && i < end;
-    ++(inside ? readers.inside : readers.outside);
-    if (inside) readers.last = i;
+    TfLiteNode* tflite = nullptr;
+    TfLiteRegistration* registration = nullptr;
+    if (graph.context->GetNodeAndRegistration(graph.context, graph.nodes[i], &tflite, &registration) != kTfLiteOk) {
+      return false;
+    }
+    for (int k = 0; k < tflite->inputs->size; ++k) {
+      if (tflite->inputs->data[k] < 0) continue;
+      Uses& use = uses[static_cast<size_t>(tflite->inputs->data[k])];
+      if (use.reader_count > 0 && use.last_reader == i) continue;  // reads it twice
+      if (use.reader_count++ == 0) use.first_reader = i;
+      use.last_reader = i;
+    }
+    for (int k = 0; k < tflite->outputs->size; ++k) {
+      if (tflite->outputs->data[k] >= 0) uses[static_cast<size_t>(tflite->outputs->data[k])].written = i + 1;
+    }
   }
-  return readers;
+  for (uint32_t i = 0; i < graph.count; ++i) {
+    Candidate& c = candidates[i];
+    if (!c.planar) continue;
+    for (int k = 0; k < 2; ++k) {
+      const int input = c.node.inputs[k];
+      c.writers[k] = input < 0 ? kNowhere : int64_t{uses[static_cast<size_t>(input)].written} - 1;
+    }
+    const Uses& read = uses[static_cast<size_t>(c.node.output)];
+    c.reader_count = read.reader_count;
+    c.first_reader = read.reader_count > 0 ? read.first_reader : kNowhere;
+    c.last_reader = read.reader_count > 0 ? read.last_reader : kNowhere;
+  }
+  return true;
 }
 
 // A PAD is folded into the one layer behind it; nothing in a chain reads a mean.
@@ -66,26 +82,19 @@ bool Fits(const Graph& graph, uint32_t first, uint32_t end) {
   for (uint32_t i = first; i < end; ++i) {
     const PlanarNode& node = graph.candidates[i].node;
     if (!node.is_pad && node.kind != StageKind::kMean) continue;
-    const Readers readers = ReadersOf(graph, node.output, first, end);
+    const Candidate& c = graph.candidates[i];
     if (!node.is_pad) {
-      if (readers.inside > 0) return false;
+      if (c.reader_count > 0 && c.first_reader < end) return false;
       continue;
     }
-    if (readers.inside != 1 || readers.outside > 0) return false;
-    const PlanarNode& reader = graph.candidates[readers.last].node;
+    if (c.reader_count != 1 || c.last_reader >= end) return false;
+    const PlanarNode& reader = graph.candidates[c.last_reader].node;
     const bool window = reader.kernel_h * reader.kernel_w * reader.stride_h * reader.stride_w > 1;
     if (reader.is_pad || !window || (reader.kind != StageKind::kConv && reader.kind != StageKind::kDepthwise)) {
       return false;
     }
   }
   return true;
-}
-
-bool WrittenInside(const Graph& graph, int tensor, uint32_t first, uint32_t end) {
-  for (uint32_t i = first; i < end; ++i) {
-    if (graph.candidates[i].node.output == tensor) return true;
-  }
-  return false;
 }
 
 // What a chain of [first, end) is predicted to save, and minus infinity where it cannot be one.
@@ -98,11 +107,10 @@ double Gain(const Graph& graph, uint32_t first, uint32_t end) {
     const PlanarNode& node = c.node;
     const double taps = double{1} * node.kernel_h * node.kernel_w;
     for (int k = 0; k < (node.kind == StageKind::kAdd ? 2 : 1); ++k) {
-      if (!WrittenInside(graph, node.inputs[k], first, end)) gain -= kMove * ValuesOf(*graph.context, node.inputs[k]);
+      const bool inside = c.writers[k] >= first && c.writers[k] < end;
+      if (!inside) gain -= kMove * ValuesOf(*graph.context, node.inputs[k]);
     }
-    const Readers readers = ReadersOf(graph, node.output, first, end);
-    const bool leaves = readers.outside > 0 || readers.inside == 0;
-    if (leaves) gain -= kMove * c.values_out;
+    if (c.reader_count == 0 || c.last_reader >= end) gain -= kMove * c.values_out;
     if (node.is_pad) {
       gain += kPadThere * c.values_out;
     } else if (node.kind == StageKind::kConv) {
@@ -181,6 +189,7 @@ bool FindChains(TfLiteContext* context, const TfLiteIntArray& plan, Partition* p
     c.values_out = ValuesOf(*context, c.node.output);
   }
   const Graph graph = {context, partition->nodes.data(), candidates.data(), static_cast<uint32_t>(size)};
+  if (!FindUses(graph, candidates.data())) return false;
   for (uint32_t i = 0; i < graph.count;) {
     uint32_t first = i, end = RunEnd(graph, i);
     if (end == first) {

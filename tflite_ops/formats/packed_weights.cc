@@ -16,6 +16,7 @@ constexpr uint32_t kHeaderBytes = 128;
 constexpr uint32_t kVersion = 1;
 constexpr uint64_t kMaxColumns = (uint64_t{1} << 31) - 1;
 constexpr uint32_t kMaxColumnsInBlocks = 65536;
+constexpr size_t kValuesOfTask = 16384;  // that one thread expands at a time
 
 // Byte offsets of the header's fields, in the order of docs/formats.md.
 enum Field : uint32_t {
@@ -316,7 +317,8 @@ Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
   TFPRUNE_RETURN_IF_ERROR(ReadPackedHeader(bytes, size, packed));
   SectionOffsets at = {};
   TFPRUNE_RETURN_IF_ERROR(FindSections(bytes, size, *packed, &at));
-  if (reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0) {
+  packed->copied = reinterpret_cast<uintptr_t>(bytes) % alignof(float) != 0;
+  if (packed->copied) {
     if (!packed->copy.Reserve(size)) return Error("packed weights: no memory for a copy of %zu bytes", size);
     memcpy(packed->copy.data(), bytes, size);
     bytes = packed->copy.data();
@@ -330,11 +332,21 @@ Status ReadPackedWeights(const void* data, size_t size, PackedWeights* packed) {
   return CheckValueCount(*packed, value_count);
 }
 
-Status ExpandHalves(PackedWeights* packed) {
-  if (packed->value_type != ValueType::kFloat16) return {};
-  if (!packed->expanded.Reserve(size_t{packed->value_count} + 1))
-    return Error("packed weights: no memory for %u float32 weights", packed->value_count);
-  for (uint32_t i = 0; i < packed->value_count; ++i) packed->expanded[i] = HalfToFloat(packed->halves[i]);
+Status ExpandHalves(PackedWeights* packed, ThreadPool* pool, uint32_t threads) {
+  if (packed->value_type != ValueType::kFloat16 || packed->values != nullptr) return {};
+  const size_t count = packed->value_count;
+  if (!packed->expanded.Reserve(count + 1)) return Error("packed weights: no memory for %zu float32 weights", count);
+  const auto expand = [](void* context, size_t task, uint32_t) {
+    PackedWeights& w = *static_cast<PackedWeights*>(context);
+    const size_t begin = task * kValuesOfTask, rest = w.value_count - begin;
+    HalvesToFloats(w.halves + begin, rest < kValuesOfTask ? rest : kValuesOfTask, w.expanded.data() + begin);
+  };
+  const size_t tasks = (count + kValuesOfTask - 1) / kValuesOfTask;
+  if (pool != nullptr) {
+    pool->Run(threads, tasks, expand, packed);
+  } else {
+    for (size_t task = 0; task < tasks; ++task) expand(packed, task, 0);
+  }
   packed->values = packed->expanded.data();
   return {};
 }

@@ -8,6 +8,7 @@
 
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/status.h"
+#include "tflite_ops/base/thread_pool.h"
 
 namespace tfprune {
 
@@ -77,8 +78,13 @@ struct PackedWeights {
   size_t CellsOfLine(uint32_t line) const { return size_t{line_ends[line] - FirstGroup(line)} * group_cols; }
   // Cells that int8 weights store for a line: filled up with zero weights to whole dot-product operands.
   size_t DotCellsOfLine(uint32_t line) const { return (CellsOfLine(line) + kDotCells - 1) / kDotCells * kDotCells; }
+  // Of what was made from the tensor: the copy, and values after ExpandHalves.
+  size_t repacked_bytes() const {
+    return (copied ? copy.capacity() : 0) + (expanded.data() != nullptr ? value_count * sizeof(float) : 0);
+  }
   bool HasInt8Activations() const { return value_type == ValueType::kInt8 && input_scale != 0.0f; }
 
+  bool copied = false;
   AlignedArray<uint8_t> copy;    // owns the bytes where the tensor was misaligned
   AlignedArray<float> expanded;  // owns the values after ExpandHalves
 };
@@ -90,8 +96,9 @@ Status ReadPackedWeights(const void* bytes, size_t size, PackedWeights* packed);
 // The same for the header alone: sizes and options are checked and filled in, sections are not.
 Status ReadPackedHeader(const void* bytes, size_t size, PackedWeights* packed);
 
-// Gives kFloat16 weights `values`: float32 kernels then run them. Does nothing for other types.
-Status ExpandHalves(PackedWeights* packed);
+// Gives kFloat16 weights `values`: float32 kernels then run them. Does nothing for other types, nor a second time.
+// `pool` may be null.
+Status ExpandHalves(PackedWeights* packed, ThreadPool* pool, uint32_t threads);
 
 // Calls `visit(line, group, start_column)` for every stored group in order.
 template <typename Visit>

@@ -233,15 +233,50 @@ TEST(Half, EveryValueIsExact) {
   }
 }
 
+TEST(Half, ManyAreWidenedAsOne) {
+  std::vector<uint16_t> halves(65536 + 3);
+  for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
+  std::vector<float> floats(halves.size());
+  HalvesToFloats(halves.data(), halves.size(), floats.data());
+  for (size_t i = 0; i < halves.size(); ++i) {
+    const float one = HalfToFloat(halves[i]);
+    ASSERT_EQ(memcmp(&floats[i], &one, sizeof(one)), 0) << i;
+  }
+}
+
 TEST(PackedWeights, ExpandedHalvesAreTheDecodedMatrix) {
   const std::vector<uint8_t> bytes = ReadFile("fc_float16_sliding_r2.bin");
   PackedWeights w;
   ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &w).ok());
   EXPECT_EQ(w.values, nullptr);
   const std::vector<float> decoded = Decode(w);
-  ASSERT_TRUE(ExpandHalves(&w).ok());
+  ASSERT_TRUE(ExpandHalves(&w, nullptr, 1).ok());
+  EXPECT_EQ(w.repacked_bytes(), w.value_count * sizeof(float));
+  // A second time, as for another shape of the input, does nothing.
+  w.expanded[0] = 12345.0f;
+  ASSERT_TRUE(ExpandHalves(&w, nullptr, 1).ok());
+  EXPECT_EQ(w.values[0], 12345.0f);
+  w.expanded[0] = HalfToFloat(w.halves[0]);
   w.value_type = ValueType::kFloat32;
   EXPECT_EQ(Decode(w), decoded);
+}
+
+TEST(PackedWeights, ThreadsExpandEveryHalf) {
+  std::mt19937 random(7);
+  PackedSpec spec;
+  spec.value_type = ValueType::kFloat16;
+  spec.out_channels = 301;
+  spec.in_channels = 517;
+  spec.density = 0.5;
+  const std::vector<uint8_t> bytes = BuildPacked(spec, &random).bytes;
+  for (const uint32_t threads : {1u, 2u, 5u}) {
+    PackedWeights w;
+    ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &w).ok());
+    ASSERT_GT(w.value_count, 3u * 16384u);
+    ThreadPool pool;
+    ASSERT_TRUE(ExpandHalves(&w, &pool, threads).ok());
+    for (uint32_t i = 0; i < w.value_count; ++i) ASSERT_EQ(w.values[i], HalfToFloat(w.halves[i])) << i;
+  }
 }
 
 TEST(PackedWeights, ForEachWeightVisitsTheDecodedMatrix) {
@@ -310,8 +345,10 @@ TEST(PackedWeights, MisalignedTensorsAreCopied) {
   PackedWeights w;
   ASSERT_TRUE(ReadPackedWeights(shifted.data() + 1, bytes.size(), &w).ok());
   EXPECT_EQ(reinterpret_cast<uintptr_t>(w.values) % 4, 0u);
+  EXPECT_GE(w.repacked_bytes(), bytes.size());
   PackedWeights straight;
   ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &straight).ok());
+  EXPECT_EQ(straight.repacked_bytes(), 0u);
   EXPECT_EQ(Decode(w), Decode(straight));
 }
 

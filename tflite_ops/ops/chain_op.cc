@@ -66,10 +66,11 @@ void DescribeChain(const Described* self, uint32_t op, Text* text) {
               static_cast<unsigned long long>(data.chain.StageNanoseconds(s)),
               static_cast<unsigned long long>(data.chain.runs()));
     DescribeTunedChain(data.tuned, text);
-    text->Add("\n");
+    DescribeWeights(data.chain.StageWeightBytes(s), text);
     if (!data.stages[s].adds) continue;
-    text->Add("%u\t%u\tadd_in_convolution\t0\t%llu\t\n", op, data.stages[s].adds_node,
+    text->Add("%u\t%u\tadd_in_convolution\t0\t%llu\t", op, data.stages[s].adds_node,
               static_cast<unsigned long long>(data.chain.runs()));
+    DescribeWeights({}, text);
   }
 }
 
@@ -282,6 +283,9 @@ Status PrepareChain(TfLiteContext* context, ChainData* data) {
   spec.stage_count = data->stage_count;
   const uint32_t threads =
       context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
+  // Once: what is expanded stays so.
+  for (uint32_t i = 0; i < data->node_count; ++i)
+    TFPRUNE_RETURN_IF_ERROR(ExpandHalves(&data->packed[i], data->state->pool(), threads));
   uint32_t step_budget = kStepBudget;
   TuneChain(spec, data->packed_crc, data->batch, threads, data->state, &data->tuned, &step_budget);
   TFPRUNE_RETURN_IF_ERROR(data->chain.Prepare(spec, data->batch, data->state->arch(), threads, step_budget));
@@ -338,7 +342,6 @@ const char* ReadNodes(TfLiteContext* context, const TfLiteDelegateParams& params
     if (node.is_pad || node.kind != StageKind::kConv) continue;
     const TfLiteTensor& packed = context->tensors[node.packed];
     Status status = ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->packed[i]);
-    if (status.ok()) status = ExpandHalves(&data->packed[i]);
     if (status.ok() && data->state->tuning() != nullptr)
       data->packed_crc = Crc32(packed.data.raw_const, packed.bytes, data->packed_crc);
     if (!status.ok()) {

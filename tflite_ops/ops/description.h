@@ -25,7 +25,8 @@ class Text {
 
 // An op in its delegate's list. Derived objects add a line for each layer:
 //
-//     op number, tab, node number in the file, tab, kernel, tab, nanoseconds in all runs, tab, runs, tab, tuning
+//     op number, tab, node number in the file, tab, kernel, tab, nanoseconds in all runs, tab, runs, tab, tuning, tab,
+//     bytes of weights read in place, tab, bytes of weights repacked, tab, bytes of offsets made from their columns
 //
 // Tuning is empty for a layer that was not tuned, else what was chosen and whence, such as "tile 32, timed". A last
 // line that starts with "#" and a tab says what went wrong with the tuning cache.

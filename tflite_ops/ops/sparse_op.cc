@@ -45,7 +45,7 @@ void DescribeOp(const Described* self, uint32_t op, Text* text) {
   text->Add("%u\t%d\t%s\t%llu\t%llu\t", op, data.node, data.kernel_name(),
             static_cast<unsigned long long>(data.nanoseconds), static_cast<unsigned long long>(data.runs));
   DescribeTunedConv(data.tuned, text);
-  text->Add("\n");
+  DescribeWeights(data.int8() ? data.int8_plan.weight_bytes() : data.plan.weight_bytes(), text);
 }
 
 Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected, int rank) {
@@ -58,7 +58,6 @@ Status ReadWeights(const TfLiteTensor& packed, OpData* data) {
   if (data->packed_data != packed.data.raw_const) {
     data->packed_data = nullptr;
     TFPRUNE_RETURN_IF_ERROR(ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->weights));
-    TFPRUNE_RETURN_IF_ERROR(ExpandHalves(&data->weights));
     data->packed_data = packed.data.raw_const;
     if (data->state->tuning() != nullptr) data->packed_crc = Crc32(packed.data.raw_const, packed.bytes);
   }
@@ -142,7 +141,10 @@ Status PreparePlan(TfLiteContext* context, const TfLiteTensor* bias, const Image
       context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
   if (!data->int8()) {
     const SharedState& state = *data->state;
-    TFPRUNE_RETURN_IF_ERROR(data->plan.Prepare(data->weights, in, state.arch(), threads, state.precision()));
+    if (!Conv2DPlan::ReadsHalves(data->weights, in, state.arch(), state.precision()))
+      TFPRUNE_RETURN_IF_ERROR(ExpandHalves(&data->weights, data->state->pool(), threads));
+    TFPRUNE_RETURN_IF_ERROR(
+        data->plan.Prepare(data->weights, in, state.arch(), threads, state.precision(), {}, data->state->pool()));
     return TuneConv(data->weights, data->packed_crc, in, threads, data->state, &data->plan, &data->tuned);
   }
   return data->int8_plan.Prepare(data->weights, bias == nullptr ? nullptr : bias->data.raw_const, in,

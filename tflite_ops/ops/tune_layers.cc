@@ -183,6 +183,10 @@ void TuneChain(const ChainSpec& spec, uint32_t weights_crc, uint32_t batch, uint
   if (tuned->from != Tuned::From::kNothing) *step_budget = tuned->choice.first;
 }
 
+void DescribeWeights(const WeightBytes& bytes, Text* text) {
+  text->Add("\t%zu\t%zu\t%zu\n", bytes.in_place, bytes.repacked, bytes.offsets);
+}
+
 void DescribeTunedConv(const Tuned& tuned, Text* text) {
   if (tuned.from == Tuned::From::kNothing) return;
   text->Add("tile %u", tuned.choice.first);

@@ -21,6 +21,9 @@ void TuneChain(const ChainSpec& spec, uint32_t weights_crc, uint32_t batch, uint
 void DescribeTunedConv(const Tuned& tuned, Text* text);
 void DescribeTunedChain(const Tuned& tuned, Text* text);
 
+// Ends the line of a layer.
+void DescribeWeights(const WeightBytes& bytes, Text* text);
+
 }  // namespace tfprune
 
 #endif  // TFPRUNE_OPS_TUNE_LAYERS_H_

@@ -96,7 +96,19 @@ def _timed_inside(
     for layer in layers:
         if layer.node == node and layer.kernel not in _MOVES:
             chain = chains.get(layer.op)
-            return OpTiming(node, name, output, layer.kernel, chain, _microseconds(layer), None, IN_MODEL)
+            return OpTiming(
+                node,
+                name,
+                output,
+                layer.kernel,
+                chain,
+                _microseconds(layer),
+                None,
+                IN_MODEL,
+                layer.weights_in_place,
+                layer.weights_repacked,
+                layer.offset_bytes,
+            )
     for op, chain in chains.items():
         nodes = [layer.node for layer in layers if layer.op == op]
         # A chain is a run of neighbours, and the copies at its ends carry the first and the last of them.

@@ -11,7 +11,7 @@ from typing import Any
 from tfprune.errors import DelegateError
 from tfprune.runtime.library import load_library
 
-_FIELDS = 6
+_FIELDS = 9
 _PROBLEM = "#"
 
 
@@ -30,6 +30,9 @@ class DelegateLayer:
         runs: how often it ran; 0 without that option.
         tuning: with the option ``tune="1"`` what was chosen and whence, e.g. ``"tile 32 strip_rows 8, timed"`` or
             ``"step_budget 49152, cached"``; empty where nothing was tuned.
+        weights_in_place: bytes of weights that the kernel reads where they lie in the file.
+        weights_repacked: bytes of weights that were copied, widened or reordered when the layer was prepared.
+        offset_bytes: bytes of addresses made from the columns of the weights, anew for every shape of the input.
     """
 
     op: int
@@ -39,6 +42,9 @@ class DelegateLayer:
     seconds: float
     runs: int
     tuning: str = ""
+    weights_in_place: int = 0
+    weights_repacked: int = 0
+    offset_bytes: int = 0
 
 
 def delegate_layers(delegate: Any) -> list[DelegateLayer]:
@@ -71,8 +77,11 @@ def delegate_layers(delegate: Any) -> list[DelegateLayer]:
             seconds=int(nanoseconds) * 1e-9,
             runs=int(runs),
             tuning=tuning,
+            weights_in_place=int(in_place),
+            weights_repacked=int(repacked),
+            offset_bytes=int(offsets),
         )
-        for op, node, kernel, nanoseconds, runs, tuning in lines
+        for op, node, kernel, nanoseconds, runs, tuning, in_place, repacked, offsets in lines
     ]
 
 

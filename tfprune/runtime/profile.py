@@ -9,8 +9,9 @@ from typing import Any
 from tfprune.tables import html_table, text_table
 
 IN_MODEL, ALONE = "in the model", "alone"
-HEADERS = ("node", "op", "layer", "kernel", "chain", "us", "share", "timed")
-TEXT_COLUMNS = (2, 1, 3, 7)  # the names of layers may be cut short
+IN_PLACE, REPACKED = "in place", "repacked"
+HEADERS = ("node", "op", "layer", "kernel", "chain", "us", "share", "timed", "weights")
+TEXT_COLUMNS = (2, 1, 3, 7, 8)  # the names of layers may be cut short
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,10 @@ class OpTiming:
         microseconds: time of one inference; None where the op cannot run alone.
         share: of the sum over all operators; None where there is no time.
         timed: ``"in the model"`` or ``"alone"``: cut into a file of its own, with warm caches.
+        weights_in_place: bytes of weights that the delegate reads where they lie in the file; 0 with LiteRT, which
+            does not tell.
+        weights_repacked: bytes of weights that the delegate copied, widened or reordered when the model was loaded.
+        offset_bytes: bytes of addresses that it made from the columns of the weights.
     """
 
     node: int
@@ -37,6 +42,9 @@ class OpTiming:
     microseconds: float | None
     share: float | None
     timed: str
+    weights_in_place: int = 0
+    weights_repacked: int = 0
+    offset_bytes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +78,7 @@ class ModelProfile:
         total = self.total()
         for chain, copy in enumerate(self.copies, 1):
             share = copy / total if total else None
-            rows.append(["-", "-", "inputs and outputs", "copy", str(chain), *_numbers(copy, share), IN_MODEL])
+            rows.append(["-", "-", "inputs and outputs", "copy", str(chain), *_numbers(copy, share), IN_MODEL, "-"])
         return rows
 
     def total(self) -> float:
@@ -79,11 +87,16 @@ class ModelProfile:
 
     def caption(self) -> str:
         """What the numbers are."""
+        in_place = sum(op.weights_in_place for op in self.ops)
+        repacked = sum(op.weights_repacked for op in self.ops)
+        offsets = sum(op.offset_bytes for op in self.ops)
         threads = "1 thread" if self.num_threads == 1 else f"{self.num_threads} threads"
         return (
             f"{self.name}: {self.milliseconds * 1e3:.0f} us an inference, {self.total():.0f} us in the rows above; "
             f"{threads}; "
-            "an op timed alone meets warm caches, and LiteRT may run it together with its neighbours in the model"
+            "an op timed alone meets warm caches, and LiteRT may run it together with its neighbours in the model; "
+            f"weights of the delegate: {_kilobytes(in_place)} read in place, {_kilobytes(repacked)} repacked, "
+            f"{_kilobytes(offsets)} of offsets"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,7 +106,17 @@ class ModelProfile:
 
 def _row(op: OpTiming) -> list[str]:
     chain = "-" if op.chain is None else str(op.chain)
-    return [str(op.node), op.op, op.layer, op.kernel, chain, *_numbers(op.microseconds, op.share), op.timed]
+    numbers = _numbers(op.microseconds, op.share)
+    return [str(op.node), op.op, op.layer, op.kernel, chain, *numbers, op.timed, _weights(op)]
+
+
+def _weights(op: OpTiming) -> str:
+    parts = [(op.weights_in_place, IN_PLACE), (op.weights_repacked, REPACKED)]
+    return ", ".join(f"{_kilobytes(size)} {how}" for size, how in parts if size) or "-"
+
+
+def _kilobytes(size: int) -> str:
+    return f"{size / 1e3:.1f} kB"
 
 
 def _numbers(microseconds: float | None, share: float | None) -> tuple[str, str]:

@@ -15,11 +15,10 @@ DepthwiseShape WindowOf(const StageSpec& spec) {
 
 }  // namespace
 
-Chain::~Chain() { FreeStages(); }
+Chain::~Chain() { KeepStages(0); }
 
-void Chain::FreeStages() {
-  for (uint32_t s = 0; s < stage_count_; ++s) Destroy(stages_[s]);
-  stage_count_ = 0;
+void Chain::KeepStages(uint32_t count) {
+  while (stage_count_ > count) Destroy(stages_[--stage_count_]);
 }
 
 Status Chain::Prepare(const ChainSpec& spec, uint32_t batch, Arch arch, uint32_t threads, uint32_t step_budget) {
@@ -77,19 +76,39 @@ uint32_t Chain::BlockOf(const TensorSpec& tensor) const {
 }
 
 Status Chain::PrepareStages(const ChainSpec& spec) {
-  FreeStages();
+  // For another shape of the same layers their objects stay, with what was made of their weights.
+  KeepStages(spec.stage_count <= stages_.capacity() ? spec.stage_count : 0);
   if (!stages_.Reserve(spec.stage_count + 1)) return Error("chain: no memory for %u layers", spec.stage_count);
   for (uint32_t s = 0; s < spec.stage_count; ++s) {
-    Stage* stage = Create<Stage>();
-    if (stage == nullptr) return Error("chain: no memory for %u layers", spec.stage_count);
-    stages_[stage_count_++] = stage;
+    if (s == stage_count_) {
+      stages_[s] = Create<Stage>();
+      if (stages_[s] == nullptr) return Error("chain: no memory for %u layers", spec.stage_count);
+      ++stage_count_;
+    }
+    Stage* stage = stages_[s];
     stage->spec = spec.stages[s];
+    stage->done = 0;
     const bool reads = stage->InputCount() > 0;
     stage->in = tensors_[reads ? stage->spec.inputs[0] : stage->spec.output].spec;
     stage->out = stage->WritesTensor() ? tensors_[stage->spec.output].spec : stage->in;
     stage->window = WindowOf(stage->spec);
     ChooseStepRows(stage);
   }
+  return {};
+}
+
+// Depthwise kernels read one channel's taps after the other. Another shape of the image changes nothing about them.
+Status Chain::ReorderDepthwise(Stage* stage) {
+  const StageSpec& spec = stage->spec;
+  const size_t taps = size_t{spec.kernel_h} * spec.kernel_w, channels = stage->out.channels, count = taps * channels;
+  if (stage->reordered_from == spec.weights && stage->reordered_count == count) return {};
+  stage->reordered_from = nullptr;
+  if (!stage->weights.Reserve(count)) return Error("chain: no memory for depthwise weights");
+  for (size_t tap = 0; tap < taps; ++tap) {
+    for (size_t c = 0; c < channels; ++c) stage->weights[c * taps + tap] = spec.weights[tap * channels + c];
+  }
+  stage->reordered_from = spec.weights;
+  stage->reordered_count = count;
   return {};
 }
 
@@ -106,15 +125,9 @@ Status Chain::PrepareStage(Stage* stage, Arch arch) const {
       if (!stage->conv.pointwise()) return Error("chain: only a pointwise layer adds");
       stage->conv.SetBounds(spec.low, spec.high);
       return {};
-    case StageKind::kDepthwise: {
+    case StageKind::kDepthwise:
       stage->depthwise = GetDepthwiseKernel(arch, stage->window);
-      const size_t taps = size_t{spec.kernel_h} * spec.kernel_w, channels = stage->out.channels;
-      if (!stage->weights.Reserve(taps * channels)) return Error("chain: no memory for depthwise weights");
-      for (size_t tap = 0; tap < taps; ++tap) {
-        for (size_t c = 0; c < channels; ++c) stage->weights[c * taps + tap] = spec.weights[tap * channels + c];
-      }
-      return {};
-    }
+      return ReorderDepthwise(stage);
     default:
       return {};
   }
@@ -133,6 +146,14 @@ TiledImage Chain::TensorImage(uint32_t tensor, size_t* offset) const {
   TiledImage image = tensors_[tensor].image;
   image.data = nullptr;
   return image;
+}
+
+WeightBytes Chain::StageWeightBytes(uint32_t stage) const {
+  const Stage& s = *stages_[stage];
+  if (s.spec.kind == StageKind::kConv) return s.conv.weight_bytes();
+  WeightBytes bytes;
+  if (s.reordered_from != nullptr) bytes.repacked = s.reordered_count * sizeof(float);
+  return bytes;
 }
 
 const char* Chain::StageKernel(uint32_t stage) const {

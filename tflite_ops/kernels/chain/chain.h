@@ -94,6 +94,7 @@ class Chain {
   // Where a tensor lies: `data` is null, and its first value at `offset` of the workspace.
   TiledImage TensorImage(uint32_t tensor, size_t* offset) const;
   const char* StageKernel(uint32_t stage) const;
+  WeightBytes StageWeightBytes(uint32_t stage) const;
 
  private:
   struct Stage;
@@ -106,10 +107,11 @@ class Chain {
   };
   struct Call;
 
-  void FreeStages();
+  void KeepStages(uint32_t count);
   Status PrepareTensors(const ChainSpec& spec, Arch arch);
   Status PrepareStages(const ChainSpec& spec);
   Status PrepareStage(Stage* stage, Arch arch) const;
+  static Status ReorderDepthwise(Stage* stage);
   uint32_t BlockOf(const TensorSpec& tensor) const;
   void ChooseStepRows(Stage* stage) const;
   void ChooseTiles();

@@ -12,9 +12,11 @@ struct Chain::Stage {
   KernelSet kernels;      // kImport, kExport
   DepthwiseShape window;  // where HasWindow()
   DepthwiseKernel depthwise;
-  PlaneKernels planes;          // kAdd, kMean, pooling
-  AlignedArray<float> weights;  // kDepthwise: [channels][kernel_h * kernel_w]
-  TensorSpec in, out;           // of the first input and of the output; kExport and kMean: out is in
+  PlaneKernels planes;                    // kAdd, kMean, pooling
+  AlignedArray<float> weights;            // kDepthwise: [channels][kernel_h * kernel_w]
+  const float* reordered_from = nullptr;  // kDepthwise: where `weights` come from
+  size_t reordered_count = 0;
+  TensorSpec in, out;  // of the first input and of the output; kExport and kMean: out is in
   uint32_t step_rows;
   uint32_t done;  // output rows, while the schedule is made
 

@@ -69,14 +69,24 @@ struct ConvChoice {
 };
 constexpr uint32_t kMaxConvChoices = 8;
 
+// Where a layer's weights are: read where they lie in the file, or copied, widened or reordered when the layer was
+// prepared. And what was made from the columns of the groups: where their inputs lie.
+struct WeightBytes {
+  size_t in_place = 0, repacked = 0, offsets = 0;
+};
+
 // Everything about one layer and one input shape that can be decided before data arrive.
 class Conv2DPlan {
  public:
+  // Whether Prepare with the same arguments leaves float16 weights as they are; others want ExpandHalves first.
+  static bool ReadsHalves(const PackedWeights& weights, const ImageSize& in, Arch arch, Precision precision);
+
   // `weights` must outlive the plan. Works through `arch`, which must be supported, with up to `threads` threads. kF16
   // needs HasHalfArithmetic() and an arch with NEON; what has no kernel in float16 (blocks, single pixels) then still
   // computes in float32, and kernel_name() tells. `choice`, of kF32 only, is the plan's own or one of its Alternatives.
+  // `pool` may be null; kF16 rounds float32 weights with it, once for all shapes.
   Status Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads,
-                 Precision precision = Precision::kF32, const ConvChoice& choice = {});
+                 Precision precision = Precision::kF32, const ConvChoice& choice = {}, ThreadPool* pool = nullptr);
 
   // Choices that may be faster than what a plan prepared without one has, which is the first. None where there is
   // nothing to choose.
@@ -111,6 +121,7 @@ class Conv2DPlan {
 
   const ConvShape& shape() const { return shape_; }
   const char* kernel_name() const { return kernel_.runs[0] == nullptr ? "reference" : kernel_.name; }
+  WeightBytes weight_bytes() const;
 
  private:
   struct Job;
@@ -141,11 +152,13 @@ class Conv2DPlan {
   bool RowsTouch() const { return column_planes_ && plane_width_ == view_.width; }
   size_t RowWidth(const Strip& strip) const { return RowsTouch() ? size_t{strip.rows} * view_.width : view_.width; }
   size_t RowCount(const Strip& strip) const { return RowsTouch() ? 1 : strip.rows; }
-  Status UseHalves(const HalfKernelSet& halves);
+  Status UseHalves(const HalfKernelSet& halves, ThreadPool* pool);
+  bool NeedsOffsets() const { return kernel_.tile > 1 || NeedsOffsetsOfPixel(*weights_); }
   size_t ScratchFloats() const;
   Status PreparePlanes();
   Status PrepareOffsets();
   Status PrepareParts();
+  size_t PlaceOfTap(uint32_t tap) const;
   void SplitWork(uint32_t threads);
   void SplitSteps(uint32_t step_rows);
   void FillStrip(const Job& job, const Strip& strip, char* planes) const;
@@ -178,6 +191,7 @@ class Conv2DPlan {
   size_t value_bytes_ = sizeof(float);     // of planes and of rows on their way out: 2 in half precision
   const uint16_t* halves_ = nullptr;       // weights of a layer in half precision: the file's, or the next
   AlignedArray<uint16_t> rounded_halves_;  // those of a file with float32 weights
+  const float* rounded_from_ = nullptr;    // which
 };
 
 }  // namespace tfprune

@@ -16,11 +16,37 @@ constexpr uint32_t kLeastStripRows = 6;      // fewer copy more halo than rows
 constexpr uint64_t kLeastUseful = 7, kOfPadded = 8;  // positions of a padded row: at least so many of so many
 constexpr uint64_t kCopyCost = 8;                    // multiply-adds that take as long as copying one input value
 constexpr size_t kAliasingStride = 256;  // floats: planes a multiple of this apart would compete for cache sets
+constexpr size_t kValuesOfTask = 16384;  // weights that one thread rounds at a time
+
+// Float32 weights on their way to float16.
+struct Rounding {
+  const float* values;
+  size_t count;
+  ToHalvesFn to_halves;
+  uint16_t* halves;
+
+  void Run(ThreadPool* pool, uint32_t threads) {
+    const size_t tasks = (count + kValuesOfTask - 1) / kValuesOfTask;
+    const auto round = [](void* context, size_t task, uint32_t) {
+      const Rounding& all = *static_cast<Rounding*>(context);
+      const size_t begin = task * kValuesOfTask, rest = all.count - begin;
+      all.to_halves(all.values + begin, rest < kValuesOfTask ? rest : kValuesOfTask, all.halves + begin);
+    };
+    if (pool != nullptr) return pool->Run(threads, tasks, round, this);
+    for (size_t task = 0; task < tasks; ++task) round(this, task, 0);
+  }
+};
 
 // A few rows share their loads, and a wide tile pays only where the input comes from farther away in any case.
 Kernel FittingTile(Kernel kernel, const PackedWeights& w, bool far_away) {
   const bool few = w.group_rows > 2 && w.group_rows < 8 && kernel.tile > 2 * kernel.lanes;
   return few && kernel.lanes == kMaxLanes && !far_away ? kernel.Narrower() : kernel;
+}
+
+// Below an eighth of a tile most of the vector would be idle: pixels go one by one. Measured: the two meet at 5 to 12.
+bool OneByOne(const PackedWeights& w, const ImageSize& out, const Kernel& many) {
+  const size_t pixels = size_t{out.batch} * out.height * out.width;
+  return w.kernel_h * w.kernel_w * w.stride_h * w.stride_w == 1 && (pixels <= 1 || pixels * 8 <= many.tile);
 }
 
 // Without its versions wider than `tile`; 0 keeps all.
@@ -39,6 +65,7 @@ void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads, cons
   choice_ = choice;
   weights_ = &weights;
   kernel_ = {};
+  part_count_ = 0;
   tiled_stride_ = 0;
   value_bytes_ = sizeof(float);
   halves_ = nullptr;
@@ -49,7 +76,7 @@ void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads, cons
 }
 
 // From here on the planes hold float16.
-Status Conv2DPlan::UseHalves(const HalfKernelSet& halves) {
+Status Conv2DPlan::UseHalves(const HalfKernelSet& halves, ThreadPool* pool) {
   kernel_ = halves.many;
   kernels_.to_planar = halves.to_planar;
   value_bytes_ = sizeof(uint16_t);
@@ -58,14 +85,27 @@ Status Conv2DPlan::UseHalves(const HalfKernelSet& halves) {
   if (!rounded_halves_.Reserve(size_t{weights_->value_count} + 1)) {
     return Error("convolution: no memory for %u weights in float16", weights_->value_count);
   }
-  halves.to_halves(weights_->values, weights_->value_count, rounded_halves_.data());
+  if (rounded_from_ != weights_->values) {
+    Rounding rounding = {weights_->values, weights_->value_count, halves.to_halves, rounded_halves_.data()};
+    rounding.Run(pool, threads_);
+    rounded_from_ = weights_->values;
+  }
   halves_ = rounded_halves_.data();
   return {};
 }
 
+bool Conv2DPlan::ReadsHalves(const PackedWeights& weights, const ImageSize& in, Arch arch, Precision precision) {
+  ConvShape shape = {};
+  if (weights.halves == nullptr || arch == Arch::kReference || !InferConvShape(weights, in, &shape).ok()) return false;
+  const KernelSet kernels = GetKernels(arch, weights.encoding, weights.group_rows);
+  if (OneByOne(weights, shape.out, kernels.many)) return ReadsHalvesOfPixel(weights, kernels.half_rows);
+  return precision == Precision::kF16 && GetHalfKernels(weights.encoding, weights.group_rows).many.runs[0] != nullptr;
+}
+
 Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Arch arch, uint32_t threads,
-                           Precision precision, const ConvChoice& choice) {
-  if (weights.values == nullptr) return Error("convolution: these kernels run float32 weights only");
+                           Precision precision, const ConvChoice& choice, ThreadPool* pool) {
+  if (weights.values == nullptr && !ReadsHalves(weights, in, arch, precision))
+    return Error("convolution: these kernels run float32 weights only");
   SetWeights(weights, threads, choice);
   TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
   view_ = shape_.out;
@@ -73,15 +113,13 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
   if (arch == Arch::kReference || pixels == 0) return {};
 
   kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
-  // Below an eighth of a tile most of the vector would be idle: pixels go one by one. Measured: the two meet at 5
-  // to 12.
-  kernel_ = pointwise_ && pixels * 8 <= kernels_.many.tile
+  kernel_ = OneByOne(weights, view_, kernels_.many)
                 ? kernels_.single
                 : FittingTile(kernels_.many, weights, weights.columns() >= kColumnsFarAway);
   if (choice.tile > 0 && kernel_.tile > 1) kernel_ = WithTile(kernels_.many, choice.tile);
   if (precision == Precision::kF16 && kernel_.tile > 1) {
     const HalfKernelSet halves = GetHalfKernels(weights.encoding, weights.group_rows);
-    if (halves.many.runs[0] != nullptr) TFPRUNE_RETURN_IF_ERROR(UseHalves(halves));
+    if (halves.many.runs[0] != nullptr) TFPRUNE_RETURN_IF_ERROR(UseHalves(halves, pool));
   }
   if (pointwise_) view_ = {1, DivideUp(static_cast<uint32_t>(pixels), kernel_.tile), kernel_.tile};
   TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
@@ -195,32 +233,52 @@ void Conv2DPlan::SplitSteps(uint32_t step_rows) {
   strip_rows_ = Smaller(strip_rows_, DivideUp(step_rows, strips == 0 ? 1 : strips));
 }
 
+WeightBytes Conv2DPlan::weight_bytes() const {
+  if (weights_ == nullptr) return {};
+  const PackedWeights& w = *weights_;
+  const bool from_pixel_halves = kernel_.tile == 1 && ReadsHalvesOfPixel(w, kernels_.half_rows);
+  const bool from_halves = halves_ != nullptr ? halves_ == w.halves : w.halves != nullptr && from_pixel_halves;
+  const bool from_floats = halves_ == nullptr && w.halves == nullptr;
+  WeightBytes bytes;
+  if (!w.copied && from_halves) bytes.in_place = size_t{w.value_count} * sizeof(uint16_t);
+  if (!w.copied && from_floats) bytes.in_place = size_t{w.value_count} * sizeof(float);
+  bytes.repacked = w.repacked_bytes();
+  if (rounded_from_ != nullptr) bytes.repacked += w.value_count * sizeof(uint16_t);
+  if (cell_offsets_.data() != nullptr) bytes.offsets = size_t{w.group_count} * w.group_cols * sizeof(uint32_t);
+  bytes.offsets += size_t{part_count_} * w.line_count * sizeof(uint32_t);
+  return bytes;
+}
+
 Status Conv2DPlan::PrepareOffsets() {
   const PackedWeights& w = *weights_;
+  if (!NeedsOffsets()) return {};
   size_t cells = 0;
   if (!CheckedMultiply(w.group_count, w.group_cols, &cells) || !cell_offsets_.Reserve(cells + 1)) {
     return Error("convolution: no memory for the places of %u groups", w.group_count);
   }
-  const bool single = kernel_.tile == 1;
-  ForEachGroup(w, [&](uint32_t, uint32_t group, uint32_t start) {
-    for (uint32_t i = 0; i < w.group_cols; ++i) {
-      const uint32_t column = start + i, tap = column / w.in_channels, channel = column % w.in_channels;
-      const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w;
-      uint32_t phase = 0;
-      const uint32_t b = ColumnPhase(x);
-      while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != b) ++phase;
-      const size_t plane = (size_t{phase} * w.in_channels + channel) * plane_stride_;
-      const size_t place = single ? channel : plane + size_t{y / w.stride_h} * plane_width_ + (x - b) / w.stride_w;
-      cell_offsets_[size_t{group} * w.group_cols + i] = static_cast<uint32_t>(place * value_bytes_);
+  AlignedArray<size_t> places;  // where each tap of channel 0 lies in the planes
+  const uint32_t taps = w.kernel_h * w.kernel_w;
+  if (!places.Reserve(taps)) return Error("convolution: no memory for its plan");
+  for (uint32_t tap = 0; tap < taps; ++tap) places[tap] = PlaceOfTap(tap);
+  const size_t channel_bytes = (kernel_.tile == 1 ? 1 : plane_stride_) * value_bytes_;
+  uint32_t* offset = cell_offsets_.data();
+  for (uint32_t line = 0, group = 0; line < w.line_count; ++line) {
+    // Steps from group to group instead of dividing every column by the channels.
+    for (uint32_t tap = 0, channel = 0; group < w.line_ends[line]; ++group) {
+      channel += w.column_deltas[group];
+      for (; channel >= w.in_channels; ++tap) channel -= w.in_channels;
+      for (uint32_t i = 0, t = tap, c = channel; i < w.group_cols; ++i) {
+        *offset++ = static_cast<uint32_t>(places[t] + c * channel_bytes);
+        if (++c == w.in_channels) c = 0, ++t;
+      }
     }
-  });
+  }
   return PrepareParts();
 }
 
 // Cuts the columns of single rows into parts; see TileArgs.
 Status Conv2DPlan::PrepareParts() {
   const PackedWeights& w = *weights_;
-  part_count_ = 0;
   if (w.encoding != Encoding::kRowBand || w.group_rows != 1 || kernel_.tile <= 1) return {};
   // Of the widest tile, whichever runs: a part's sums are added up before the next one's.
   const uint32_t part_columns = kPartFloats / kernels_.many.tile;
@@ -244,6 +302,17 @@ Status Conv2DPlan::PrepareParts() {
     }
   }
   return {};
+}
+
+// Bytes from the first plane; 0 for a single pixel, which has one tap.
+size_t Conv2DPlan::PlaceOfTap(uint32_t tap) const {
+  const PackedWeights& w = *weights_;
+  if (kernel_.tile == 1) return 0;
+  const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w, b = ColumnPhase(x);
+  uint32_t phase = 0;
+  while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != b) ++phase;
+  const size_t plane = size_t{phase} * w.in_channels * plane_stride_;
+  return (plane + size_t{y / w.stride_h} * plane_width_ + (x - b) / w.stride_w) * value_bytes_;
 }
 
 }  // namespace tfprune

@@ -77,6 +77,7 @@ class Int8Conv2DPlan {
   const char* kernel_name() const {
     return kernels_.kernel.run == nullptr ? "reference_int8" : single_ ? kernels_.pixel_name : kernels_.kernel.name;
   }
+  WeightBytes weight_bytes() const;
 
  private:
   struct Job;

@@ -232,4 +232,13 @@ Status Int8Conv2DPlan::PrepareOffsets() {
   return {};
 }
 
+WeightBytes Int8Conv2DPlan::weight_bytes() const {
+  if (weights_ == nullptr) return {};
+  WeightBytes bytes;
+  bytes.in_place = weights_->copied ? 0 : weights_->value_count;
+  bytes.repacked = weights_->repacked_bytes();
+  bytes.offsets = (offsets_.capacity() + operand_begins_.capacity()) * sizeof(uint32_t);
+  return bytes;
+}
+
 }  // namespace tfprune

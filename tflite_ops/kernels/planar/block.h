@@ -250,5 +250,6 @@ KernelSet ChooseBlockKernels(Encoding encoding) {
           FromPlanar<S>,
           CopyStrided<S>,
           GatherTiles<S>,
-          ScatterTiles<S>};
+          ScatterTiles<S>,
+          0};
 }

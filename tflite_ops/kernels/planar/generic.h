@@ -291,5 +291,6 @@ KernelSet ChooseKernels(Encoding encoding, uint32_t group_rows) {
       FromPlanar<S>,
       CopyStrided<S>,
       GatherTiles<S>,
-      ScatterTiles<S>};
+      ScatterTiles<S>,
+      kHalfRows};
 }

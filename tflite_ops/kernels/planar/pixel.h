@@ -40,19 +40,35 @@ template <int kWidth>
 inline __attribute__((always_inline)) typename Lanes<kWidth>::Vector LoadWeights(const float* p) {
   return *reinterpret_cast<const typename Lanes<kWidth>::Memory*>(p);
 }
-#if defined(__AVX512F__)
+// The same for float16 weights, a multiple of kHalfRows of them: what HalfRowsOfPixel says.
+#if defined(__F16C__) || defined(__AVX512VL__)
+constexpr uint32_t kHalfRows = 4;
 template <int kWidth>
 inline __attribute__((always_inline)) typename Lanes<kWidth>::Vector LoadWeights(const uint16_t* p) {
-  static_assert(kWidth == 16, "halves come sixteen at a time");
-  const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  return reinterpret_cast<typename Lanes<16>::Vector>(_mm512_maskz_cvtph_ps(0xFFFF, halves));
+  using Vector = typename Lanes<kWidth>::Vector;
+  static_assert(kWidth == 4 || kWidth == 8 || kWidth == 16, "halves come in these numbers");
+#if defined(__AVX512F__)
+  if constexpr (kWidth == 16) {
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return reinterpret_cast<Vector>(_mm512_maskz_cvtph_ps(0xFFFF, halves));
+  }
+#endif
+  if constexpr (kWidth == 8) {
+    return reinterpret_cast<Vector>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
+  if constexpr (kWidth == 4) {
+    return reinterpret_cast<Vector>(_mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  }
 }
 #elif defined(__aarch64__)
+constexpr uint32_t kHalfRows = 4;
 template <int kWidth>
 inline __attribute__((always_inline)) typename Lanes<kWidth>::Vector LoadWeights(const uint16_t* p) {
   static_assert(kWidth == 4, "halves come four at a time");
   return reinterpret_cast<typename Lanes<4>::Vector>(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))));
 }
+#else
+constexpr uint32_t kHalfRows = 0;  // SSE2 has no conversion
 #endif
 
 // Bytes: how far ahead of their use weights are asked for, which is what a stream of them from memory waits on.
@@ -96,29 +112,18 @@ inline __attribute__((always_inline)) void AddCellsOfPixel(Inputs inputs, size_t
   __builtin_memcpy(sums, registers, sizeof registers);
 }
 
-template <typename Inputs>
-inline void AddCellsOfPixelAnyRows(Inputs inputs, size_t count, const float* weights, size_t stride, uint32_t rows,
+// Of float16 weights `rows` is a multiple of kHalfRows.
+template <typename Inputs, typename Weight>
+inline void AddCellsOfPixelAnyRows(Inputs inputs, size_t count, const Weight* weights, size_t stride, uint32_t rows,
                                    float* sums) {
   uint32_t r = 0;
   for (; r + 16 <= rows; r += 16) AddCellsOfPixel<16>(inputs, count, weights + r, stride, sums + r);
   if (rows - r >= 8) AddCellsOfPixel<8>(inputs, count, weights + r, stride, sums + r), r += 8;
   if (rows - r >= 4) AddCellsOfPixel<4>(inputs, count, weights + r, stride, sums + r), r += 4;
-  if (rows - r >= 2) AddCellsOfPixel<2>(inputs, count, weights + r, stride, sums + r), r += 2;
-  if (rows - r >= 1) AddCellsOfPixel<1>(inputs, count, weights + r, stride, sums + r);
-}
-
-// Whole lines of sixteen rows read float16 weights as they are stored: half the bytes.
-inline bool AddHalvesOfPixel(const PackedWeights& w, uint32_t line, size_t count, DeltaInputs inputs, float* sums) {
-#if defined(__AVX512F__) || defined(__aarch64__)
-  const uint32_t rows = w.RowsOfLine(line);
-  if (w.halves == nullptr || rows % 16 != 0) return false;
-  const uint16_t* halves = w.halves + w.FirstCell(line) * w.group_rows;
-  for (uint32_t r = 0; r < rows; r += 16) AddCellsOfPixel<16>(inputs, count, halves + r, rows, sums + r);
-  return true;
-#else
-  (void)w, (void)line, (void)count, (void)inputs, (void)sums;
-  return false;
-#endif
+  if constexpr (sizeof(Weight) == sizeof(float)) {
+    if (rows - r >= 2) AddCellsOfPixel<2>(inputs, count, weights + r, stride, sums + r), r += 2;
+    if (rows - r >= 1) AddCellsOfPixel<1>(inputs, count, weights + r, stride, sums + r);
+  }
 }
 
 inline float ClampOne(float value, float low, float high) {
@@ -126,7 +131,9 @@ inline float ClampOne(float value, float low, float high) {
   return raised > high ? high : raised;
 }
 
-inline void RowBandPixel(const TileArgs& a) {
+// `all` are the weights of the layer.
+template <typename Weight>
+inline void RowBandPixelOf(const TileArgs& a, const Weight* all) {
   const PackedWeights& w = *a.weights;
   const char* x = reinterpret_cast<const char*>(a.x);
   float* out = a.segments[0].out;
@@ -136,17 +143,22 @@ inline void RowBandPixel(const TileArgs& a) {
     const size_t first = w.FirstCell(line);
     const uint32_t rows = w.RowsOfLine(line);
     const size_t count = w.CellsOfLine(line);
-    const float* weights = w.values + first * w.group_rows;
+    const Weight* weights = all + first * w.group_rows;
     float* sums = out + w.FirstRow(line);
-    if (w.group_cols > 1) {
-      AddCellsOfPixelAnyRows(OffsetInputs{x, a.cell_offsets + first}, count, weights, rows, rows, sums);
+    if (w.group_cols == 1) {
+      AddCellsOfPixelAnyRows(DeltaInputs{a.x, w.column_deltas + first}, count, weights, rows, rows, sums);
     } else {
-      const DeltaInputs inputs = {a.x, w.column_deltas + first};
-      if (AddHalvesOfPixel(w, line, count, inputs, sums)) continue;
-      AddCellsOfPixelAnyRows(inputs, count, weights, rows, rows, sums);
+      AddCellsOfPixelAnyRows(OffsetInputs{x, a.cell_offsets + first}, count, weights, rows, rows, sums);
     }
   }
   for (uint32_t row = a.row_begin; row < a.row_end; ++row) out[row] = ClampOne(out[row], a.low, a.high);
+}
+
+inline void RowBandPixel(const TileArgs& a) {
+  if constexpr (kHalfRows > 0) {
+    if (ReadsHalvesOfPixel(*a.weights, kHalfRows)) return RowBandPixelOf(a, a.weights->halves);
+  }
+  RowBandPixelOf(a, a.weights->values);
 }
 
 inline void SlidingPixelAnyRows(const TileArgs& a) {
@@ -162,8 +174,13 @@ inline void SlidingPixelAnyRows(const TileArgs& a) {
   for (uint32_t row = first_line; row < a.row_end; ++row) {
     if (row < w.line_count) {
       const size_t first = w.FirstCell(row);
-      AddCellsOfPixelAnyRows(OffsetInputs{x, a.cell_offsets + first}, w.CellsOfLine(row), w.values + first * rows, rows,
-                             rows, sums);
+      const size_t count = w.CellsOfLine(row);
+      const float* weights = w.values + first * rows;
+      if (w.group_cols == 1) {
+        AddCellsOfPixelAnyRows(DeltaInputs{a.x, w.column_deltas + first}, count, weights, rows, rows, sums);
+      } else {
+        AddCellsOfPixelAnyRows(OffsetInputs{x, a.cell_offsets + first}, count, weights, rows, rows, sums);
+      }
     }
     if (row >= a.row_begin) out[row] = ClampOne(sums[row % rows], a.low, a.high);
     sums[row % rows] = row + rows < w.out_channels ? BiasOf(a, row + rows) : 0.0f;
@@ -217,15 +234,20 @@ inline void SlidingPixelRows(const TileArgs& a, const Weight* weights) {
   }
 }
 
+// Groups of 4, 8 or 16 rows and one column.
+template <typename Weight>
+inline void SlidingPixelOf(const TileArgs& a, const Weight* weights) {
+  const uint32_t rows = a.weights->group_rows;
+  if (rows == 16) return SlidingPixelRows<16>(a, weights);
+  if (rows == 8) return SlidingPixelRows<8>(a, weights);
+  SlidingPixelRows<4>(a, weights);
+}
+
 inline void SlidingPixel(const TileArgs& a) {
   const PackedWeights& w = *a.weights;
-  if (w.group_cols == 1) {
-#if defined(__AVX512F__) || defined(__aarch64__)
-    if (w.halves != nullptr && w.group_rows == 16) return SlidingPixelRows<16>(a, w.halves);
-#endif
-    if (w.group_rows == 16) return SlidingPixelRows<16>(a, w.values);
-    if (w.group_rows == 8) return SlidingPixelRows<8>(a, w.values);
-    if (w.group_rows == 4) return SlidingPixelRows<4>(a, w.values);
+  if constexpr (kHalfRows > 0) {
+    if (ReadsHalvesOfPixel(w, kHalfRows)) return SlidingPixelOf(a, w.halves);
   }
-  SlidingPixelAnyRows(a);
+  if (!HasSlidingPixelRows(w)) return SlidingPixelAnyRows(a);
+  SlidingPixelOf(a, w.values);
 }

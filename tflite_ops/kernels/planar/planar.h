@@ -15,7 +15,9 @@
 // `rows`, which must then have room for all. `rows` aliases neither x nor the outputs.
 //
 // A kernel with `tile == 1` is a matrix-vector kernel: `x` is one NHWC pixel, `cell_offsets` are 4 * column, and rows
-// go straight to segment 0, whose channel_stride is 1.
+// go straight to segment 0, whose channel_stride is 1. It reads the weights and the columns of a file where they lie as
+// far as it can: float16 weights where ReadsHalvesOfPixel says so, and columns where NeedsOffsetsOfPixel does not;
+// `values` and `cell_offsets` may then be null.
 #ifndef TFPRUNE_KERNELS_PLANAR_PLANAR_H_
 #define TFPRUNE_KERNELS_PLANAR_PLANAR_H_
 
@@ -111,7 +113,22 @@ struct KernelSet {
   CopyStridedFn copy_strided;
   GatherFn gather;
   ScatterFn scatter;
+  uint32_t half_rows = 0;  // `single` reads float16 weights of lines of a multiple of so many rows; 0: never
 };
+
+// Sliding groups that the matrix-vector kernel holds in registers.
+inline bool HasSlidingPixelRows(const PackedWeights& w) {
+  return w.group_cols == 1 && (w.group_rows == 4 || w.group_rows == 8 || w.group_rows == 16);
+}
+
+// Whether a matrix-vector kernel with these `half_rows` reads float16 weights as they are stored.
+inline bool ReadsHalvesOfPixel(const PackedWeights& w, uint32_t half_rows) {
+  if (w.halves == nullptr || half_rows == 0 || w.group_cols != 1) return false;
+  if (w.encoding == Encoding::kSlidingRow) return HasSlidingPixelRows(w) && w.group_rows % half_rows == 0;
+  return w.encoding == Encoding::kRowBand && w.group_rows % half_rows == 0 && w.out_channels % half_rows == 0;
+}
+
+inline bool NeedsOffsetsOfPixel(const PackedWeights& w) { return w.in_blocks() || w.group_cols > 1; }
 
 // The kernels for `encoding` with groups of `group_rows` rows on `arch`. `arch` must be supported and not kReference.
 KernelSet GetKernels(Arch arch, Encoding encoding, uint32_t group_rows);

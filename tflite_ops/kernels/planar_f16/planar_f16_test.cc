@@ -45,7 +45,7 @@ struct Layer {
   std::vector<double> Tolerance() {
     PackedWeights sizes;
     EXPECT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &sizes).ok());
-    EXPECT_TRUE(ExpandHalves(&sizes).ok());
+    EXPECT_TRUE(ExpandHalves(&sizes, nullptr, 1).ok());
     std::vector<float> magnitudes(sizes.values, sizes.values + sizes.value_count), inputs(x.size());
     for (float& value : magnitudes) value = fabsf(value);
     for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = fabsf(x[i]);
@@ -74,7 +74,7 @@ struct Layer {
         bias(spec.out_channels) {
     const Status read = ReadPackedWeights(bytes.data(), bytes.size(), &weights);
     EXPECT_TRUE(read.ok()) << read.message;
-    EXPECT_TRUE(ExpandHalves(&weights).ok());
+    EXPECT_TRUE(ExpandHalves(&weights, nullptr, 1).ok());
     EXPECT_TRUE(InferConvShape(weights, in, &shape).ok());
     std::uniform_real_distribution<float> value(-2.0f, 2.0f);
     const auto next = [&] {
@@ -220,6 +220,31 @@ TEST(PlanarF16, HalvesAreRoundedToNearest) {
   uint16_t out[8];
   GetHalfKernels(Encoding::kRowBand, 4).to_halves(in, 8, out);
   for (int i = 0; i < 8; ++i) EXPECT_EQ(HalfToFloat(out[i]), expected[i]) << in[i];
+}
+
+// Float16 weights are read where they lie; float32 ones are rounded once, by all threads, whatever shapes follow.
+TEST(PlanarF16, WeightsInPlaceOrRoundedOnce) {
+  NEEDS_HALVES();
+  for (const ValueType type : {ValueType::kFloat16, ValueType::kFloat32}) {
+    PackedSpec spec;
+    spec.value_type = type;
+    spec.out_channels = 200, spec.in_channels = 500;
+    std::mt19937 random(3);
+    const std::vector<uint8_t> bytes = BuildPacked(spec, &random).bytes;
+    PackedWeights weights;
+    ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &weights).ok());
+    ASSERT_GT(weights.value_count, 16384u);
+    const bool stored = type == ValueType::kFloat16;
+    ThreadPool pool;
+    Conv2DPlan plan;
+    for (const uint32_t size : {9u, 5u}) {
+      const ImageSize in = {1, size, size};
+      EXPECT_EQ(Conv2DPlan::ReadsHalves(weights, in, Arch::kNeon, Precision::kF16), stored);
+      ASSERT_TRUE(plan.Prepare(weights, in, Arch::kNeon, 2, Precision::kF16, {}, &pool).ok());
+      EXPECT_EQ(plan.weight_bytes().in_place, stored ? size_t{2} * weights.value_count : 0);
+      EXPECT_EQ(plan.weight_bytes().repacked, stored ? 0 : size_t{2} * weights.value_count);
+    }
+  }
 }
 
 // What has no kernel in float16 gives the bytes of float32, and its name says so.
