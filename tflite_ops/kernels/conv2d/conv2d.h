@@ -144,6 +144,7 @@ class Conv2DPlan {
   size_t ScratchFloats() const;
   Status PreparePlanes();
   Status PrepareOffsets();
+  void OffsetsToSteps();
   void SplitWork(uint32_t threads);
   void SplitSteps(uint32_t step_rows);
   void FillStrip(const Job& job, const Strip& strip, char* planes) const;
@@ -164,8 +165,8 @@ class Conv2DPlan {
   uint32_t threads_ = 1;
   ConvChoice choice_;
   float low_ = 0, high_ = 0;
-  AlignedArray<uint32_t> cell_offsets_;
-  AlignedArray<uint32_t> phases_;  // (row phase, column phase) pairs that some tap reads
+  AlignedArray<uint32_t> cell_offsets_;  // or steps, whatever the kernel reads
+  AlignedArray<uint32_t> phases_;        // (row phase, column phase) pairs that some tap reads
   uint32_t phase_count_ = 0;
   uint32_t strip_rows_ = 0, strips_per_image_ = 0, row_parts_ = 1;
   uint32_t halo_rows_ = 0, plane_width_ = 0;

@@ -177,8 +177,8 @@ uint32_t Conv2DPlan::Alternatives(ConvChoice choices[kMaxConvChoices]) const {
   uint32_t count = 0;
   const uint32_t rows = pointwise_ ? 0 : strip_rows_;
   choices[count++] = {kernel_.tile, rows};
-  for (uint32_t tile = kernels_.many.tile; tile >= kernel_.lanes; tile /= 2) {
-    if (tile != kernel_.tile && count < kMaxConvChoices - 2) choices[count++] = {tile, rows};
+  for (const uint32_t tile : kernels_.many.widths) {
+    if (tile > 0 && tile != kernel_.tile && count < kMaxConvChoices - 2) choices[count++] = {tile, rows};
   }
   if (rows > 1) choices[count++] = {kernel_.tile, DivideUp(rows, 2)};
   if (rows > 0 && rows < view_.height) choices[count++] = {kernel_.tile, Smaller(2 * rows, view_.height)};
@@ -197,11 +197,13 @@ void Conv2DPlan::SplitSteps(uint32_t step_rows) {
 Status Conv2DPlan::PrepareOffsets() {
   const PackedWeights& w = *weights_;
   size_t cells = 0;
-  if (!CheckedMultiply(w.group_count, w.group_cols, &cells) || !cell_offsets_.Reserve(cells + 1)) {
+  const size_t headers = kernel_.steps ? 2 * (size_t{w.line_count} + kEmptyLines) : 1;
+  if (!CheckedMultiply(w.group_count, w.group_cols, &cells) || !cell_offsets_.Reserve(cells + headers)) {
     return Error("convolution: no memory for the places of %u groups", w.group_count);
   }
   const bool single = kernel_.tile == 1;
-  ForEachGroup(w, [&](uint32_t, uint32_t group, uint32_t start) {
+  ForEachGroup(w, [&](uint32_t line, uint32_t group, uint32_t start) {
+    const size_t header = kernel_.steps ? 2 * (size_t{line} + 1) : 0;
     for (uint32_t i = 0; i < w.group_cols; ++i) {
       const uint32_t column = start + i, tap = column / w.in_channels, channel = column % w.in_channels;
       const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w;
@@ -210,10 +212,28 @@ Status Conv2DPlan::PrepareOffsets() {
       while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != b) ++phase;
       const size_t plane = (size_t{phase} * w.in_channels + channel) * plane_stride_;
       const size_t place = single ? channel : plane + size_t{y / w.stride_h} * plane_width_ + (x - b) / w.stride_w;
-      cell_offsets_[size_t{group} * w.group_cols + i] = static_cast<uint32_t>(place * value_bytes_);
+      cell_offsets_[header + size_t{group} * w.group_cols + i] = static_cast<uint32_t>(place * value_bytes_);
     }
   });
+  if (kernel_.steps) OffsetsToSteps();
   return {};
+}
+
+// From the last line to the first, because each cell needs the offset of the next one.
+void Conv2DPlan::OffsetsToSteps() {
+  const PackedWeights& w = *weights_;
+  uint32_t next = 0;
+  for (uint32_t line = w.line_count + kEmptyLines; line-- > 0;) {
+    uint32_t* steps = cell_offsets_.data() + StepsBegin(w, line);
+    const size_t count = line < w.line_count ? w.CellsOfLine(line) : 0;
+    for (size_t i = count; i-- > 0;) {
+      const uint32_t offset = steps[2 + i];
+      steps[2 + i] = next - offset;
+      next = offset;
+    }
+    steps[0] = static_cast<uint32_t>(count);
+    steps[1] = next;
+  }
 }
 
 }  // namespace tfprune

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arm_neon.h>
+#include <math.h>
+#include <stddef.h>
 
 #include "tflite_ops/kernels/planar/planar.h"
 
@@ -91,12 +93,16 @@ struct Simd {
 
 #include "tflite_ops/kernels/planar/generic.h"
 // Behind generic.h, on which it builds.
+#include "tflite_ops/kernels/planar/arm_neon_four_rows.h"
 #include "tflite_ops/kernels/planar/block.h"
 
 }  // namespace
 
 KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
-  return InBlocks(encoding) ? ChooseBlockKernels<Simd>(encoding) : ChooseKernels<Simd>(encoding, group_rows);
+  if (InBlocks(encoding)) return ChooseBlockKernels<Simd>(encoding);
+  KernelSet kernels = ChooseKernels<Simd>(encoding, group_rows);
+  if (group_rows == 4) kernels.many = FourRowsKernel(encoding);
+  return kernels;
 }
 
 }  // namespace neon

@@ -181,11 +181,15 @@ void SlidingTileAnyRows(const TileArgs& a) {
 // The kernel and its narrower versions, halving down to one vector.
 template <typename S, template <typename, int, int> class Body, int kRows, int kVectors>
 Kernel AllWidths(const char* name) {
-  Kernel kernel = {name, static_cast<uint32_t>(kVectors * S::kLanes), static_cast<uint32_t>(S::kLanes), {}};
+  Kernel kernel = {};
+  kernel.name = name;
+  kernel.tile = static_cast<uint32_t>(kVectors * S::kLanes);
+  kernel.lanes = static_cast<uint32_t>(S::kLanes);
   kernel.runs[0] = Body<S, kRows, kVectors>::Run;
   if constexpr (kVectors >= 2) kernel.runs[1] = Body<S, kRows, kVectors / 2>::Run;
   if constexpr (kVectors >= 4) kernel.runs[2] = Body<S, kRows, kVectors / 4>::Run;
   if constexpr (kVectors >= 8) kernel.runs[3] = Body<S, kRows, kVectors / 8>::Run;
+  for (uint32_t i = 0; kernel.tile >> i >= kernel.lanes; ++i) kernel.widths[i] = kernel.tile >> i;
   return kernel;
 }
 
@@ -219,18 +223,17 @@ Kernel SlidingKernel(uint32_t group_rows) {
   if constexpr (S::VectorsFor(16) > 0) {
     if (group_rows == 16) return AllWidths<S, Sliding, 16, S::VectorsFor(16)>(name);
   }
-  return {S::kSlidingAnyName, S::kLanes, S::kLanes, {SlidingTileAnyRows<S>}};
+  return OneWidth(S::kSlidingAnyName, S::kLanes, SlidingTileAnyRows<S>);
 }
 
 template <typename S>
 KernelSet ChooseKernels(Encoding encoding, uint32_t group_rows) {
   const bool band = encoding == Encoding::kRowBand;
-  return {
-      band ? RowBandKernel<S>(group_rows) : SlidingKernel<S>(group_rows),
-      band ? Kernel{S::kRowBandSingleName, 1, 1, {RowBandPixel}} : Kernel{S::kSlidingSingleName, 1, 1, {SlidingPixel}},
-      ToPlanar<S>,
-      FromPlanar<S>,
-      CopyStrided<S>,
-      GatherTiles<S>,
-      ScatterTiles<S>};
+  return {band ? RowBandKernel<S>(group_rows) : SlidingKernel<S>(group_rows),
+          band ? OneWidth(S::kRowBandSingleName, 1, RowBandPixel) : OneWidth(S::kSlidingSingleName, 1, SlidingPixel),
+          ToPlanar<S>,
+          FromPlanar<S>,
+          CopyStrided<S>,
+          GatherTiles<S>,
+          ScatterTiles<S>};
 }
