@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "tflite_ops/kernels/planar/arm_neon_transposes.h"
 #include "tflite_ops/kernels/planar/planar.h"
 
 namespace tfprune {
@@ -25,6 +26,13 @@ struct Simd {
   static constexpr int kMostBlockRows = 6, kBlockVectors = 4;
   static constexpr bool kWeightsByLane = true;
   static constexpr bool kLoadsInPairs = true;
+  static constexpr size_t kBlockPositions = 8, kToBlockChannels = 8, kFromBlockChannels = 4;
+  static void ToPlanarBlocks(const float* in, size_t in_stride, size_t blocks, float* out, size_t out_stride) {
+    tfprune_neon_to_planar_8(in, in_stride * sizeof(float), blocks, out, out_stride * sizeof(float));
+  }
+  static void FromPlanarBlocks(const float* in, size_t in_stride, size_t blocks, float* out, size_t out_stride) {
+    tfprune_neon_from_planar_8(in, in_stride * sizeof(float), blocks, out, out_stride * sizeof(float));
+  }
   // 32 registers: sixteen sums, the inputs and the weights.
   static constexpr int kMostBandRows = 8;
   static constexpr int VectorsFor(int rows) { return rows <= 2 ? 8 : rows == 4 ? 4 : rows == 8 ? 2 : 1; }

@@ -2,11 +2,11 @@
 // The body of the planar kernels, templated over one instruction set `S`. Each ISA file defines S and includes this
 // file inside its own namespace, so code built with different compiler flags never meets in the linker.
 //
-// S provides: `Vector`, `kLanes`, `Zero()`, `Set(value)`, `Load(p)`, `LoadPartial(p, n)`, `Store(p, v)`,
-// `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, `Even(a, b)`: the even floats of two vectors,
-// `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], `kLoadsInPairs`:
-// whether one instruction loads two neighbouring vectors from an address in a register, the names and tile sizes that
-// ChooseKernels asks for.
+// S provides: `Vector`, `kLanes`, `kBlockPositions` (see moves.h), `Zero()`, `Set(value)`, `Load(p)`, `LoadPartial(p,
+// n)`, `Store(p, v)`, `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, `Even(a, b)`: the even
+// floats of two vectors, `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v],
+// `kLoadsInPairs`: whether one instruction loads two neighbouring vectors from an address in a register, the names and
+// tile sizes that ChooseKernels asks for.
 //
 // No include guards on purpose: this file and its parts are included once, by one ISA file a translation unit.
 
