@@ -101,7 +101,7 @@ struct Simd {
 
 #include "tflite_ops/kernels/planar/generic.h"
 // Behind generic.h, on which it builds.
-#include "tflite_ops/kernels/planar/arm_neon_four_rows.h"
+#include "tflite_ops/kernels/planar/arm_neon_rows.h"
 #include "tflite_ops/kernels/planar/block.h"
 
 }  // namespace
@@ -109,7 +109,9 @@ struct Simd {
 KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
   if (InBlocks(encoding)) return ChooseBlockKernels<Simd>(encoding);
   KernelSet kernels = ChooseKernels<Simd>(encoding, group_rows);
-  if (group_rows == 4) kernels.many = FourRowsKernel(encoding);
+  if (group_rows == 4) kernels.many = RowsKernel<4, 6>(encoding);
+  if (group_rows == 2) kernels.many = RowsKernel<2, 8>(encoding);
+  if (group_rows == 1) kernels.many = RowsKernel<1, 8>(encoding);
   return kernels;
 }
 
