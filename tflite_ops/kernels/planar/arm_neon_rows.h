@@ -149,7 +149,9 @@ struct Rounds {
     const uint32_t base = first_line - first_line % kRows;
     float sums[kRows * kTile];
     for (uint32_t s = 0; s < kRows; ++s) {
-      for (uint32_t p = 0; p < kTile; ++p) sums[s * kTile + p] = BiasOrZero(base + s);
+      const float32x4_t start = Simd::Set(BiasOrZero(base + s));
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) Simd::Store(sums + s * kTile + 4 * v, start);
     }
     run.sums = sums;
     for (uint32_t row = base; row < a.row_end;) {
