@@ -26,6 +26,7 @@ struct Simd {
   static constexpr int kMostBlockRows = 6, kBlockVectors = 4;
   static constexpr bool kWeightsByLane = true;
   static constexpr bool kLoadsInPairs = true;
+  static constexpr bool kFewRowsElsewhere = true;
   static constexpr size_t kBlockPositions = 8, kToBlockChannels = 8, kFromBlockChannels = 4;
   static void ToPlanarBlocks(const float* in, size_t in_stride, size_t blocks, float* out, size_t out_stride) {
     tfprune_neon_to_planar_8(in, in_stride * sizeof(float), blocks, out, out_stride * sizeof(float));

@@ -2,11 +2,12 @@
 // The body of the planar kernels, templated over one instruction set `S`. Each ISA file defines S and includes this
 // file inside its own namespace, so code built with different compiler flags never meets in the linker.
 //
-// S provides: `Vector`, `kLanes`, `kBlockPositions` (see moves.h), `Zero()`, `Set(value)`, `Load(p)`, `LoadPartial(p,
-// n)`, `Store(p, v)`, `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, `Even(a, b)`: the even
-// floats of two vectors, `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v],
-// `kLoadsInPairs`: whether one instruction loads two neighbouring vectors from an address in a register, the names and
-// tile sizes that ChooseKernels asks for.
+// S provides: `Vector`, `kLanes`, `kBlockPositions` (see moves.h), `Zero()`, `Set(value)`, `Load(p)`,
+// `LoadPartial(p, n)`, `Store(p, v)`, `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`,
+// `Even(a, b)`: the even floats of two vectors, `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v]
+// += weights[r] * x[v], `kLoadsInPairs`: whether one instruction loads two neighbouring vectors from an address in a
+// register, `kFewRowsElsewhere`: whether groups of one, two and four rows have kernels of their own, the names and tile
+// sizes that ChooseKernels asks for.
 //
 // No include guards on purpose: this file and its parts are included once, by one ISA file a translation unit.
 
@@ -207,7 +208,9 @@ struct Sliding {
 template <typename S>
 Kernel RowBandKernel(uint32_t group_rows) {
   const char* name = S::kRowBandName;
-  if (group_rows == 1) return AllWidths<S, RowBand, 1, S::VectorsFor(1)>(name);
+  if constexpr (!S::kFewRowsElsewhere) {
+    if (group_rows == 1) return AllWidths<S, RowBand, 1, S::VectorsFor(1)>(name);
+  }
   if (group_rows < 4) return AllWidths<S, RowBand, 2, S::VectorsFor(2)>(name);
   if (group_rows < 8) return AllWidths<S, RowBand, 4, S::VectorsFor(4)>(name);
   return AllWidths<S, RowBand, S::kMostBandRows, S::VectorsFor(S::kMostBandRows)>(name);
@@ -216,9 +219,11 @@ Kernel RowBandKernel(uint32_t group_rows) {
 template <typename S>
 Kernel SlidingKernel(uint32_t group_rows) {
   const char* name = S::kSlidingName;
-  if (group_rows == 1) return AllWidths<S, Sliding, 1, S::VectorsFor(1)>(name);
-  if (group_rows == 2) return AllWidths<S, Sliding, 2, S::VectorsFor(2)>(name);
-  if (group_rows == 4) return AllWidths<S, Sliding, 4, S::VectorsFor(4)>(name);
+  if constexpr (!S::kFewRowsElsewhere) {
+    if (group_rows == 1) return AllWidths<S, Sliding, 1, S::VectorsFor(1)>(name);
+    if (group_rows == 2) return AllWidths<S, Sliding, 2, S::VectorsFor(2)>(name);
+    if (group_rows == 4) return AllWidths<S, Sliding, 4, S::VectorsFor(4)>(name);
+  }
   if (group_rows == 8) return AllWidths<S, Sliding, 8, S::VectorsFor(8)>(name);
   if constexpr (S::VectorsFor(16) > 0) {
     if (group_rows == 16) return AllWidths<S, Sliding, 16, S::VectorsFor(16)>(name);
