@@ -54,7 +54,7 @@ struct TileArgs {
   size_t addend_stride;
   float* rows;
   size_t row_stride;  // floats
-  uint32_t room;      // rows
+  uint32_t room;      // rows, at least kScratchRows
   const Segment* segments;
   uint32_t segment_count;
   size_t position_stride, channel_stride;  // floats between neighbours in the output; one of the two is 1
