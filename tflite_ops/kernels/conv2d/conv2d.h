@@ -159,6 +159,7 @@ class Conv2DPlan {
   Status PrepareOffsets();
   Status PrepareParts();
   size_t PlaceOfTap(uint32_t tap) const;
+  void OffsetsToSteps();
   void SplitWork(uint32_t threads);
   void SplitSteps(uint32_t step_rows);
   void FillStrip(const Job& job, const Strip& strip, char* planes) const;
@@ -179,8 +180,8 @@ class Conv2DPlan {
   uint32_t threads_ = 1;
   ConvChoice choice_;
   float low_ = 0, high_ = 0;
-  AlignedArray<uint32_t> cell_offsets_;
-  AlignedArray<uint32_t> part_ends_;  // see TileArgs
+  AlignedArray<uint32_t> cell_offsets_;  // or steps, whatever the kernel reads
+  AlignedArray<uint32_t> part_ends_;     // see TileArgs
   uint32_t part_count_ = 0;
   AlignedArray<uint32_t> phases_;  // (row phase, column phase) pairs that some tap reads
   uint32_t phase_count_ = 0;

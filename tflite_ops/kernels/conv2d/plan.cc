@@ -156,10 +156,12 @@ Status Conv2DPlan::PreparePlanes() {
   column_planes_ =
       halo_columns == 0 || uint64_t{w.value_count} * halo_columns > kCopyCost * copies * w.in_channels * view_.width;
   plane_width_ = view_.width + (column_planes_ ? 0 : halo_columns);
-  // Single rows load as often as they multiply, and a vector that lies across two cache lines takes as long as two.
+  // Single rows load as often as they multiply, and a vector that lies across two cache lines takes as long as two:
+  // each one that is as long as a line, unless it starts where a line does.
   const uint32_t whole = DivideUp(plane_width_, kernel_.lanes) * kernel_.lanes;
   const bool pays = uint64_t{whole} * kLeastUseful <= uint64_t{plane_width_} * kOfPadded;
-  if (column_planes_ && w.kernel_h > 1 && w.group_rows == 1 && pays) plane_width_ = whole;
+  const bool lines = kernel_.lanes == kMaxLanes && w.group_rows == 1 && w.kernel_h > 1;
+  if (column_planes_ && lines && pays) plane_width_ = whole;
   // Both sums of two numbers below 2^31 fit 32 bits; a plane that large is refused here, before anything multiplies.
   const uint64_t smallest_plane = (uint64_t{halo_rows_} + 1) * plane_width_;
   if (smallest_plane > UINT32_MAX >> 3)
@@ -216,8 +218,8 @@ uint32_t Conv2DPlan::Alternatives(ConvChoice choices[kMaxConvChoices]) const {
   uint32_t count = 0;
   const uint32_t rows = pointwise_ ? 0 : strip_rows_;
   choices[count++] = {kernel_.tile, rows};
-  for (uint32_t tile = kernels_.many.tile; tile >= kernel_.lanes; tile /= 2) {
-    if (tile != kernel_.tile && count < kMaxConvChoices - 2) choices[count++] = {tile, rows};
+  for (const uint32_t tile : kernels_.many.widths) {
+    if (tile > 0 && tile != kernel_.tile && count < kMaxConvChoices - 2) choices[count++] = {tile, rows};
   }
   if (rows > 1) choices[count++] = {kernel_.tile, DivideUp(rows, 2)};
   if (rows > 0 && rows < view_.height) choices[count++] = {kernel_.tile, Smaller(2 * rows, view_.height)};
@@ -244,7 +246,9 @@ WeightBytes Conv2DPlan::weight_bytes() const {
   if (!w.copied && from_floats) bytes.in_place = size_t{w.value_count} * sizeof(float);
   bytes.repacked = w.repacked_bytes();
   if (rounded_from_ != nullptr) bytes.repacked += w.value_count * sizeof(uint16_t);
-  if (cell_offsets_.data() != nullptr) bytes.offsets = size_t{w.group_count} * w.group_cols * sizeof(uint32_t);
+  const size_t cells = size_t{w.group_count} * w.group_cols;
+  const size_t places = kernel_.steps ? StepsBegin(w, w.line_count + kEmptyLines) : cells;
+  if (cell_offsets_.data() != nullptr) bytes.offsets = places * sizeof(uint32_t);
   bytes.offsets += size_t{part_count_} * w.line_count * sizeof(uint32_t);
   return bytes;
 }
@@ -253,7 +257,8 @@ Status Conv2DPlan::PrepareOffsets() {
   const PackedWeights& w = *weights_;
   if (!NeedsOffsets()) return {};
   size_t cells = 0;
-  if (!CheckedMultiply(w.group_count, w.group_cols, &cells) || !cell_offsets_.Reserve(cells + 1)) {
+  const size_t headers = kernel_.steps ? 2 * (size_t{w.line_count} + kEmptyLines) : 1;
+  if (!CheckedMultiply(w.group_count, w.group_cols, &cells) || !cell_offsets_.Reserve(cells + headers)) {
     return Error("convolution: no memory for the places of %u groups", w.group_count);
   }
   AlignedArray<size_t> places;  // where each tap of channel 0 lies in the planes
@@ -263,6 +268,7 @@ Status Conv2DPlan::PrepareOffsets() {
   const size_t channel_bytes = (kernel_.tile == 1 ? 1 : plane_stride_) * value_bytes_;
   uint32_t* offset = cell_offsets_.data();
   for (uint32_t line = 0, group = 0; line < w.line_count; ++line) {
+    if (kernel_.steps) offset += 2;
     // Steps from group to group instead of dividing every column by the channels.
     for (uint32_t tap = 0, channel = 0; group < w.line_ends[line]; ++group) {
       channel += w.column_deltas[group];
@@ -273,13 +279,14 @@ Status Conv2DPlan::PrepareOffsets() {
       }
     }
   }
+  if (kernel_.steps) OffsetsToSteps();
   return PrepareParts();
 }
 
 // Cuts the columns of single rows into parts; see TileArgs.
 Status Conv2DPlan::PrepareParts() {
   const PackedWeights& w = *weights_;
-  if (w.encoding != Encoding::kRowBand || w.group_rows != 1 || kernel_.tile <= 1) return {};
+  if (w.encoding != Encoding::kRowBand || w.group_rows != 1 || kernel_.tile <= 1 || kernel_.steps) return {};
   // Of the widest tile, whichever runs: a part's sums are added up before the next one's.
   const uint32_t part_columns = kPartFloats / kernels_.many.tile;
   part_count_ = DivideUp(w.columns(), part_columns);
@@ -313,6 +320,23 @@ size_t Conv2DPlan::PlaceOfTap(uint32_t tap) const {
   while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != b) ++phase;
   const size_t plane = size_t{phase} * w.in_channels * plane_stride_;
   return (plane + size_t{y / w.stride_h} * plane_width_ + (x - b) / w.stride_w) * value_bytes_;
+}
+
+// From the last line to the first, because each cell needs the offset of the next one.
+void Conv2DPlan::OffsetsToSteps() {
+  const PackedWeights& w = *weights_;
+  uint32_t next = 0;
+  for (uint32_t line = w.line_count + kEmptyLines; line-- > 0;) {
+    uint32_t* steps = cell_offsets_.data() + StepsBegin(w, line);
+    const size_t count = line < w.line_count ? w.CellsOfLine(line) : 0;
+    for (size_t i = count; i-- > 0;) {
+      const uint32_t offset = steps[2 + i];
+      steps[2 + i] = next - offset;
+      next = offset;
+    }
+    steps[0] = static_cast<uint32_t>(count);
+    steps[1] = next;
+  }
 }
 
 }  // namespace tfprune

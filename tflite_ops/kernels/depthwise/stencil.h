@@ -165,15 +165,24 @@ class Stencil {
 
  private:
   using Channel = StencilChannel<S, kKernel, kStride>;
+  static constexpr uint32_t kMostRows = 7;   // of a tile
   static constexpr uint32_t kRightEdge = 2;  // columns of tiles at the right that may see the padding
 
   ptrdiff_t OffsetOf(uint32_t column) const {
     return static_cast<ptrdiff_t>(column) * S::kLanes * kStride - static_cast<ptrdiff_t>(s_.pad_left);
   }
 
-  // Tiles of four rows until the rest is a multiple of seven: few tiles, and none of one row but the last.
   // `plane`: from a row of the first channel to the same row of this one.
   void RunRows(const Channel& channel, ptrdiff_t plane, float* out) {
+    if constexpr (S::kTilesOfAnyHeight) {
+      RunEvenTiles(channel, plane, out);
+    } else {
+      RunTilesOfFourAndSeven(channel, plane, out);
+    }
+  }
+
+  // Tiles of four rows until the rest is a multiple of seven: few tiles, and none of one row but the last.
+  void RunTilesOfFourAndSeven(const Channel& channel, ptrdiff_t plane, float* out) {
     uint32_t row = 0, rest = a_.out_count;
     for (; rest % 7 != 0 && rest >= 4; row += 4, rest -= 4) RunTiles<4>(channel, row, plane, out);
     if (rest % 7 != 0) {
@@ -182,6 +191,23 @@ class Stencil {
       return;
     }
     for (; rest > 0; row += 7, rest -= 7) RunTiles<7>(channel, row, plane, out);
+  }
+
+  // The fewest tiles of up to kMostRows rows, of about equal height.
+  void RunEvenTiles(const Channel& channel, ptrdiff_t plane, float* out) {
+    uint32_t row = 0;
+    for (uint32_t tiles = (a_.out_count + kMostRows - 1) / kMostRows; tiles > 0; --tiles) {
+      row += RunTilesOf<kMostRows>((a_.out_count - row + tiles - 1) / tiles, channel, row, plane, out);
+    }
+  }
+
+  template <int kRows>
+  uint32_t RunTilesOf(uint32_t rows, const Channel& channel, uint32_t row, ptrdiff_t plane, float* out) {
+    if constexpr (kRows > 1) {
+      if (rows < kRows) return RunTilesOf<kRows - 1>(rows, channel, row, plane, out);
+    }
+    RunTiles<kRows>(channel, row, plane, out);
+    return kRows;
   }
 
   // The kRows output rows from out_first + row on, column by column.

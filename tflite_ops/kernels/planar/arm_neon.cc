@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arm_neon.h>
+#include <math.h>
+#include <stddef.h>
 
+#include "tflite_ops/kernels/planar/arm_neon_transposes.h"
 #include "tflite_ops/kernels/planar/planar.h"
 
 namespace tfprune {
@@ -23,6 +26,14 @@ struct Simd {
   static constexpr int kMostBlockRows = 6, kBlockVectors = 4;
   static constexpr bool kWeightsByLane = true;
   static constexpr bool kLoadsInPairs = true;
+  static constexpr bool kFewRowsElsewhere = true;
+  static constexpr size_t kBlockPositions = 8, kToBlockChannels = 8, kFromBlockChannels = 4;
+  static void ToPlanarBlocks(const float* in, size_t in_stride, size_t blocks, float* out, size_t out_stride) {
+    tfprune_neon_to_planar_8(in, in_stride * sizeof(float), blocks, out, out_stride * sizeof(float));
+  }
+  static void FromPlanarBlocks(const float* in, size_t in_stride, size_t blocks, float* out, size_t out_stride) {
+    tfprune_neon_from_planar_8(in, in_stride * sizeof(float), blocks, out, out_stride * sizeof(float));
+  }
   // 32 registers: sixteen sums, the inputs and the weights.
   static constexpr int kMostBandRows = 8;
   static constexpr int VectorsFor(int rows) { return rows <= 2 ? 8 : rows == 4 ? 4 : rows == 8 ? 2 : 1; }
@@ -91,12 +102,18 @@ struct Simd {
 
 #include "tflite_ops/kernels/planar/generic.h"
 // Behind generic.h, on which it builds.
+#include "tflite_ops/kernels/planar/arm_neon_rows.h"
 #include "tflite_ops/kernels/planar/block.h"
 
 }  // namespace
 
 KernelSet GetKernels(Encoding encoding, uint32_t group_rows) {
-  return InBlocks(encoding) ? ChooseBlockKernels<Simd>(encoding) : ChooseKernels<Simd>(encoding, group_rows);
+  if (InBlocks(encoding)) return ChooseBlockKernels<Simd>(encoding);
+  KernelSet kernels = ChooseKernels<Simd>(encoding, group_rows);
+  if (group_rows == 4) kernels.many = RowsKernel<4, 6>(encoding);
+  if (group_rows == 2) kernels.many = RowsKernel<2, 8>(encoding);
+  if (group_rows == 1) kernels.many = RowsKernel<1, 8>(encoding);
+  return kernels;
 }
 
 }  // namespace neon

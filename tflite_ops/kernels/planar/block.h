@@ -244,8 +244,8 @@ KernelSet ChooseBlockKernels(Encoding encoding) {
   const bool rows = encoding == Encoding::kBlockRows;
   return {rows ? AllWidths<S, BlockRows, S::kMostBlockRows, S::kBlockVectors>(S::kBlockRowsName)
                : AllWidths<S, BlockColumns, 1, S::kBlockVectors>(S::kBlockColumnsName),
-          rows ? Kernel{S::kBlockRowsSingleName, 1, 1, {BlockRowsPixel}}
-               : Kernel{S::kBlockColumnsSingleName, 1, 1, {BlockColumnsPixel}},
+          rows ? OneWidth(S::kBlockRowsSingleName, 1, BlockRowsPixel)
+               : OneWidth(S::kBlockColumnsSingleName, 1, BlockColumnsPixel),
           ToPlanar<S>,
           FromPlanar<S>,
           CopyStrided<S>,

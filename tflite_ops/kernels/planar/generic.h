@@ -2,11 +2,12 @@
 // The body of the planar kernels, templated over one instruction set `S`. Each ISA file defines S and includes this
 // file inside its own namespace, so code built with different compiler flags never meets in the linker.
 //
-// S provides: `Vector`, `kLanes`, `Zero()`, `Set(value)`, `Load(p)`, `LoadPartial(p, n)`, `Store(p, v)`,
-// `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`, `Even(a, b)`: the even floats of two vectors,
-// `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v] += weights[r] * x[v], `kLoadsInPairs`:
-// whether one instruction loads two neighbouring vectors from an address in a register, the names and tile sizes that
-// ChooseKernels asks for.
+// S provides: `Vector`, `kLanes`, `kBlockPositions` (see moves.h), `Zero()`, `Set(value)`, `Load(p)`,
+// `LoadPartial(p, n)`, `Store(p, v)`, `StorePartial(p, v, n)`, `Clamp(v, low, high)`, `Transpose(v[kLanes])`,
+// `Even(a, b)`: the even floats of two vectors, `Add(a, b)`, `MultiplyAdd<kRows, kVectors>(acc, x, weights)`: acc[r][v]
+// += weights[r] * x[v], `kLoadsInPairs`: whether one instruction loads two neighbouring vectors from an address in a
+// register, `kFewRowsElsewhere`: whether groups of one, two and four rows have kernels of their own, the names and tile
+// sizes that ChooseKernels asks for.
 //
 // No include guards on purpose: this file and its parts are included once, by one ISA file a translation unit.
 
@@ -235,11 +236,15 @@ void SlidingTileAnyRows(const TileArgs& a) {
 // The kernel and its narrower versions, halving down to one vector.
 template <typename S, template <typename, int, int> class Body, int kRows, int kVectors>
 Kernel AllWidths(const char* name) {
-  Kernel kernel = {name, static_cast<uint32_t>(kVectors * S::kLanes), static_cast<uint32_t>(S::kLanes), {}};
+  Kernel kernel = {};
+  kernel.name = name;
+  kernel.tile = static_cast<uint32_t>(kVectors * S::kLanes);
+  kernel.lanes = static_cast<uint32_t>(S::kLanes);
   kernel.runs[0] = Body<S, kRows, kVectors>::Run;
   if constexpr (kVectors >= 2) kernel.runs[1] = Body<S, kRows, kVectors / 2>::Run;
   if constexpr (kVectors >= 4) kernel.runs[2] = Body<S, kRows, kVectors / 4>::Run;
   if constexpr (kVectors >= 8) kernel.runs[3] = Body<S, kRows, kVectors / 8>::Run;
+  for (uint32_t i = 0; kernel.tile >> i >= kernel.lanes; ++i) kernel.widths[i] = kernel.tile >> i;
   return kernel;
 }
 
@@ -262,7 +267,9 @@ struct Sliding {
 template <typename S>
 Kernel RowBandKernel(uint32_t group_rows) {
   const char* name = S::kRowBandName;
-  if (group_rows == 1) return AllWidths<S, RowBand, 1, S::VectorsFor(1)>(name);
+  if constexpr (!S::kFewRowsElsewhere) {
+    if (group_rows == 1) return AllWidths<S, RowBand, 1, S::VectorsFor(1)>(name);
+  }
   if (group_rows < 4) return AllWidths<S, RowBand, 2, S::VectorsFor(2)>(name);
   if (group_rows < 8) return AllWidths<S, RowBand, 4, S::VectorsFor(4)>(name);
   return AllWidths<S, RowBand, S::kMostBandRows, S::VectorsFor(S::kMostBandRows)>(name);
@@ -271,26 +278,27 @@ Kernel RowBandKernel(uint32_t group_rows) {
 template <typename S>
 Kernel SlidingKernel(uint32_t group_rows) {
   const char* name = S::kSlidingName;
-  if (group_rows == 1) return AllWidths<S, Sliding, 1, S::VectorsFor(1)>(name);
-  if (group_rows == 2) return AllWidths<S, Sliding, 2, S::VectorsFor(2)>(name);
-  if (group_rows == 4) return AllWidths<S, Sliding, 4, S::VectorsFor(4)>(name);
+  if constexpr (!S::kFewRowsElsewhere) {
+    if (group_rows == 1) return AllWidths<S, Sliding, 1, S::VectorsFor(1)>(name);
+    if (group_rows == 2) return AllWidths<S, Sliding, 2, S::VectorsFor(2)>(name);
+    if (group_rows == 4) return AllWidths<S, Sliding, 4, S::VectorsFor(4)>(name);
+  }
   if (group_rows == 8) return AllWidths<S, Sliding, 8, S::VectorsFor(8)>(name);
   if constexpr (S::VectorsFor(16) > 0) {
     if (group_rows == 16) return AllWidths<S, Sliding, 16, S::VectorsFor(16)>(name);
   }
-  return {S::kSlidingAnyName, S::kLanes, S::kLanes, {SlidingTileAnyRows<S>}};
+  return OneWidth(S::kSlidingAnyName, S::kLanes, SlidingTileAnyRows<S>);
 }
 
 template <typename S>
 KernelSet ChooseKernels(Encoding encoding, uint32_t group_rows) {
   const bool band = encoding == Encoding::kRowBand;
-  return {
-      band ? RowBandKernel<S>(group_rows) : SlidingKernel<S>(group_rows),
-      band ? Kernel{S::kRowBandSingleName, 1, 1, {RowBandPixel}} : Kernel{S::kSlidingSingleName, 1, 1, {SlidingPixel}},
-      ToPlanar<S>,
-      FromPlanar<S>,
-      CopyStrided<S>,
-      GatherTiles<S>,
-      ScatterTiles<S>,
-      kHalfRows};
+  return {band ? RowBandKernel<S>(group_rows) : SlidingKernel<S>(group_rows),
+          band ? OneWidth(S::kRowBandSingleName, 1, RowBandPixel) : OneWidth(S::kSlidingSingleName, 1, SlidingPixel),
+          ToPlanar<S>,
+          FromPlanar<S>,
+          CopyStrided<S>,
+          GatherTiles<S>,
+          ScatterTiles<S>,
+          kHalfRows};
 }

@@ -21,30 +21,52 @@ inline __attribute__((always_inline)) void TransposeBlock(const float* from, siz
   for (int i = 0; i < S::kLanes; ++i) S::Store(to + static_cast<size_t>(i) * to_stride, v[i]);
 }
 
+// Up to kLanes positions, channels [c, channels) of them.
 template <typename S>
-void FromPlanar(const float* in, size_t in_stride, size_t count, size_t channels, float* out, size_t out_stride) {
+inline void FromPlanarPart(const float* in, size_t in_stride, size_t positions, size_t c, size_t channels, float* out,
+                           size_t out_stride) {
   constexpr size_t kLanes = S::kLanes;
-  const size_t full_channels = channels - channels % kLanes;
-  for (size_t p = 0; p < count; p += kLanes) {
-    const size_t positions = count - p < kLanes ? count - p : kLanes;
-    const float* from = in + p;
-    float* to = out + p * out_stride;
-    size_t c = 0;
-    if (positions == kLanes) {
-      for (; c < full_channels; c += kLanes) TransposeBlock<S>(from + c * in_stride, in_stride, to + c, out_stride);
-    }
-    for (; c < channels; c += kLanes) {
-      const size_t block = channels - c < kLanes ? channels - c : kLanes;
-      typename S::Vector v[kLanes];
-      LoadTransposed<S>(from + c * in_stride, in_stride, block, kLanes, v);
-      for (size_t i = 0; i < positions; ++i) {
-        if (block == kLanes) {
-          S::Store(to + i * out_stride + c, v[i]);
-        } else {
-          S::StorePartial(to + i * out_stride + c, v[i], block);
-        }
+  const size_t full_channels = c + (channels - c) / kLanes * kLanes;
+  if (positions == kLanes) {
+    for (; c < full_channels; c += kLanes) TransposeBlock<S>(in + c * in_stride, in_stride, out + c, out_stride);
+  }
+  for (; c < channels; c += kLanes) {
+    const size_t block = channels - c < kLanes ? channels - c : kLanes;
+    typename S::Vector v[kLanes];
+    LoadTransposed<S>(in + c * in_stride, in_stride, block, kLanes, v);
+    for (size_t i = 0; i < positions; ++i) {
+      if (block == kLanes) {
+        S::Store(out + i * out_stride + c, v[i]);
+      } else {
+        S::StorePartial(out + i * out_stride + c, v[i], block);
       }
     }
+  }
+}
+
+// S may have larger blocks, `S::kBlockPositions` positions by multiples of `S::kFromBlockChannels` channels (below:
+// `S::kToBlockChannels`), and moves those by itself. Returns how many positions are done.
+template <typename S>
+inline size_t FromPlanarBlocks(const float* in, size_t in_stride, size_t count, size_t channels, float* out,
+                               size_t out_stride) {
+  const size_t blocks = channels / S::kFromBlockChannels, done = blocks * S::kFromBlockChannels;
+  size_t p = 0;
+  for (; blocks > 0 && p + S::kBlockPositions <= count; p += S::kBlockPositions) {
+    S::FromPlanarBlocks(in + p, in_stride, blocks, out + p * out_stride, out_stride);
+    for (size_t i = p; done < channels && i < p + S::kBlockPositions; i += S::kLanes) {
+      FromPlanarPart<S>(in + i, in_stride, S::kLanes, done, channels, out + i * out_stride, out_stride);
+    }
+  }
+  return p;
+}
+
+template <typename S>
+void FromPlanar(const float* in, size_t in_stride, size_t count, size_t channels, float* out, size_t out_stride) {
+  size_t p = 0;
+  if constexpr (S::kBlockPositions > 0) p = FromPlanarBlocks<S>(in, in_stride, count, channels, out, out_stride);
+  for (; p < count; p += S::kLanes) {
+    const size_t positions = count - p < S::kLanes ? count - p : S::kLanes;
+    FromPlanarPart<S>(in + p, in_stride, positions, 0, channels, out + p * out_stride, out_stride);
   }
 }
 
@@ -68,24 +90,44 @@ void CopyStrided(const float* in, size_t stride, size_t count, float* out) {
   for (; i < count; ++i) out[i] = in[i * stride];
 }
 
+// Up to kLanes positions, channels [c, channels) of them.
+template <typename S>
+inline void ToPlanarPart(const float* in, size_t in_stride, size_t positions, size_t c, size_t channels, float* out,
+                         size_t out_stride) {
+  constexpr size_t kLanes = S::kLanes;
+  const size_t full_channels = c + (channels - c) / kLanes * kLanes;
+  if (positions == kLanes) {
+    for (; c < full_channels; c += kLanes) TransposeBlock<S>(in + c, in_stride, out + c * out_stride, out_stride);
+  }
+  for (; c < channels; c += kLanes) {
+    const size_t block = channels - c < kLanes ? channels - c : kLanes;
+    typename S::Vector v[kLanes];
+    LoadTransposed<S>(in + c, in_stride, positions, block, v);
+    for (size_t i = 0; i < block; ++i) S::Store(out + (c + i) * out_stride, v[i]);
+  }
+}
+
+template <typename S>
+inline size_t ToPlanarBlocks(const float* in, size_t in_stride, size_t count, size_t channels, float* out,
+                             size_t out_stride) {
+  const size_t blocks = channels / S::kToBlockChannels, done = blocks * S::kToBlockChannels;
+  size_t p = 0;
+  for (; blocks > 0 && p + S::kBlockPositions <= count; p += S::kBlockPositions) {
+    S::ToPlanarBlocks(in + p * in_stride, in_stride, blocks, out + p, out_stride);
+    for (size_t i = p; done < channels && i < p + S::kBlockPositions; i += S::kLanes) {
+      ToPlanarPart<S>(in + i * in_stride, in_stride, S::kLanes, done, channels, out + i, out_stride);
+    }
+  }
+  return p;
+}
+
 template <typename S>
 void ToPlanar(const float* in, size_t in_stride, size_t count, size_t channels, float* out, size_t out_stride) {
-  constexpr size_t kLanes = S::kLanes;
-  const size_t full_channels = channels - channels % kLanes;
-  for (size_t p = 0; p < count; p += kLanes) {
-    const size_t positions = count - p < kLanes ? count - p : kLanes;
-    const float* from = in + p * in_stride;
-    size_t c = 0;
-    if (positions == kLanes) {
-      for (; c < full_channels; c += kLanes)
-        TransposeBlock<S>(from + c, in_stride, out + c * out_stride + p, out_stride);
-    }
-    for (; c < channels; c += kLanes) {
-      const size_t block = channels - c < kLanes ? channels - c : kLanes;
-      typename S::Vector v[kLanes];
-      LoadTransposed<S>(from + c, in_stride, positions, block, v);
-      for (size_t i = 0; i < block; ++i) S::Store(out + (c + i) * out_stride + p, v[i]);
-    }
+  size_t p = 0;
+  if constexpr (S::kBlockPositions > 0) p = ToPlanarBlocks<S>(in, in_stride, count, channels, out, out_stride);
+  for (; p < count; p += S::kLanes) {
+    const size_t positions = count - p < S::kLanes ? count - p : S::kLanes;
+    ToPlanarPart<S>(in + p * in_stride, in_stride, positions, 0, channels, out + p, out_stride);
   }
 }
 

@@ -14,6 +14,10 @@
 // position_stride + r * channel_stride]`; positions outside every segment are dropped. With no segments results stay in
 // `rows`, which must then have room for all. `rows` aliases neither x nor the outputs.
 //
+// A kernel with `steps` takes the same places line by line in the form of its loop, from `StepsBegin(line)` on: the
+// number of cells of the line, the offset of the next cell (the line's own first, where it has any), and for each cell
+// the bytes from it to the next cell, be it of a later line. Behind the last line there are kEmptyLines without cells.
+//
 // A kernel with `tile == 1` is a matrix-vector kernel: `x` is one NHWC pixel, `cell_offsets` are 4 * column, and rows
 // go straight to segment 0, whose channel_stride is 1. It reads the weights and the columns of a file where they lie as
 // far as it can: float16 weights where ReadsHalvesOfPixel says so, and columns where NeedsOffsetsOfPixel does not;
@@ -43,7 +47,7 @@ struct Segment {
 
 struct TileArgs {
   const PackedWeights* weights;
-  const uint32_t* cell_offsets;  // [group_count * group_cols], bytes
+  const uint32_t* cell_offsets;  // [group_count * group_cols], bytes; or steps
   const float* bias;             // [out_channels], or nullptr for zeros
   float low, high;               // clamp; infinities where there is none
   uint32_t row_begin, row_end;   // output rows to compute; limits of bands (row-band, blocks) or out_channels
@@ -52,7 +56,7 @@ struct TileArgs {
   size_t addend_stride;
   float* rows;
   size_t row_stride;  // floats
-  uint32_t room;      // rows
+  uint32_t room;      // rows, at least kScratchRows
   const Segment* segments;
   uint32_t segment_count;
   size_t position_stride, channel_stride;  // floats between neighbours in the output; one of the two is 1
@@ -65,20 +69,30 @@ struct TileArgs {
 
 using TileFn = void (*)(const TileArgs&);
 
+// Lines without cells behind the last: sliding rows in rounds of up to four have as many more rows than lines.
+constexpr uint32_t kEmptyLines = 6;
+
+// Where the steps of a line begin. `line` may be behind the last.
+inline size_t StepsBegin(const PackedWeights& weights, uint32_t line) {
+  return weights.FirstCell(line < weights.line_count ? line : weights.line_count) + 2 * size_t{line};
+}
+
 constexpr uint32_t kMaxTails = 4;
 
-// One kernel at several widths: `runs[i]` computes `tile >> i` positions, down to one vector.
+// One kernel at several widths: `runs[i]` computes `widths[i]` positions, from `tile` down to one vector.
 struct Kernel {
   const char* name;  // "row_band/avx512"
   uint32_t tile;     // positions the widest computes
   uint32_t lanes;    // positions of a vector
+  uint32_t widths[kMaxTails];
   TileFn runs[kMaxTails];
+  bool steps;  // whether places come as steps
 
   // The widest that computes no more vectors than `positions` need; its width goes to `width`.
   TileFn Fit(size_t positions, uint32_t* width) const {
     uint32_t i = 0;
-    *width = tile;
-    while (*width > lanes && *width >= positions + lanes) *width >>= 1, ++i;
+    while (widths[i] > lanes && widths[i] >= positions + lanes) ++i;
+    *width = widths[i];
     return runs[i];
   }
 
@@ -86,12 +100,21 @@ struct Kernel {
   Kernel Narrower() const {
     if (tile <= lanes) return *this;
     Kernel narrower = *this;
-    narrower.tile = tile / 2;
-    for (uint32_t i = 0; i + 1 < kMaxTails; ++i) narrower.runs[i] = runs[i + 1];
+    narrower.tile = widths[1];
+    for (uint32_t i = 0; i + 1 < kMaxTails; ++i) {
+      narrower.runs[i] = runs[i + 1];
+      narrower.widths[i] = widths[i + 1];
+    }
     narrower.runs[kMaxTails - 1] = nullptr;
+    narrower.widths[kMaxTails - 1] = 0;
     return narrower;
   }
 };
+
+// A kernel of one width, whose vector is as wide.
+inline Kernel OneWidth(const char* name, uint32_t positions, TileFn run) {
+  return {name, positions, positions, {positions}, {run}, false};
+}
 
 // NHWC to planar: `out[c * out_stride + p] = in[p * in_stride + c]` for p < count, c < channels. Up to kMaxLanes - 1
 // floats behind each row of `count` may be overwritten.

@@ -23,6 +23,8 @@ struct Simd {
   static constexpr int kMostBlockRows = 4, kBlockVectors = 4;
   static constexpr bool kWeightsByLane = false;
   static constexpr bool kLoadsInPairs = false;
+  static constexpr bool kFewRowsElsewhere = false;
+  static constexpr size_t kBlockPositions = 0;
   // 32 registers: eight rows by two vectors. Few rows take more positions, so that enough sums run side by side.
   static constexpr int kMostBandRows = 8;
   static constexpr int VectorsFor(int rows) { return rows <= 4 ? 4 : rows <= 8 ? 2 : 1; }

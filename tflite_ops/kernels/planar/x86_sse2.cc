@@ -23,6 +23,8 @@ struct Simd {
   static constexpr int kMostBlockRows = 4, kBlockVectors = 2;
   static constexpr bool kWeightsByLane = false;
   static constexpr bool kLoadsInPairs = false;
+  static constexpr bool kFewRowsElsewhere = false;
+  static constexpr size_t kBlockPositions = 0;
   // 16 registers: four rows by two vectors leave room for the inputs and a weight.
   static constexpr int kMostBandRows = 4;
   static constexpr int VectorsFor(int rows) { return rows <= 2 ? 4 : rows == 4 ? 2 : 1; }

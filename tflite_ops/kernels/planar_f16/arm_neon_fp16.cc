@@ -210,11 +210,15 @@ void SlidingAnyRows(const TileArgs& a) {
 // The kernel and its narrower versions, halving down to one vector.
 template <template <int, int> class Body, int kRows, int kVectors>
 Kernel AllWidths(const char* name) {
-  Kernel kernel = {name, static_cast<uint32_t>(kVectors * kLanes), static_cast<uint32_t>(kLanes), {}};
+  Kernel kernel = {};
+  kernel.name = name;
+  kernel.tile = static_cast<uint32_t>(kVectors * kLanes);
+  kernel.lanes = static_cast<uint32_t>(kLanes);
   kernel.runs[0] = Body<kRows, kVectors>::Run;
   if constexpr (kVectors >= 2) kernel.runs[1] = Body<kRows, kVectors / 2>::Run;
   if constexpr (kVectors >= 4) kernel.runs[2] = Body<kRows, kVectors / 4>::Run;
   if constexpr (kVectors >= 8) kernel.runs[3] = Body<kRows, kVectors / 8>::Run;
+  for (uint32_t i = 0; kernel.tile >> i >= kernel.lanes; ++i) kernel.widths[i] = kernel.tile >> i;
   return kernel;
 }
 
@@ -234,7 +238,7 @@ Kernel SlidingKernel(uint32_t group_rows) {
   if (group_rows == 4) return AllWidths<Sliding, 4, 4>(kName);
   if (group_rows == 8) return AllWidths<Sliding, 8, 2>(kName);
   if (group_rows == 16) return AllWidths<Sliding, 16, 1>(kName);
-  return {"sliding_row_any/neon_fp16", kLanes, kLanes, {SlidingAnyRows}};
+  return OneWidth("sliding_row_any/neon_fp16", kLanes, SlidingAnyRows);
 }
 
 }  // namespace

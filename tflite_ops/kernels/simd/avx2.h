@@ -15,6 +15,7 @@ struct Simd {
   using Mask = __m256;
   static constexpr int kLanes = 8;
   static constexpr int kRegisters = 16;
+  static constexpr bool kTilesOfAnyHeight = false;
   static constexpr bool kSparesMaskedMemory = false;
   static Vector Set(float value) { return _mm256_set1_ps(value); }
   static Vector Load(const float* p) { return _mm256_loadu_ps(p); }

@@ -75,6 +75,7 @@ struct Simd {
   using Mask = __mmask16;
   static constexpr int kLanes = 16;
   static constexpr int kRegisters = 32;
+  static constexpr bool kTilesOfAnyHeight = false;
   static constexpr bool kSparesMaskedMemory = true;
   static constexpr Mask kAll = 0xFFFF;
   static Vector Set(float value) { return _mm512_set1_ps(value); }
@@ -128,6 +129,7 @@ struct HalfSimd {
   using Mask = __mmask8;
   static constexpr int kLanes = 8;
   static constexpr int kRegisters = 32;
+  static constexpr bool kTilesOfAnyHeight = false;
   static constexpr bool kSparesMaskedMemory = true;
   static Vector Set(float value) { return _mm256_set1_ps(value); }
   static Vector Load(const float* p) { return _mm256_loadu_ps(p); }

@@ -15,6 +15,7 @@ struct Simd {
   using Mask = uint32x4_t;
   static constexpr int kLanes = 4;
   static constexpr int kRegisters = 32;
+  static constexpr bool kTilesOfAnyHeight = true;
   static constexpr bool kSparesMaskedMemory = false;
   static Vector Set(float value) { return vdupq_n_f32(value); }
   static Vector Load(const float* p) { return vld1q_f32(p); }

@@ -17,6 +17,7 @@
 //
 //     InRegister(v)                  v, loaded once for all its uses: compilers like to load again for each
 //     kRegisters                     how many vectors the registers hold
+//     kTilesOfAnyHeight              whether stencils' tiles of 3, 5 and 6 rows are faster than fewer kinds (measured)
 //
 // Columns that the taps of a kernel row see at stride 2, for kLanes neighbouring outputs. Lanes may be in an order of
 // the instruction set's own, which StorePairOrder undoes:
