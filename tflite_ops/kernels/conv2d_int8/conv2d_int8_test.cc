@@ -206,6 +206,29 @@ TEST(Int8Conv2D, EveryEncodingAndGroupSize) {
   }
 }
 
+// Lines of many operands, for which there may be other kernels than for few; sizes round multiples of two operands.
+TEST(Int8Conv2D, LongLines) {
+  uint32_t seed = 3000;
+  for (const Encoding encoding : {Encoding::kRowBand, Encoding::kSlidingRow}) {
+    for (const uint32_t rows : {1u, 2u, 4u, 5u, 8u, 11u, 16u}) {
+      for (const uint32_t cols : {1u, 4u}) {
+        for (const uint32_t channels : {180u, 187u}) {
+          PackedSpec spec = SpecOf(encoding, rows, cols, seed);
+          spec.in_channels = channels;
+          spec.out_channels = std::max(rows, 11u + seed % 23);
+          spec.density = 0.95;
+          const ImageSize in = {1, 1 + seed % 3, 9 + seed % 14};
+          CheckInt8(spec, in, true, seed);
+          if (HasFatalFailure()) return;
+          CheckDynamic(spec, in, seed);
+          if (HasFatalFailure()) return;
+          ++seed;
+        }
+      }
+    }
+  }
+}
+
 TEST(Int8Conv2D, KernelsStridesDilationsAndPadding) {
   uint32_t seed = 1000;
   for (const uint32_t kernel_h : {1u, 2u, 3u}) {
@@ -350,28 +373,41 @@ TEST(Int8Conv2D, OddFloatsNeverFault) {
   }
 }
 
-TEST(Int8Conv2D, TheForcedArchIsTheOneThatRuns) {
-  PackedSpec spec = SpecOf(Encoding::kRowBand, 4, 4, 2);
-  spec.value_type = ValueType::kInt8;
+std::string KernelName(const PackedSpec& spec, Arch arch) {
   std::mt19937 random(1);
   const Packed packed = BuildPacked(spec, &random);
   PackedWeights weights;
-  ASSERT_TRUE(ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &weights).ok());
+  EXPECT_TRUE(ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &weights).ok());
+  Int8Conv2DPlan plan;
+  EXPECT_TRUE(plan.Prepare(weights, nullptr, {1, 8, 8}, arch, 1).ok());
+  return plan.kernel_name();
+}
+
+TEST(Int8Conv2D, TheForcedArchIsTheOneThatRuns) {
+  PackedSpec spec = SpecOf(Encoding::kRowBand, 4, 4, 2);
+  spec.value_type = ValueType::kInt8;
+  spec.in_channels = 256;
+  spec.density = 1.0;
+  EXPECT_EQ(KernelName(spec, Arch::kReference), "reference_int8");
   for (const Arch arch : SupportedArchs()) {
-    Int8Conv2DPlan plan;
-    ASSERT_TRUE(plan.Prepare(weights, nullptr, {1, 8, 8}, arch, 1).ok());
-    const std::string name = plan.kernel_name();
-    if (arch == Arch::kReference) {
-      EXPECT_EQ(name, "reference_int8");
-    } else {
-      EXPECT_EQ(name, std::string("row_band_quads/") + ArchName(arch));
-    }
+    if (arch == Arch::kReference) continue;
+    const std::string name = ArchName(arch);
+    EXPECT_EQ(KernelName(spec, arch), "row_band_quads/" + name);
+    PackedSpec sliding = spec;
+    sliding.encoding = Encoding::kSlidingRow;
+    EXPECT_EQ(KernelName(sliding, arch), "sliding_row_quads/" + name);
   }
 #if defined(__x86_64__)
-  if (!IsSupported(Arch::kAvx512)) return;
-  Int8Conv2DPlan plan;
-  ASSERT_TRUE(plan.Prepare(weights, nullptr, {1, 8, 8}, Arch::kAvx512, 1).ok());
-  EXPECT_EQ(std::string(plan.kernel_name()), "row_band_quads/avx2");
+  if (IsSupported(Arch::kAvx512)) EXPECT_EQ(KernelName(spec, Arch::kAvx512), "row_band_quads/avx2");
+#elif defined(__aarch64__)
+  // Where the matrix product gains nothing, the dot product runs, and says so.
+  if (!IsSupported(Arch::kNeonI8mm)) return;
+  PackedSpec short_lines = spec;
+  short_lines.in_channels = 16;
+  EXPECT_EQ(KernelName(short_lines, Arch::kNeonI8mm), "row_band_quads/neon_dotprod");
+  PackedSpec few_rows = spec;
+  few_rows.group_rows = 2;
+  EXPECT_EQ(KernelName(few_rows, Arch::kNeonI8mm), "row_band_quads/neon_dotprod");
 #endif
 }
 

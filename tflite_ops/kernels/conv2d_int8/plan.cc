@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an Int8Conv2DPlan decides before data arrive: starts of sums, layout, planes, offsets, strips.
 #include <math.h>
+#include <string.h>
 
 #include "tflite_ops/base/integers.h"
 #include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
@@ -75,7 +76,10 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
   const size_t pixels = size_t{view_.batch} * view_.height * view_.width;
   if (arch == Arch::kReference || pixels == 0) return {};
   ChooseLayout();
-  kernels_ = GetInt8Kernels(arch, weights.encoding, weights.group_rows, layout_);
+  size_t cells = 0;
+  for (uint32_t line = 0; line < weights.line_count; ++line) cells += weights.DotCellsOfLine(line);
+  const size_t operands = weights.line_count == 0 ? 0 : cells / kDotCells / weights.line_count;
+  kernels_ = GetInt8Kernels(arch, weights.encoding, weights.group_rows, layout_, static_cast<uint32_t>(operands));
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.
   single_ = pointwise_ && pixels * 8 <= kernels_.kernel.tile;
   if (single_) {
@@ -100,7 +104,9 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
 // run time only and taken off at the end.
 Status Int8Conv2DPlan::PrepareStarts() {
   const PackedWeights& w = *weights_;
-  if (!starts_.Reserve(w.out_channels)) return Error("convolution: no memory for %u output channels", w.out_channels);
+  if (!starts_.Reserve(w.out_channels + kMoreStarts))
+    return Error("convolution: no memory for %u output channels", w.out_channels);
+  memset(starts_.data() + w.out_channels, 0, kMoreStarts * sizeof(int32_t));
   const bool int8 = w.HasInt8Activations();
   const uint32_t shift = static_cast<uint32_t>(w.input_zero_point) + kernels_.flip;
   for (uint32_t r = 0; r < w.out_channels; ++r) {

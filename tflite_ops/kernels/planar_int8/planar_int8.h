@@ -38,6 +38,7 @@ namespace tfprune {
 constexpr size_t kInt8MaxTile = 64;      // positions
 constexpr size_t kInt8MaxOverrun = 64;   // bytes that a fill may write behind a row of positions
 constexpr size_t kInt8ScratchRows = 64;  // rows kept planar before they are transposed to NHWC
+constexpr size_t kMoreStarts = 2 * kMaxSlidingRows;
 constexpr size_t kInt8ScratchBytes = (kInt8ScratchRows + 1) * kInt8MaxTile * sizeof(float);
 
 enum class Int8Layout : uint8_t { kQuads, kPlanes };
@@ -53,7 +54,7 @@ struct Int8TileArgs {
   const PackedWeights* weights;
   const uint32_t* offsets;         // bytes, see above
   const uint32_t* operand_begins;  // [line_count + 1]
-  const int32_t* starts;           // [out_channels]
+  const int32_t* starts;           // [out_channels + kMoreStarts], anything behind out_channels
   uint32_t row_begin, row_end;     // output rows to compute; for row-band both are band limits or out_channels
   const uint8_t* x;
   const Int8Segment* segments;
@@ -114,9 +115,9 @@ struct Int8KernelSet {
   uint8_t flip;            // 0 or 0x80
 };
 
-// The kernels for `encoding` with groups of `group_rows` rows on the best instruction set that is at most `arch`.
-// `arch` must be supported and not kReference.
-Int8KernelSet GetInt8Kernels(Arch arch, Encoding encoding, uint32_t group_rows, Int8Layout layout);
+// The kernels for `encoding` with groups of `group_rows` rows and `operands` operands in an average line, on the best
+// instruction set that is at most `arch`. `arch` must be supported and not kReference.
+Int8KernelSet GetInt8Kernels(Arch arch, Encoding encoding, uint32_t group_rows, Int8Layout layout, uint32_t operands);
 
 }  // namespace tfprune
 

@@ -158,7 +158,8 @@ inline void ToPlanesFlipped(const uint8_t* in, size_t in_stride, size_t count, s
 }
 
 // Transposes `rows` planar rows of bytes to every segment's NHWC output, channels [channel, channel + rows).
-inline void StoreByteRows(const Int8TileArgs& a, size_t tile, size_t channel, size_t rows) {
+// Out of line and once for all kernels of a file: a call costs nothing beside the rows that it transposes.
+__attribute__((noinline, noclone)) void StoreByteRows(const Int8TileArgs& a, size_t tile, size_t channel, size_t rows) {
   for (uint32_t s = 0; s < a.segment_count; ++s) {
     const Int8Segment& segment = a.segments[s];
     for (size_t p = 0; p < segment.count; p += 16) {
@@ -191,7 +192,8 @@ inline void StoreByteRows(const Int8TileArgs& a, size_t tile, size_t channel, si
 
 // The same for rows of floats.
 template <int kLanes>
-void StoreFloatRows(const Int8TileArgs& a, size_t tile, size_t channel, size_t rows) {
+__attribute__((noinline, noclone)) void StoreFloatRows(const Int8TileArgs& a, size_t tile, size_t channel,
+                                                       size_t rows) {
   using Vector = typename WordVector<kLanes>::Type;
   using Memory = typename WordVector<kLanes>::Memory;
   for (uint32_t s = 0; s < a.segment_count; ++s) {
