@@ -279,6 +279,7 @@ Int8KernelSet Int8Set(Encoding encoding, const Int8Kernel& kernel) {
   const bool sliding = encoding != Encoding::kRowBand;
   return {kernel,
           ToQuadsOf<S>,
+          QuadsBetween<S::kLanes>,
           ToPlanesOf<S>,
           sliding ? Int8SlidingPixel<S> : Int8RowBandPixel<S>,
           sliding ? kSlidingPixelName<S>.text : S::kPixelName,

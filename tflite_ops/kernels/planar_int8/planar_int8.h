@@ -96,6 +96,12 @@ struct Int8Kernel {
 using ToQuadsFn = void (*)(const uint8_t* in, size_t in_stride, size_t count, size_t quads, uint32_t* out,
                            size_t out_stride);
 
+// Quads that start between others: `out[i * stride + p] = bytes remainder .. remainder + 3 of the eight in
+// quads[starts[i] * stride + p] and quads[(starts[i] + 1) * stride + p]` for p < count, i < n, 0 < remainder < 4;
+// strides in quads. Up to kInt8MaxOverrun bytes behind each row of `count` may be read and overwritten.
+using QuadsBetweenFn = void (*)(const uint32_t* quads, size_t stride, size_t count, uint32_t remainder,
+                                const uint32_t* starts, size_t n, uint32_t* out);
+
 // `out[c * out_stride + p] = in[p * in_stride + c] ^ flip` for p < count, c < channels; strides in bytes. Reads nothing
 // else; up to kInt8MaxOverrun bytes behind each row of `count` may be overwritten.
 using ToPlanesFn = void (*)(const uint8_t* in, size_t in_stride, size_t count, size_t channels, uint8_t* out,
@@ -109,6 +115,7 @@ using Int8PixelFn = void (*)(const PackedWeights& weights, uint32_t row_begin, u
 struct Int8KernelSet {
   Int8Kernel kernel;
   ToQuadsFn to_quads;
+  QuadsBetweenFn quads_between;
   ToPlanesFn to_planes;
   Int8PixelFn pixel;
   const char* pixel_name;  // "row_band_single_int8/neon_dotprod"
