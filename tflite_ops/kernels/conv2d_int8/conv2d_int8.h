@@ -23,6 +23,7 @@
 #include "tflite_ops/formats/packed_weights.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
 #include "tflite_ops/kernels/conv2d_int8/quantize.h"
+#include "tflite_ops/kernels/conv2d_int8/widen.h"
 #include "tflite_ops/kernels/planar_int8/planar_int8.h"
 
 namespace tfprune {
@@ -83,6 +84,7 @@ class Int8Conv2DPlan {
   struct Strip;
 
   Status PrepareStarts();
+  Status ChooseKernels(Arch arch);
   Status ChooseLayout();
   Status ChooseQuads();
   Status PreparePhases();
@@ -102,6 +104,7 @@ class Int8Conv2DPlan {
 
   const PackedWeights* weights_ = nullptr;
   const void* bias_ = nullptr;
+  WideWeights wide_;  // what `weights_` points to where single weights run as groups of four columns
   ConvShape shape_ = {};
   ImageSize view_ = {};  // the output as the plan walks it; pixels of a pointwise op become rows of one tile
   Int8KernelSet kernels_ = {};

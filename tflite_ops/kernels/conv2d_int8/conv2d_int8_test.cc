@@ -229,6 +229,29 @@ TEST(Int8Conv2D, LongLines) {
   }
 }
 
+// Single weights, which may run as groups of four columns: of few channels, of many, of windows, and in long gaps.
+TEST(Int8Conv2D, SingleWeights) {
+  uint32_t seed = 4000;
+  for (const uint32_t channels : {3u, 6u, 64u, 130u, 259u, 300u}) {
+    for (const uint32_t kernel : {1u, 3u}) {
+      for (const double density : {0.02, 0.25, 0.8}) {
+        PackedSpec spec = SpecOf(Encoding::kRowBand, 1, 1, seed);
+        spec.in_channels = channels;
+        spec.out_channels = 5 + seed % 6;
+        spec.kernel_h = spec.kernel_w = kernel;
+        spec.stride_h = spec.stride_w = 1 + seed % 2;
+        spec.density = density;
+        const ImageSize in = {1, 3 + seed % 3, 9 + seed % 14};
+        CheckInt8(spec, in, true, seed);
+        if (HasFatalFailure()) return;
+        CheckDynamic(spec, in, seed);
+        if (HasFatalFailure()) return;
+        ++seed;
+      }
+    }
+  }
+}
+
 TEST(Int8Conv2D, KernelsStridesDilationsAndPadding) {
   uint32_t seed = 1000;
   for (const uint32_t kernel_h : {1u, 2u, 3u}) {
@@ -398,8 +421,14 @@ TEST(Int8Conv2D, TheForcedArchIsTheOneThatRuns) {
     EXPECT_EQ(KernelName(sliding, arch), "sliding_row_quads/" + name);
   }
 #if defined(__x86_64__)
-  if (IsSupported(Arch::kAvx512)) EXPECT_EQ(KernelName(spec, Arch::kAvx512), "row_band_quads/avx2");
+  if (IsSupported(Arch::kAvx512)) {
+    EXPECT_EQ(KernelName(spec, Arch::kAvx512), "row_band_quads/avx2");
+  }
 #elif defined(__aarch64__)
+  PackedSpec singles = spec;
+  singles.group_rows = singles.group_cols = 1;
+  singles.density = 0.3;
+  EXPECT_EQ(KernelName(singles, Arch::kNeonDotprod), "row_band_quads/neon_dotprod");
   // Where the matrix product gains nothing, the dot product runs, and says so.
   if (!IsSupported(Arch::kNeonI8mm)) return;
   PackedSpec short_lines = spec;

@@ -75,11 +75,7 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
   pointwise_ = IsPointwise(weights);
   const size_t pixels = size_t{view_.batch} * view_.height * view_.width;
   if (arch == Arch::kReference || pixels == 0) return {};
-  TFPRUNE_RETURN_IF_ERROR(ChooseLayout());
-  size_t cells = 0;
-  for (uint32_t line = 0; line < weights.line_count; ++line) cells += weights.DotCellsOfLine(line);
-  const size_t operands = weights.line_count == 0 ? 0 : cells / kDotCells / weights.line_count;
-  kernels_ = GetInt8Kernels(arch, weights.encoding, weights.group_rows, layout_, static_cast<uint32_t>(operands));
+  TFPRUNE_RETURN_IF_ERROR(ChooseKernels(arch));
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.
   single_ = pointwise_ && pixels * 8 <= kernels_.kernel.tile;
   if (single_) {
@@ -89,6 +85,10 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
     row_parts_ = Smaller(DivideUp(threads_, static_cast<uint32_t>(pixels)), weights.line_count);
     planes_bytes_ = RoundUp64(size_t{weights.out_channels} * sizeof(int32_t));
     return PrepareStarts();
+  }
+  if (WidenSingles(weights, kernels_.widen_percent, &wide_)) {
+    weights_ = &wide_.weights;
+    TFPRUNE_RETURN_IF_ERROR(ChooseKernels(arch));
   }
   if (pointwise_) {
     const uint32_t tile = static_cast<uint32_t>(kernels_.kernel.tile);
@@ -115,6 +115,16 @@ Status Int8Conv2DPlan::PrepareStarts() {
     starts_[r] =
         static_cast<int32_t>(static_cast<uint32_t>(bias) - shift * static_cast<uint32_t>(channels_.row_sums[r]));
   }
+  return {};
+}
+
+Status Int8Conv2DPlan::ChooseKernels(Arch arch) {
+  const PackedWeights& w = *weights_;
+  TFPRUNE_RETURN_IF_ERROR(ChooseLayout());
+  size_t cells = 0;
+  for (uint32_t line = 0; line < w.line_count; ++line) cells += w.DotCellsOfLine(line);
+  const size_t operands = w.line_count == 0 ? 0 : cells / kDotCells / w.line_count;
+  kernels_ = GetInt8Kernels(arch, w.encoding, w.group_rows, layout_, static_cast<uint32_t>(operands));
   return {};
 }
 

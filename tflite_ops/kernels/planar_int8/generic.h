@@ -283,7 +283,8 @@ Int8KernelSet Int8Set(Encoding encoding, const Int8Kernel& kernel) {
           ToPlanesOf<S>,
           sliding ? Int8SlidingPixel<S> : Int8RowBandPixel<S>,
           sliding ? kSlidingPixelName<S>.text : S::kPixelName,
-          S::kFlip};
+          S::kFlip,
+          S::kWidenPercent};
 }
 
 // A quarter of the vectors for the last tile; planes always take four.

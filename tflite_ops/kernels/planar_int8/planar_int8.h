@@ -120,6 +120,8 @@ struct Int8KernelSet {
   Int8PixelFn pixel;
   const char* pixel_name;  // "row_band_single_int8/neon_dotprod"
   uint8_t flip;            // 0 or 0x80
+  // Single weights run faster as groups of four columns where these are at most so many for a hundred of them.
+  uint8_t widen_percent;
 };
 
 // The kernels for `encoding` with groups of `group_rows` rows and `operands` operands in an average line, on the best

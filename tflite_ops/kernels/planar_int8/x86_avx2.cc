@@ -24,6 +24,7 @@ struct Simd {
   using Sum = __m256i;
   static constexpr int kLanes = 8;
   static constexpr uint8_t kFlip = 0;
+  static constexpr uint8_t kWidenPercent = 0;  // slower: more bytes of input than the first cache holds
 
   static Sum Start(int32_t value) { return _mm256_set1_epi32(value); }
   static Vector Total(Sum sum) { return sum; }

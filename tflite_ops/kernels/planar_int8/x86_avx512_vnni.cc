@@ -18,7 +18,8 @@ struct Simd {
   using Bytes = __m512i;
   using Sum = __m512i;
   static constexpr int kLanes = 16;
-  static constexpr uint8_t kFlip = 0x80;  // vpdpbusd takes unsigned inputs
+  static constexpr uint8_t kFlip = 0x80;       // vpdpbusd takes unsigned inputs
+  static constexpr uint8_t kWidenPercent = 0;  // slower: more bytes of input than the first cache holds
   static constexpr __mmask16 kAll = 0xFFFF;
 
   static Sum Start(int32_t value) { return _mm512_set1_epi32(value); }
