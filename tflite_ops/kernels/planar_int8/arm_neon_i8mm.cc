@@ -119,7 +119,7 @@ struct Int8Sums<Simd, 16, kVectors, kLayout> : MatrixSums<16, kVectors, kLayout>
 // Operands of an average line from which on smmla takes fewer instructions than sdot: two operands of four rows and
 // sixteen positions cost 39 instead of 43 (planes 60 instead of 66), while rows cost more to start and to finish, and a
 // last operand alone costs as much as two. Sliding rows start and finish one row a line.
-uint32_t FewestOperands(Encoding encoding) { return encoding == Encoding::kRowBand ? 24 : 40; }
+uint32_t FewestOperands(Encoding encoding) { return encoding == Encoding::kRowBand ? 24 : 32; }
 
 // The kernels that gain by the matrix product, or one without `run`. One or two rows do not: what smmla saves goes into
 // zips. Sums in memory (sliding rows of odd numbers) do not either.

@@ -3,13 +3,13 @@
 // inside its own namespace, so code built with different compiler flags never meets in the linker.
 //
 // S provides: `Vector` (kLanes int32, one for each position), `Bytes` (kLanes operands of four bytes), `Sum` (what
-// gathers products of kLanes positions), `kFlip`, `kPixelName`; `Start(int32)` and `Total(Sum)` from and to Vector;
-// `LoadQuads<kVectors>(p, Bytes[])`; `Interleave(p0, p1, p2, p3, Bytes[4])`: operands of 4 * kLanes positions from four
-// planes, in an order that `Reorder(Vector[4])` puts right; `Dot<kRows, kVectors>(Sum[][], Bytes[], weights)` and
-// `DotBatch<kRows, kVectors, kIndex>`, the same for operand kIndex of a batch (Int8Sums::kBatch) whose weights lie side
-// by side from `weights` on; `Clamp(low, high, zero_point)`, registers that stay the same for a tile, and
-// `ToBytes<kVectors>(int8_t*, Vector[], factor, Clamp)`;
-// `ToFloats(float*, Vector, row_sum, zero_points, position_scales, scale, bias, low, high)`.
+// gathers products of kLanes positions), `kFlip`, `kWidenPercent`, `kPixelName`; `Start(int32)` and `Total(Sum)` from
+// and to Vector; `LoadQuads<kVectors>(p, Bytes[])`; `Interleave(p0, p1, p2, p3, Bytes[4])`: operands of 4 * kLanes
+// positions from four planes, in an order that `Reorder(Vector[4])` puts right; `Dot<kRows, kVectors>(Sum[][], Bytes[],
+// weights)` and `DotBatch<kRows, kVectors, kIndex>`, the same for operand kIndex of a batch (Int8Sums::kBatch) whose
+// weights lie side by side from `weights` on; `Clamp(low, high, zero_point)`, registers that stay the same for a tile,
+// and `ToBytes<kVectors>(int8_t*, Vector[], factor, Clamp)`; `ToFloats(float*, Vector, row_sum, zero_points,
+// position_scales, scale, bias, low, high)`.
 //
 // No include guard on purpose: it is included once, by one ISA file a translation unit.
 
