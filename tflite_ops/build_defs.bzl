@@ -20,6 +20,7 @@ ISA_COPTS = {
     "avx512_vnni": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mfma"],
     "neon": [],
     "neon_dotprod": ["-march=armv8.2-a+dotprod"],
+    "neon_i8mm": ["-march=armv8.2-a+dotprod+i8mm"],
     "neon_fp16": ["-march=armv8.2-a+fp16"],
 }
 
@@ -31,12 +32,14 @@ def isa_library(name, isa, **kwargs):
     """A cc_library whose files are compiled for one instruction set of ISA_COPTS."""
     tfprune_library(name = name, copts = ISA_COPTS[isa], **kwargs)
 
-def tfprune_test(name, deps, **kwargs):
-    """A GoogleTest of libtfprune's parts; linked statically, because the library hides its symbols."""
+def tfprune_test(name, deps, src = None, **kwargs):
+    """A GoogleTest of libtfprune's parts; linked statically, because the library hides its symbols.
+
+    Its source is `src`, or the file of its name."""
     native.cc_test(
         name = name,
         size = "small",
-        srcs = [name + ".cc"],
+        srcs = [src or name + ".cc"],
         linkopts = ["-pthread"],
         linkstatic = True,
         deps = deps + ["@googletest//:gtest_main"],

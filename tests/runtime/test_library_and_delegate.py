@@ -64,6 +64,7 @@ def test_queries() -> None:
         "avx512_vnni",
         "neon",
         "neon_dotprod",
+        "neon_i8mm",
     }
     assert load_library() is loaded
 

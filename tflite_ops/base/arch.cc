@@ -12,8 +12,8 @@
 namespace tfprune {
 namespace {
 
-constexpr Arch kAll[] = {Arch::kReference,  Arch::kSse2, Arch::kAvx2,       Arch::kAvx512,
-                         Arch::kAvx512Vnni, Arch::kNeon, Arch::kNeonDotprod};
+constexpr Arch kAll[] = {Arch::kReference,  Arch::kSse2, Arch::kAvx2,        Arch::kAvx512,
+                         Arch::kAvx512Vnni, Arch::kNeon, Arch::kNeonDotprod, Arch::kNeonI8mm};
 
 #if defined(__x86_64__)
 constexpr uint32_t kOsxsave = 1u << 27, kFma = 1u << 12, kF16c = 1u << 29;                            // leaf 1, ecx
@@ -43,8 +43,12 @@ Arch DetectX86() {
 #elif defined(__aarch64__)
 // AT_HWCAP, the same numbers on Linux and Android.
 constexpr unsigned long kHwcapDotProduct = 1ul << 20, kHwcapVectorHalves = 1ul << 10;
+constexpr unsigned long kHwcap2Int8Matrix = 1ul << 13;  // AT_HWCAP2
 
-Arch DetectArm() { return (getauxval(AT_HWCAP) & kHwcapDotProduct) ? Arch::kNeonDotprod : Arch::kNeon; }
+Arch DetectArm() {
+  if (!(getauxval(AT_HWCAP) & kHwcapDotProduct)) return Arch::kNeon;
+  return (getauxval(AT_HWCAP2) & kHwcap2Int8Matrix) ? Arch::kNeonI8mm : Arch::kNeonDotprod;
+}
 #endif
 
 }  // namespace
@@ -65,6 +69,8 @@ const char* ArchName(Arch arch) {
       return "neon";
     case Arch::kNeonDotprod:
       return "neon_dotprod";
+    case Arch::kNeonI8mm:
+      return "neon_i8mm";
   }
   return "unknown";
 }
@@ -81,7 +87,7 @@ bool ParseArch(const char* name, Arch* arch) {
 
 Arch FloatArch(Arch arch) {
   if (arch == Arch::kAvx512Vnni) return Arch::kAvx512;
-  return arch == Arch::kNeonDotprod ? Arch::kNeon : arch;
+  return arch >= Arch::kNeon ? Arch::kNeon : arch;
 }
 
 Arch DetectedArch() {

@@ -8,9 +8,9 @@ namespace tfprune {
 
 // The instruction sets kernels are written for. kReference is the plain-loops oracle that runs everywhere; the others
 // are SIMD kernels. The order is that of preference on one machine, worst first. An Arch names the most that may be
-// used: an op whose kernels gain nothing from it (float kernels from VNNI or the dot product, int8 kernels from AVX-512
-// without VNNI) runs the next best ones, and the kernel's name says which.
-enum class Arch : uint8_t { kReference, kSse2, kAvx2, kAvx512, kAvx512Vnni, kNeon, kNeonDotprod };
+// used: an op whose kernels gain nothing from it (float kernels from VNNI, the dot product or the int8 matrix product,
+// int8 kernels from AVX-512 without VNNI) runs the next best ones, and the kernel's name says which.
+enum class Arch : uint8_t { kReference, kSse2, kAvx2, kAvx512, kAvx512Vnni, kNeon, kNeonDotprod, kNeonI8mm };
 
 // Lower-case name as the delegate's `arch` option spells it.
 const char* ArchName(Arch arch);

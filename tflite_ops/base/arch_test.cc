@@ -17,7 +17,7 @@ namespace {
 
 TEST(Arch, NamesParseBack) {
   for (const Arch arch : {Arch::kReference, Arch::kSse2, Arch::kAvx2, Arch::kAvx512, Arch::kAvx512Vnni, Arch::kNeon,
-                          Arch::kNeonDotprod}) {
+                          Arch::kNeonDotprod, Arch::kNeonI8mm}) {
     Arch parsed = Arch::kReference;
     EXPECT_TRUE(ParseArch(ArchName(arch), &parsed));
     EXPECT_EQ(parsed, arch);
@@ -41,6 +41,7 @@ TEST(Arch, DetectedAgreesWithTheCompiler) {
 #elif defined(__aarch64__)
   EXPECT_TRUE(IsSupported(Arch::kNeon));
   EXPECT_EQ(IsSupported(Arch::kNeonDotprod), (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0);
+  EXPECT_EQ(IsSupported(Arch::kNeonI8mm), IsSupported(Arch::kNeonDotprod) && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0);
   EXPECT_FALSE(IsSupported(Arch::kAvx2));
 #endif
 }
@@ -48,6 +49,7 @@ TEST(Arch, DetectedAgreesWithTheCompiler) {
 TEST(Arch, FloatKernelsRunOnTheBaseOfEachArch) {
   EXPECT_EQ(FloatArch(Arch::kAvx512Vnni), Arch::kAvx512);
   EXPECT_EQ(FloatArch(Arch::kNeonDotprod), Arch::kNeon);
+  EXPECT_EQ(FloatArch(Arch::kNeonI8mm), Arch::kNeon);
   EXPECT_EQ(FloatArch(Arch::kAvx2), Arch::kAvx2);
   EXPECT_EQ(FloatArch(Arch::kReference), Arch::kReference);
 }

@@ -17,7 +17,8 @@ Status ParseArchOption(const char* value, Arch* arch) {
   if (strcmp(value, "auto") == 0) return {};
   if (!ParseArch(value, arch)) {
     return Error(
-        "tfprune delegate: arch must be auto, reference, sse2, avx2, avx512, avx512_vnni, neon or neon_dotprod, "
+        "tfprune delegate: arch must be auto, reference, sse2, avx2, avx512, avx512_vnni, neon, neon_dotprod or "
+        "neon_i8mm, "
         "got '%s'",
         value);
   }
@@ -42,7 +43,7 @@ Status CheckPrecision(const Options& options) {
         ArchName(DetectedArch()));
   }
   if (options.arch >= Arch::kNeon) return {};
-  return Error("tfprune delegate: precision f16 needs arch neon or neon_dotprod, got %s", ArchName(options.arch));
+  return Error("tfprune delegate: precision f16 needs an arch of NEON, got %s", ArchName(options.arch));
 }
 
 Status CheckTuning(const Options& options) {

@@ -18,10 +18,10 @@ def delegate(**options: str) -> Any:
     Args:
         **options: the library's options, checked by the library itself. ``arch`` chooses the kernels: ``"auto"``
             (default, the best this machine has), ``"reference"``, ``"sse2"``, ``"avx2"``, ``"avx512"``,
-                ``"avx512_vnni"``, ``"neon"`` or ``"neon_dotprod"``. An instruction set that the machine lacks
-                is refused, never replaced. ``precision="f16"`` computes float layers in half precision, on processors
-                that can. ``tune="1"`` with ``tune_cache="file"`` times alternatives once and keeps what it chose in
-                that file. ``docs/runtime.md`` lists all options.
+                ``"avx512_vnni"``, ``"neon"``, ``"neon_dotprod"`` or ``"neon_i8mm"``. An instruction set that the
+                machine lacks is refused, never replaced. ``precision="f16"`` computes float layers in half
+                precision, on processors that can. ``tune="1"`` with ``tune_cache="file"`` times alternatives once and
+                keeps what it chose in that file. ``docs/runtime.md`` lists all options.
 
     Returns:
         An object for ``Interpreter(experimental_delegates=[...])``.

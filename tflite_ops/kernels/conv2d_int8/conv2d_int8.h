@@ -8,8 +8,8 @@
 //
 // The plan is that of conv2d.h (strips of output rows, one plane for each phase of the stride) on cells of four
 // neighbouring channels (Int8Layout::kQuads) where all groups are a multiple of four columns inside one kernel
-// position, and on planes of single channels (kPlanes) otherwise. Quads may start at any channel: there is one set of
-// them for each remainder modulo four at which a group starts.
+// position, and on planes of single channels (kPlanes) otherwise. Quads may start at any channel: those that some group
+// reads between two that start at multiples of four are shifted together from these two.
 #ifndef TFPRUNE_KERNELS_CONV2D_INT8_CONV2D_INT8_H_
 #define TFPRUNE_KERNELS_CONV2D_INT8_CONV2D_INT8_H_
 
@@ -23,6 +23,7 @@
 #include "tflite_ops/formats/packed_weights.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
 #include "tflite_ops/kernels/conv2d_int8/quantize.h"
+#include "tflite_ops/kernels/conv2d_int8/widen.h"
 #include "tflite_ops/kernels/planar_int8/planar_int8.h"
 
 namespace tfprune {
@@ -84,7 +85,9 @@ class Int8Conv2DPlan {
   struct Strip;
 
   Status PrepareStarts();
-  void ChooseLayout();
+  Status ChooseKernels(Arch arch);
+  Status ChooseLayout();
+  Status ChooseQuads();
   Status PreparePhases();
   Status PreparePlanes();
   void SplitWork(uint32_t threads);
@@ -102,6 +105,7 @@ class Int8Conv2DPlan {
 
   const PackedWeights* weights_ = nullptr;
   const void* bias_ = nullptr;
+  WideWeights wide_;  // what `weights_` points to where single weights run as groups of four columns
   ConvShape shape_ = {};
   ImageSize view_ = {};  // the output as the plan walks it; pixels of a pointwise op become rows of one tile
   Int8KernelSet kernels_ = {};
@@ -110,10 +114,13 @@ class Int8Conv2DPlan {
   bool pointwise_ = false;
   bool single_ = false;  // pixel by pixel: too few of them for a tile
   uint32_t threads_ = 1;
-  uint32_t cell_bytes_ = 1;         // of one position in a plane: 4 for quads
-  uint32_t remainders_ = 0;         // bit r: some quad starts at a channel c with c % 4 == r
-  AlignedArray<int32_t> starts_;    // what the sum of a row starts from
-  AlignedArray<uint32_t> offsets_;  // of operands (quads) or cells (planes), bytes
+  uint32_t cell_bytes_ = 1;                  // of one position in a plane: 4 for quads
+  uint32_t even_quads_ = 0;                  // planes of quads that start at a multiple of four
+  AlignedArray<uint32_t> between_;           // c / 4 for the other channels c at which quads start, by c % 4, then by c
+  uint32_t between_ends_[kDotCells] = {};    // [c % 4]: where those in `between_` end
+  AlignedArray<uint32_t> plane_of_channel_;  // of the quad that starts at a channel
+  AlignedArray<int32_t> starts_;             // what the sum of a row starts from
+  AlignedArray<uint32_t> offsets_;           // of operands (quads) or cells (planes), bytes
   AlignedArray<uint32_t> operand_begins_;
   AlignedArray<uint32_t> phases_;  // (row phase, column phase) pairs that some tap reads
   uint32_t phase_count_ = 0;

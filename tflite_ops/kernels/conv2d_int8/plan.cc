@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an Int8Conv2DPlan decides before data arrive: starts of sums, layout, planes, offsets, strips.
 #include <math.h>
+#include <string.h>
 
 #include "tflite_ops/base/integers.h"
 #include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
@@ -74,8 +75,7 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
   pointwise_ = IsPointwise(weights);
   const size_t pixels = size_t{view_.batch} * view_.height * view_.width;
   if (arch == Arch::kReference || pixels == 0) return {};
-  ChooseLayout();
-  kernels_ = GetInt8Kernels(arch, weights.encoding, weights.group_rows, layout_);
+  TFPRUNE_RETURN_IF_ERROR(ChooseKernels(arch));
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.
   single_ = pointwise_ && pixels * 8 <= kernels_.kernel.tile;
   if (single_) {
@@ -85,6 +85,10 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
     row_parts_ = Smaller(DivideUp(threads_, static_cast<uint32_t>(pixels)), weights.line_count);
     planes_bytes_ = RoundUp64(size_t{weights.out_channels} * sizeof(int32_t));
     return PrepareStarts();
+  }
+  if (WidenSingles(weights, kernels_.widen_percent, &wide_)) {
+    weights_ = &wide_.weights;
+    TFPRUNE_RETURN_IF_ERROR(ChooseKernels(arch));
   }
   if (pointwise_) {
     const uint32_t tile = static_cast<uint32_t>(kernels_.kernel.tile);
@@ -100,7 +104,9 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
 // run time only and taken off at the end.
 Status Int8Conv2DPlan::PrepareStarts() {
   const PackedWeights& w = *weights_;
-  if (!starts_.Reserve(w.out_channels)) return Error("convolution: no memory for %u output channels", w.out_channels);
+  if (!starts_.Reserve(w.out_channels + kMoreStarts))
+    return Error("convolution: no memory for %u output channels", w.out_channels);
+  memset(starts_.data() + w.out_channels, 0, kMoreStarts * sizeof(int32_t));
   const bool int8 = w.HasInt8Activations();
   const uint32_t shift = static_cast<uint32_t>(w.input_zero_point) + kernels_.flip;
   for (uint32_t r = 0; r < w.out_channels; ++r) {
@@ -112,26 +118,51 @@ Status Int8Conv2DPlan::PrepareStarts() {
   return {};
 }
 
-void Int8Conv2DPlan::ChooseLayout() {
+Status Int8Conv2DPlan::ChooseKernels(Arch arch) {
   const PackedWeights& w = *weights_;
-  layout_ = FitsQuads(w) ? Int8Layout::kQuads : Int8Layout::kPlanes;
-  cell_bytes_ = layout_ == Int8Layout::kQuads ? 4 : 1;
-  remainders_ = 0;
-  ForEachGroup(w, [&](uint32_t, uint32_t, uint32_t start) {
-    for (uint32_t i = 0; i < w.group_cols; i += kDotCells) remainders_ |= 1u << (start + i) % w.in_channels % kDotCells;
-  });
+  TFPRUNE_RETURN_IF_ERROR(ChooseLayout());
+  size_t cells = 0;
+  for (uint32_t line = 0; line < w.line_count; ++line) cells += w.DotCellsOfLine(line);
+  const size_t operands = w.line_count == 0 ? 0 : cells / kDotCells / w.line_count;
+  kernels_ = GetInt8Kernels(arch, w.encoding, w.group_rows, layout_, static_cast<uint32_t>(operands));
+  return {};
 }
 
-// Quads of channels c with c % 4 == remainder.
-static uint32_t QuadsOf(uint32_t channels, uint32_t remainder) {
-  return channels < remainder ? 0 : (channels - remainder) / kDotCells;
+Status Int8Conv2DPlan::ChooseLayout() {
+  layout_ = FitsQuads(*weights_) ? Int8Layout::kQuads : Int8Layout::kPlanes;
+  cell_bytes_ = layout_ == Int8Layout::kQuads ? 4 : 1;
+  return layout_ == Int8Layout::kQuads ? ChooseQuads() : Status{};
+}
+
+// Quads at multiples of four, which are all transposed, and those between them that some group reads.
+Status Int8Conv2DPlan::ChooseQuads() {
+  const PackedWeights& w = *weights_;
+  const uint32_t channels = w.in_channels;
+  if (!plane_of_channel_.Reserve(channels) || !between_.Reserve(channels))
+    return Error("convolution: no memory for %u input channels", channels);
+  memset(plane_of_channel_.data(), 0, channels * sizeof(uint32_t));
+  ForEachGroup(w, [&](uint32_t, uint32_t, uint32_t start) {
+    for (uint32_t i = 0; i < w.group_cols; i += kDotCells) plane_of_channel_[(start + i) % channels] = 1;
+  });
+  uint32_t between = 0;
+  for (uint32_t remainder = 1; remainder < kDotCells; ++remainder) {
+    for (uint32_t c = remainder; c < channels; c += kDotCells) {
+      if (plane_of_channel_[c] != 0) between_[between++] = c / kDotCells;
+    }
+    between_ends_[remainder] = between;
+  }
+  // The last quad may be cut short: then only others are made of it.
+  even_quads_ = between > 0 ? DivideUp(channels, kDotCells) : channels / kDotCells;
+  for (uint32_t c = 0; c < channels; c += kDotCells) plane_of_channel_[c] = c / kDotCells;
+  for (uint32_t remainder = 1; remainder < kDotCells; ++remainder) {
+    for (uint32_t i = between_ends_[remainder - 1]; i < between_ends_[remainder]; ++i)
+      plane_of_channel_[between_[i] * kDotCells + remainder] = even_quads_ + i;
+  }
+  return {};
 }
 
 uint32_t Int8Conv2DPlan::PlanesOfPhase() const {
-  if (layout_ == Int8Layout::kPlanes) return weights_->in_channels;
-  uint32_t planes = 0;
-  for (uint32_t r = 0; r < kDotCells; ++r) planes += (remainders_ >> r & 1) * QuadsOf(weights_->in_channels, r);
-  return planes;
+  return layout_ == Int8Layout::kPlanes ? weights_->in_channels : even_quads_ + between_ends_[kDotCells - 1];
 }
 
 Status Int8Conv2DPlan::PreparePhases() {
@@ -200,11 +231,7 @@ uint32_t Int8Conv2DPlan::PlaceOf(uint32_t column) const {
   const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w;
   uint32_t phase = 0;
   while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != x % w.stride_w) ++phase;
-  uint32_t plane = channel;
-  if (layout_ == Int8Layout::kQuads) {
-    plane = channel / kDotCells;
-    for (uint32_t r = 0; r < channel % kDotCells; ++r) plane += (remainders_ >> r & 1) * QuadsOf(w.in_channels, r);
-  }
+  const uint32_t plane = layout_ == Int8Layout::kQuads ? plane_of_channel_[channel] : channel;
   const size_t first = (size_t{phase} * PlanesOfPhase() + plane) * plane_stride_;
   const size_t place = first + size_t{y / w.stride_h} * plane_width_ + x / w.stride_w;
   return static_cast<uint32_t>(place * cell_bytes_);

@@ -249,11 +249,21 @@ uint32_t Int8Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t b
 void Int8Conv2DPlan::ToPlanar(const uint8_t* in, size_t in_stride, size_t count, uint8_t* out) const {
   const uint32_t channels = weights_->in_channels;
   if (layout_ == Int8Layout::kPlanes) return kernels_.to_planes(in, in_stride, count, channels, out, plane_stride_);
-  for (uint32_t r = 0; r < kDotCells && r < channels; ++r) {
-    if ((remainders_ >> r & 1) == 0) continue;
-    const size_t quads = (channels - r) / kDotCells;
-    kernels_.to_quads(in + r, in_stride, count, quads, reinterpret_cast<uint32_t*>(out), plane_stride_);
-    out += quads * plane_stride_ * kDotCells;
+  uint32_t* quads = reinterpret_cast<uint32_t*>(out);
+  const size_t whole = channels / kDotCells;
+  kernels_.to_quads(in, in_stride, count, whole, quads, plane_stride_);
+  if (even_quads_ > whole) {
+    for (size_t p = 0; p < count; ++p) {
+      uint32_t few = 0;
+      memcpy(&few, in + p * in_stride + whole * kDotCells, channels % kDotCells);
+      quads[whole * plane_stride_ + p] = few ^ kernels_.flip * 0x01010101u;
+    }
+  }
+  for (uint32_t remainder = 1; remainder < kDotCells; ++remainder) {
+    const uint32_t begin = between_ends_[remainder - 1], n = between_ends_[remainder] - begin;
+    if (n == 0) continue;
+    kernels_.quads_between(quads, plane_stride_, count, remainder, between_.data() + begin, n,
+                           quads + (even_quads_ + begin) * plane_stride_);
   }
 }
 

@@ -6,6 +6,7 @@ struct ArmBase {
   using Bytes = int8x16_t;
   static constexpr int kLanes = 4;
   static constexpr uint8_t kFlip = 0;
+  static constexpr uint8_t kWidenPercent = 85;
 
   static Bytes LoadBytes(const uint8_t* p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
 

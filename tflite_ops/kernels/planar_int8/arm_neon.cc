@@ -58,19 +58,17 @@ struct Simd : ArmBase {
 
 #include "tflite_ops/kernels/planar_int8/generic.h"
 
-}  // namespace
-
 // 32 registers: sums take two registers for four positions.
-Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout layout) {
+Int8Kernel TileKernel(Encoding encoding, uint32_t group_rows, Int8Layout layout) {
   constexpr Int8Layout kQuads = Int8Layout::kQuads, kPlanes = Int8Layout::kPlanes;
   if (encoding == Encoding::kRowBand) {
     if (layout == kPlanes) {
-      if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kPlanes>("row_band_planes/neon");
-      return Int8RowBand<Simd, 2, 4, kPlanes>("row_band_planes/neon");
+      if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kPlanes>(group_rows, "row_band_planes/neon");
+      return Int8RowBand<Simd, 2, 4, kPlanes>(group_rows, "row_band_planes/neon");
     }
-    if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kQuads>("row_band_quads/neon");
-    if (group_rows == 2) return Int8RowBand<Simd, 2, 4, kQuads>("row_band_quads/neon");
-    return Int8RowBand<Simd, 4, 2, kQuads>("row_band_quads/neon");
+    if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kQuads>(group_rows, "row_band_quads/neon");
+    if (group_rows == 2) return Int8RowBand<Simd, 2, 4, kQuads>(group_rows, "row_band_quads/neon");
+    return Int8RowBand<Simd, 4, 2, kQuads>(group_rows, "row_band_quads/neon");
   }
   if (layout == kPlanes) {
     if (group_rows == 1) return Int8Sliding<Simd, 1, 4, kPlanes>("sliding_row_planes/neon");
@@ -82,6 +80,12 @@ Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout 
   if (group_rows == 4) return Int8Sliding<Simd, 4, 2, kQuads>("sliding_row_quads/neon");
   if (group_rows == 8) return Int8Sliding<Simd, 8, 1, kQuads>("sliding_row_quads/neon");
   return Int8SlidingAny<Simd, 4, kQuads>("sliding_row_any_quads/neon");
+}
+
+}  // namespace
+
+Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout layout, uint32_t) {
+  return Int8Set<Simd>(encoding, TileKernel(encoding, group_rows, layout));
 }
 
 }  // namespace neon

@@ -11,74 +11,26 @@ namespace neon_dotprod {
 namespace {
 
 #include "tflite_ops/kernels/planar_int8/arm_int8.h"
+// Includes in the order of use.
+#include "tflite_ops/kernels/planar_int8/arm_dotprod.h"
 #include "tflite_ops/kernels/planar_int8/transpose.h"
 
-struct Simd : ArmBase {
-  static constexpr char kPixelName[] = "row_band_single_int8/neon_dotprod";
-  using Sum = int32x4_t;
-  static Sum Start(int32_t value) { return vdupq_n_s32(value); }
-  static Vector Total(Sum sum) { return sum; }
-  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) { return vdotq_s32(sum, x, weights); }
-  static void StoreTotal(int32_t* out, Sum sum) { vst1q_s32(out, sum); }
-
-  template <int kLane, int kVectors>
-  static inline __attribute__((always_inline)) void AddRow(Sum (&sum)[kVectors], const Bytes* x, Bytes weights) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) sum[v] = vdotq_laneq_s32(sum[v], x[v], weights, kLane);
-  }
-
-  template <int kRows, int kVectors>
-  static inline __attribute__((always_inline)) void Dot(Sum (&sum)[kRows][kVectors], const Bytes* x,
-                                                        const int8_t* weights) {
-    constexpr int kFours = kRows / 4;
-#pragma GCC unroll 4
-    for (int f = 0; f < kFours; ++f) {
-      const Bytes four = vld1q_s8(weights + 16 * f);
-      AddRow<0, kVectors>(sum[4 * f], x, four);
-      AddRow<1, kVectors>(sum[4 * f + 1], x, four);
-      AddRow<2, kVectors>(sum[4 * f + 2], x, four);
-      AddRow<3, kVectors>(sum[4 * f + 3], x, four);
-    }
-#pragma GCC unroll 4
-    for (int r = 4 * kFours; r < kRows; ++r) {
-      int32_t row;
-      memcpy(&row, weights + 4 * r, 4);
-      const Bytes weight = vreinterpretq_s8_s32(vdupq_n_s32(row));
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = vdotq_s32(sum[r][v], x[v], weight);
-    }
-  }
-
-  // Weights of one or two rows fill a register with those of four or two operands.
-  template <int kRows, int kVectors, int kIndex>
-  static inline __attribute__((always_inline)) void DotBatch(Sum (&sum)[kRows][kVectors], const Bytes* x,
-                                                             const int8_t* weights) {
-    if constexpr (kRows <= 2) {
-      const Bytes all = vld1q_s8(weights);
-      AddRow<kRows * kIndex, kVectors>(sum[0], x, all);
-      if constexpr (kRows == 2) AddRow<kRows * kIndex + 1, kVectors>(sum[1], x, all);
-    } else {
-      Dot<kRows, kVectors>(sum, x, weights + kIndex * kRows * 4);
-    }
-  }
-};
+using Simd = Dotprod;
 
 #include "tflite_ops/kernels/planar_int8/generic.h"
 
-}  // namespace
-
 // 32 registers: sixteen sums, the inputs and the weights.
-Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout layout) {
+Int8Kernel TileKernel(Encoding encoding, uint32_t group_rows, Int8Layout layout) {
   constexpr Int8Layout kQuads = Int8Layout::kQuads, kPlanes = Int8Layout::kPlanes;
   if (encoding == Encoding::kRowBand) {
     if (layout == kPlanes) {
-      if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kPlanes>("row_band_planes/neon_dotprod");
-      if (group_rows == 2) return Int8RowBand<Simd, 2, 4, kPlanes>("row_band_planes/neon_dotprod");
-      return Int8RowBand<Simd, 4, 4, kPlanes>("row_band_planes/neon_dotprod");
+      if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kPlanes>(group_rows, "row_band_planes/neon_dotprod");
+      if (group_rows == 2) return Int8RowBand<Simd, 2, 4, kPlanes>(group_rows, "row_band_planes/neon_dotprod");
+      return Int8RowBand<Simd, 4, 4, kPlanes>(group_rows, "row_band_planes/neon_dotprod");
     }
-    if (group_rows == 1) return Int8RowBand<Simd, 1, 8, kQuads>("row_band_quads/neon_dotprod");
-    if (group_rows == 2) return Int8RowBand<Simd, 2, 8, kQuads>("row_band_quads/neon_dotprod");
-    return Int8RowBand<Simd, 4, 4, kQuads>("row_band_quads/neon_dotprod");
+    if (group_rows == 1) return Int8RowBand<Simd, 1, 8, kQuads>(group_rows, "row_band_quads/neon_dotprod");
+    if (group_rows == 2) return Int8RowBand<Simd, 2, 8, kQuads>(group_rows, "row_band_quads/neon_dotprod");
+    return Int8RowBand<Simd, 4, 4, kQuads>(group_rows, "row_band_quads/neon_dotprod");
   }
   if (layout == kPlanes) {
     if (group_rows == 1) return Int8Sliding<Simd, 1, 4, kPlanes>("sliding_row_planes/neon_dotprod");
@@ -92,6 +44,12 @@ Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout 
   if (group_rows == 8) return Int8Sliding<Simd, 8, 2, kQuads>("sliding_row_quads/neon_dotprod");
   if (group_rows == 16) return Int8Sliding<Simd, 16, 1, kQuads>("sliding_row_quads/neon_dotprod");
   return Int8SlidingAny<Simd, 4, kQuads>("sliding_row_any_quads/neon_dotprod");
+}
+
+}  // namespace
+
+Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout layout, uint32_t) {
+  return Int8Set<Simd>(encoding, TileKernel(encoding, group_rows, layout));
 }
 
 }  // namespace neon_dotprod

@@ -3,15 +3,17 @@
 // inside its own namespace, so code built with different compiler flags never meets in the linker.
 //
 // S provides: `Vector` (kLanes int32, one for each position), `Bytes` (kLanes operands of four bytes), `Sum` (what
-// gathers products of kLanes positions), `kFlip`, `kPixelName`; `Start(int32)` and `Total(Sum)` from and to Vector;
-// `LoadQuads<kVectors>(p, Bytes[])`; `Interleave(p0, p1, p2, p3, Bytes[4])`: operands of 4 * kLanes positions from four
-// planes, in an order that `Reorder(Vector[4])` puts right; `Dot<kRows, kVectors>(Sum[][], Bytes[], weights)` and
-// `DotBatch<kRows, kVectors, kIndex>`, the same for operand kIndex of a batch (Int8Sums::kBatch) whose weights lie side
-// by side from `weights` on; `Clamp(low, high, zero_point)`, registers that stay the same for a tile, and
-// `ToBytes<kVectors>(int8_t*, Vector[], factor, Clamp)`;
-// `ToFloats(float*, Vector, row_sum, zero_points, position_scales, scale, bias, low, high)`.
+// gathers products of kLanes positions), `kFlip`, `kWidenPercent`, `kPixelName`; `Start(int32)` and `Total(Sum)` from
+// and to Vector; `LoadQuads<kVectors>(p, Bytes[])`; `Interleave(p0, p1, p2, p3, Bytes[4])`: operands of 4 * kLanes
+// positions from four planes, in an order that `Reorder(Vector[4])` puts right; `Dot<kRows, kVectors>(Sum[][], Bytes[],
+// weights)` and `DotBatch<kRows, kVectors, kIndex>`, the same for operand kIndex of a batch (Int8Sums::kBatch) whose
+// weights lie side by side from `weights` on; `Clamp(low, high, zero_point)`, registers that stay the same for a tile,
+// and `ToBytes<kVectors>(int8_t*, Vector[], factor, Clamp)`; `ToFloats(float*, Vector, row_sum, zero_points,
+// position_scales, scale, bias, low, high)`.
 //
 // No include guard on purpose: it is included once, by one ISA file a translation unit.
+
+#include "tflite_ops/kernels/planar_int8/results.h"
 
 // The inputs of operand `i` of a line for all positions of a tile.
 template <typename S, int kVectors, Int8Layout kLayout>
@@ -41,26 +43,27 @@ struct Int8Sums {
     for (int v = 0; v < kVectors; ++v) value[row][v] = S::Start(start);
   }
 
+  inline __attribute__((always_inline)) void SetRows(const int32_t* starts) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) SetRow(r, starts[r]);
+  }
+
   // Adds `count` operands of one line; `weights` points at the first and steps by `stride` bytes.
+  // kWhole: these rows are all of the line.
+  template <bool kWhole>
   inline __attribute__((always_inline)) void AddOperands(const uint8_t* x, const uint32_t* offsets, size_t count,
                                                          const int8_t* weights, size_t stride) {
-    size_t i = 0;
-    // Lines of just kRows rows, the usual case, have a stride that the compiler knows, and the weights of few rows are
-    // taken for several operands at once.
-    if (stride == kRows * kDotCells) {
-      for (; i + kBatch <= count; i += kBatch, weights += kBatch * kRows * kDotCells) {
-        AddBatch(x, offsets + i * kOffsets, weights, kRows * kDotCells, std::make_integer_sequence<int, kBatch>());
-      }
-    } else if (kRows >= 4) {
-      for (; i + kBatch <= count; i += kBatch, weights += kBatch * stride) {
-        AddBatch(x, offsets + i * kOffsets, weights, stride, std::make_integer_sequence<int, kBatch>());
+    // The weights of few rows are taken for several operands at once where these rows are all of the line.
+    if constexpr (kWhole) stride = kRows * kDotCells;
+    if constexpr (kWhole || kRows >= 4) {
+      for (; count >= kBatch; count -= kBatch, offsets += kBatch * kOffsets, weights += kBatch * stride) {
+        AddBatch(x, offsets, weights, stride, std::make_integer_sequence<int, kBatch>());
       }
     }
-    for (; i < count; ++i) {
+    for (; count > 0; --count, offsets += kOffsets, weights += stride) {
       typename S::Bytes tile[kVectors];
-      LoadOperand<S, kVectors, kLayout>(x, offsets, i, tile);
+      LoadOperand<S, kVectors, kLayout>(x, offsets, 0, tile);
       S::template Dot<kRows, kVectors>(value, tile, weights);
-      weights += stride;
     }
   }
 
@@ -82,35 +85,87 @@ struct Int8Sums {
     }
   }
 
-  // Finishes one row and stores it as row `held` of the scratch.
-  inline __attribute__((always_inline)) void StoreRow(int slot, const Int8TileArgs& a, const typename S::Clamp& clamp,
-                                                      uint32_t row, uint32_t held) const {
-    typename S::Vector total[kVectors];
+  // The sums of one row, in the order of positions.
+  inline __attribute__((always_inline)) void Totals(int row, typename S::Vector* total) const {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) total[v] = S::Total(value[slot][v]);
+    for (int v = 0; v < kVectors; ++v) total[v] = S::Total(value[row][v]);
     if constexpr (kLayout == Int8Layout::kPlanes) S::Reorder(total);
-    if (a.factors != nullptr) {
-      S::template ToBytes<kVectors>(reinterpret_cast<int8_t*>(a.scratch) + held * kTile, total, a.factors[row], clamp);
-      return;
-    }
-    float* out = reinterpret_cast<float*>(a.scratch) + held * kTile;
-    const float bias = a.bias == nullptr ? 0.0f : a.bias[row];
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      const size_t p = static_cast<size_t>(v) * S::kLanes;
-      S::ToFloats(out + p, total[v], a.row_sums[row], a.zero_points + p, a.position_scales + p, a.scales[row], bias,
-                  a.low, a.high);
-    }
   }
 };
 
-template <typename S>
-void StoreInt8Rows(const Int8TileArgs& a, size_t tile, size_t channel, size_t rows) {
-  if (a.factors != nullptr) {
-    StoreByteRows(a, tile, channel, rows);
-  } else {
-    StoreFloatRows<S::kLanes>(a, tile, channel, rows);
+template <Int8Layout kLayout>
+constexpr int kOffsetsOfOperand = kLayout == Int8Layout::kQuads ? 1 : 4;
+
+// kRows rows of a band, `weights` at the first of them in the band's first operand, `stride` bytes from one operand to
+// the next. kWhole: the band has just these rows.
+template <typename S, int kRows, int kVectors, Int8Layout kLayout, bool kWhole>
+inline __attribute__((always_inline)) void Int8BandChunk(const uint8_t* x, const int32_t* starts,
+                                                         const uint32_t* offsets, size_t count, const int8_t* weights,
+                                                         size_t stride, Int8Results<S, kVectors>* results) {
+  Int8Sums<S, kRows, kVectors, kLayout> sums;
+  sums.SetRows(starts);
+  sums.template AddOperands<kWhole>(x, offsets, count, weights, stride);
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    typename S::Vector total[kVectors];
+    sums.Totals(r, total);
+    results->Add(total);
   }
+}
+
+// The last rows of a band whose size is no multiple of the chunk: `rows` < 2 * kRows of them, in halves of the chunk.
+// There is room for them behind `held` rows.
+template <typename S, int kRows, int kVectors, Int8Layout kLayout>
+__attribute__((noinline)) void Int8BandRest(const Int8TileArgs& a, uint32_t row, uint32_t rows, uint32_t held,
+                                            const uint32_t* offsets, size_t count, const int8_t* weights,
+                                            size_t stride) {
+  if constexpr (kRows > 0) {
+    if (rows >= kRows) {
+      Int8Results<S, kVectors> results(a, row, held);
+      Int8BandChunk<S, kRows, kVectors, kLayout, false>(a.x, a.starts + row, offsets, count, weights, stride, &results);
+      row += kRows, rows -= kRows, held += kRows;
+      weights += kRows * kDotCells;
+    }
+    if (rows > 0) {
+      Int8BandRest<S, kRows / 2, kVectors, kLayout>(a, row, rows, held, offsets, count, weights, stride);
+    }
+  }
+}
+
+// Row-band: every band is computed in chunks of kRows rows that stay in registers. kWhole: a band is one chunk.
+template <typename S, int kRows, int kVectors, Int8Layout kLayout, bool kWhole>
+void Int8RowBandTile(const Int8TileArgs& a) {
+  const uint8_t* const x = a.x;
+  const int32_t* const starts = a.starts;
+  const uint32_t group_rows = kWhole ? kRows : a.weights->group_rows, row_end = a.row_end;
+  const uint32_t* ends = a.operand_begins + a.row_begin / group_rows;
+  uint32_t begin = *ends++;
+  const uint32_t* offsets = a.offsets + size_t{begin} * kOffsetsOfOperand<kLayout>;
+  // All bands but the last are full, so the values of a line start at its first operand times group_rows.
+  const int8_t* weights = a.weights->bytes + size_t{begin} * group_rows * kDotCells;
+  Int8Results<S, kVectors> results(a, a.row_begin, 0);
+  while (results.row() < row_end) {
+    const uint32_t left = row_end - results.row(), rows = left < group_rows ? left : group_rows;
+    const size_t count = *ends - begin, stride = size_t{rows} * kDotCells;
+    begin = *ends++;
+    const int8_t* first = weights;
+    uint32_t rest = rows;
+    for (; rest >= kRows; rest -= kRows, first += kRows * kDotCells) {
+      results.Reserve(kRows);
+      Int8BandChunk<S, kRows, kVectors, kLayout, kWhole>(x, starts + results.row(), offsets, count, first, stride,
+                                                         &results);
+      if (kWhole) break;
+    }
+    if (kRows > 1 && rest > 0 && !(kWhole && rows == kRows)) {
+      results.Reserve(kRows);
+      Int8BandRest<S, kRows / 2, kVectors, kLayout>(a, results.row(), rest, results.held(), offsets, count, first,
+                                                    stride);
+      results.Skip(rest);
+    }
+    offsets += count * kOffsetsOfOperand<kLayout>;
+    weights += count * stride;
+  }
+  results.Flush();
 }
 
 inline const uint32_t* OffsetsOfLine(const Int8TileArgs& a, uint32_t line, Int8Layout layout) {
@@ -121,131 +176,55 @@ inline size_t OperandsOfLine(const Int8TileArgs& a, uint32_t line) {
   return a.operand_begins[line + 1] - a.operand_begins[line];
 }
 
-// kRows rows of a band, `weights` at the first of them in the band's first operand; results become rows `held` and up.
-template <typename S, int kRows, int kVectors, Int8Layout kLayout>
-inline __attribute__((always_inline)) void Int8BandChunk(const Int8TileArgs& a, uint32_t row, const uint32_t* offsets,
-                                                         size_t count, const int8_t* weights, size_t stride,
-                                                         const typename S::Clamp& clamp, uint32_t held) {
-  Int8Sums<S, kRows, kVectors, kLayout> sums;
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) sums.SetRow(r, a.starts[row + r]);
-  sums.AddOperands(a.x, offsets, count, weights, stride);
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) sums.StoreRow(r, a, clamp, row + r, held + r);
-}
-
-// The last rows of a band whose size is no multiple of the chunk: `rows` < kRows of them.
-template <typename S, int kRows, int kVectors, Int8Layout kLayout>
-__attribute__((noinline)) void Int8BandRest(const Int8TileArgs& a, uint32_t rows, uint32_t row, const uint32_t* offsets,
-                                            size_t count, const int8_t* weights, size_t stride,
-                                            const typename S::Clamp& clamp, uint32_t held) {
-  if constexpr (kRows > 0) {
-    if (rows == kRows) {
-      return Int8BandChunk<S, kRows, kVectors, kLayout>(a, row, offsets, count, weights, stride, clamp, held);
-    }
-    Int8BandRest<S, kRows - 1, kVectors, kLayout>(a, rows, row, offsets, count, weights, stride, clamp, held);
-  }
-}
-
-// Row-band: every band is computed in chunks of kRows rows that stay in registers.
-template <typename S, int kRows, int kVectors, Int8Layout kLayout>
-void Int8RowBandTile(const Int8TileArgs& a) {
-  constexpr size_t kTile = kVectors * S::kLanes;
-  const PackedWeights& w = *a.weights;
-  const typename S::Clamp clamp(a.low, a.high, a.zero_point);
-  uint32_t held = 0, held_row = a.row_begin;
-  for (uint32_t line = a.row_begin / w.group_rows; line < w.line_count && w.FirstRow(line) < a.row_end; ++line) {
-    const uint32_t rows = w.RowsOfLine(line);
-    const uint32_t* offsets = OffsetsOfLine(a, line, kLayout);
-    const size_t count = OperandsOfLine(a, line);
-    // All bands but the last are full, so the values of a line start at its first operand times group_rows.
-    const int8_t* weights = w.bytes + size_t{a.operand_begins[line]} * w.group_rows * kDotCells;
-    for (uint32_t r = 0; r < rows; r += kRows) {
-      if (held + kRows > kInt8ScratchRows) {
-        StoreInt8Rows<S>(a, kTile, held_row, held);
-        held_row += held;
-        held = 0;
-      }
-      const uint32_t row = held_row + held;
-      const int8_t* first = weights + size_t{r} * kDotCells;
-      if (rows - r >= kRows) {
-        Int8BandChunk<S, kRows, kVectors, kLayout>(a, row, offsets, count, first, rows * kDotCells, clamp, held);
-        held += kRows;
-      } else {
-        Int8BandRest<S, kRows - 1, kVectors, kLayout>(a, rows - r, row, offsets, count, first, rows * kDotCells, clamp,
-                                                      held);
-        held += rows - r;
-      }
-    }
-  }
-  StoreInt8Rows<S>(a, kTile, held_row, held);
-}
-
-inline int32_t StartOf(const Int8TileArgs& a, uint32_t row) {
-  return row < a.weights->out_channels ? a.starts[row] : 0;
-}
-
 // Walks the start rows of a sliding-row weight for output rows [row_begin, row_end). Row q lives in sums q % kRows;
-// after start row r, row r is complete and row r + kRows takes its place.
-template <typename S, int kRows, int kVectors, Int8Layout kLayout>
-struct Int8SlidingWalk {
-  using Sums = Int8Sums<S, kRows, kVectors, kLayout>;
-  const Int8TileArgs& a;
-  Sums sums;
-  const typename S::Clamp clamp;
-  uint32_t held = 0, held_row;
-
-  explicit Int8SlidingWalk(const Int8TileArgs& args)
-      : a(args), clamp(args.low, args.high, args.zero_point), held_row(args.row_begin) {}
-
-  inline __attribute__((always_inline)) void Add(uint32_t line) {
-    sums.AddOperands(a.x, OffsetsOfLine(a, line, kLayout), OperandsOfLine(a, line),
-                     a.weights->bytes + size_t{a.operand_begins[line]} * kRows * kDotCells, kRows * kDotCells);
-  }
-
-  inline __attribute__((always_inline)) void Finish(int slot, uint32_t row) {
-    if (row >= a.row_begin && row < a.row_end) {
-      if (held == kInt8ScratchRows) {
-        StoreInt8Rows<S>(a, Sums::kTile, held_row, held);
-        held_row += held;
-        held = 0;
-      }
-      sums.StoreRow(slot, a, clamp, row, held);
-      ++held;
-    }
-    sums.SetRow(slot, StartOf(a, row + kRows));
-  }
-};
-
+// after start row r, row r is complete and row r + kRows takes its place. The walk begins at a multiple of kRows: what
+// it adds to rows before row_begin is dropped.
 template <typename S, int kRows, int kVectors, Int8Layout kLayout>
 void Int8SlidingTile(const Int8TileArgs& a) {
-  Int8SlidingWalk<S, kRows, kVectors, kLayout> walk(a);
-  const uint32_t first_line = a.row_begin >= kRows - 1 ? a.row_begin - (kRows - 1) : 0;
-  const uint32_t base = first_line - first_line % kRows;
-#pragma GCC unroll 16
-  for (int s = 0; s < kRows; ++s) walk.sums.SetRow(s, StartOf(a, base + s < first_line ? base + s + kRows : base + s));
-  for (uint32_t row = base; row < a.row_end; row += kRows) {
+  const uint8_t* const x = a.x;
+  const int32_t* const starts = a.starts;
+  const uint32_t lines = a.weights->line_count, row_end = a.row_end;
+  const uint32_t first = a.row_begin >= kRows - 1 ? (a.row_begin - (kRows - 1)) / kRows * kRows : 0;
+  const uint32_t* ends = a.operand_begins + (first < lines ? first : lines);
+  uint32_t begin = *ends++;
+  const uint32_t* offsets = a.offsets + size_t{begin} * kOffsetsOfOperand<kLayout>;
+  const int8_t* weights = a.weights->bytes + size_t{begin} * kRows * kDotCells;
+  Int8Results<S, kVectors> results(a, a.row_begin, 0);
+  Int8Sums<S, kRows, kVectors, kLayout> sums;
+  sums.SetRows(starts + first);
+  for (uint32_t row = first; row < row_end; row += kRows) {
+    results.Reserve(kRows);
 #pragma GCC unroll 16
     for (int s = 0; s < kRows; ++s) {
-      if (row + s < first_line) continue;
-      if (row + s < a.weights->line_count) walk.Add(row + s);
-      walk.Finish(s, row + s);
+      const uint32_t line = row + s;
+      if (line < lines) {
+        const size_t count = *ends - begin;
+        begin = *ends++;
+        sums.template AddOperands<true>(x, offsets, count, weights, kRows * kDotCells);
+        offsets += count * kOffsetsOfOperand<kLayout>;
+        weights += count * kRows * kDotCells;
+      }
+      // Between row_begin and row_end.
+      if (line == results.row() && line < row_end) {
+        typename S::Vector total[kVectors];
+        sums.Totals(s, total);
+        results.Add(total);
+      }
+      sums.SetRow(s, starts[line + kRows]);
     }
   }
-  StoreInt8Rows<S>(a, Int8SlidingWalk<S, kRows, kVectors, kLayout>::Sums::kTile, walk.held_row, walk.held);
+  results.Flush();
 }
 
 // Sliding-row for any number of rows: sums live in memory. For the group sizes that have no kernel of their own.
 template <typename S, int kVectors, Int8Layout kLayout>
 void Int8SlidingTileAnyRows(const Int8TileArgs& a) {
-  using Sums = Int8Sums<S, 1, kVectors, kLayout>;
   const PackedWeights& w = *a.weights;
   const uint32_t rows = w.group_rows;
-  Sums sums[kMaxSlidingRows];
-  const typename S::Clamp clamp(a.low, a.high, a.zero_point);
+  Int8Sums<S, 1, kVectors, kLayout> sums[kMaxSlidingRows];
+  Int8Results<S, kVectors> results(a, a.row_begin, 0);
   const uint32_t first_line = a.row_begin >= rows - 1 ? a.row_begin - (rows - 1) : 0;
-  for (uint32_t row = first_line; row < first_line + rows; ++row) sums[row % rows].SetRow(0, StartOf(a, row));
-  uint32_t held = 0, held_row = a.row_begin;
+  for (uint32_t row = first_line; row < first_line + rows; ++row) sums[row % rows].SetRow(0, a.starts[row]);
   for (uint32_t row = first_line; row < a.row_end; ++row) {
     if (row < w.line_count) {
       const int8_t* weights = w.bytes + size_t{a.operand_begins[row]} * rows * kDotCells;
@@ -258,17 +237,14 @@ void Int8SlidingTileAnyRows(const Int8TileArgs& a) {
       }
     }
     if (row >= a.row_begin) {
-      if (held == kInt8ScratchRows) {
-        StoreInt8Rows<S>(a, Sums::kTile, held_row, held);
-        held_row += held;
-        held = 0;
-      }
-      sums[row % rows].StoreRow(0, a, clamp, row, held);
-      ++held;
+      typename S::Vector total[kVectors];
+      sums[row % rows].Totals(0, total);
+      results.Reserve(1);
+      results.Add(total);
     }
-    sums[row % rows].SetRow(0, StartOf(a, row + rows));
+    sums[row % rows].SetRow(0, a.starts[row + rows]);
   }
-  StoreInt8Rows<S>(a, Sums::kTile, held_row, held);
+  results.Flush();
 }
 
 #include "tflite_ops/kernels/planar_int8/pixel.h"
@@ -297,40 +273,53 @@ struct SlidingPixelName {
 template <typename S>
 constexpr SlidingPixelName<S> kSlidingPixelName = {};
 
-template <typename S, bool kSliding = false>
-Int8KernelSet Int8Set(const char* name, int vectors, Int8TileFn run, int tail_vectors = 0,
-                      Int8TileFn tail_run = nullptr) {
-  const Int8Kernel kernel = {name, static_cast<size_t>(vectors * S::kLanes), run,
-                             static_cast<size_t>(tail_vectors * S::kLanes), tail_run};
+// All that a kernel of `encoding` needs beside it.
+template <typename S>
+Int8KernelSet Int8Set(Encoding encoding, const Int8Kernel& kernel) {
+  const bool sliding = encoding != Encoding::kRowBand;
   return {kernel,
           ToQuadsOf<S>,
+          QuadsBetween<S::kLanes>,
           ToPlanesOf<S>,
-          kSliding ? Int8SlidingPixel<S> : Int8RowBandPixel<S>,
-          kSliding ? kSlidingPixelName<S>.text : S::kPixelName,
-          S::kFlip};
+          sliding ? Int8SlidingPixel<S> : Int8RowBandPixel<S>,
+          sliding ? kSlidingPixelName<S>.text : S::kPixelName,
+          S::kFlip,
+          S::kWidenPercent};
 }
 
 // A quarter of the vectors for the last tile; planes always take four.
-template <int kVectors>
-constexpr int kTailVectors = kVectors > 4 ? kVectors / 4 : 1;
+template <int kVectors, Int8Layout kLayout>
+constexpr int kTailVectors = kLayout == Int8Layout::kPlanes ? kVectors
+                             : kVectors > 4                 ? kVectors / 4
+                                                            : 1;
 
-template <typename S, int kRows, int kVectors, Int8Layout kLayout>
-Int8KernelSet Int8RowBand(const char* name) {
-  constexpr int kTail = kLayout == Int8Layout::kQuads ? kTailVectors<kVectors> : kVectors;
-  if (kTail == kVectors) return Int8Set<S>(name, kVectors, Int8RowBandTile<S, kRows, kVectors, kLayout>);
-  return Int8Set<S>(name, kVectors, Int8RowBandTile<S, kRows, kVectors, kLayout>, kTail,
-                    Int8RowBandTile<S, kRows, kTail, kLayout>);
+template <typename S, int kVectors>
+Int8Kernel WithTail(const char* name, Int8TileFn run, int tail_vectors, Int8TileFn tail_run) {
+  if (tail_vectors == kVectors) return {name, kVectors * S::kLanes, run, 0, nullptr};
+  return {name, kVectors * S::kLanes, run, static_cast<size_t>(tail_vectors) * S::kLanes, tail_run};
+}
+
+template <typename S, int kRows, int kVectors, Int8Layout kLayout, bool kWhole>
+Int8Kernel Int8RowBandOf(const char* name) {
+  constexpr int kTail = kTailVectors<kVectors, kLayout>;
+  return WithTail<S, kVectors>(name, Int8RowBandTile<S, kRows, kVectors, kLayout, kWhole>, kTail,
+                               Int8RowBandTile<S, kRows, kTail, kLayout, kWhole>);
 }
 
 template <typename S, int kRows, int kVectors, Int8Layout kLayout>
-Int8KernelSet Int8Sliding(const char* name) {
-  constexpr int kTail = kLayout == Int8Layout::kQuads ? kTailVectors<kVectors> : kVectors;
-  if (kTail == kVectors) return Int8Set<S, true>(name, kVectors, Int8SlidingTile<S, kRows, kVectors, kLayout>);
-  return Int8Set<S, true>(name, kVectors, Int8SlidingTile<S, kRows, kVectors, kLayout>, kTail,
-                          Int8SlidingTile<S, kRows, kTail, kLayout>);
+Int8Kernel Int8RowBand(uint32_t group_rows, const char* name) {
+  if (kRows == 1 || group_rows == kRows) return Int8RowBandOf<S, kRows, kVectors, kLayout, true>(name);
+  return Int8RowBandOf<S, kRows, kVectors, kLayout, kRows == 1>(name);
+}
+
+template <typename S, int kRows, int kVectors, Int8Layout kLayout>
+Int8Kernel Int8Sliding(const char* name) {
+  constexpr int kTail = kTailVectors<kVectors, kLayout>;
+  return WithTail<S, kVectors>(name, Int8SlidingTile<S, kRows, kVectors, kLayout>, kTail,
+                               Int8SlidingTile<S, kRows, kTail, kLayout>);
 }
 
 template <typename S, int kVectors, Int8Layout kLayout>
-Int8KernelSet Int8SlidingAny(const char* name) {
-  return Int8Set<S, true>(name, kVectors, Int8SlidingTileAnyRows<S, kVectors, kLayout>);
+Int8Kernel Int8SlidingAny(const char* name) {
+  return {name, kVectors * S::kLanes, Int8SlidingTileAnyRows<S, kVectors, kLayout>, 0, nullptr};
 }

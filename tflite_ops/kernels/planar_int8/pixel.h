@@ -51,12 +51,34 @@ inline void AddWrapping(int32_t* sum, int32_t value) {
 // Bytes: how far ahead of their use weights are asked for, which is what a stream of them from memory waits on.
 constexpr size_t kPixelPrefetch = 2048;
 
+// Adds `kSums` vectors of lanes, lane l of all that lie side by side belonging to row l % kRows, to the sums of rows.
+template <typename S, int kRows, int kSums>
+inline __attribute__((always_inline)) void AddLanes(const typename S::Sum* sum, int32_t* sums) {
+  constexpr int kParts = kRows < S::kLanes ? 1 : kRows / S::kLanes;
+  using Vector = typename WordVector<S::kLanes>::Type;
+  Vector total[kParts] = {};
+#pragma GCC unroll 8
+  for (int i = 0; i < kSums; ++i) {
+    int32_t lanes[S::kLanes];
+    S::StoreTotal(lanes, sum[i]);
+    Vector vector;
+    memcpy(&vector, lanes, sizeof(vector));
+    total[i % kParts] += vector;
+  }
+#pragma GCC unroll 16
+  for (int row = 0; row < kRows; ++row) {
+    uint32_t of_row = static_cast<uint32_t>(sums[row]);
+#pragma GCC unroll 16
+    for (int lane = row % S::kLanes; lane < S::kLanes; lane += kRows) of_row += total[row / S::kLanes][lane];
+    sums[row] = static_cast<int32_t>(of_row);
+  }
+}
+
 // kRows rows of every operand of a line at `weights`; several operands share a vector where rows are few.
 template <typename S, int kRows>
 inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_t count, const int8_t* weights,
                                                          size_t stride, int32_t* sums) {
   constexpr int kWidth = kRows < S::kLanes ? kRows : S::kLanes, kParts = kRows / kWidth;
-  constexpr uint32_t kFlips = S::kFlip * 0x01010101u;
   constexpr size_t kTogether = kWidth < S::kLanes ? S::kLanes / kWidth : 1;
   constexpr size_t kSide = kParts <= 2 ? 4 : 2;  // sums side by side hide the latency of an addition
   typename S::Sum sum[kSide][kParts];
@@ -84,37 +106,31 @@ inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_
       }
     }
   }
-  if constexpr (kTogether == 1) {
-    // The last operands; weights of the cells that the last one lacks are zero.
-    for (; i * kDotCells < count; ++i, weights += stride) {
-      const uint32_t x[1] = {i < full ? cells.NextFour() : cells.NextFew(static_cast<uint32_t>(few))};
-      const typename S::Bytes inputs = S::Flip(S::template Spread<kWidth>(x));
-#pragma GCC unroll 16
-      for (int part = 0; part < kParts; ++part) {
-        const uint8_t* from = reinterpret_cast<const uint8_t*>(weights) + 4 * part * S::kLanes;
-        sum[0][part] = S::DotColumn(sum[0][part], inputs, S::LoadBytes(from));
+  // The last operands; weights of operands and of cells that are missing are zero.
+  while (i * kDotCells < count) {
+    constexpr size_t kOperandBytes = kRows * kDotCells;
+    uint32_t x[kTogether] = {};
+    uint8_t few_weights[kTogether * kOperandBytes];
+    const uint8_t* from = reinterpret_cast<const uint8_t*>(weights);
+    if constexpr (kTogether == 1) {
+      x[0] = i < full ? cells.NextFour() : cells.NextFew(static_cast<uint32_t>(few));
+      ++i, weights += stride;
+    } else {
+      const bool in_place = i + kTogether <= full && stride == kOperandBytes;
+      if (!in_place) memset(few_weights, 0, sizeof(few_weights));
+      for (size_t t = 0; t < kTogether && i * kDotCells < count; ++t, ++i, weights += stride) {
+        x[t] = i < full ? cells.NextFour() : cells.NextFew(static_cast<uint32_t>(few));
+        if (!in_place) memcpy(few_weights + t * kOperandBytes, weights, kOperandBytes);
       }
+      if (!in_place) from = few_weights;
+    }
+    const typename S::Bytes inputs = S::Flip(S::template Spread<kWidth>(x));
+#pragma GCC unroll 16
+    for (int part = 0; part < kParts; ++part) {
+      sum[0][part] = S::DotColumn(sum[0][part], inputs, S::LoadBytes(from + 4 * part * S::kLanes));
     }
   }
-  int32_t lanes[kSide * kParts * S::kLanes];
-#pragma GCC unroll 4
-  for (size_t u = 0; u < kSide; ++u) {
-#pragma GCC unroll 16
-    for (int part = 0; part < kParts; ++part) S::StoreTotal(lanes + (u * kParts + part) * S::kLanes, sum[u][part]);
-  }
-  for (size_t first = 0; first < kSide * kParts * S::kLanes; first += kRows) {
-    for (int row = 0; row < kRows; ++row) AddWrapping(sums + row, lanes[first + row]);
-  }
-  for (; i * kDotCells < count; ++i, weights += stride) {
-    const uint32_t four = (i < full ? cells.NextFour() : cells.NextFew(static_cast<uint32_t>(few))) ^ kFlips;
-    for (int row = 0; row < kRows; ++row) {
-      for (int c = 0; c < 4; ++c) {
-        const uint8_t byte = static_cast<uint8_t>(four >> (8 * c));
-        const int32_t input = S::kFlip != 0 ? int32_t{byte} : int32_t{static_cast<int8_t>(byte)};
-        AddWrapping(sums + row, weights[4 * row + c] * input);
-      }
-    }
-  }
+  AddLanes<S, kRows, kSide * kParts>(&sum[0][0], sums);
 }
 
 // All rows of a line at `weights`.

@@ -3,17 +3,17 @@
 
 namespace tfprune {
 
-#define TFPRUNE_INT8_ISA(name, value)                                                      \
-  namespace name {                                                                         \
-  Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout layout); \
+#define TFPRUNE_INT8_ISA(name, value)                                                                         \
+  namespace name {                                                                                            \
+  Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout layout, uint32_t operands); \
   }
 #include "tflite_ops/kernels/planar_int8/isa.inc"
 #undef TFPRUNE_INT8_ISA
 
-Int8KernelSet GetInt8Kernels(Arch arch, Encoding encoding, uint32_t group_rows, Int8Layout layout) {
+Int8KernelSet GetInt8Kernels(Arch arch, Encoding encoding, uint32_t group_rows, Int8Layout layout, uint32_t operands) {
   Int8KernelSet best = {};
 #define TFPRUNE_INT8_ISA(name, value) \
-  if (arch >= Arch::value) best = name::GetInt8Kernels(encoding, group_rows, layout);
+  if (arch >= Arch::value) best = name::GetInt8Kernels(encoding, group_rows, layout, operands);
 #include "tflite_ops/kernels/planar_int8/isa.inc"
 #undef TFPRUNE_INT8_ISA
   return best;

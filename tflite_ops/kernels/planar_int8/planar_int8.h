@@ -38,6 +38,7 @@ namespace tfprune {
 constexpr size_t kInt8MaxTile = 64;      // positions
 constexpr size_t kInt8MaxOverrun = 64;   // bytes that a fill may write behind a row of positions
 constexpr size_t kInt8ScratchRows = 64;  // rows kept planar before they are transposed to NHWC
+constexpr size_t kMoreStarts = 2 * kMaxSlidingRows;
 constexpr size_t kInt8ScratchBytes = (kInt8ScratchRows + 1) * kInt8MaxTile * sizeof(float);
 
 enum class Int8Layout : uint8_t { kQuads, kPlanes };
@@ -53,7 +54,7 @@ struct Int8TileArgs {
   const PackedWeights* weights;
   const uint32_t* offsets;         // bytes, see above
   const uint32_t* operand_begins;  // [line_count + 1]
-  const int32_t* starts;           // [out_channels]
+  const int32_t* starts;           // [out_channels + kMoreStarts], anything behind out_channels
   uint32_t row_begin, row_end;     // output rows to compute; for row-band both are band limits or out_channels
   const uint8_t* x;
   const Int8Segment* segments;
@@ -95,6 +96,12 @@ struct Int8Kernel {
 using ToQuadsFn = void (*)(const uint8_t* in, size_t in_stride, size_t count, size_t quads, uint32_t* out,
                            size_t out_stride);
 
+// Quads that start between others: `out[i * stride + p] = bytes remainder .. remainder + 3 of the eight in
+// quads[starts[i] * stride + p] and quads[(starts[i] + 1) * stride + p]` for p < count, i < n, 0 < remainder < 4;
+// strides in quads. Up to kInt8MaxOverrun bytes behind each row of `count` may be read and overwritten.
+using QuadsBetweenFn = void (*)(const uint32_t* quads, size_t stride, size_t count, uint32_t remainder,
+                                const uint32_t* starts, size_t n, uint32_t* out);
+
 // `out[c * out_stride + p] = in[p * in_stride + c] ^ flip` for p < count, c < channels; strides in bytes. Reads nothing
 // else; up to kInt8MaxOverrun bytes behind each row of `count` may be overwritten.
 using ToPlanesFn = void (*)(const uint8_t* in, size_t in_stride, size_t count, size_t channels, uint8_t* out,
@@ -108,15 +115,18 @@ using Int8PixelFn = void (*)(const PackedWeights& weights, uint32_t row_begin, u
 struct Int8KernelSet {
   Int8Kernel kernel;
   ToQuadsFn to_quads;
+  QuadsBetweenFn quads_between;
   ToPlanesFn to_planes;
   Int8PixelFn pixel;
   const char* pixel_name;  // "row_band_single_int8/neon_dotprod"
   uint8_t flip;            // 0 or 0x80
+  // Single weights run faster as groups of four columns where these are at most so many for a hundred of them.
+  uint8_t widen_percent;
 };
 
-// The kernels for `encoding` with groups of `group_rows` rows on the best instruction set that is at most `arch`.
-// `arch` must be supported and not kReference.
-Int8KernelSet GetInt8Kernels(Arch arch, Encoding encoding, uint32_t group_rows, Int8Layout layout);
+// The kernels for `encoding` with groups of `group_rows` rows and `operands` operands in an average line, on the best
+// instruction set that is at most `arch`. `arch` must be supported and not kReference.
+Int8KernelSet GetInt8Kernels(Arch arch, Encoding encoding, uint32_t group_rows, Int8Layout layout, uint32_t operands);
 
 }  // namespace tfprune
 

@@ -89,27 +89,72 @@ void ToQuads(const uint8_t* in, size_t in_stride, size_t count, size_t quads, ui
   for (size_t p = 0; p < count; p += kLanes) {
     const size_t positions = count - p < kLanes ? count - p : kLanes;
     const uint8_t* from = in + p * in_stride;
-    for (size_t q = 0; q < quads; q += kLanes) {
-      const size_t words = quads - q < kLanes ? quads - q : kLanes;
-      uint32_t* to = out + q * out_stride + p;
-      Vector v[kLanes];
-      if (positions == kLanes && words == kLanes) {
+    uint32_t* to = out + p;
+    size_t q = 0;
+    Vector v[kLanes];
+    if (positions == kLanes) {
+      for (; q + kLanes <= quads; q += kLanes, from += 4 * kLanes, to += kLanes * out_stride) {
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) {
-          v[i] = *reinterpret_cast<const Memory*>(from + 4 * q + static_cast<size_t>(i) * in_stride);
+          v[i] = *reinterpret_cast<const Memory*>(from + static_cast<size_t>(i) * in_stride);
         }
         TransposeWords<kLanes>(v);
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) {
           *reinterpret_cast<Memory*>(to + static_cast<size_t>(i) * out_stride) = v[i] ^ flip;
         }
-        continue;
       }
-      LoadWords<kLanes>(from + 4 * q, in_stride, positions, words, v);
+    }
+    for (; q < quads; q += kLanes, from += 4 * kLanes, to += kLanes * out_stride) {
+      const size_t words = quads - q < kLanes ? quads - q : kLanes;
+      LoadWords<kLanes>(from, in_stride, positions, words, v);
       TransposeWords<kLanes>(v);
       for (size_t i = 0; i < words; ++i) *reinterpret_cast<Memory*>(to + i * out_stride) = v[i] ^ flip;
     }
   }
+}
+
+// kVectors vectors of every row.
+template <int kLanes, int kRemainder, int kVectors>
+inline __attribute__((always_inline)) void ShiftTogether(const uint32_t* quads, size_t stride, const uint32_t* starts,
+                                                         size_t n, uint32_t* out) {
+  using Memory = typename WordVector<kLanes>::Memory;
+  for (size_t i = 0; i < n; ++i, out += stride) {
+    const Memory* first = reinterpret_cast<const Memory*>(quads + starts[i] * stride);
+    const Memory* second = reinterpret_cast<const Memory*>(quads + starts[i] * stride + stride);
+    typename WordVector<kLanes>::Type low[kVectors], high[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) low[v] = first[v], high[v] = second[v];
+      // A sum, because NEON shifts and adds by one instruction; no bit meets another.
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) high[v] = (high[v] << (32 - 8 * kRemainder)) + (low[v] >> (8 * kRemainder));
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) reinterpret_cast<Memory*>(out)[v] = high[v];
+  }
+}
+
+template <int kLanes, int kRemainder>
+void QuadsAtRemainder(const uint32_t* quads, size_t stride, size_t count, const uint32_t* starts, size_t n,
+                      uint32_t* out) {
+  constexpr size_t kMany = 4 * kLanes;
+  for (size_t p = 0; p < count;) {
+    const size_t rest = count - p;
+    if (rest > kLanes && kMany <= rest + kInt8MaxOverrun / 4) {
+      ShiftTogether<kLanes, kRemainder, 4>(quads + p, stride, starts, n, out + p);
+      p += kMany;
+    } else {
+      ShiftTogether<kLanes, kRemainder, 1>(quads + p, stride, starts, n, out + p);
+      p += kLanes;
+    }
+  }
+}
+
+template <int kLanes>
+void QuadsBetween(const uint32_t* quads, size_t stride, size_t count, uint32_t remainder, const uint32_t* starts,
+                  size_t n, uint32_t* out) {
+  if (remainder == 1) return QuadsAtRemainder<kLanes, 1>(quads, stride, count, starts, n, out);
+  if (remainder == 2) return QuadsAtRemainder<kLanes, 2>(quads, stride, count, starts, n, out);
+  QuadsAtRemainder<kLanes, 3>(quads, stride, count, starts, n, out);
 }
 
 inline __attribute__((always_inline)) void LoadBytes(const uint8_t* from, size_t stride, size_t rows, size_t bytes,
@@ -158,7 +203,8 @@ inline void ToPlanesFlipped(const uint8_t* in, size_t in_stride, size_t count, s
 }
 
 // Transposes `rows` planar rows of bytes to every segment's NHWC output, channels [channel, channel + rows).
-inline void StoreByteRows(const Int8TileArgs& a, size_t tile, size_t channel, size_t rows) {
+// Out of line and once for all kernels of a file: a call costs nothing beside the rows that it transposes.
+__attribute__((noinline, noclone)) void StoreByteRows(const Int8TileArgs& a, size_t tile, size_t channel, size_t rows) {
   for (uint32_t s = 0; s < a.segment_count; ++s) {
     const Int8Segment& segment = a.segments[s];
     for (size_t p = 0; p < segment.count; p += 16) {
@@ -191,7 +237,8 @@ inline void StoreByteRows(const Int8TileArgs& a, size_t tile, size_t channel, si
 
 // The same for rows of floats.
 template <int kLanes>
-void StoreFloatRows(const Int8TileArgs& a, size_t tile, size_t channel, size_t rows) {
+__attribute__((noinline, noclone)) void StoreFloatRows(const Int8TileArgs& a, size_t tile, size_t channel,
+                                                       size_t rows) {
   using Vector = typename WordVector<kLanes>::Type;
   using Memory = typename WordVector<kLanes>::Memory;
   for (uint32_t s = 0; s < a.segment_count; ++s) {

@@ -24,6 +24,7 @@ struct Simd {
   using Sum = __m256i;
   static constexpr int kLanes = 8;
   static constexpr uint8_t kFlip = 0;
+  static constexpr uint8_t kWidenPercent = 0;  // slower: more bytes of input than the first cache holds
 
   static Sum Start(int32_t value) { return _mm256_set1_epi32(value); }
   static Vector Total(Sum sum) { return sum; }
@@ -152,19 +153,17 @@ struct Simd {
 
 #include "tflite_ops/kernels/planar_int8/generic.h"
 
-}  // namespace
-
 // 16 registers: four rows by two vectors of sums, or two by four, leave room for inputs and weights.
-Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout layout) {
+Int8Kernel TileKernel(Encoding encoding, uint32_t group_rows, Int8Layout layout) {
   constexpr Int8Layout kQuads = Int8Layout::kQuads, kPlanes = Int8Layout::kPlanes;
   if (encoding == Encoding::kRowBand) {
     if (layout == kPlanes) {
-      if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kPlanes>("row_band_planes/avx2");
-      return Int8RowBand<Simd, 2, 4, kPlanes>("row_band_planes/avx2");
+      if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kPlanes>(group_rows, "row_band_planes/avx2");
+      return Int8RowBand<Simd, 2, 4, kPlanes>(group_rows, "row_band_planes/avx2");
     }
-    if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kQuads>("row_band_quads/avx2");
-    if (group_rows == 2) return Int8RowBand<Simd, 2, 4, kQuads>("row_band_quads/avx2");
-    return Int8RowBand<Simd, 4, 2, kQuads>("row_band_quads/avx2");
+    if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kQuads>(group_rows, "row_band_quads/avx2");
+    if (group_rows == 2) return Int8RowBand<Simd, 2, 4, kQuads>(group_rows, "row_band_quads/avx2");
+    return Int8RowBand<Simd, 4, 2, kQuads>(group_rows, "row_band_quads/avx2");
   }
   if (layout == kPlanes) {
     if (group_rows == 1) return Int8Sliding<Simd, 1, 4, kPlanes>("sliding_row_planes/avx2");
@@ -176,6 +175,12 @@ Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout 
   if (group_rows == 4) return Int8Sliding<Simd, 4, 2, kQuads>("sliding_row_quads/avx2");
   if (group_rows == 8) return Int8Sliding<Simd, 8, 1, kQuads>("sliding_row_quads/avx2");
   return Int8SlidingAny<Simd, 4, kQuads>("sliding_row_any_quads/avx2");
+}
+
+}  // namespace
+
+Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout layout, uint32_t) {
+  return Int8Set<Simd>(encoding, TileKernel(encoding, group_rows, layout));
 }
 
 }  // namespace avx2

@@ -18,7 +18,8 @@ struct Simd {
   using Bytes = __m512i;
   using Sum = __m512i;
   static constexpr int kLanes = 16;
-  static constexpr uint8_t kFlip = 0x80;  // vpdpbusd takes unsigned inputs
+  static constexpr uint8_t kFlip = 0x80;       // vpdpbusd takes unsigned inputs
+  static constexpr uint8_t kWidenPercent = 0;  // slower: more bytes of input than the first cache holds
   static constexpr __mmask16 kAll = 0xFFFF;
 
   static Sum Start(int32_t value) { return _mm512_set1_epi32(value); }
@@ -133,21 +134,19 @@ struct Simd {
 
 #include "tflite_ops/kernels/planar_int8/generic.h"
 
-}  // namespace
-
 // 32 registers: sixteen sums, four inputs. Sixteen sums side by side hide the latency of vpdpbusd.
-Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout layout) {
+Int8Kernel TileKernel(Encoding encoding, uint32_t group_rows, Int8Layout layout) {
   constexpr Int8Layout kQuads = Int8Layout::kQuads, kPlanes = Int8Layout::kPlanes;
   if (encoding == Encoding::kRowBand) {
     if (layout == kPlanes) {
-      if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kPlanes>("row_band_planes/avx512_vnni");
-      if (group_rows == 2) return Int8RowBand<Simd, 2, 4, kPlanes>("row_band_planes/avx512_vnni");
-      return Int8RowBand<Simd, 4, 4, kPlanes>("row_band_planes/avx512_vnni");
+      if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kPlanes>(group_rows, "row_band_planes/avx512_vnni");
+      if (group_rows == 2) return Int8RowBand<Simd, 2, 4, kPlanes>(group_rows, "row_band_planes/avx512_vnni");
+      return Int8RowBand<Simd, 4, 4, kPlanes>(group_rows, "row_band_planes/avx512_vnni");
     }
-    if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kQuads>("row_band_quads/avx512_vnni");
-    if (group_rows == 2) return Int8RowBand<Simd, 2, 4, kQuads>("row_band_quads/avx512_vnni");
-    if (group_rows < 8) return Int8RowBand<Simd, 4, 4, kQuads>("row_band_quads/avx512_vnni");
-    return Int8RowBand<Simd, 8, 2, kQuads>("row_band_quads/avx512_vnni");
+    if (group_rows == 1) return Int8RowBand<Simd, 1, 4, kQuads>(group_rows, "row_band_quads/avx512_vnni");
+    if (group_rows == 2) return Int8RowBand<Simd, 2, 4, kQuads>(group_rows, "row_band_quads/avx512_vnni");
+    if (group_rows < 8) return Int8RowBand<Simd, 4, 4, kQuads>(group_rows, "row_band_quads/avx512_vnni");
+    return Int8RowBand<Simd, 8, 2, kQuads>(group_rows, "row_band_quads/avx512_vnni");
   }
   if (layout == kPlanes) {
     if (group_rows == 1) return Int8Sliding<Simd, 1, 4, kPlanes>("sliding_row_planes/avx512_vnni");
@@ -161,6 +160,12 @@ Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout 
   if (group_rows == 8) return Int8Sliding<Simd, 8, 2, kQuads>("sliding_row_quads/avx512_vnni");
   if (group_rows == 16) return Int8Sliding<Simd, 16, 1, kQuads>("sliding_row_quads/avx512_vnni");
   return Int8SlidingAny<Simd, 4, kQuads>("sliding_row_any_quads/avx512_vnni");
+}
+
+}  // namespace
+
+Int8KernelSet GetInt8Kernels(Encoding encoding, uint32_t group_rows, Int8Layout layout, uint32_t) {
+  return Int8Set<Simd>(encoding, TileKernel(encoding, group_rows, layout));
 }
 
 }  // namespace avx512_vnni
