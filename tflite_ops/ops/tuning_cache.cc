@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/ops/tuning_cache.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tflite_ops/base/crc32.h"
 
@@ -12,6 +10,7 @@ namespace tfprune {
 namespace {
 
 constexpr char kFirstLine[] = "tfprune tuning 1\n";
+constexpr char kMark[] = "tfprune tuning ";  // of every version
 constexpr size_t kFirstLineBytes = sizeof(kFirstLine) - 1;
 constexpr size_t kLastLineBytes = 13;                        // "end 01234567\n"
 constexpr size_t kLineBytes = kTuningKeyBytes + 2 * 11 + 2;  // the longest entry
@@ -43,16 +42,6 @@ bool ReadLine(const char* line, const char* end, TuningKey* key, TuningChoice* c
   return at < end && *at++ == ' ' && ReadNumber(&at, end, &choice->second) && at == end;
 }
 
-bool WriteAll(int file, const char* text, size_t length) {
-  while (length > 0) {
-    const ssize_t written = write(file, text, length);
-    if (written <= 0) return false;
-    text += written;
-    length -= static_cast<size_t>(written);
-  }
-  return true;
-}
-
 }  // namespace
 
 TuningCache::TuningCache() { pthread_mutex_init(&mutex_, nullptr); }
@@ -60,51 +49,22 @@ TuningCache::TuningCache() { pthread_mutex_init(&mutex_, nullptr); }
 TuningCache::~TuningCache() { pthread_mutex_destroy(&mutex_); }
 
 Status TuningCache::Open(const char* path) {
-  const size_t length = strlen(path);
-  if (!path_.Reserve(length + 1) || !fresh_path_.Reserve(length + 64) || !entries_.Reserve(kMaxTuningEntries)) {
-    return Error("tuning: no memory for the cache");
-  }
-  memcpy(path_.data(), path, length + 1);
-  // Beside the file, and no other cache's: the process and the object make the name.
-  snprintf(fresh_path_.data(), length + 64, "%s.%d.%llx.new", path, static_cast<int>(getpid()),
-           static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(this)));
+  if (!entries_.Reserve(kMaxTuningEntries)) return Error("tuning: no memory for the cache");
+  TFPRUNE_RETURN_IF_ERROR(file_.SetPath(path, kMark, kMaxTuningBytes));
+  ready_ = true;
   AlignedArray<char> text;
-  size_t read = 0;
-  TFPRUNE_RETURN_IF_ERROR(Read(&text, &read));
-  return read == 0 ? Status{} : Merge(text.data(), read);
-}
-
-// No file gives no text. O_NONBLOCK: a pipe must not stop the load.
-Status TuningCache::Read(AlignedArray<char>* text, size_t* length) const {
-  *length = 0;
-  const int file = open(path_.data(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (file < 0) {
-    if (access(path_.data(), F_OK) != 0) return {};
-    return Error("tuning: the cache `%.150s` cannot be read", path_.data());
-  }
-  if (!text->Reserve(kMaxTuningBytes + 1)) {
-    close(file);
-    return Error("tuning: no memory for the cache");
-  }
-  ssize_t part = 1;
-  while (part > 0 && *length <= kMaxTuningBytes) {
-    part = read(file, text->data() + *length, kMaxTuningBytes + 1 - *length);
-    if (part > 0) *length += static_cast<size_t>(part);
-  }
-  close(file);
-  if (part < 0) return Error("tuning: the cache `%.150s` cannot be read", path_.data());
-  if (*length > kMaxTuningBytes) {
-    return Error("tuning: the cache `%.150s` is larger than %zu bytes", path_.data(), kMaxTuningBytes);
-  }
-  return *length > 0 ? Status{} : Error("tuning: the cache `%.150s` is empty", path_.data());
+  size_t length = 0;
+  bool replaceable = false;
+  TFPRUNE_RETURN_IF_ERROR(file_.Read(&text, &length, &replaceable));
+  return length == 0 ? Status{} : Merge(text.data(), length);
 }
 
 // Adds the entries of a file whose keys are not there yet; all of them or none.
 Status TuningCache::Merge(const char* text, size_t length) {
   if (length < kFirstLineBytes || memcmp(text, kFirstLine, kFirstLineBytes) != 0) {
-    return Error("tuning: `%.150s` is not a tuning cache of this version", path_.data());
+    return Error("tuning: `%.150s` is not a tuning cache of this version", file_.path());
   }
-  const Status damaged = Error("tuning: the cache `%.150s` is damaged", path_.data());
+  const Status damaged = Error("tuning: the cache `%.150s` is damaged", file_.path());
   if (length < kFirstLineBytes + kLastLineBytes) return damaged;
   const char *begin = text + kFirstLineBytes, *end = text + length - kLastLineBytes;
   char last[kLastLineBytes + 1];
@@ -146,14 +106,15 @@ bool TuningCache::Find(const TuningKey& key, TuningChoice* choice) {
 }
 
 Status TuningCache::Store(const TuningKey& key, const TuningChoice& choice) {
-  if (entries_.capacity() == 0) return Error("tuning: no memory for the cache");
+  if (!ready_) return Error("tuning: no memory for the cache");
   pthread_mutex_lock(&mutex_);
   AlignedArray<char> text;
   size_t length = 0;
-  // What cannot be read is replaced.
-  if (Read(&text, &length).ok() && length > 0) Merge(text.data(), length);
+  bool replaceable = false;
+  Status status = file_.Read(&text, &length, &replaceable);
+  if (status.ok() && length > 0) Merge(text.data(), length);
   Put({key, choice}, true);
-  const Status status = Write();
+  if (replaceable) status = Write();
   pthread_mutex_unlock(&mutex_);
   return status;
 }
@@ -168,14 +129,7 @@ Status TuningCache::Write() {
                    entries_[i].choice.second);
   }
   at += snprintf(at, kLastLineBytes + 1, "end %08x\n", Crc32(text.data(), static_cast<size_t>(at - text.data())));
-  const Status failed = Error("tuning: the cache `%.150s` cannot be written", path_.data());
-  const int file = open(fresh_path_.data(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (file < 0) return failed;
-  bool done = WriteAll(file, text.data(), static_cast<size_t>(at - text.data())) && fsync(file) == 0;
-  done = close(file) == 0 && done;
-  if (done && rename(fresh_path_.data(), path_.data()) == 0) return {};
-  unlink(fresh_path_.data());
-  return failed;
+  return file_.Replace(text.data(), static_cast<size_t>(at - text.data()));
 }
 
 }  // namespace tfprune

@@ -136,16 +136,64 @@ TEST_F(TuningFile, LinesThatAreNoEntries) {
   EXPECT_EQ(reader.size(), 2u);
 }
 
-TEST_F(TuningFile, OtherVersionsAndOtherFilesAreIgnored) {
+// What Open and Store say about the file.
+void ExpectProblems(const std::string& path, const std::string& of_open, const std::string& of_store) {
+  TuningCache cache;
+  const std::string opened = cache.Open(path.c_str()).message;
+  EXPECT_EQ(opened.empty(), of_open.empty()) << opened;
+  EXPECT_NE(opened.find(of_open), std::string::npos) << opened;
+  const std::string stored = cache.Store(Key("key"), {8, 9}).message;
+  EXPECT_EQ(stored.empty(), of_store.empty()) << stored;
+  EXPECT_NE(stored.find(of_store), std::string::npos) << stored;
+  ExpectEntry(&cache, "key", 8, 9);  // all the same
+}
+
+TEST_F(TuningFile, OtherVersionsAndEmptyFilesAreReplaced) {
   WriteSealed("tfprune tuning 2\nkey: 1 2\n");
-  EXPECT_NE(ProblemOf(path_).find("not a tuning cache of this version"), std::string::npos);
-  Write("#!/bin/sh\n");
-  EXPECT_NE(ProblemOf(path_).find("not a tuning cache"), std::string::npos);
+  ExpectProblems(path_, "not a tuning cache of this version", "");
   Write("");
-  EXPECT_NE(ProblemOf(path_).find("is empty"), std::string::npos);
-  EXPECT_NE(ProblemOf(folder_).find("cannot be read"), std::string::npos);  // a folder
-  Write(std::string(kMaxTuningBytes + 1, 'x'));
-  EXPECT_NE(ProblemOf(path_).find("larger than 262144 bytes"), std::string::npos);
+  ExpectProblems(path_, "is empty", "");
+  Write("tfprune tuning 1\n" + std::string(kMaxTuningBytes, 'x'));
+  ExpectProblems(path_, "larger than 262144 bytes", "");
+  EXPECT_EQ(Read().find("tfprune tuning 1\nkey: 8 9\nend "), 0u);
+}
+
+TEST_F(TuningFile, OtherPeoplesFilesStayAsTheyAre) {
+  const std::string foreign = "is not a tuning cache; give another path";
+  for (const std::string& content : {std::string("#!/bin/sh\n"), std::string(kMaxTuningBytes + 1, 'x'),
+                                     std::string("tfprune tuning"), std::string(100, '\0')}) {
+    Write(content);
+    ExpectProblems(path_, foreign, foreign);
+    EXPECT_EQ(Read(), content);
+  }
+  ExpectProblems(folder_, "no regular file; give another path", "no regular file");
+  ExpectProblems("/dev/null", "no regular file; give another path", "no regular file");
+  unlink(path_.c_str());
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  ExpectProblems(path_, "no regular file; give another path", "no regular file");
+  struct stat found;
+  ASSERT_EQ(lstat(path_.c_str(), &found), 0);
+  EXPECT_TRUE(S_ISFIFO(found.st_mode));
+}
+
+TEST_F(TuningFile, AFileThatAppearsAfterOpenStaysToo) {
+  TuningCache cache;
+  ASSERT_TRUE(cache.Open(path_.c_str()).ok());
+  Write("mine");
+  EXPECT_FALSE(cache.Store(Key("key"), {1, 2}).ok());
+  EXPECT_EQ(Read(), "mine");
+}
+
+TEST_F(TuningFile, ALinkIsFollowed) {
+  const std::string link = folder_ + "/link";
+  ASSERT_EQ(symlink("cache.txt", link.c_str()), 0);
+  ExpectProblems(link, "no regular file", "no regular file");  // leads nowhere
+  Write("");
+  ExpectProblems(link, "is empty", "");
+  EXPECT_EQ(Read().find("tfprune tuning 1\nkey: 8 9\n"), 0u);
+  char target[32] = {0};
+  EXPECT_EQ(readlink(link.c_str(), target, sizeof(target) - 1), 9);
+  unlink(link.c_str());
 }
 
 TEST_F(TuningFile, RandomBytesNeverCrash) {
