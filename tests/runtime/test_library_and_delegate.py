@@ -83,6 +83,21 @@ def test_unknown_precision_is_refused_with_the_values_there_are() -> None:
         delegate(precision="bf16")
 
 
+@pytest.mark.parametrize("value", ["\u00e9" * 300, "x" + "\u65e5" * 300, "a\nb\x1b[0m" * 90])
+def test_a_long_or_odd_value_does_not_hide_the_reason(value: str) -> None:
+    for options, reason in (
+        ({"arch": value}, "arch must be auto, reference"),
+        ({"tune_cache": value}, "tune_cache is for tune=1 only"),
+        ({"tune": value}, "tune must be 0 or 1"),
+        ({"precision": value}, "precision must be f32 or f16"),
+        ({value: "1"}, "the options are: arch, chains"),
+    ):
+        with pytest.raises(DelegateError) as refused:
+            delegate(**options)
+        assert reason in str(refused.value)
+        assert str(refused.value).isprintable()
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="NEON machines may have the arithmetic")
 def test_half_precision_is_refused_where_the_processor_has_none() -> None:
     with pytest.raises(DelegateError, match=r"precision f16 needs a processor with Armv8\.2 half-precision arith"):

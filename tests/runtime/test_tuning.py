@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The delegate's tuning: a first load times and writes, a second one reads; bad files are never fatal, and foreign ones stay."""
+"""The delegate's tuning: one load times and writes, the next reads; bad files are never fatal, foreign ones stay."""
 
 from __future__ import annotations
 
@@ -129,6 +129,19 @@ def test_a_missing_folder_is_reported_and_inference_goes_on(tmp_path: Path) -> N
 def test_a_folder_as_cache_is_reported(tmp_path: Path) -> None:
     _, _, problem = run(single(), tune="1", tune_cache=str(tmp_path))
     assert "is no regular file" in problem
+
+
+@pytest.mark.parametrize(
+    "name", ["new\nline", "tab\tand\rreturn", "line\u2028separator\x85", "\u65e5" * 80, "x" + "\u65e5" * 80]
+)
+def test_a_path_of_odd_characters_breaks_no_answer(name: str, tmp_path: Path) -> None:
+    cache = tmp_path / name / "cache.txt"
+    cache.parent.mkdir()
+    cache.write_bytes(b"mine")
+    _, tuned, problem = run(single(), tune="1", tune_cache=str(cache))
+    assert tuned[0].endswith("timed")
+    assert problem.startswith("tuning: `")
+    assert problem.endswith("is not a tuning cache; give another path")
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
