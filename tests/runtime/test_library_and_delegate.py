@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import ctypes
 import platform
 import re
 from pathlib import Path
@@ -107,6 +108,15 @@ def test_half_precision_is_refused_where_the_processor_has_none() -> None:
 def test_option_that_is_no_string_is_refused() -> None:
     with pytest.raises(DelegateError, match="`arch` must be a string, got 512"):
         delegate(arch=512)  # type: ignore[arg-type]
+
+
+def test_no_delegate_has_an_empty_description() -> None:
+    describe = ctypes.CDLL(str(library_path())).tfprune_describe
+    describe.argtypes, describe.restype = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t), ctypes.c_size_t
+    assert describe(None, None, 0) == 0
+    buffer = ctypes.create_string_buffer(b"before")
+    assert describe(None, buffer, len(buffer)) == 0
+    assert buffer.value == b""
 
 
 @pytest.mark.parametrize("arch", ["reference", "auto"])

@@ -100,9 +100,10 @@ __attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(TfLit
 }
 
 // Writes the layers of a delegate as text (see ops/description.h), as snprintf does: at most `size` bytes with the
-// closing zero, and returns the length of the whole text.
+// closing zero, and returns the length of the whole text. No delegate has no layers.
 __attribute__((visibility("default"))) size_t tfprune_describe(TfLiteDelegate* delegate, char* buffer, size_t size) {
   tfprune::Text text(buffer, size);
+  if (delegate == nullptr) return 0;
   static_cast<tfprune::SharedState*>(delegate->data_)->Describe(&text);
   return text.length();
 }
