@@ -37,6 +37,7 @@ def test_layers_are_measured_and_resumed(script: Script, tmp_path: Path) -> None
     second = json.loads(output.read_text())
     assert {key: second["rows"][key] for key in first["rows"]} == first["rows"]
     assert len(second["rows"]) == 2 * len(first["rows"])
+    assert first["commands"] == second["commands"][:1]
     assert "| groups4 | mobilenet_v2 |" in script("speed_tables", "--folder", tmp_path)
 
 
