@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from arguments import COUNT, SECONDS, SPARSITY, THREADS
 from layer_cases import (
     ANY_SPEED,
     HEAVY,
@@ -219,17 +220,17 @@ def show_summary(means: list[Row], console: Console) -> None:
 
 @click.command()
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Default: all.")
-@click.option("--sparsity", "sparsities", multiple=True, type=float, help=f"Default: {SPARSITIES}.")
+@click.option("--sparsity", "sparsities", multiple=True, type=SPARSITY, help=f"Default: {SPARSITIES}.")
 @click.option("--pattern", "patterns", multiple=True, type=click.Choice(list(PATTERNS)), help="Default: groups4.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True)
-@click.option("--min-macs", default=HEAVY, show_default=True, help="Smaller layers are left out.")
+@click.option("--min-macs", type=COUNT, default=HEAVY, show_default=True, help="Smaller layers are left out.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many layers.")
-@click.option("--threads", default=1, show_default=True)
+@click.option("--threads", type=THREADS, default=1, show_default=True)
 @click.option("--arch", default="auto", show_default=True, help="Kernels of the delegate.")
 @click.option("--device", default="host", show_default=True, help="Cost table that chooses the encoding.")
 @click.option("--default-verdicts", is_flag=True, help="Leave dense what tp.convert leaves dense by itself.")
-@click.option("--seconds", default=0.25, show_default=True, help="For the timing of one case.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seconds", type=SECONDS, default=0.25, show_default=True, help="For the timing of one case.")
+@click.option("--seed", type=COUNT, default=0, show_default=True)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),

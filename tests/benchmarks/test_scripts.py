@@ -41,6 +41,30 @@ def test_layers_are_measured_and_resumed(script: Script, tmp_path: Path) -> None
     assert "| groups4 | mobilenet_v2 |" in script("speed_tables", "--folder", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["cpu_layers", "cpu_models", "arm64_instructions", "avx2_instructions", "break_even"])
+def test_sparsities_are_shares(script: Script, name: str) -> None:
+    for value in ("1.5", "1", "-0.1", "many"):
+        assert "'--sparsity'" in script(name, "--sparsity", value, code=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("cpu_layers", "--threads", "0"),
+        ("cpu_layers", "--threads", "999999999999"),
+        ("cpu_layers", "--seconds", "-5"),
+        ("cpu_layers", "--seed", "-1"),
+        ("break_even", "--seconds", "0"),
+        ("fc_bandwidth", "--sparsity", "1.5"),
+        ("fc_bandwidth", "--inputs", "0"),
+        ("fc_bandwidth", "--pattern", "none"),
+        ("rival_mnn", "--sparsity", "1.5"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_in_words(script: Script, name: str, option: str, value: str) -> None:
+    assert f"Invalid value for '{option}'" in script(name, option, value, code=2)
+
+
 def test_a_forced_instruction_set_is_what_runs(script: Script, tmp_path: Path) -> None:
     output = tmp_path / "layers.json"
     script("cpu_layers", *TINY, "--sparsity", "0.75", "--arch", "reference", "--output", output)
