@@ -9,6 +9,9 @@ not keep the layer dense for its speed. Both answers are compared; then both run
 dense file, whose ratio to the first is the noise of that very run. Means are geometric, each layer as often as its
 network has it. The first layers of the networks, which read 3 channels, are never pruned and left out. "Disturbed" are
 layers during whose timing other processes kept a tenth of a processor busy or more: measure those again.
+
+"Stored / kept" are the weights in the file, each of which is multiplied at every pixel of the output, by the weights
+that are not zero. It does not count what vectors compute beyond the image and drop.
 """
 
 from __future__ import annotations
@@ -78,7 +81,7 @@ def measure(
         "error": errors[0],
         "others": rounds.others,
         **_ratios(rounds.seconds, row["sparsity"]),
-        "executed": sparse.stored / case.kept,
+        "stored by kept": sparse.stored / case.kept,
     }
 
 
@@ -127,7 +130,7 @@ def summary(rows: Rows, counts: dict[str, dict[str, int]]) -> list[Row]:
 def _means(chosen: dict[str, Row], counts: dict[str, dict[str, int]], name: str) -> Row:
     weights = [sum(counts[layer].values()) if name == "all" else counts[layer][name] for layer in chosen]
     rows = list(chosen.values())
-    means = {key: geometric_mean([row[key] for row in rows], weights) for key in ("speedup", "share", "executed")}
+    means = {key: geometric_mean([row[key] for row in rows], weights) for key in ("speedup", "share", "stored by kept")}
     if any("against_single" in row for row in rows):
         means["against_single"] = geometric_mean([row["against_single"] for row in rows], weights)
     twins = [row["dense_by_twin"] for row in rows]
@@ -154,7 +157,7 @@ def show_layers(rows: Rows, console: Console) -> None:
         "speed-up",
         "share",
         "dense / twin",
-        "executed",
+        "stored / kept",
     )
     for row in rows.values():
         head = (row["pattern"], row["layer"], f"{row['sparsity']:.1%}")
@@ -170,7 +173,7 @@ def show_layers(rows: Rows, console: Console) -> None:
             f"{row['speedup']:.2f}",
             f"{row['share']:.2f}",
             f"{row['dense_by_twin']:.2f}",
-            f"{row['executed']:.3f}",
+            f"{row['stored by kept']:.3f}",
         )
     console.print(table)
 
@@ -191,7 +194,7 @@ def show_summary(means: list[Row], console: Console) -> None:
         "slowest",
         "dense / twin",
         "disturbed",
-        "executed",
+        "stored / kept",
         "against single",
         title=f"Geometric means on {facts()['machine']['processor']}",
     )
@@ -212,7 +215,7 @@ def show_summary(means: list[Row], console: Console) -> None:
             f"{row['slowest']:.2f}x",
             f"{low:.2f} .. {high:.2f}",
             str(row["disturbed"]),
-            f"{row['executed']:.3f}",
+            f"{row['stored by kept']:.3f}",
             single,
         )
     console.print(table)

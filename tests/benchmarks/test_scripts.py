@@ -28,7 +28,7 @@ def test_layers_are_measured_and_resumed(script: Script, tmp_path: Path) -> None
     rows = [row for row in first["rows"].values() if row["encoding"]]
     assert rows, "every layer stayed dense"
     for row in rows:
-        assert row["executed"] == pytest.approx(1, abs=0.02)
+        assert row["stored by kept"] == pytest.approx(1, abs=0.02)
         assert row["share"] == pytest.approx(row["speedup"] * (1 - row["sparsity"]))
         assert row["error"] <= 1e-4
         assert row["kernel"]
@@ -119,16 +119,17 @@ def test_every_kind_of_layer_is_built(load: Callable[[str], ModuleType], kind: s
     assert case.achieved == pytest.approx(0.5, abs=0.06)
 
 
-def test_every_pattern_has_a_layer_and_executes_what_it_keeps(load: Callable[[str], ModuleType]) -> None:
+def test_every_pattern_has_a_layer_and_stores_what_it_keeps(load: Callable[[str], ModuleType]) -> None:
     cases, one_op = load("layer_cases"), load("one_op")
     layers = [one_op.Layer("conv", 6, 6, 32, 64, kernel, 1, 1) for kernel in (1, 3)]
     for name in cases.PATTERNS:
-        found = cases.cases(layers, [name], [0.75], seed=0)
+        found = cases.cases(layers, [name], [0.75, 0.9], seed=0)
         assert found, name
         for case in found:
             sparse = case.sparse("host")
-            assert sparse is not None
-            assert sparse.stored >= case.kept, case.key
+            assert sparse is not None, case.key
+            # No pattern is padded with zeros by the encoding that is chosen for it.
+            assert 1 <= sparse.stored / case.kept <= 1.02, f"{case.key}: {sparse.encoding}"
 
 
 def test_without_mnn_the_rival_says_what_to_install(script: Script, tmp_path: Path) -> None:
