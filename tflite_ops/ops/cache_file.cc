@@ -32,6 +32,14 @@ bool WriteAll(int file, const char* text, size_t length) {
 
 }  // namespace
 
+CacheFile::~CacheFile() {
+  if (!unsynced_) return;
+  const int file = open(path(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+  if (file < 0) return;
+  fsync(file);
+  close(file);
+}
+
 Status CacheFile::SetPath(const char* path, const char* mark, size_t most) {
   mark_ = mark;
   most_ = most;
@@ -81,13 +89,16 @@ Status CacheFile::ReadRegular(AlignedArray<char>* text, size_t* length, bool* re
   return {};
 }
 
-Status CacheFile::Replace(const char* text, size_t length) const {
+Status CacheFile::Replace(const char* text, size_t length) {
   const Status failed = Error("tuning: the cache `%.150s` cannot be written", path());
   const int file = open(fresh_path_.data(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (file < 0) return failed;
-  bool done = WriteAll(file, text, length) && fsync(file) == 0;
+  bool done = WriteAll(file, text, length);
   done = close(file) == 0 && done;
-  if (done && rename(fresh_path_.data(), path()) == 0) return {};
+  if (done && rename(fresh_path_.data(), path()) == 0) {
+    unsynced_ = true;
+    return {};
+  }
   unlink(fresh_path_.data());
   return failed;
 }

@@ -12,6 +12,12 @@ namespace tfprune {
 
 class CacheFile {
  public:
+  CacheFile() = default;
+  CacheFile(const CacheFile&) = delete;
+  CacheFile& operator=(const CacheFile&) = delete;
+  // Waits for the disk, once for all that was written: every layer that is tuned replaces the file.
+  ~CacheFile();
+
   // Remembers the path; of a symbolic link what it leads to. `mark` is how every file starts that may be replaced, and
   // `most` the bytes of the largest; both outlive the object.
   Status SetPath(const char* path, const char* mark, size_t most);
@@ -20,8 +26,8 @@ class CacheFile {
   // whether Replace may follow, that is, nothing is there, or a regular file that is empty or starts with the mark.
   Status Read(AlignedArray<char>* text, size_t* length, bool* replaceable) const;
 
-  // Writes a new file beside the old one and gives it the old one's name.
-  Status Replace(const char* text, size_t length) const;
+  // Writes a new file beside the old one and gives it the old one's name. A power cut soon after may lose it.
+  Status Replace(const char* text, size_t length);
 
   const char* path() const { return path_.data(); }
 
@@ -31,6 +37,7 @@ class CacheFile {
   AlignedArray<char> path_, fresh_path_;
   const char* mark_ = "";
   size_t most_ = 0;
+  bool unsynced_ = false;
 };
 
 }  // namespace tfprune

@@ -59,7 +59,8 @@ Status TuningCache::Open(const char* path) {
   return length == 0 ? Status{} : Merge(text.data(), length);
 }
 
-// Adds the entries of a file whose keys are not there yet; all of them or none.
+// Adds the entries of a file whose keys are not there yet; all of them or none. A file that this cache read or wrote
+// before has them in the order of its entries, so the next one is looked for behind the one before.
 Status TuningCache::Merge(const char* text, size_t length) {
   if (length < kFirstLineBytes || memcmp(text, kFirstLine, kFirstLineBytes) != 0) {
     return Error("tuning: `%.150s` is not a tuning cache of this version", file_.path());
@@ -70,24 +71,31 @@ Status TuningCache::Merge(const char* text, size_t length) {
   char last[kLastLineBytes + 1];
   snprintf(last, sizeof(last), "end %08x\n", Crc32(text, static_cast<size_t>(end - text)));
   if (memcmp(end, last, kLastLineBytes) != 0 || end[-1] != '\n') return damaged;
+  uint32_t place = 0;
   for (int pass = 0; pass < 2; ++pass) {
     for (const char* line = begin; line < end;) {
       const char* stop = static_cast<const char*>(memchr(line, '\n', static_cast<size_t>(end - line)));
       Entry entry;
       if (!ReadLine(line, stop, &entry.key, &entry.choice)) return damaged;
-      if (pass == 1) Put(entry, false);
+      if (pass == 1) {
+        place = PlaceOf(entry.key, place);
+        if (place == count_) Append(entry);
+        ++place;
+      }
       line = stop + 1;
     }
   }
   return {};
 }
 
-void TuningCache::Put(const Entry& entry, bool replace) {
-  for (uint32_t i = 0; i < count_; ++i) {
-    if (strcmp(entries_[i].key.text, entry.key.text) != 0) continue;
-    if (replace) entries_[i].choice = entry.choice;
-    return;
-  }
+uint32_t TuningCache::PlaceOf(const TuningKey& key, uint32_t guess) const {
+  if (guess < count_ && strcmp(entries_[guess].key.text, key.text) == 0) return guess;
+  uint32_t place = 0;
+  while (place < count_ && strcmp(entries_[place].key.text, key.text) != 0) ++place;
+  return place;
+}
+
+void TuningCache::Append(const Entry& entry) {
   if (count_ == kMaxTuningEntries) {
     memmove(entries_.data(), entries_.data() + 1, (kMaxTuningEntries - 1) * sizeof(Entry));
     --count_;
@@ -97,10 +105,9 @@ void TuningCache::Put(const Entry& entry, bool replace) {
 
 bool TuningCache::Find(const TuningKey& key, TuningChoice* choice) {
   pthread_mutex_lock(&mutex_);
-  uint32_t i = 0;
-  while (i < count_ && strcmp(entries_[i].key.text, key.text) != 0) ++i;
-  if (i < count_) *choice = entries_[i].choice;
-  const bool found = i < count_;
+  const uint32_t place = PlaceOf(key, 0);
+  const bool found = place < count_;
+  if (found) *choice = entries_[place].choice;
   pthread_mutex_unlock(&mutex_);
   return found;
 }
@@ -113,7 +120,12 @@ Status TuningCache::Store(const TuningKey& key, const TuningChoice& choice) {
   bool replaceable = false;
   Status status = file_.Read(&text, &length, &replaceable);
   if (status.ok() && length > 0) Merge(text.data(), length);
-  Put({key, choice}, true);
+  const uint32_t place = PlaceOf(key, 0);
+  if (place < count_) {
+    entries_[place].choice = choice;
+  } else {
+    Append({key, choice});
+  }
   if (replaceable) status = Write();
   pthread_mutex_unlock(&mutex_);
   return status;

@@ -59,7 +59,9 @@ class TuningCache {
   };
 
   Status Merge(const char* text, size_t length);
-  void Put(const Entry& entry, bool replace);
+  // Where a key is, looked for at `guess` first; count_ where it is not.
+  uint32_t PlaceOf(const TuningKey& key, uint32_t guess) const;
+  void Append(const Entry& entry);
   Status Write();
 
   CacheFile file_;

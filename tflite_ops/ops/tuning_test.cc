@@ -223,6 +223,32 @@ TEST_F(TuningFile, AFullCacheDropsTheOldest) {
   EXPECT_FALSE(reader.Find(Key("key 0"), &choice));
 }
 
+TEST_F(TuningFile, EntriesThatAnotherProcessReorderedAreMerged) {
+  const std::string first = "tfprune tuning 1\n";
+  WriteSealed(first + "a: 1 1\nb: 2 2\nc: 3 3\n");
+  TuningCache cache;
+  ASSERT_TRUE(cache.Open(path_.c_str()).ok());
+  WriteSealed(first + "c: 9 9\nx: 4 4\na: 9 9\nb: 9 9\ny: 5 5\n");
+  ASSERT_TRUE(cache.Store(Key("d"), {6, 6}).ok());
+  EXPECT_EQ(Read().find(first + "a: 1 1\nb: 2 2\nc: 3 3\nx: 4 4\ny: 5 5\nd: 6 6\nend "), 0u) << Read();
+  EXPECT_EQ(cache.size(), 6u);
+}
+
+TEST_F(TuningFile, AFullFileOfOthersLeavesRoomForTheNewest) {
+  TuningCache cache;
+  ASSERT_TRUE(cache.Open(path_.c_str()).ok());
+  ASSERT_TRUE(cache.Store(Key("mine"), {1, 2}).ok());
+  std::string text = "tfprune tuning 1\n";
+  for (uint32_t i = 0; i < kMaxTuningEntries; ++i) text += "key " + std::to_string(i) + ": 1 2\n";
+  WriteSealed(text);
+  ASSERT_TRUE(cache.Store(Key("new"), {3, 4}).ok());
+  TuningCache reader;
+  ASSERT_TRUE(reader.Open(path_.c_str()).ok());
+  EXPECT_EQ(reader.size(), kMaxTuningEntries);
+  ExpectEntry(&reader, "new", 3, 4);
+  ExpectEntry(&reader, "key 1999", 1, 2);
+}
+
 TEST_F(TuningFile, APathThatCannotBeWrittenIsAnErrorAndTheEntryStays) {
   TuningCache cache;
   ASSERT_TRUE(cache.Open((folder_ + "/missing/cache.txt").c_str()).ok());
