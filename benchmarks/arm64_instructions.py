@@ -23,6 +23,7 @@ from rich.progress import track
 from rich.table import Table
 
 import tfprune as tp
+from arguments import COUNT, SIZE, SPARSITY
 from layer_cases import (
     HEAVY,
     NETWORKS,
@@ -154,15 +155,17 @@ def show(rows: Rows, means: list[Row], console: Console, machine: str = "aarch64
 @click.command()
 @click.option("--part", "parts", multiple=True, type=click.Choice(["layers", "xnnpack"]), help="Default: both.")
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Of the layers; default: all.")
-@click.option("--sparsity", "sparsities", multiple=True, type=float, help="Default: 0.5 0.75 0.9; xnnpack 0.7 0.8 0.9.")
+@click.option(
+    "--sparsity", "sparsities", multiple=True, type=SPARSITY, help="Default: 0.5 0.75 0.9; xnnpack 0.7 0.8 0.9."
+)
 @click.option("--pattern", "patterns", multiple=True, type=click.Choice(list(PATTERNS)), help="Default: groups4, etc.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True, help="Of the layers.")
-@click.option("--min-macs", default=HEAVY, show_default=True, help="Smaller layers are left out.")
+@click.option("--min-macs", type=COUNT, default=HEAVY, show_default=True, help="Smaller layers are left out.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many layers.")
-@click.option("--size", default=IMAGE_SIZE, show_default=True, help="Pixels of the network's images.")
+@click.option("--size", type=SIZE, default=IMAGE_SIZE, show_default=True, help="Pixels of the network's images.")
 @click.option("--root", default=AARCH64 / "root", type=Path, help="A root of tools/aarch64/make_root.sh.")
 @click.option("--library", default=AARCH64 / "libtfprune.so", type=Path, help="libtfprune for aarch64.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=COUNT, default=0, show_default=True)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from arguments import COUNT, SPARSITY
 from arm64_instructions import LAYER_SPARSITIES, Guest, count_layers, show, summary
 from layer_cases import HEAVY, NETWORKS, PATTERNS, cases, chosen_layers, network_layers
 from measure import x86_instructions
@@ -39,12 +40,12 @@ class X86Guest(Guest):
 
 @click.command()
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Default: all.")
-@click.option("--sparsity", "sparsities", multiple=True, type=float, default=LAYER_SPARSITIES, show_default=True)
+@click.option("--sparsity", "sparsities", multiple=True, type=SPARSITY, default=LAYER_SPARSITIES, show_default=True)
 @click.option("--pattern", "patterns", multiple=True, type=click.Choice(list(PATTERNS)), default=["groups4"])
-@click.option("--min-macs", default=HEAVY, show_default=True, help="Smaller layers are left out.")
+@click.option("--min-macs", type=COUNT, default=HEAVY, show_default=True, help="Smaller layers are left out.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many layers.")
 @click.option("--cpu", default=CPU, show_default=True, help="A processor of `qemu-x86_64 -cpu help`.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=COUNT, default=0, show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Results as JSON, resumed.")
 def main(
     networks: tuple[str, ...],

@@ -21,6 +21,7 @@ from rich.progress import track
 from rich.table import Table
 
 import tfprune as tp
+from arguments import COUNT, SECONDS, SPARSITY
 from cpu_layers import measure
 from layer_cases import ANY_SPEED, PATTERNS, Case, cases
 from one_op import Layer
@@ -116,10 +117,10 @@ def show(means: list[Row], console: Console) -> None:
 @click.command()
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(list(LAYERS)), help="Default: all.")
 @click.option("--pattern", "patterns", multiple=True, type=click.Choice(list(PATTERNS)), default=DEFAULT_PATTERNS)
-@click.option("--sparsity", "sparsities", multiple=True, type=float, default=SPARSITIES, show_default=True)
+@click.option("--sparsity", "sparsities", multiple=True, type=SPARSITY, default=SPARSITIES, show_default=True)
 @click.option("--device", default="host", show_default=True, help="Cost table that chooses and predicts.")
-@click.option("--seconds", default=0.1, show_default=True, help="For the timing of one case.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seconds", type=SECONDS, default=0.1, show_default=True, help="For the timing of one case.")
+@click.option("--seed", type=COUNT, default=0, show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Results as JSON, resumed.")
 def main(
     kinds: tuple[str, ...],

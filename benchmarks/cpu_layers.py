@@ -9,6 +9,9 @@ not keep the layer dense for its speed. Both answers are compared; then both run
 dense file, whose ratio to the first is the noise of that very run. Means are geometric, each layer as often as its
 network has it. The first layers of the networks, which read 3 channels, are never pruned and left out. "Disturbed" are
 layers during whose timing other processes kept a tenth of a processor busy or more: measure those again.
+
+"Stored / kept" are the weights in the file, each of which is multiplied at every pixel of the output, by the weights
+that are not zero. It does not count what vectors compute beyond the image and drop.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from arguments import COUNT, SECONDS, SPARSITY, THREADS
 from layer_cases import (
     ANY_SPEED,
     HEAVY,
@@ -77,7 +81,7 @@ def measure(
         "error": errors[0],
         "others": rounds.others,
         **_ratios(rounds.seconds, row["sparsity"]),
-        "executed": sparse.stored / case.kept,
+        "stored by kept": sparse.stored / case.kept,
     }
 
 
@@ -126,7 +130,7 @@ def summary(rows: Rows, counts: dict[str, dict[str, int]]) -> list[Row]:
 def _means(chosen: dict[str, Row], counts: dict[str, dict[str, int]], name: str) -> Row:
     weights = [sum(counts[layer].values()) if name == "all" else counts[layer][name] for layer in chosen]
     rows = list(chosen.values())
-    means = {key: geometric_mean([row[key] for row in rows], weights) for key in ("speedup", "share", "executed")}
+    means = {key: geometric_mean([row[key] for row in rows], weights) for key in ("speedup", "share", "stored by kept")}
     if any("against_single" in row for row in rows):
         means["against_single"] = geometric_mean([row["against_single"] for row in rows], weights)
     twins = [row["dense_by_twin"] for row in rows]
@@ -153,7 +157,7 @@ def show_layers(rows: Rows, console: Console) -> None:
         "speed-up",
         "share",
         "dense / twin",
-        "executed",
+        "stored / kept",
     )
     for row in rows.values():
         head = (row["pattern"], row["layer"], f"{row['sparsity']:.1%}")
@@ -169,7 +173,7 @@ def show_layers(rows: Rows, console: Console) -> None:
             f"{row['speedup']:.2f}",
             f"{row['share']:.2f}",
             f"{row['dense_by_twin']:.2f}",
-            f"{row['executed']:.3f}",
+            f"{row['stored by kept']:.3f}",
         )
     console.print(table)
 
@@ -190,7 +194,7 @@ def show_summary(means: list[Row], console: Console) -> None:
         "slowest",
         "dense / twin",
         "disturbed",
-        "executed",
+        "stored / kept",
         "against single",
         title=f"Geometric means on {facts()['machine']['processor']}",
     )
@@ -211,7 +215,7 @@ def show_summary(means: list[Row], console: Console) -> None:
             f"{row['slowest']:.2f}x",
             f"{low:.2f} .. {high:.2f}",
             str(row["disturbed"]),
-            f"{row['executed']:.3f}",
+            f"{row['stored by kept']:.3f}",
             single,
         )
     console.print(table)
@@ -219,17 +223,17 @@ def show_summary(means: list[Row], console: Console) -> None:
 
 @click.command()
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Default: all.")
-@click.option("--sparsity", "sparsities", multiple=True, type=float, help=f"Default: {SPARSITIES}.")
+@click.option("--sparsity", "sparsities", multiple=True, type=SPARSITY, help=f"Default: {SPARSITIES}.")
 @click.option("--pattern", "patterns", multiple=True, type=click.Choice(list(PATTERNS)), help="Default: groups4.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True)
-@click.option("--min-macs", default=HEAVY, show_default=True, help="Smaller layers are left out.")
+@click.option("--min-macs", type=COUNT, default=HEAVY, show_default=True, help="Smaller layers are left out.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many layers.")
-@click.option("--threads", default=1, show_default=True)
+@click.option("--threads", type=THREADS, default=1, show_default=True)
 @click.option("--arch", default="auto", show_default=True, help="Kernels of the delegate.")
 @click.option("--device", default="host", show_default=True, help="Cost table that chooses the encoding.")
 @click.option("--default-verdicts", is_flag=True, help="Leave dense what tp.convert leaves dense by itself.")
-@click.option("--seconds", default=0.25, show_default=True, help="For the timing of one case.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seconds", type=SECONDS, default=0.25, show_default=True, help="For the timing of one case.")
+@click.option("--seed", type=COUNT, default=0, show_default=True)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),

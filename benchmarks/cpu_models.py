@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tfprune as tp
+from arguments import SPARSITY
 from measure import Model, interleaved, relative_error
 from pruned_networks import CACHE, IMAGE_SIZE, NETWORKS, PrunedNetwork
 from results_file import facts, read_rows, write_rows
@@ -123,7 +124,7 @@ def show(rows: list[Row], console: Console) -> None:
 
 @click.command()
 @click.option("--network", "networks", multiple=True, type=click.Choice(list(NETWORKS)), help="Default: all.")
-@click.option("--sparsity", "sparsities", multiple=True, type=float, help=f"Default: {SPARSITIES}.")
+@click.option("--sparsity", "sparsities", multiple=True, type=SPARSITY, help=f"Default: {SPARSITIES}.")
 @click.option("--threads", multiple=True, type=click.IntRange(min=1), help=f"Default: {THREADS}.")
 @click.option("--device", default="host", show_default=True, help="Cost table of the verdicts.")
 @click.option("--seconds", default=10.0, show_default=True, help="For the timing of one network.")

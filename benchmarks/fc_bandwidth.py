@@ -23,6 +23,8 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from arguments import COUNT, SECONDS, SIZE, SPARSITY
+from layer_cases import PATTERNS as KNOWN_PATTERNS
 from layer_cases import Case
 from measure import Model, relative_error
 from one_op import Layer
@@ -128,13 +130,13 @@ def show(rows: list[Row], console: Console) -> None:
 
 
 @click.command()
-@click.option("--inputs", default=4096, show_default=True)
-@click.option("--outputs", default=4096, show_default=True)
-@click.option("--sparsity", default=0.75, show_default=True)
-@click.option("--pattern", "patterns", multiple=True, default=PATTERNS, show_default=True)
+@click.option("--inputs", type=SIZE, default=4096, show_default=True)
+@click.option("--outputs", type=SIZE, default=4096, show_default=True)
+@click.option("--sparsity", type=SPARSITY, default=0.75, show_default=True)
+@click.option("--pattern", "patterns", multiple=True, type=click.Choice(list(KNOWN_PATTERNS)), default=PATTERNS)
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(list(RTOL)), default=list(RTOL))
-@click.option("--seconds", default=2.0, show_default=True, help="For the timing of one case.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seconds", type=SECONDS, default=2.0, show_default=True, help="For the timing of one case.")
+@click.option("--seed", type=COUNT, default=0, show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Results as JSON, resumed.")
 def main(
     inputs: int,

@@ -177,7 +177,7 @@ class SparseLayer:
 
     @property
     def stored(self) -> int:
-        """Weights stored, each multiplied once a pixel: kept ones and the zeros among them."""
+        """Weights in the file, each multiplied at every pixel: kept ones and the zeros among them."""
         ((*_, packed),) = packed_operators(Graph(self.tflite, "a converted layer"))
         return int(packed.values.size)
 

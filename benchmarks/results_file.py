@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results as JSON with what they depend on: machine, versions, library, command, date."""
+"""Results as JSON with what they depend on: machine, versions, library, commands, date."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import tfprune as tp
+from tfprune.converter.converted import write_file
 from tfprune.runtime.library import library_path
 from tfprune.runtime.machine import machine_facts
 
@@ -36,10 +37,27 @@ def read_rows(path: Path, library: Path | None = None) -> Rows:
     return rows
 
 
+def commands_of(content: dict[str, Any]) -> list[str]:
+    """The commands that made the rows of a file; those of earlier releases name the last one only."""
+    commands: list[str] = content.get("commands") or [content["command"]]
+    return commands
+
+
 def write_rows(path: Path, rows: Rows, summary: Any = None, library: Path | None = None) -> None:
-    """Writes facts, command, date and rows."""
+    """Writes facts, commands, date and rows: the whole file or, where that fails, nothing."""
     now = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    commands = _earlier_commands(path, rows, library)
     command = " ".join(["python", *sys.argv])
-    content = {**facts(library), "command": command, "date": now, "summary": summary, "rows": rows}
+    if command not in commands:
+        commands.append(command)
+    content = {**facts(library), "commands": commands, "date": now, "summary": summary, "rows": rows}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    write_file(path, (json.dumps(content, indent=1) + "\n").encode(), overwrite=True)
+
+
+def _earlier_commands(path: Path, rows: Rows, library: Path | None) -> list[str]:
+    """The commands of the file so far, where some of its rows are still among these."""
+    earlier = read_rows(path, library)
+    if not any(rows.get(key) == row for key, row in earlier.items()):
+        return []
+    return commands_of(json.loads(path.read_text()))

@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from arguments import COUNT, SECONDS, SPARSITY
 from count_guest import random_input
 from cpu_layers import SPARSITIES, geometric_mean
 from layer_cases import HEAVY, NETWORKS, PATTERNS, RTOL, Case, cases, chosen_layers, network_layers
@@ -168,12 +169,12 @@ def show(rows: Rows, means: list[Row], console: Console) -> None:
 
 @click.command()
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Default: all.")
-@click.option("--sparsity", "sparsities", multiple=True, type=float, help=f"Default: {SPARSITIES}.")
+@click.option("--sparsity", "sparsities", multiple=True, type=SPARSITY, help=f"Default: {SPARSITIES}.")
 @click.option("--pattern", "patterns", multiple=True, type=click.Choice(list(PATTERNS)), help="Default: groups4.")
-@click.option("--min-macs", default=HEAVY, show_default=True, help="Smaller layers are left out.")
+@click.option("--min-macs", type=COUNT, default=HEAVY, show_default=True, help="Smaller layers are left out.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many layers.")
-@click.option("--seconds", default=0.25, show_default=True, help="For the timing of one case.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seconds", type=SECONDS, default=0.25, show_default=True, help="For the timing of one case.")
+@click.option("--seed", type=COUNT, default=0, show_default=True)
 @click.option("--package", default=PACKAGE, type=Path, show_default=True, help="Where MNN is installed.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Results as JSON, resumed.")
 def main(

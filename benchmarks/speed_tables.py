@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from measure import FOLDER
+from results_file import commands_of
 from selection_tables import percent, table
 
 Result = dict[str, Any]
@@ -177,14 +178,15 @@ TABLES: tuple[tuple[str, str, Callable[[Result], str]], ...] = (
 @click.command()
 @click.option("--folder", default=FOLDER / "results", type=Path, show_default=True)
 def main(folder: Path) -> None:
-    """Prints every table whose results there are, with the command that made them."""
+    """Prints every table whose results there are, with the commands that made them."""
     for title, name, make in TABLES:
         path = folder / f"{name}.json"
         if not path.exists():
             click.echo(f"## {title}\n{path} is missing: run `make bench`\n")
             continue
         result = json.loads(path.read_text())
-        click.echo(f"## {title}\n`{result['command']}`, {result['date']}\n\n{make(result)}\n")
+        commands = "\n".join(f"`{command}`" for command in commands_of(result))
+        click.echo(f"## {title}\n{commands}, {result['date']}\n\n{make(result)}\n")
 
 
 if __name__ == "__main__":

@@ -222,7 +222,9 @@ def test_benchmark_with_a_profile_names_every_operator(pruned_file: Path, tmp_pa
     assert any(op["op"] == "TfpruneConv2D" or op["op"] == "TfpruneFullyConnected" for op in converted["ops"])
 
 
-@pytest.mark.parametrize("options", [("--runs", "0"), ("--num-threads", "0"), ("--runs", "many")])
+@pytest.mark.parametrize(
+    "options", [("--runs", "0"), ("--num-threads", "0"), ("--num-threads", "999999999999"), ("--runs", "many")]
+)
 def test_benchmark_bad_options_are_exit_2(pruned_file: Path, options: tuple[str, str]) -> None:
     assert run("benchmark", pruned_file, *options).exit_code == 2
     assert run("benchmark").exit_code == 2

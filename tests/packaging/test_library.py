@@ -59,6 +59,12 @@ def test_it_needs_the_c_library_only(library: Path) -> None:
     assert "TEXTREL" not in listing
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_it_is_small(library: Path) -> None:
+    # Every kernel is compiled for every instruction set: the README names the size, and an app carries it.
+    assert library.stat().st_size < 4e6
+
+
 @pytest.mark.aarch64
 def test_the_aarch64_library_has_16_kb_pages() -> None:
     library = REPOSITORY / ".cache" / "aarch64" / "libtfprune.so"

@@ -98,6 +98,11 @@ def test_wrong_runs_are_refused(runs: Any) -> None:
         benchmark(conv_layer().dense(), runs=runs)
 
 
+def test_more_threads_than_litert_can_count_are_refused() -> None:
+    with pytest.raises(RuntimeInputError, match="num_threads: must be at most 1024, got 2147483648"):
+        benchmark(conv_layer().dense(), num_threads=2**31)
+
+
 def test_no_model_and_no_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RuntimeInputError, match="at least one model"):
         benchmark()

@@ -85,7 +85,7 @@ def test_wrong_inputs_are_refused(x: Any, message: str) -> None:
         interpreter.predict(x)
 
 
-@pytest.mark.parametrize("num_threads", [0, -1, True, 1.5])
+@pytest.mark.parametrize("num_threads", [0, -1, True, 1.5, 1025, 2**31, 10**12])
 def test_wrong_number_of_threads_is_refused(num_threads: Any) -> None:
     with pytest.raises(RuntimeInputError, match="num_threads"):
         Interpreter(conv_layer().dense(), num_threads=num_threads)

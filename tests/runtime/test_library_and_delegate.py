@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import ctypes
 import platform
 import re
 from pathlib import Path
@@ -84,6 +85,21 @@ def test_unknown_precision_is_refused_with_the_values_there_are() -> None:
         delegate(precision="bf16")
 
 
+@pytest.mark.parametrize("value", ["\u00e9" * 300, "x" + "\u65e5" * 300, "a\nb\x1b[0m" * 90])
+def test_a_long_or_odd_value_does_not_hide_the_reason(value: str) -> None:
+    for options, reason in (
+        ({"arch": value}, "arch must be auto, reference"),
+        ({"tune_cache": value}, "tune_cache is for tune=1 only"),
+        ({"tune": value}, "tune must be 0 or 1"),
+        ({"precision": value}, "precision must be f32 or f16"),
+        ({value: "1"}, "the options are: arch, chains"),
+    ):
+        with pytest.raises(DelegateError) as refused:
+            delegate(**options)
+        assert reason in str(refused.value)
+        assert str(refused.value).isprintable()
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="NEON machines may have the arithmetic")
 def test_half_precision_is_refused_where_the_processor_has_none() -> None:
     with pytest.raises(DelegateError, match=r"precision f16 needs a processor with Armv8\.2 half-precision arith"):
@@ -93,6 +109,15 @@ def test_half_precision_is_refused_where_the_processor_has_none() -> None:
 def test_option_that_is_no_string_is_refused() -> None:
     with pytest.raises(DelegateError, match="`arch` must be a string, got 512"):
         delegate(arch=512)  # type: ignore[arg-type]
+
+
+def test_no_delegate_has_an_empty_description() -> None:
+    describe = ctypes.CDLL(str(library_path())).tfprune_describe
+    describe.argtypes, describe.restype = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t), ctypes.c_size_t
+    assert describe(None, None, 0) == 0
+    buffer = ctypes.create_string_buffer(b"before")
+    assert describe(None, buffer, len(buffer)) == 0
+    assert buffer.value == b""
 
 
 @pytest.mark.parametrize("arch", ["reference", "auto"])

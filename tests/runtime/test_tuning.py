@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The delegate's tuning: a first load times and writes, a second one reads; bad files are replaced, never fatal."""
+"""The delegate's tuning: one load times and writes, the next reads; bad files are never fatal, foreign ones stay."""
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 
@@ -81,8 +82,8 @@ def test_every_choice_gives_the_same_bytes(tmp_path: Path) -> None:
     assert len([text for text in seen if text.endswith("cached")]) >= 2
 
 
-@pytest.mark.parametrize("bad", [b"", b"\x00" * 100, b"tfprune tuning 1\nend 00000000\n", b"x" * 300_000])
-def test_a_bad_file_is_reported_and_replaced(bad: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad", [b"", b"tfprune tuning 1\nend 00000000\n", b"tfprune tuning 1\n" + b"x" * 300_000])
+def test_a_damaged_file_is_reported_and_replaced(bad: bytes, tmp_path: Path) -> None:
     cache = tmp_path / "cache.txt"
     cache.write_bytes(bad)
     output, tuned, problem = run(single(), tune="1", tune_cache=str(cache))
@@ -94,6 +95,30 @@ def test_a_bad_file_is_reported_and_replaced(bad: bytes, tmp_path: Path) -> None
     assert output == again == run(single())[0]
 
 
+@pytest.mark.parametrize("foreign", [b"\x00" * 100, b"x" * 300_000, single()], ids=["zeros", "large", "model"])
+def test_a_foreign_file_is_reported_and_stays(foreign: bytes, tmp_path: Path) -> None:
+    cache = tmp_path / "model.tflite"
+    cache.write_bytes(foreign)
+    output, tuned, problem = run(single(), tune="1", tune_cache=str(cache))
+    assert "is not a tuning cache; give another path" in problem
+    assert tuned[0].endswith("timed")
+    assert cache.read_bytes() == foreign
+    assert list(tmp_path.iterdir()) == [cache]
+    assert output == run(single())[0]
+
+
+def test_pipes_and_links_stay_what_they_are(tmp_path: Path) -> None:
+    pipe, target, link = tmp_path / "pipe", tmp_path / "cache.txt", tmp_path / "link"
+    os.mkfifo(pipe)
+    assert "is no regular file" in run(single(), tune="1", tune_cache=str(pipe))[2]
+    assert pipe.is_fifo()
+    target.touch()
+    link.symlink_to(target)
+    run(single(), tune="1", tune_cache=str(link))
+    assert link.is_symlink()
+    assert target.read_bytes().startswith(b"tfprune tuning 1\n")
+
+
 def test_a_missing_folder_is_reported_and_inference_goes_on(tmp_path: Path) -> None:
     output, tuned, problem = run(single(), tune="1", tune_cache=str(tmp_path / "none" / "cache.txt"))
     assert "cannot be written" in problem
@@ -103,7 +128,20 @@ def test_a_missing_folder_is_reported_and_inference_goes_on(tmp_path: Path) -> N
 
 def test_a_folder_as_cache_is_reported(tmp_path: Path) -> None:
     _, _, problem = run(single(), tune="1", tune_cache=str(tmp_path))
-    assert "cannot be read" in problem
+    assert "is no regular file" in problem
+
+
+@pytest.mark.parametrize(
+    "name", ["new\nline", "tab\tand\rreturn", "line\u2028separator\x85", "\u65e5" * 80, "x" + "\u65e5" * 80]
+)
+def test_a_path_of_odd_characters_breaks_no_answer(name: str, tmp_path: Path) -> None:
+    cache = tmp_path / name / "cache.txt"
+    cache.parent.mkdir()
+    cache.write_bytes(b"mine")
+    _, tuned, problem = run(single(), tune="1", tune_cache=str(cache))
+    assert tuned[0].endswith("timed")
+    assert problem.startswith("tuning: `")
+    assert problem.endswith("is not a tuning cache; give another path")
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:

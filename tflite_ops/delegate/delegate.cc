@@ -6,6 +6,7 @@
 #include "tflite_ops/delegate/options.h"
 #include "tflite_ops/delegate/partition.h"
 #include "tflite_ops/ops/chain_op.h"
+#include "tflite_ops/ops/plain_text.h"
 #include "tflite_ops/ops/shared_state.h"
 #include "tflite_ops/ops/sparse_op.h"
 
@@ -69,8 +70,9 @@ extern "C" {
 __attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_delegate(
     const char* const* keys, const char* const* values, size_t count, void (*report_error)(const char*)) {
   tfprune::Options options;
-  const tfprune::Status status = tfprune::ParseOptions(keys, values, count, &options);
+  tfprune::Status status = tfprune::ParseOptions(keys, values, count, &options);
   if (!status.ok()) {
+    tfprune::MakePlain(status.message);  // it quotes names and values
     if (report_error != nullptr) report_error(status.message);
     return nullptr;
   }
@@ -98,9 +100,10 @@ __attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(TfLit
 }
 
 // Writes the layers of a delegate as text (see ops/description.h), as snprintf does: at most `size` bytes with the
-// closing zero, and returns the length of the whole text.
+// closing zero, and returns the length of the whole text. No delegate has no layers.
 __attribute__((visibility("default"))) size_t tfprune_describe(TfLiteDelegate* delegate, char* buffer, size_t size) {
   tfprune::Text text(buffer, size);
+  if (delegate == nullptr) return 0;
   static_cast<tfprune::SharedState*>(delegate->data_)->Describe(&text);
   return text.length();
 }

@@ -10,7 +10,7 @@ namespace {
 Status ParseSwitch(const char* key, const char* value, bool* option) {
   *option = strcmp(value, "1") == 0;
   if (*option || strcmp(value, "0") == 0) return {};
-  return Error("tfprune delegate: %s must be 0 or 1, got '%s'", key, value);
+  return Error("tfprune delegate: %s must be 0 or 1, got '%.60s'", key, value);
 }
 
 Status ParseArchOption(const char* value, Arch* arch) {
@@ -18,8 +18,7 @@ Status ParseArchOption(const char* value, Arch* arch) {
   if (!ParseArch(value, arch)) {
     return Error(
         "tfprune delegate: arch must be auto, reference, sse2, avx2, avx512, avx512_vnni, neon, neon_dotprod or "
-        "neon_i8mm, "
-        "got '%s'",
+        "neon_i8mm, got '%.60s'",
         value);
   }
   if (IsSupported(*arch)) return {};
@@ -30,7 +29,7 @@ Status ParseArchOption(const char* value, Arch* arch) {
 Status ParsePrecision(const char* value, Precision* precision) {
   *precision = strcmp(value, "f16") == 0 ? Precision::kF16 : Precision::kF32;
   if (*precision == Precision::kF16 || strcmp(value, "f32") == 0) return {};
-  return Error("tfprune delegate: precision must be f32 or f16, got '%s'", value);
+  return Error("tfprune delegate: precision must be f32 or f16, got '%.60s'", value);
 }
 
 // After all options: the kernels in float16 are NEON's.
@@ -52,7 +51,7 @@ Status CheckTuning(const Options& options) {
     return Error("tfprune delegate: tune=1 needs tune_cache, the path of the file that keeps what was chosen");
   }
   if (!options.tune && options.tune_cache != nullptr) {
-    return Error("tfprune delegate: tune_cache is for tune=1 only, got '%.100s' without it", options.tune_cache);
+    return Error("tfprune delegate: tune_cache is for tune=1 only, got '%.60s' without it", options.tune_cache);
   }
   if (options.tune && options.precision == Precision::kF16) {
     return Error("tfprune delegate: tune=1 is for precision=f32; half precision has one tile and nothing to choose");
@@ -78,7 +77,7 @@ Status ParseOptions(const char* const* keys, const char* const* values, size_t c
       options->tune_cache = values[i];
     } else {
       return Error(
-          "tfprune delegate: option '%s' does not exist; the options are: arch, chains, precision, profile, tune, "
+          "tfprune delegate: option '%.60s' does not exist; the options are: arch, chains, precision, profile, tune, "
           "tune_cache",
           keys[i]);
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tflite_ops/ops/description.h"
+#include "tflite_ops/ops/plain_text.h"
 
 namespace tfprune {
 namespace {
@@ -57,7 +58,10 @@ Tuning::~Tuning() { pthread_mutex_destroy(&mutex_); }
 void Tuning::Note(const Status& status) {
   if (status.ok()) return;
   pthread_mutex_lock(&mutex_);
-  if (problem_.ok()) problem_ = status;
+  if (problem_.ok()) {
+    problem_ = status;
+    MakePlain(problem_.message);  // it quotes the path
+  }
   pthread_mutex_unlock(&mutex_);
 }
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/ops/tuning_cache.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tflite_ops/base/crc32.h"
 
@@ -12,6 +10,7 @@ namespace tfprune {
 namespace {
 
 constexpr char kFirstLine[] = "tfprune tuning 1\n";
+constexpr char kMark[] = "tfprune tuning ";  // of every version
 constexpr size_t kFirstLineBytes = sizeof(kFirstLine) - 1;
 constexpr size_t kLastLineBytes = 13;                        // "end 01234567\n"
 constexpr size_t kLineBytes = kTuningKeyBytes + 2 * 11 + 2;  // the longest entry
@@ -43,16 +42,6 @@ bool ReadLine(const char* line, const char* end, TuningKey* key, TuningChoice* c
   return at < end && *at++ == ' ' && ReadNumber(&at, end, &choice->second) && at == end;
 }
 
-bool WriteAll(int file, const char* text, size_t length) {
-  while (length > 0) {
-    const ssize_t written = write(file, text, length);
-    if (written <= 0) return false;
-    text += written;
-    length -= static_cast<size_t>(written);
-  }
-  return true;
-}
-
 }  // namespace
 
 TuningCache::TuningCache() { pthread_mutex_init(&mutex_, nullptr); }
@@ -60,74 +49,53 @@ TuningCache::TuningCache() { pthread_mutex_init(&mutex_, nullptr); }
 TuningCache::~TuningCache() { pthread_mutex_destroy(&mutex_); }
 
 Status TuningCache::Open(const char* path) {
-  const size_t length = strlen(path);
-  if (!path_.Reserve(length + 1) || !fresh_path_.Reserve(length + 64) || !entries_.Reserve(kMaxTuningEntries)) {
-    return Error("tuning: no memory for the cache");
-  }
-  memcpy(path_.data(), path, length + 1);
-  // Beside the file, and no other cache's: the process and the object make the name.
-  snprintf(fresh_path_.data(), length + 64, "%s.%d.%llx.new", path, static_cast<int>(getpid()),
-           static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(this)));
+  if (!entries_.Reserve(kMaxTuningEntries)) return Error("tuning: no memory for the cache");
+  TFPRUNE_RETURN_IF_ERROR(file_.SetPath(path, kMark, kMaxTuningBytes));
+  ready_ = true;
   AlignedArray<char> text;
-  size_t read = 0;
-  TFPRUNE_RETURN_IF_ERROR(Read(&text, &read));
-  return read == 0 ? Status{} : Merge(text.data(), read);
+  size_t length = 0;
+  bool replaceable = false;
+  TFPRUNE_RETURN_IF_ERROR(file_.Read(&text, &length, &replaceable));
+  return length == 0 ? Status{} : Merge(text.data(), length);
 }
 
-// No file gives no text. O_NONBLOCK: a pipe must not stop the load.
-Status TuningCache::Read(AlignedArray<char>* text, size_t* length) const {
-  *length = 0;
-  const int file = open(path_.data(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (file < 0) {
-    if (access(path_.data(), F_OK) != 0) return {};
-    return Error("tuning: the cache `%.150s` cannot be read", path_.data());
-  }
-  if (!text->Reserve(kMaxTuningBytes + 1)) {
-    close(file);
-    return Error("tuning: no memory for the cache");
-  }
-  ssize_t part = 1;
-  while (part > 0 && *length <= kMaxTuningBytes) {
-    part = read(file, text->data() + *length, kMaxTuningBytes + 1 - *length);
-    if (part > 0) *length += static_cast<size_t>(part);
-  }
-  close(file);
-  if (part < 0) return Error("tuning: the cache `%.150s` cannot be read", path_.data());
-  if (*length > kMaxTuningBytes) {
-    return Error("tuning: the cache `%.150s` is larger than %zu bytes", path_.data(), kMaxTuningBytes);
-  }
-  return *length > 0 ? Status{} : Error("tuning: the cache `%.150s` is empty", path_.data());
-}
-
-// Adds the entries of a file whose keys are not there yet; all of them or none.
+// Adds the entries of a file whose keys are not there yet; all of them or none. A file that this cache read or wrote
+// before has them in the order of its entries, so the next one is looked for behind the one before.
 Status TuningCache::Merge(const char* text, size_t length) {
   if (length < kFirstLineBytes || memcmp(text, kFirstLine, kFirstLineBytes) != 0) {
-    return Error("tuning: `%.150s` is not a tuning cache of this version", path_.data());
+    return Error("tuning: `%.150s` is not a tuning cache of this version", file_.path());
   }
-  const Status damaged = Error("tuning: the cache `%.150s` is damaged", path_.data());
+  const Status damaged = Error("tuning: the cache `%.150s` is damaged", file_.path());
   if (length < kFirstLineBytes + kLastLineBytes) return damaged;
   const char *begin = text + kFirstLineBytes, *end = text + length - kLastLineBytes;
   char last[kLastLineBytes + 1];
   snprintf(last, sizeof(last), "end %08x\n", Crc32(text, static_cast<size_t>(end - text)));
   if (memcmp(end, last, kLastLineBytes) != 0 || end[-1] != '\n') return damaged;
+  uint32_t place = 0;
   for (int pass = 0; pass < 2; ++pass) {
     for (const char* line = begin; line < end;) {
       const char* stop = static_cast<const char*>(memchr(line, '\n', static_cast<size_t>(end - line)));
       Entry entry;
       if (!ReadLine(line, stop, &entry.key, &entry.choice)) return damaged;
-      if (pass == 1) Put(entry, false);
+      if (pass == 1) {
+        place = PlaceOf(entry.key, place);
+        if (place == count_) Append(entry);
+        ++place;
+      }
       line = stop + 1;
     }
   }
   return {};
 }
 
-void TuningCache::Put(const Entry& entry, bool replace) {
-  for (uint32_t i = 0; i < count_; ++i) {
-    if (strcmp(entries_[i].key.text, entry.key.text) != 0) continue;
-    if (replace) entries_[i].choice = entry.choice;
-    return;
-  }
+uint32_t TuningCache::PlaceOf(const TuningKey& key, uint32_t guess) const {
+  if (guess < count_ && strcmp(entries_[guess].key.text, key.text) == 0) return guess;
+  uint32_t place = 0;
+  while (place < count_ && strcmp(entries_[place].key.text, key.text) != 0) ++place;
+  return place;
+}
+
+void TuningCache::Append(const Entry& entry) {
   if (count_ == kMaxTuningEntries) {
     memmove(entries_.data(), entries_.data() + 1, (kMaxTuningEntries - 1) * sizeof(Entry));
     --count_;
@@ -137,23 +105,28 @@ void TuningCache::Put(const Entry& entry, bool replace) {
 
 bool TuningCache::Find(const TuningKey& key, TuningChoice* choice) {
   pthread_mutex_lock(&mutex_);
-  uint32_t i = 0;
-  while (i < count_ && strcmp(entries_[i].key.text, key.text) != 0) ++i;
-  if (i < count_) *choice = entries_[i].choice;
-  const bool found = i < count_;
+  const uint32_t place = PlaceOf(key, 0);
+  const bool found = place < count_;
+  if (found) *choice = entries_[place].choice;
   pthread_mutex_unlock(&mutex_);
   return found;
 }
 
 Status TuningCache::Store(const TuningKey& key, const TuningChoice& choice) {
-  if (entries_.capacity() == 0) return Error("tuning: no memory for the cache");
+  if (!ready_) return Error("tuning: no memory for the cache");
   pthread_mutex_lock(&mutex_);
   AlignedArray<char> text;
   size_t length = 0;
-  // What cannot be read is replaced.
-  if (Read(&text, &length).ok() && length > 0) Merge(text.data(), length);
-  Put({key, choice}, true);
-  const Status status = Write();
+  bool replaceable = false;
+  Status status = file_.Read(&text, &length, &replaceable);
+  if (status.ok() && length > 0) Merge(text.data(), length);
+  const uint32_t place = PlaceOf(key, 0);
+  if (place < count_) {
+    entries_[place].choice = choice;
+  } else {
+    Append({key, choice});
+  }
+  if (replaceable) status = Write();
   pthread_mutex_unlock(&mutex_);
   return status;
 }
@@ -168,14 +141,7 @@ Status TuningCache::Write() {
                    entries_[i].choice.second);
   }
   at += snprintf(at, kLastLineBytes + 1, "end %08x\n", Crc32(text.data(), static_cast<size_t>(at - text.data())));
-  const Status failed = Error("tuning: the cache `%.150s` cannot be written", path_.data());
-  const int file = open(fresh_path_.data(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (file < 0) return failed;
-  bool done = WriteAll(file, text.data(), static_cast<size_t>(at - text.data())) && fsync(file) == 0;
-  done = close(file) == 0 && done;
-  if (done && rename(fresh_path_.data(), path_.data()) == 0) return {};
-  unlink(fresh_path_.data());
-  return failed;
+  return file_.Replace(text.data(), static_cast<size_t>(at - text.data()));
 }
 
 }  // namespace tfprune

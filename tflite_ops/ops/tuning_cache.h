@@ -5,8 +5,8 @@
 //     <key>: <first> <second>        one line an entry, the oldest first
 //     end <CRC-32 of everything before this line, 8 hexadecimal digits>
 //
-// A key is text of printable characters without a colon. A file that is not exactly this is ignored as a whole and
-// replaced by the next Store.
+// A key is text of printable characters without a colon. A file that is not exactly this is ignored as a whole. The
+// next Store replaces it where it is empty or starts with "tfprune tuning "; any other file stays as it is.
 #ifndef TFPRUNE_OPS_TUNING_CACHE_H_
 #define TFPRUNE_OPS_TUNING_CACHE_H_
 
@@ -16,6 +16,7 @@
 
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/status.h"
+#include "tflite_ops/ops/cache_file.h"
 
 namespace tfprune {
 
@@ -57,12 +58,14 @@ class TuningCache {
     TuningChoice choice;
   };
 
-  Status Read(AlignedArray<char>* text, size_t* length) const;
   Status Merge(const char* text, size_t length);
-  void Put(const Entry& entry, bool replace);
+  // Where a key is, looked for at `guess` first; count_ where it is not.
+  uint32_t PlaceOf(const TuningKey& key, uint32_t guess) const;
+  void Append(const Entry& entry);
   Status Write();
 
-  AlignedArray<char> path_, fresh_path_;
+  CacheFile file_;
+  bool ready_ = false;  // there was memory to open it
   AlignedArray<Entry> entries_;
   uint32_t count_ = 0;
   pthread_mutex_t mutex_;

@@ -136,16 +136,64 @@ TEST_F(TuningFile, LinesThatAreNoEntries) {
   EXPECT_EQ(reader.size(), 2u);
 }
 
-TEST_F(TuningFile, OtherVersionsAndOtherFilesAreIgnored) {
+// What Open and Store say about the file.
+void ExpectProblems(const std::string& path, const std::string& of_open, const std::string& of_store) {
+  TuningCache cache;
+  const std::string opened = cache.Open(path.c_str()).message;
+  EXPECT_EQ(opened.empty(), of_open.empty()) << opened;
+  EXPECT_NE(opened.find(of_open), std::string::npos) << opened;
+  const std::string stored = cache.Store(Key("key"), {8, 9}).message;
+  EXPECT_EQ(stored.empty(), of_store.empty()) << stored;
+  EXPECT_NE(stored.find(of_store), std::string::npos) << stored;
+  ExpectEntry(&cache, "key", 8, 9);  // all the same
+}
+
+TEST_F(TuningFile, OtherVersionsAndEmptyFilesAreReplaced) {
   WriteSealed("tfprune tuning 2\nkey: 1 2\n");
-  EXPECT_NE(ProblemOf(path_).find("not a tuning cache of this version"), std::string::npos);
-  Write("#!/bin/sh\n");
-  EXPECT_NE(ProblemOf(path_).find("not a tuning cache"), std::string::npos);
+  ExpectProblems(path_, "not a tuning cache of this version", "");
   Write("");
-  EXPECT_NE(ProblemOf(path_).find("is empty"), std::string::npos);
-  EXPECT_NE(ProblemOf(folder_).find("cannot be read"), std::string::npos);  // a folder
-  Write(std::string(kMaxTuningBytes + 1, 'x'));
-  EXPECT_NE(ProblemOf(path_).find("larger than 262144 bytes"), std::string::npos);
+  ExpectProblems(path_, "is empty", "");
+  Write("tfprune tuning 1\n" + std::string(kMaxTuningBytes, 'x'));
+  ExpectProblems(path_, "larger than 262144 bytes", "");
+  EXPECT_EQ(Read().find("tfprune tuning 1\nkey: 8 9\nend "), 0u);
+}
+
+TEST_F(TuningFile, OtherPeoplesFilesStayAsTheyAre) {
+  const std::string foreign = "is not a tuning cache; give another path";
+  for (const std::string& content : {std::string("#!/bin/sh\n"), std::string(kMaxTuningBytes + 1, 'x'),
+                                     std::string("tfprune tuning"), std::string(100, '\0')}) {
+    Write(content);
+    ExpectProblems(path_, foreign, foreign);
+    EXPECT_EQ(Read(), content);
+  }
+  ExpectProblems(folder_, "no regular file; give another path", "no regular file");
+  ExpectProblems("/dev/null", "no regular file; give another path", "no regular file");
+  unlink(path_.c_str());
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  ExpectProblems(path_, "no regular file; give another path", "no regular file");
+  struct stat found;
+  ASSERT_EQ(lstat(path_.c_str(), &found), 0);
+  EXPECT_TRUE(S_ISFIFO(found.st_mode));
+}
+
+TEST_F(TuningFile, AFileThatAppearsAfterOpenStaysToo) {
+  TuningCache cache;
+  ASSERT_TRUE(cache.Open(path_.c_str()).ok());
+  Write("mine");
+  EXPECT_FALSE(cache.Store(Key("key"), {1, 2}).ok());
+  EXPECT_EQ(Read(), "mine");
+}
+
+TEST_F(TuningFile, ALinkIsFollowed) {
+  const std::string link = folder_ + "/link";
+  ASSERT_EQ(symlink("cache.txt", link.c_str()), 0);
+  ExpectProblems(link, "no regular file", "no regular file");  // leads nowhere
+  Write("");
+  ExpectProblems(link, "is empty", "");
+  EXPECT_EQ(Read().find("tfprune tuning 1\nkey: 8 9\n"), 0u);
+  char target[32] = {0};
+  EXPECT_EQ(readlink(link.c_str(), target, sizeof(target) - 1), 9);
+  unlink(link.c_str());
 }
 
 TEST_F(TuningFile, RandomBytesNeverCrash) {
@@ -173,6 +221,32 @@ TEST_F(TuningFile, AFullCacheDropsTheOldest) {
   ExpectEntry(&reader, "new", 3, 4);
   TuningChoice choice;
   EXPECT_FALSE(reader.Find(Key("key 0"), &choice));
+}
+
+TEST_F(TuningFile, EntriesThatAnotherProcessReorderedAreMerged) {
+  const std::string first = "tfprune tuning 1\n";
+  WriteSealed(first + "a: 1 1\nb: 2 2\nc: 3 3\n");
+  TuningCache cache;
+  ASSERT_TRUE(cache.Open(path_.c_str()).ok());
+  WriteSealed(first + "c: 9 9\nx: 4 4\na: 9 9\nb: 9 9\ny: 5 5\n");
+  ASSERT_TRUE(cache.Store(Key("d"), {6, 6}).ok());
+  EXPECT_EQ(Read().find(first + "a: 1 1\nb: 2 2\nc: 3 3\nx: 4 4\ny: 5 5\nd: 6 6\nend "), 0u) << Read();
+  EXPECT_EQ(cache.size(), 6u);
+}
+
+TEST_F(TuningFile, AFullFileOfOthersLeavesRoomForTheNewest) {
+  TuningCache cache;
+  ASSERT_TRUE(cache.Open(path_.c_str()).ok());
+  ASSERT_TRUE(cache.Store(Key("mine"), {1, 2}).ok());
+  std::string text = "tfprune tuning 1\n";
+  for (uint32_t i = 0; i < kMaxTuningEntries; ++i) text += "key " + std::to_string(i) + ": 1 2\n";
+  WriteSealed(text);
+  ASSERT_TRUE(cache.Store(Key("new"), {3, 4}).ok());
+  TuningCache reader;
+  ASSERT_TRUE(reader.Open(path_.c_str()).ok());
+  EXPECT_EQ(reader.size(), kMaxTuningEntries);
+  ExpectEntry(&reader, "new", 3, 4);
+  ExpectEntry(&reader, "key 1999", 1, 2);
 }
 
 TEST_F(TuningFile, APathThatCannotBeWrittenIsAnErrorAndTheEntryStays) {

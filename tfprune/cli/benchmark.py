@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from tfprune.cli.console import print_json, print_table, working
+from tfprune.runtime.arguments import MOST_THREADS
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--num-threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@click.option("--num-threads", type=click.IntRange(1, MOST_THREADS), default=1, show_default=True, help="CPU threads.")
 @click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Interleaved rounds.")
 @click.option("--profile", is_flag=True, help="Name the time of every operator, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")

@@ -22,13 +22,13 @@ def benchmark(
 
     Args:
         *models: paths of ``.tflite`` files, or their bytes; the dense one first.
-        num_threads: CPU threads, at least 1, default 1.
+        num_threads: CPU threads, from 1 to 1024, default 1.
         runs: rounds, at least 1, default 50.
         profile: whether to name the time of every operator of every model, too. Layers that the delegate runs are
             timed inside the running model, chains layer by layer; all others are cut out and timed alone.
 
     Raises:
-        RuntimeInputError: no model, or ``runs`` or ``num_threads`` below 1.
+        RuntimeInputError: no model, or ``runs`` or ``num_threads`` out of range.
         ModelError: a file is not a model that LiteRT can load, or has several subgraphs and is to be profiled.
         DelegateError: a file holds tfprune ops and the library is missing.
 

@@ -69,7 +69,7 @@ def time_layers(
     Args:
         dense: the dense ``.tflite``: a path or bytes.
         sparse: the sparse one converted from it.
-        num_threads: CPU threads, at least 1, default 1.
+        num_threads: CPU threads, from 1 to 1024, default 1.
         runs: interleaved rounds a layer, at least 1, default 20.
         progress: called with (layers done, layers) after each layer.
 

@@ -13,7 +13,7 @@ from tfprune.converter.graph import Graph
 from tfprune.converter.layer_timing import cut_operator
 from tfprune.converter.schema import text, tfl
 from tfprune.errors import ModelError, TfpruneError
-from tfprune.runtime.arguments import positive_whole_number
+from tfprune.runtime.arguments import number_of_threads, positive_whole_number
 from tfprune.runtime.benchmark import interleaved_seconds
 from tfprune.runtime.interpreter import Interpreter
 from tfprune.runtime.layers import DelegateLayer
@@ -39,7 +39,7 @@ def profile_model(
 
     Args:
         model: path of a ``.tflite`` file, or its bytes.
-        num_threads: CPU threads, at least 1, default 1.
+        num_threads: CPU threads, from 1 to 1024, default 1.
         runs: rounds, at least 1, default 50.
         progress: called with (operators done, operators) after each operator that is timed alone.
 
@@ -51,7 +51,7 @@ def profile_model(
         >>> print(profile_model("pruned.tflite"))  # doctest: +SKIP
     """
     runs = positive_whole_number("runs", runs)
-    num_threads = positive_whole_number("num_threads", num_threads)
+    num_threads = number_of_threads(num_threads)
     file = model if isinstance(model, ModelFile) else read_model(model)
     graph = Graph(file.content, file.name)
     if len(graph.model.subgraphs) != 1:

@@ -8,6 +8,9 @@ from typing import Any
 
 from tfprune.errors import RuntimeInputError
 
+#: Far more than processors have cores; LiteRT would start them all, and counts them in 32 bits.
+MOST_THREADS = 1024
+
 
 def positive_whole_number(name: str, value: Any) -> int:
     """Returns a whole number from 1, of Python's or numpy's types, as ``int``.
@@ -22,3 +25,18 @@ def positive_whole_number(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise RuntimeInputError(f"{name}: must be a whole number from 1, got {value!r}")
     return int(value)
+
+
+def number_of_threads(value: Any) -> int:
+    """Returns the argument ``num_threads``, a whole number from 1 to :data:`MOST_THREADS`, as ``int``.
+
+    Args:
+        value: what was received.
+
+    Raises:
+        RuntimeInputError: anything else.
+    """
+    threads = positive_whole_number("num_threads", value)
+    if threads > MOST_THREADS:
+        raise RuntimeInputError(f"num_threads: must be at most {MOST_THREADS}, got {threads}")
+    return threads

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfprune.errors import RuntimeInputError
-from tfprune.runtime.arguments import positive_whole_number
+from tfprune.runtime.arguments import number_of_threads, positive_whole_number
 from tfprune.runtime.interpreter import Interpreter
 from tfprune.runtime.library import load_library
 from tfprune.runtime.machine import machine_facts
@@ -125,11 +125,11 @@ def benchmark(*models: str | os.PathLike[str] | bytes, num_threads: int = 1, run
 
     Args:
         *models: paths of ``.tflite`` files, or their bytes; the dense one first.
-        num_threads: CPU threads, at least 1, default 1.
+        num_threads: CPU threads, from 1 to 1024, default 1.
         runs: rounds, at least 1, default 50.
 
     Raises:
-        RuntimeInputError: no model, or ``runs`` or ``num_threads`` below 1.
+        RuntimeInputError: no model, or ``runs`` or ``num_threads`` out of range.
         ModelError: a file is not a model that LiteRT can load.
         DelegateError: a file holds tfprune ops and the library is missing.
 
@@ -139,7 +139,7 @@ def benchmark(*models: str | os.PathLike[str] | bytes, num_threads: int = 1, run
     if not models:
         raise RuntimeInputError("benchmark: at least one model is needed, got none; give paths of .tflite files")
     runs = positive_whole_number("runs", runs)
-    num_threads = positive_whole_number("num_threads", num_threads)
+    num_threads = number_of_threads(num_threads)
     files = [read_model(model, f"model {place}") for place, model in enumerate(models, 1)]
     interpreters, kernels, signatures = [], [], []
     for file in files:

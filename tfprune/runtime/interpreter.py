@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import ModelError, RuntimeInputError
-from tfprune.runtime.arguments import positive_whole_number
+from tfprune.runtime.arguments import number_of_threads
 from tfprune.runtime.delegate import delegate
 from tfprune.runtime.layers import DelegateLayer, delegate_layers
 from tfprune.runtime.model_file import ModelFile, read_model
@@ -46,13 +46,13 @@ class Interpreter:
 
     Args:
         model: path of a ``.tflite`` file, or its bytes.
-        num_threads: CPU threads, at least 1, default 1.
+        num_threads: CPU threads, from 1 to 1024, default 1.
         profile: whether the delegate counts the time of each of its layers, see :meth:`delegate_layers`.
 
     Raises:
         ModelError: not a ``.tflite`` model, or LiteRT or the delegate refuses it; the message says why.
         DelegateError: the file holds tfprune ops and ``libtfprune.so`` is missing.
-        RuntimeInputError: ``num_threads`` is not a whole number from 1.
+        RuntimeInputError: ``num_threads`` is not a whole number from 1 to 1024.
 
     Example:
         >>> scores = Interpreter("pruned.tflite").predict(images)  # doctest: +SKIP
@@ -63,7 +63,7 @@ class Interpreter:
     def __init__(
         self, model: str | os.PathLike[str] | bytes | ModelFile, *, num_threads: int = 1, profile: bool = False
     ) -> None:
-        num_threads = positive_whole_number("num_threads", num_threads)
+        num_threads = number_of_threads(num_threads)
         self._file = model if isinstance(model, ModelFile) else read_model(model)
         self._delegate = delegate(profile="1" if profile else "0") if self._file.custom_ops else None
         self._interpreter = _create(self._file, num_threads, self._delegate)

@@ -98,7 +98,9 @@ def tuning_problem(delegate: Any) -> str:
 
 
 def _described(delegate: Any) -> list[list[str]]:
-    return [line.split("\t", _FIELDS) for line in load_library().describe(_address(delegate)).splitlines()]
+    # Not splitlines(), which also splits at characters that a path may hold.
+    lines = load_library().describe(_address(delegate)).split("\n")
+    return [line.split("\t", _FIELDS) for line in lines if line]
 
 
 def _address(delegate: Any) -> int:

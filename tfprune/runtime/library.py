@@ -74,7 +74,7 @@ class Library:
             # Another thread may run the delegate, and numbers may get longer meanwhile.
             size = self._describe(delegate, buffer, len(buffer))
             if size < len(buffer):
-                return buffer.value.decode()
+                return buffer.value.decode(errors="replace")
 
     def _ask(self, name: str) -> str:
         answer: bytes | None = getattr(self._handle, name)()

@@ -444,5 +444,26 @@ TEST(Conv2D, TheForcedArchIsTheOneThatRuns) {
   }
 }
 
+TEST(Conv2D, AnArchWithoutKernelsIsRefusedAndNotReplaced) {
+  std::mt19937 random(1);
+  PackedSpec spec;
+  spec.out_channels = spec.in_channels = 8;
+  const Packed packed = BuildPacked(spec, &random);
+  PackedWeights weights;
+  ASSERT_TRUE(ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &weights).ok());
+  for (const Arch arch : {Arch::kSse2, Arch::kAvx2, Arch::kAvx512, Arch::kNeon}) {
+    const bool other = arch == Arch::kNeon ? IsSupported(Arch::kSse2) : IsSupported(Arch::kNeon);
+    if (!other) continue;
+    Conv2DPlan plan, tiled, empty;
+    const Status status = plan.Prepare(weights, {1, 8, 8}, arch, 1);
+    EXPECT_EQ(std::string(status.message),
+              std::string("convolution: ") + ArchName(arch) + " has no kernel for these weights");
+    ConvShape shape;
+    ASSERT_TRUE(InferConvShape(weights, {1, 8, 8}, &shape).ok());
+    EXPECT_FALSE(tiled.PrepareTiled(weights, shape, arch, 16, 64, 8, 1).ok());
+    EXPECT_TRUE(empty.Prepare(weights, {0, 8, 8}, arch, 1).ok());
+  }
+}
+
 }  // namespace
 }  // namespace tfprune

@@ -55,6 +55,13 @@ Kernel WithTile(Kernel kernel, uint32_t tile) {
   return kernel;
 }
 
+// Nothing but the arch "reference" runs the reference.
+Status FindKernels(Arch arch, const PackedWeights& w, KernelSet* kernels) {
+  *kernels = GetKernels(arch, w.encoding, w.group_rows);
+  if (kernels->many.runs[0] != nullptr && kernels->single.runs[0] != nullptr) return {};
+  return Error("convolution: %s has no kernel for these weights", ArchName(arch));
+}
+
 }  // namespace
 
 uint32_t PointwiseTile(const PackedWeights& weights, Arch arch) {
@@ -112,7 +119,7 @@ Status Conv2DPlan::Prepare(const PackedWeights& weights, const ImageSize& in, Ar
   const size_t pixels = size_t{view_.batch} * view_.height * view_.width;
   if (arch == Arch::kReference || pixels == 0) return {};
 
-  kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
+  TFPRUNE_RETURN_IF_ERROR(FindKernels(arch, weights, &kernels_));
   kernel_ = OneByOne(weights, view_, kernels_.many)
                 ? kernels_.single
                 : FittingTile(kernels_.many, weights, weights.columns() >= kColumnsFarAway);
@@ -136,7 +143,7 @@ Status Conv2DPlan::PrepareTiled(const PackedWeights& weights, const ConvShape& s
   }
   view_ = shape_.out;
   tiled_stride_ = in_stride;
-  kernels_ = GetKernels(arch, weights.encoding, weights.group_rows);
+  TFPRUNE_RETURN_IF_ERROR(FindKernels(arch, weights, &kernels_));
   // A block that holds the whole image reads its weights once.
   const bool whole = pointwise_ && view_.height * view_.width <= block;
   kernel_ = FittingTile(kernels_.many, weights, whole || (!pointwise_ && weights.columns() >= kColumnsFarAway));

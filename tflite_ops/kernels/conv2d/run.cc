@@ -38,7 +38,7 @@ size_t Conv2DPlan::ScratchFloats() const {
 }
 
 bool Conv2DPlan::Run(const float* x, const float* bias, float* y, ThreadPool* pool, Workspace* workspace) const {
-  if (kernel_.runs[0] == nullptr) {
+  if (kernel_.runs[0] == nullptr) {  // as asked, or there is no pixel: Prepare sees to it
     ReferenceConv2D(*weights_, shape_, x, bias, y);
     return true;
   }
