@@ -106,6 +106,7 @@ class Int8Conv2DPlan {
   const PackedWeights* weights_ = nullptr;
   const void* bias_ = nullptr;
   WideWeights wide_;  // what `weights_` points to where single weights run as groups of four columns
+  const PackedWeights* widened_ = nullptr;  // whose they are
   ConvShape shape_ = {};
   ImageSize view_ = {};  // the output as the plan walks it; pixels of a pointwise op become rows of one tile
   Int8KernelSet kernels_ = {};

@@ -86,7 +86,9 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
     planes_bytes_ = RoundUp64(size_t{weights.out_channels} * sizeof(int32_t));
     return PrepareStarts();
   }
-  if (WidenSingles(weights, kernels_.widen_percent, &wide_)) {
+  const bool known = widened_ == &weights && kernels_.widen_percent > 0;
+  if (known || WidenSingles(weights, kernels_.widen_percent, &wide_)) {
+    widened_ = &weights;
     weights_ = &wide_.weights;
     TFPRUNE_RETURN_IF_ERROR(ChooseKernels(arch));
   }
@@ -262,8 +264,10 @@ Status Int8Conv2DPlan::PrepareOffsets() {
 WeightBytes Int8Conv2DPlan::weight_bytes() const {
   if (weights_ == nullptr) return {};
   WeightBytes bytes;
-  bytes.in_place = weights_->copied ? 0 : weights_->value_count;
-  bytes.repacked = weights_->repacked_bytes();
+  const bool wide = weights_ == &wide_.weights;
+  const PackedWeights& narrow = wide ? *widened_ : *weights_;
+  bytes.in_place = wide || narrow.copied ? 0 : narrow.value_count;
+  bytes.repacked = narrow.repacked_bytes() + (wide ? wide_.repacked_bytes() : 0);
   bytes.offsets = (offsets_.capacity() + operand_begins_.capacity()) * sizeof(uint32_t);
   return bytes;
 }

@@ -14,6 +14,10 @@ struct WideWeights {
   AlignedArray<uint32_t> line_ends;
   AlignedArray<uint16_t> column_deltas;
   AlignedArray<int8_t> bytes;
+
+  size_t repacked_bytes() const {
+    return line_ends.capacity() * sizeof(uint32_t) + column_deltas.capacity() * sizeof(uint16_t) + bytes.capacity();
+  }
 };
 
 // Up to so many input channels groups start anywhere: at each of their channels quads of 32 positions then fill half of
