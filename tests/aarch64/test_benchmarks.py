@@ -23,7 +23,8 @@ def test_instructions_of_a_layer(script: Script, tmp_path: Path, precision: str)
     script("arm64_instructions", *layer, *arguments, *PLACES)
     rows = [row for row in json.loads(output.read_text())["rows"].values() if row["encoding"]]
     assert rows
-    assert all(0 < row["ratio"] < 1 for row in rows)
+    # Layers of few channels: what int8 kernels pay to requantise, sparse or not, outweighs what they multiply.
+    assert all(0 < row["ratio"] < (1 if precision == "float32" else 2) for row in rows)
 
 
 def test_xnnpack_runs_its_sparse_mode(script: Script, tmp_path: Path) -> None:  # noqa: F811
