@@ -23,7 +23,7 @@ STEPS = (
     + [(name, rows) for name in BLOCK_ENCODINGS for rows in BLOCK_STEP_ROWS]
 )
 SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95)
-SAVED = 12  # measurements between two writes of the file
+SAVED = 60  # measurements between two writes of the file
 ENCODINGS = {encoding.name.lower(): encoding for encoding in Encoding}
 Measure = Callable[[Iterable[Models]], Iterable[tuple[float, ...]]]
 

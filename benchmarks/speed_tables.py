@@ -21,7 +21,7 @@ Result = dict[str, Any]
 
 
 def _models(result: Result) -> str:
-    headers = ("network", "zeros", "1 thread", "2 threads", "dense scales", "sparse scales", "file", "peak memory")
+    headers = ("network", "zeros", "1 thread", "2 threads", "dense scales", "sparse scales", "file")
     rows = []
     for row in result["rows"].values():
         one, two = row["threads"]["1"], row["threads"]["2"]
@@ -34,10 +34,21 @@ def _models(result: Result) -> str:
                 f"{two['dense_scaling']:.2f}x",
                 f"{two['sparse_scaling']:.2f}x",
                 percent(row["sparse bytes"] / row["dense bytes"]),
-                f"{row['peak MB']['sparse']:.0f} of {row['peak MB']['dense']:.0f} MB",
             )
         )
     return table(headers, rows)
+
+
+def _memory(result: Result) -> str:
+    rows = [
+        (row["network"], percent(row["sparsity"]), *(_megabytes(row["threads"][count]) for count in ("1", "2")))
+        for row in result["rows"].values()
+    ]
+    return table(("network", "zeros", "dense / sparse MB, 1 thread", "2 threads"), rows)
+
+
+def _megabytes(row: Result) -> str:
+    return f"{row['dense peak MB']:.1f} / **{row['sparse peak MB']:.1f}**"
 
 
 def _speed(row: Result) -> str:
@@ -162,6 +173,7 @@ def _peak(result: Result) -> str:
 #: Title, results file and maker of each table.
 TABLES: tuple[tuple[str, str, Callable[[Result], str]], ...] = (
     ("Whole networks, against dense LiteRT", "cpu_models", _models),
+    ("Peak memory", "peak_memory", _memory),
     ("Layers: share of ideal and speed-up", "cpu_layers", _layers),
     ("Layers with the converter's own verdicts", "cpu_layers", _slowest),
     ("Every pattern: share of ideal and speed-up", "cpu_patterns", _layers),
@@ -175,6 +187,10 @@ TABLES: tuple[tuple[str, str, Callable[[Result], str]], ...] = (
 )
 
 
+#: These read the summary, which is written when everything is measured.
+SUMMARISED = (_layers, _slowest, _break_even, _mnn, _instructions)
+
+
 @click.command()
 @click.option("--folder", default=FOLDER / "results", type=Path, show_default=True)
 def main(folder: Path) -> None:
@@ -185,6 +201,9 @@ def main(folder: Path) -> None:
             click.echo(f"## {title}\n{path} is missing: run `make bench`\n")
             continue
         result = json.loads(path.read_text())
+        if not result["rows"] or ("summary" in result and result["summary"] is None and make in SUMMARISED):
+            click.echo(f"## {title}\n{path} is not complete: run `make bench`\n")
+            continue
         commands = "\n".join(f"`{command}`" for command in commands_of(result))
         click.echo(f"## {title}\n{commands}, {result['date']}\n\n{make(result)}\n")
 
