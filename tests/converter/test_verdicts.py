@@ -17,6 +17,7 @@ import tfprune
 from tests.converter.helpers import convert, names, packed_weights
 from tests.models import ModelBuilder, conv_model, fully_connected_model, pruned
 from tests.models.builder import TANH
+from tests.runtime.chain_files import ChainBuilder
 from tfprune.converter.capability import Refused
 from tfprune.converter.plan import TIE, Plan, Study, choose, study
 from tfprune.costs import load_table
@@ -249,6 +250,25 @@ def test_a_layer_becomes_sparse_from_its_break_even_on(device: str, min_speedup:
     assert (below.verdict, below.reason_code, below.break_even) == ("dense", "too_slow", None)
     named = float(re.search(r"predicted to be enough: (\d+)% zeros in", below.reason).group(1)) / 100
     assert named == pytest.approx(break_even, abs=0.04)
+
+
+def test_a_layer_between_planar_ones_is_not_charged_for_moving_images() -> None:
+    def file(chained: bool) -> bytes:
+        b = ChainBuilder(size=(28, 28, 128))
+        y = b.depthwise(b.sparse(b.x, 128, kernel=3)) if chained else b.x
+        y = b.sparse(y, 32, name="narrow")
+        return b.finish(b.sparse(b.depthwise(y), 64, kernel=3) if chained else y)
+
+    def narrow(chained: bool, min_speedup: float) -> Any:
+        layers = convert(file(chained), device="host", min_speedup=min_speedup).report.layers
+        return next(layer for layer in layers if layer.name == "narrow")
+
+    alone = narrow(False, 0.01).predicted_speedup
+    asked = 1.1 * alone
+    assert narrow(False, asked).reason_code == "too_slow"
+    layer = narrow(True, asked)
+    assert layer.verdict == "sparse"
+    assert layer.predicted_speedup >= asked
 
 
 def test_a_layer_that_no_sparsity_helps_says_so() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfprune.converter.capability import CUSTOM_CODES, WEIGHTS_INPUT, Layer, Refused, examine, layer_name
+from tfprune.converter.chains import Neighbours, without_moves
 from tfprune.converter.graph import Graph
 from tfprune.converter.plan import Plan, Study, choose, study
 from tfprune.converter.report import LayerReport
@@ -103,6 +104,7 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float) -> list[Finding]
             finding.known = studies[key]
             finding.outcome = _decide(found, studies[key], min_speedup)
         findings.append(finding)
+    _reconsider_between_planar_layers(graph, findings, table, min_speedup)
     _keep_shared_weights_single(graph, findings)
     return findings
 
@@ -112,6 +114,23 @@ def _decide(layer: Layer, known: Study, min_speedup: float) -> Plan | Refused:
         return choose(layer, known, min_speedup)
     except Refused as refused:
         return refused
+
+
+def _reconsider_between_planar_layers(
+    graph: Graph, findings: list[Finding], table: CostTable, min_speedup: float
+) -> None:
+    """Converts layers that are too slow alone only because they move images that a chain would not move."""
+    convolutions = [found for found in findings if found.layer is not None and found.layer.spec.op == Op.CONV_2D]
+    sparse = {(found.subgraph, found.index) for found in convolutions if isinstance(found.outcome, Plan)}
+    neighbours = Neighbours(graph)
+    for finding in convolutions:
+        if finding.layer is None or finding.known is None or not isinstance(finding.outcome, Refused):
+            continue
+        sides = neighbours.planar_sides(finding.layer, sparse)
+        if finding.outcome.code == "too_slow" and any(sides):
+            known = without_moves(finding.known, finding.layer, table, sides)
+            again = _decide(finding.layer, known, min_speedup)
+            finding.outcome = again if isinstance(again, Plan) else finding.outcome
 
 
 def _keep_shared_weights_single(graph: Graph, findings: list[Finding]) -> None:
