@@ -284,9 +284,7 @@ Kernel SlidingKernel(uint32_t group_rows) {
     if (group_rows == 4) return AllWidths<S, Sliding, 4, S::VectorsFor(4)>(name);
   }
   if (group_rows == 8) return AllWidths<S, Sliding, 8, S::VectorsFor(8)>(name);
-  if constexpr (S::VectorsFor(16) > 0) {
-    if (group_rows == 16) return AllWidths<S, Sliding, 16, S::VectorsFor(16)>(name);
-  }
+  if (group_rows == 16) return AllWidths<S, Sliding, 16, S::VectorsFor(16)>(name);
   return OneWidth(S::kSlidingAnyName, S::kLanes, SlidingTileAnyRows<S>);
 }
 
