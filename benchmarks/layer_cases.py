@@ -60,6 +60,10 @@ def _always(pattern: Any) -> Callable[[float], Any]:
     return lambda _: pattern
 
 
+def _from(least: float, pattern: Any) -> Callable[[float], Any | None]:
+    return lambda sparsity: pattern if sparsity >= least else None
+
+
 PATTERNS: dict[str, PatternChoice] = {
     "groups4": PatternChoice(_always(P.Groups(rows=4)), _anywhere, (Encoding.SLIDING_ROW, 4, 1)),
     "groups8": PatternChoice(_always(P.Groups(rows=8)), _anywhere, (Encoding.SLIDING_ROW, 8, 1)),
@@ -73,7 +77,7 @@ PATTERNS: dict[str, PatternChoice] = {
     "elements-filter": PatternChoice(_always(P.KernelElements(share="filter")), _windowed),
     "elements-layer": PatternChoice(_always(P.KernelElements(share="layer")), _windowed),
     "n-of-m": PatternChoice({0.5: P.NofM(2, 4), 0.75: P.NofM(1, 4)}.get, _anywhere),
-    "kernel-patterns": PatternChoice(_always(P.KernelPatterns()), lambda layer: layer.kernel == 3),
+    "kernel-patterns": PatternChoice(_from(5 / 9, P.KernelPatterns()), lambda layer: layer.kernel == 3),
 }
 
 
