@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rich.progress import track
 
 from measure import Models
-from one_op import Layer, block_weights, dense_model, grouped_weights, packed_shape, sparse_model
+from one_op import Layer, Matrix, block_weights, dense_model, grouped_weights, packed_shape, sparse_model
 from results_file import read_rows, write_rows
 from tfprune.converter.plan import CHUNK_ROWS
 from tfprune.costs.predict import LayerShape, PackedShape
@@ -58,24 +58,33 @@ def cases(layers: list[Layer]) -> list[Case]:
 
 
 def samples(wanted: Sequence[Case], measure: Measure, path: Path, library: Path | None) -> list[Sample]:
-    """Builds the cases and measures those that an earlier run with the same library has not left in ``path``."""
+    """Builds and measures the cases that an earlier run with the same library has not left in ``path``."""
     rows = read_rows(path, library)
     missing = [case for case in wanted if str(case) not in rows]
     for start in track(range(0, len(missing), SAVED), f"{len(missing)} of {len(wanted)} layers"):
         part = missing[start : start + SAVED]
-        for case, times in zip(part, measure([_build(case)[1] for case in part]), strict=True):
+        for case, times in zip(part, measure([_models(case) for case in part]), strict=True):
             rows[str(case)] = dict(zip(("dense", "sparse"), times, strict=True))
         write_rows(path, rows, library=library)
-    return [Sample(case.layer.costs(), _build(case)[0], **rows[str(case)]) for case in wanted]
+    return [Sample(case.layer.costs(), _shape(case), **rows[str(case)]) for case in wanted]
 
 
-def _build(case: Case) -> tuple[PackedShape, Models]:
-    """The packed weights as the cost tables see them; the layer, dense and sparse."""
-    layer, encoding, rows = case.layer, ENCODINGS[case.encoding], case.rows
-    weights = (block_weights if encoding.in_blocks else grouped_weights)(
-        layer, encoding, rows, case.sparsity, case.seed
-    )
+def _models(case: Case) -> Models:
+    """The layer, dense and sparse."""
+    weights, encoding, rows = _packing(case)
+    return dense_model(case.layer, weights), sparse_model(case.layer, weights, encoding, rows)
+
+
+def _shape(case: Case) -> PackedShape:
+    """The packed weights as the cost tables see them."""
+    return packed_shape(case.layer, *_packing(case))
+
+
+def _packing(case: Case) -> tuple[Matrix, Encoding, int]:
+    """Weights, encoding and its rows."""
+    encoding, rows = ENCODINGS[case.encoding], case.rows
+    make = block_weights if encoding.in_blocks else grouped_weights
+    weights = make(case.layer, encoding, rows, case.sparsity, case.seed)
     if encoding.in_blocks:
-        rows = min(CHUNK_ROWS, layer.out_channels) if encoding == Encoding.BLOCK_ROWS else 1
-    models = dense_model(layer, weights), sparse_model(layer, weights, encoding, rows)
-    return packed_shape(layer, weights, encoding, rows), models
+        rows = min(CHUNK_ROWS, case.layer.out_channels) if encoding == Encoding.BLOCK_ROWS else 1
+    return weights, encoding, rows

@@ -150,9 +150,9 @@ def main(
             network = PrunedNetwork(name, sparsity, size=size)
             if str(network) not in rows:
                 rows[str(network)] = measure(network, threads or THREADS, processes, device, cache)
+                if output:
+                    write_rows(output, rows)
     show(list(rows.values()), Console(width=180))
-    if output:
-        write_rows(output, rows)
 
 
 if __name__ == "__main__":
