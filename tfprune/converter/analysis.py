@@ -124,13 +124,12 @@ def _reconsider_between_planar_layers(
     sparse = {(found.subgraph, found.index) for found in convolutions if isinstance(found.outcome, Plan)}
     neighbours = Neighbours(graph)
     for finding in convolutions:
-        if finding.layer is None or finding.known is None or not isinstance(finding.outcome, Refused):
+        too_slow = isinstance(finding.outcome, Refused) and finding.outcome.code == "too_slow"
+        if not too_slow or finding.layer is None or finding.known is None:
             continue
-        sides = neighbours.planar_sides(finding.layer, sparse)
-        if finding.outcome.code == "too_slow" and any(sides):
-            known = without_moves(finding.known, finding.layer, table, sides)
-            again = _decide(finding.layer, known, min_speedup)
-            finding.outcome = again if isinstance(again, Plan) else finding.outcome
+        known = without_moves(finding.known, finding.layer, table, neighbours.planar_sides(finding.layer, sparse))
+        again = _decide(finding.layer, known, min_speedup)
+        finding.outcome = again if isinstance(again, Plan) else finding.outcome
 
 
 def _keep_shared_weights_single(graph: Graph, findings: list[Finding]) -> None:
