@@ -77,7 +77,7 @@ def _external(builder: ModelBuilder, graph: Any) -> None:
     [
         (_grouped, "grouped"),
         (_sparse_tensor, "already_sparse"),
-        (_half, "not_float32"),
+        (_half, "precision"),
         (_computed, "weights_not_constant"),
         (_computed_bias, "bias_not_constant"),
         (_wrong_bias, "bias_shape"),
@@ -187,7 +187,7 @@ def _blocks(rows: int, cols: int) -> np.ndarray:
 @pytest.mark.parametrize(("rows", "cols"), [(1, 3), (1, 5), (1, 6), (3, 3), (4, 3), (3, 4), (6, 5)])
 def test_groups_of_other_columns_are_candidates(rows: int, cols: int) -> None:
     weights = _blocks(rows, cols)
-    found = study(_layer(fully_connected_model(weights)), weights, load_table("arm64"), 1.05)
+    found = study(_layer(fully_connected_model(weights)), weights, weights.nbytes, load_table("arm64"), 1.05)
     assert found.pattern == f"row_band {rows}x{cols}"
     exact = [plan for plan in found.candidates if plan.encoding_name == found.pattern]
     assert [plan.fill > 0.99 for plan in exact] == [True]
@@ -218,7 +218,7 @@ def test_blocks_are_named_and_stored_without_zeros(pattern: Pattern, encoding: s
     weights = np.random.default_rng(2).standard_normal((kernel, kernel, 64, 128)).astype(np.float32)
     weights *= select(weights, pattern, 0.75 if pattern.own_sparsity(matrix_shape(weights.shape)) is None else None)
     kept = np.ascontiguousarray(weights.transpose(3, 0, 1, 2))
-    found = study(_layer(conv_model(kept)), kept.reshape(128, -1), load_table("host"), 1.05)
+    found = study(_layer(conv_model(kept)), kept.reshape(128, -1), kept.nbytes, load_table("host"), 1.05)
     assert found.pattern == encoding
     blocks = {plan.encoding: plan for plan in found.candidates if plan.encoding.in_blocks}
     assert all(plan.fill == 1 for plan in blocks.values())
@@ -232,7 +232,7 @@ def test_single_weights_are_not_offered_as_blocks() -> None:
     for kernel in (1, 3):
         weights = pruned((64, kernel, kernel, 64), sparsity=0.75, rows=1)
         layer = _layer(conv_model(weights))
-        plans = study(layer, weights.reshape(64, -1), load_table("arm64"), 1.05).candidates
+        plans = study(layer, weights.reshape(64, -1), weights.nbytes, load_table("arm64"), 1.05).candidates
         assert not any(plan.encoding.in_blocks for plan in plans)
 
 
@@ -280,27 +280,33 @@ def test_few_candidates_are_counted() -> None:
     # Counting is what converting a large model spends its time on.
     for weights in (pruned((64, 3, 3, 32), rows=12), pruned((64, 3, 3, 32), sparsity=0.01, rows=1)):
         data = conv_model(weights)
-        assert len(study(_layer(data), weights.reshape(64, -1), load_table("arm64"), 1.05).candidates) <= 29
+        assert (
+            len(study(_layer(data), weights.reshape(64, -1), weights.nbytes, load_table("arm64"), 1.05).candidates)
+            <= 29
+        )
 
 
 def _plan(time: float, size: int) -> Plan:
     return Plan(Encoding.ROW_BAND, 1, 1, size, 100.0, time, 1.0, None)
 
 
+#: Of a float32 convolution of 64 x 3 x 3 x 32 weights.
+DENSE_BYTES = 4 * 64 * 9 * 32
+
+
 def test_close_times_are_decided_by_size() -> None:
     data = conv_model(pruned((64, 3, 3, 32)))
     layer = _layer(data)
     plans = (_plan(50, 900), _plan(50 * (1 + TIE) - 0.1, 500), _plan(50 * (1 + TIE) + 0.1, 100))
-    assert choose(layer, Study(0.8, "", plans), 1.05) is plans[1]
+    assert choose(layer, Study(0.8, "", DENSE_BYTES, plans), 1.05) is plans[1]
 
 
 def test_a_fast_encoding_that_is_too_large_gives_way_to_a_small_one() -> None:
     layer = _layer(conv_model(pruned((64, 3, 3, 32))))
-    dense = 4 * 64 * 9 * 32
-    plans = (_plan(10, dense), _plan(60, dense - 1), _plan(99, 10))
-    assert choose(layer, Study(0.8, "", plans), 1.05) is plans[1]
-    with pytest.raises(Refused, match=str(dense)) as refused:
-        choose(layer, Study(0.8, "", plans[:1]), 1.05)
+    plans = (_plan(10, DENSE_BYTES), _plan(60, DENSE_BYTES - 1), _plan(99, 10))
+    assert choose(layer, Study(0.8, "", DENSE_BYTES, plans), 1.05) is plans[1]
+    with pytest.raises(Refused, match=str(DENSE_BYTES)) as refused:
+        choose(layer, Study(0.8, "", DENSE_BYTES, plans[:1]), 1.05)
     assert refused.value.code == "not_smaller"
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from tfprune.converter.capability import CUSTOM_CODES, WEIGHTS_INPUT, Layer, Refused, examine, layer_name
+from tfprune.converter.capability.numbers import check_sums
 from tfprune.converter.chains import Neighbours, without_moves
 from tfprune.converter.graph import Graph
 from tfprune.converter.plan import Plan, Study, choose, study
 from tfprune.converter.report import LayerReport
 from tfprune.costs import CostTable
 from tfprune.errors import ModelError, PackedFormatError
-from tfprune.formats import Encoding, Op, PackedWeights, read
+from tfprune.formats import Encoding, Op, PackedWeights, ValueType, read
 from tfprune.sparsity.measure import Density
 
 
@@ -84,6 +85,8 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float) -> list[Finding]
         if found is None:
             continue
         weights = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
+        if isinstance(found, Layer):
+            weights = graph.tensor(subgraph, found.numbers.source)
         shape = () if weights is None else graph.shape(weights)
         raw = None if weights is None else graph.raw(weights)
         finding = Finding(
@@ -98,20 +101,24 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float) -> list[Finding]
             found if isinstance(found, Refused) else Refused("undecided", ""),
         )
         if isinstance(found, Layer) and weights is not None:
-            key = (weights.buffer, found.spec, found.cost_shape, found.geometry)
+            key = (weights.buffer, found.meaning(), found.cost_shape, found.geometry)
             if key not in studies:
-                studies[key] = study(found, found.matrix(graph), table, min_speedup)
+                studies[key] = study(found, found.matrix(graph), finding.dense_bytes, table, min_speedup)
             finding.known = studies[key]
-            finding.outcome = _decide(found, studies[key], min_speedup)
+            finding.outcome = _decide(graph, found, studies[key], min_speedup)
         findings.append(finding)
     _reconsider_between_planar_layers(graph, findings, table, min_speedup)
     _keep_shared_weights_single(graph, findings)
     return findings
 
 
-def _decide(layer: Layer, known: Study, min_speedup: float) -> Plan | Refused:
+def _decide(graph: Graph, layer: Layer, known: Study, min_speedup: float) -> Plan | Refused:
     try:
-        return choose(layer, known, min_speedup)
+        plan = choose(layer, known, min_speedup)
+        if layer.precision == "int8":
+            bias = None if layer.bias is None else graph.constant(graph.tensor(layer.subgraph, layer.bias), np.int32)
+            check_sums(layer.matrix(graph), bias)
+        return plan
     except Refused as refused:
         return refused
 
@@ -128,7 +135,7 @@ def _reconsider_between_planar_layers(
         if not too_slow or finding.layer is None or finding.known is None:
             continue
         known = without_moves(finding.known, finding.layer, table, neighbours.planar_sides(finding.layer, sparse))
-        again = _decide(finding.layer, known, min_speedup)
+        again = _decide(graph, finding.layer, known, min_speedup)
         finding.outcome = again if isinstance(again, Plan) else finding.outcome
 
 
@@ -137,11 +144,11 @@ def _keep_shared_weights_single(graph: Graph, findings: list[Finding]) -> None:
     by_buffer: dict[int, list[tuple[Finding, Layer, Plan]]] = defaultdict(list)
     for finding in findings:
         if finding.layer is not None and isinstance(finding.outcome, Plan):
-            tensor = graph.tensor(finding.subgraph, finding.layer.weights)
+            tensor = graph.tensor(finding.subgraph, finding.layer.numbers.source)
             by_buffer[tensor.buffer].append((finding, finding.layer, finding.outcome))
     for buffer, users in by_buffer.items():
         others = graph.buffer_uses(buffer) - len(users)
-        packed = {(layer.spec, plan.encoding_name): plan.packed_bytes for _, layer, plan in users}
+        packed = {(layer.meaning(), plan.encoding_name): plan.packed_bytes for _, layer, plan in users}
         total = sum(packed.values())
         for finding, _, _ in users:
             if others > 0:
@@ -198,7 +205,7 @@ def packed_report(graph: Graph, subgraph: int, index: int, op: Any, packed: Pack
         pattern=None,
         verdict=verdict,
         encoding=name,
-        dense_bytes=4 * weights,
+        dense_bytes=ValueType(header.value_type).size * weights,
         packed_bytes=header.total_bytes,
         predicted_speedup=None,
         break_even=None,

@@ -46,6 +46,8 @@ class Graph:
         self._tensor_users = [self._count_tensor_users(graph) for graph in self.model.subgraphs]
         self._buffer_users = self._count_buffer_users()
         self._zeros: dict[int, int] = {}
+        self._writers: dict[int, dict[int, Any]] = {}
+        self._replacements: dict[tuple[int, int], list[Any]] = {}
 
     # Reading.
 
@@ -61,6 +63,10 @@ class Graph:
         number = builtin_code(code)
         return text(code.customCode) if number == BuiltinOperator.CUSTOM else builtin_name(number)
 
+    def version(self, op: Any) -> int:
+        """Version of an operator."""
+        return int(self.model.operatorCodes[op.opcodeIndex].version)
+
     def is_custom(self, op: Any) -> bool:
         """Whether an operator is a custom op."""
         return bool(builtin_code(self.model.operatorCodes[op.opcodeIndex]) == BuiltinOperator.CUSTOM)
@@ -75,15 +81,30 @@ class Graph:
             return None
         return self.tensor(subgraph, int(op.inputs[position]))
 
+    def writer(self, subgraph: int, index: int) -> Any | None:
+        """The operator of the file as it was read that writes a tensor, or None for constants and inputs."""
+        if subgraph not in self._writers:
+            operators = self.model.subgraphs[subgraph].operators
+            self._writers[subgraph] = {int(output): op for op in operators for output in op.outputs}
+        return self._writers[subgraph].get(index)
+
     def shape(self, tensor: Any) -> tuple[int, ...]:
         """Shape of a tensor as the file gives it; unknown sizes are 1 there."""
         return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
 
     def buffer_uses(self, buffer: int) -> int:
-        """How often operators, graph inputs and outputs, signatures and metadata use a buffer."""
+        """How often operators, graph inputs and outputs, signatures and metadata use a buffer.
+
+        A ``DEQUANTIZE`` counts as often as its result is used.
+        """
         uses = sum(int(entry.buffer) == buffer for entry in self.model.metadata or [])
         for graph, users in zip(self.model.subgraphs, self._tensor_users, strict=True):
-            uses += sum(users[index] for index, tensor in enumerate(graph.tensors) if tensor.buffer == buffer)
+            holders = {index for index, tensor in enumerate(graph.tensors) if tensor.buffer == buffer}
+            uses += sum(users[index] for index in holders)
+            for op in graph.operators:
+                if holders.intersection(map(int, op.inputs)) and self.op_name(op) == "DEQUANTIZE":
+                    # The operator is a user of its input and of its output.
+                    uses += users[int(op.outputs[0])] - 2
         return uses
 
     def raw(self, tensor: Any) -> npt.NDArray[np.uint8] | None:
@@ -120,6 +141,24 @@ class Graph:
         self._buffer_users[buffer] += 1
         return self._place_tensor(subgraph, index, name, kind, shape, buffer)
 
+    def add_constant(
+        self, subgraph: int, name: str, kind: int, shape: Iterable[int], data: npt.NDArray[np.uint8]
+    ) -> int:
+        """Appends a constant and returns its tensor index."""
+        return self.share_constant(subgraph, name, kind, shape, self._add_buffer(data, OP_ALIGNMENT))
+
+    def share_constant(self, subgraph: int, name: str, kind: int, shape: Iterable[int], buffer: int) -> int:
+        """As :meth:`add_constant`, with a buffer that was written before."""
+        self._buffer_users[buffer] += 1
+        return self._add_tensor(subgraph, name, kind, shape, buffer)
+
+    def add_activation(self, subgraph: int, name: str, like: Any, shape: Iterable[int]) -> int:
+        """Appends a tensor that operators write, of the type and quantization of ``like``; returns its index."""
+        index = self._add_tensor(subgraph, name, like.type, shape, buffer=0)
+        self._buffer_users[0] += 1
+        self.tensor(subgraph, index).quantization = like.quantization
+        return index
+
     def add_zeros(self, subgraph: int, name: str, shape: tuple[int, ...]) -> int:
         """Appends an int8 constant of zeros; tensors of one size share a buffer. Returns its tensor index."""
         size = int(np.prod(shape))
@@ -131,6 +170,23 @@ class Graph:
     def align(self, tensor: Any) -> None:
         """Makes a constant start at a multiple of 64."""
         self.model.buffers[tensor.buffer].alignment = OP_ALIGNMENT
+
+    def new_builtin(
+        self, number: int, version: int, options_type: int, options: Any, inputs: Iterable[int], outputs: Iterable[int]
+    ) -> Any:
+        """A builtin operator that :meth:`replace_operator` can put into a subgraph."""
+        op = tfl.OperatorT()
+        op.inputs = np.array(list(inputs), np.int32)
+        op.outputs = np.array(list(outputs), np.int32)
+        self.set_builtin(op, number, version, options_type, options)
+        return op
+
+    def replace_operator(self, subgraph: int, index: int, operators: list[Any]) -> None:
+        """Puts ``operators`` in the place of the one at ``index`` when the file is written.
+
+        Until then every operator keeps its number. The list may hold the operator itself.
+        """
+        self._replacements[subgraph, index] = operators
 
     def set_custom(self, op: Any, code: str, options: npt.NDArray[np.uint8]) -> None:
         """Turns an operator into the custom op ``code``."""
@@ -185,6 +241,8 @@ class Graph:
         Raises:
             ConversionError: the file would reach 2 GiB.
         """
+        self._apply_replacements()
+        self._drop_idle_conversions()
         self._drop_unused_tensors()
         self._drop_unused_buffers()
         self._drop_unused_opcodes()
@@ -258,11 +316,32 @@ class Graph:
         users.update(int(index) for index in ([] if self.model.metadataBuffer is None else self.model.metadataBuffer))
         return users
 
+    def _apply_replacements(self) -> None:
+        for number, graph in enumerate(self.model.subgraphs):
+            kept = [self._replacements.pop((number, index), [op]) for index, op in enumerate(graph.operators)]
+            graph.operators = [op for operators in kept for op in operators]
+
+    def _drop_idle_conversions(self) -> None:
+        """Drops every ``DEQUANTIZE`` of a constant whose result nothing uses any more."""
+        for graph in self.model.subgraphs:
+            users = self._count_tensor_users(graph)
+
+            def idle(op: Any, graph: Any = graph, users: Counter[int] = users) -> bool:
+                # The operator itself is a user of its output.
+                constant = len(op.inputs) == 1 and self.raw(graph.tensors[int(op.inputs[0])]) is not None
+                return self.op_name(op) == "DEQUANTIZE" and constant and users[int(op.outputs[0])] == 1
+
+            graph.operators = [op for op in graph.operators if not idle(op)]
+
     def _drop_unused_tensors(self) -> None:
         for number, graph in enumerate(self.model.subgraphs):
             users = self._count_tensor_users(graph)
             while graph.tensors and not users[len(graph.tensors) - 1]:
                 self._release_buffer(graph.tensors.pop().buffer)
+            # Those in between keep their places, because signatures and metadata refer to numbers, but hold nothing.
+            for index, tensor in enumerate(graph.tensors):
+                if not users[index]:
+                    tensor.buffer = 0
             self._tensor_users[number] = users
 
     def _drop_unused_buffers(self) -> None:

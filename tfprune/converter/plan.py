@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfprune.converter.capability import Layer, Refused
-from tfprune.costs import CostTable, LayerShape, PackedShape, predict_break_even, predict_dense, predict_sparse
+from tfprune.costs import CostTable, PackedShape, predict_break_even, predict_dense, predict_sparse
 from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
-from tfprune.formats import BlockCount, Encoding, GroupCount, count_blocks, count_groups, cut
+from tfprune.formats import BlockCount, Encoding, GroupCount, ValueType, count_blocks, count_groups, cut
 from tfprune.formats.blocks import may_pay
 from tfprune.sparsity.measure import density
 
@@ -78,11 +79,13 @@ class Study:
     Attributes:
         sparsity: share of zeros.
         pattern: what the zeros look like, e.g. ``"row_band 4x1"``, ``"unstructured"``, ``"none"``.
+        dense_bytes: bytes of the weights as they are.
         candidates: every encoding that was priced.
     """
 
     sparsity: float
     pattern: str
+    dense_bytes: int
     candidates: tuple[Plan, ...]
 
 
@@ -93,7 +96,7 @@ class _Question:
     nonzero: npt.NDArray[np.bool_]
     count: int
     sparsity: float
-    shape: LayerShape
+    layer: Layer
     table: CostTable
     min_speedup: float
     dense_time: float
@@ -103,8 +106,9 @@ class _Question:
     def plan(
         self, encoding: Encoding, size: tuple[int, int], count: BlockCount | GroupCount, packed: PackedShape
     ) -> Plan:
-        fill = self.count / count.values if count.values else 1.0
-        known = self.table, self.shape, packed
+        weights = count.values if isinstance(count, BlockCount) else count.weights
+        fill = self.count / weights if weights else 1.0
+        known = self.table, self.layer.cost_shape, packed
         return Plan(
             encoding=encoding,
             rows=size[0],
@@ -117,12 +121,13 @@ class _Question:
         )
 
 
-def study(layer: Layer, matrix: npt.NDArray[np.float32], table: CostTable, min_speedup: float) -> Study:
+def study(layer: Layer, matrix: npt.NDArray[Any], dense_bytes: int, table: CostTable, min_speedup: float) -> Study:
     """Counts and prices every encoding of a weight matrix.
 
     Args:
         layer: the layer.
-        matrix: its weights, float32 ``[R, C]``.
+        matrix: its weights ``[R, C]`` in the type in which they are stored.
+        dense_bytes: bytes of the weights as they are.
         table: coefficients of the device.
         min_speedup: what the break-even of each encoding is asked for.
     """
@@ -130,23 +135,24 @@ def study(layer: Layer, matrix: npt.NDArray[np.float32], table: CostTable, min_s
     found = density(nonzero)
     count, sparsity = found.kept, found.sparsity
     if count == nonzero.size:
-        return Study(sparsity, "none", ())
-    shape = layer.cost_shape
+        return Study(sparsity, "none", dense_bytes, ())
     question = _Question(
         nonzero,
         count,
         sparsity,
-        shape,
+        layer,
         table,
         min_speedup,
-        dense_time=predict_dense(table, shape),
+        dense_time=predict_dense(table, layer.cost_shape),
         used_columns=int(np.count_nonzero(nonzero.any(axis=0))),
         extra_bytes=OPERATOR_BYTES + int(np.prod(layer.geometry, dtype=object)),
     )
     candidates = tuple(_price(question, candidate) for candidate in _candidates(nonzero, count))
-    counted = ((encoding, _count_blocks(nonzero, encoding, layer.spec.in_channels)) for encoding in _BLOCK_SIZES)
+    # Blocks of other values have no kernels.
+    in_blocks = _BLOCK_SIZES if layer.value_type == ValueType.FLOAT32 else ()
+    counted = ((encoding, _count_blocks(nonzero, encoding, layer.spec.in_channels)) for encoding in in_blocks)
     candidates += tuple(_price_blocks(question, encoding, blocks) for encoding, blocks in counted if blocks is not None)
-    return Study(sparsity, _pattern(nonzero, count, candidates), candidates)
+    return Study(sparsity, _pattern(nonzero, count, candidates), dense_bytes, candidates)
 
 
 def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
@@ -156,7 +162,6 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
         Refused: no zeros, not small enough, not fast enough, or of a shape that the tables say nothing about where
             ``min_speedup`` asks for a gain; with numbers.
     """
-    dense_bytes = 4 * layer.spec.out_channels * layer.spec.columns
     if not known.candidates:
         raise Refused("no_zeros", "no weight is zero")
     if min_speedup >= 1:
@@ -169,12 +174,12 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
             f"predicted {best.speedup:.2f}x with {best.encoding_name}, below min_speedup {min_speedup:g} "
             f"({known.sparsity:.1%} zeros, pattern {known.pattern}); {_pays_from(known.candidates)}",
         )
-    small = [plan for plan in fast if plan.packed_bytes < dense_bytes]
+    small = [plan for plan in fast if plan.packed_bytes < known.dense_bytes]
     if not small:
         best = min(fast, key=lambda plan: plan.packed_bytes)
         raise Refused(
             "not_smaller",
-            f"packed {best.packed_bytes} bytes with {best.encoding_name}, dense {dense_bytes} "
+            f"packed {best.packed_bytes} bytes with {best.encoding_name}, dense {known.dense_bytes} "
             f"({known.sparsity:.1%} zeros)",
         )
     fastest = min(plan.sparse_time for plan in small)
@@ -251,7 +256,8 @@ def _longest_runs(lines: npt.NDArray[np.bool_], most: int) -> int:
 
 def _price(question: _Question, candidate: tuple[Encoding, int, int]) -> Plan:
     encoding, rows, cols = candidate
-    cost = count_groups(question.nonzero, encoding, rows, cols)
+    layer = question.layer
+    cost = count_groups(question.nonzero, encoding, rows, cols, layer.value_type, layer.spec.in_channels)
     packed = PackedShape(_ENCODING_NAMES[encoding], rows, cols, cost.lines, cost.groups, question.used_columns)
     return question.plan(encoding, (rows, cols), cost, packed)
 
@@ -266,7 +272,7 @@ def _count_blocks(nonzero: npt.NDArray[np.bool_], encoding: Encoding, in_channel
 
 
 def _price_blocks(question: _Question, encoding: Encoding, cost: BlockCount) -> Plan:
-    name, rows = _ENCODING_NAMES[encoding], min(_BLOCK_SIZES[encoding], question.shape.out_channels)
+    name, rows = _ENCODING_NAMES[encoding], min(_BLOCK_SIZES[encoding], question.layer.spec.out_channels)
     step_rows = cost.values / cost.loads
     packed = PackedShape(name, step_rows, 1, cost.blocks, cost.loads, question.used_columns, cost.visits)
     return question.plan(encoding, (rows, 1), cost, packed)

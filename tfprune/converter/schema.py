@@ -125,6 +125,18 @@ def flexbuffer_map(values: dict[str, int | str]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(bytes(builder.Finish()), np.uint8)
 
 
+def read_flexbuffer_map(data: npt.NDArray[np.uint8] | None) -> dict[str, Any]:
+    """The map of custom options; empty where they hold none."""
+    if data is None or not len(data):
+        return {}
+    try:
+        found = _flexbuffers.Loads(bytearray(data))
+    # The generated reader raises whatever corrupt bytes lead to.
+    except Exception:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def text(value: Any) -> str:
     """A name of the file as text; names are bytes in the schema and need not be UTF-8."""
     if value is None:

@@ -59,12 +59,14 @@ class GroupCount:
     Attributes:
         lines: bands or start rows, used or not.
         groups: groups to store, fillers included.
-        values: weights to store, the zeros inside groups included.
+        weights: weights in the groups, the zeros inside groups included.
+        values: values to store: the weights, and what fills up the lines of int8 weights.
         size: bytes of the packed weights.
     """
 
     lines: int
     groups: int
+    weights: int
     values: int
     size: int
 
@@ -180,8 +182,9 @@ def count_groups(
         per_line = np.zeros(lines, np.int64)
         per_line[0] = int(_count_greedy(_column_blocks(nonzero, cols), rows).sum())
     groups = int(per_line.sum())
+    weights = int(values_per_line(per_line, encoding, height, rows, cols, ValueType.FLOAT32).sum())
     values = int(values_per_line(per_line, encoding, height, rows, cols, value_type).sum())
-    return GroupCount(lines, groups, values, packed_size(lines, groups, values, value_type, height))
+    return GroupCount(lines, groups, weights, values, packed_size(lines, groups, values, value_type, height))
 
 
 def band_masks(nonzero: BoolArray, rows: int) -> BoolArray:

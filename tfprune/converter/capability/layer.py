@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every operator with a sparse kernel is to the converter: one weight matrix and one of our two ops."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfprune.converter.graph import Graph
+from tfprune.converter.schema import tfl
+from tfprune.costs import LayerShape
+from tfprune.formats import Activation, Op, OpSpec, Quantization, ValueType
+
+WEIGHTS_INPUT = 1
+BIAS_INPUT = 2
+CUSTOM_CODES = {Op.CONV_2D: "TfpruneConv2D", Op.FULLY_CONNECTED: "TfpruneFullyConnected"}
+
+Matrix = npt.NDArray[Any]
+
+#: How the weights of each precision are stored: numpy's type and the format's.
+STORED: dict[str, tuple[npt.DTypeLike, ValueType]] = {
+    "float32": (np.float32, ValueType.FLOAT32),
+    "float16": (np.float16, ValueType.FLOAT16),
+    "int8": (np.int8, ValueType.INT8),
+    "dynamic": (np.int8, ValueType.INT8),
+}
+_ACTIVATION_NAMES = {
+    number: name for name, number in vars(tfl.ActivationFunctionType).items() if isinstance(number, int)
+}
+
+
+class Refused(Exception):  # noqa: N818 (a reason, not an error: it never leaves the converter)
+    """Why an operator stays as it is: a short ``code`` for programs and a ``text`` for people."""
+
+    def __init__(self, code: str, text: str) -> None:
+        """Holds both."""
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """Where the weights of an operator are stored, and as what.
+
+    Attributes:
+        precision: ``"float32"``; ``"float16"``: float32 made by ``DEQUANTIZE`` from a float16 constant; ``"int8"``:
+            int8 weights and activations; ``"dynamic"``: int8 weights, float32 activations.
+        source: tensor index of the constant.
+        quantization: scales and zero points of int8 weights; None for others.
+    """
+
+    precision: str
+    source: int
+    quantization: Quantization | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """An operator that a sparse kernel could run.
+
+    Attributes:
+        subgraph: number of its subgraph.
+        index: its place among the subgraph's operators.
+        spec: what the sparse op computes.
+        geometry: shape of the geometry input of ``docs/formats.md``.
+        cost_shape: its sizes for the predictor.
+        numbers: where the weights are stored, and as what.
+        bias: tensor index of the bias, or None.
+        image: height and width of a convolution's output; (1, 1) of a fully-connected layer's.
+        expand: makes the matrix ``[R, C]`` from the constant in its shape, where that takes more than a reshape.
+        surround: puts stock ops round the sparse one: takes the graph and the operator, which is the sparse op
+            already, and returns all operators that take its place.
+    """
+
+    subgraph: int
+    index: int
+    spec: OpSpec
+    geometry: tuple[int, ...]
+    cost_shape: LayerShape
+    numbers: Numbers
+    bias: int | None
+    image: tuple[int, int] = (1, 1)
+    expand: Callable[[Matrix], Matrix] | None = None
+    surround: Callable[[Graph, Any], list[Any]] | None = None
+
+    @property
+    def precision(self) -> str:
+        """One of :data:`STORED`."""
+        return self.numbers.precision
+
+    @property
+    def value_type(self) -> ValueType:
+        """The type of the packed values."""
+        return STORED[self.precision][1]
+
+    def matrix(self, graph: Graph) -> Matrix:
+        """The weight matrix ``[R, C]`` in the type in which it is stored."""
+        constant = graph.constant(graph.tensor(self.subgraph, self.numbers.source), STORED[self.precision][0])
+        if constant is None:
+            raise Refused("weights_not_constant", "the weights are not a constant of the file")
+        if self.expand is not None:
+            return self.expand(constant)
+        return constant.reshape(self.spec.out_channels, self.spec.columns)
+
+    def meaning(self) -> tuple[Any, ...]:
+        """What the packed weights say beside the matrix; layers of one buffer and one meaning can share them."""
+        quantization = self.numbers.quantization
+        if quantization is None:
+            return (self.spec, self.precision)
+        activations = dataclasses.replace(quantization, scales=np.zeros(0, np.float32))
+        known = tuple(value for name, value in vars(activations).items() if name != "scales")
+        return (self.spec, self.precision, quantization.scales.tobytes(), *known)
+
+
+def activation(number: int) -> Activation:
+    """A fused activation by TFLite's number.
+
+    Raises:
+        Refused: the format has none for it.
+    """
+    try:
+        return Activation(number)
+    except ValueError:
+        name = _ACTIVATION_NAMES.get(number, str(number))
+        known = ", ".join(item.name for item in Activation)
+        raise Refused("activation", f"the fused activation must be one of {known}, got {name}") from None
+
+
+def product(sizes: tuple[int, ...]) -> int:
+    """Product of sizes; an unknown or empty dimension counts as 1."""
+    return int(np.prod([max(1, size) for size in sizes], dtype=object)) if sizes else 1
