@@ -86,7 +86,8 @@ def fit_kind(found: list[Sample]) -> dict[str, Any]:
 def write_table(path: Path, name: str, unit: str, source: str, found: list[Sample]) -> None:
     """Fits every kind and writes the table."""
     kinds = {kind: fit_kind([sample for sample in found if sample.layer.kind == kind]) for kind in KINDS}
-    table = {"version": TABLE_VERSION, "name": name, "unit": unit, "source": source, "kinds": kinds}
+    float32 = {"source": source, "kinds": kinds, "stock_ops": {}}
+    table = {"version": TABLE_VERSION, "name": name, "unit": unit, "precisions": {"float32": float32}}
     path.write_text(json.dumps(table, indent=2) + "\n")
 
 

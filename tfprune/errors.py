@@ -30,6 +30,10 @@ class ConversionError(TfpruneError, ValueError):
     """A model that could be read but not be converted as asked."""
 
 
+class NotModelledError(ConversionError):
+    """A layer on whose precision or operator the cost table was not fitted."""
+
+
 class AlreadyConvertedError(ConversionError):
     """A ``.tflite`` file that already holds tfprune ops."""
 

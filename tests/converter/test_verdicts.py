@@ -367,7 +367,7 @@ def test_a_table_from_a_file_is_used(tmp_path: Path) -> None:
 
     table = json.loads((resources.files("tfprune.costs") / "tables" / "arm64.json").read_text())
     table["name"] = "slow-sparse"
-    for kind in table["kinds"].values():
+    for kind in table["precisions"]["float32"]["kinds"].values():
         kind["sparse_layer"] = 1e12
     (tmp_path / "mine.json").write_text(json.dumps(table))
     data = conv_model(pruned((64, 3, 3, 32)))

@@ -13,15 +13,17 @@ from typing import Any
 import pytest
 
 from tfprune.costs import (
+    CostTable,
     LayerShape,
     PackedShape,
+    StockOp,
     load_table,
     predict_break_even,
     predict_dense,
     predict_sparse,
     table_names,
 )
-from tfprune.errors import ConversionError
+from tfprune.errors import ConversionError, NotModelledError
 
 ARM: dict[str, Any] = json.loads((resources.files("tfprune.costs") / "tables" / "arm64.json").read_text())
 LAYER = LayerShape(
@@ -29,12 +31,23 @@ LAYER = LayerShape(
 )
 
 
+def _float32(data: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = data["precisions"]["float32"]
+    return found
+
+
+def _load(tmp_path: Path, data: Any) -> CostTable:
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(data))
+    return load_table(path)
+
+
 def test_the_tables_that_come_with_tfprune_load() -> None:
     assert set(table_names()) >= {"arm64", "host"}
     for name in table_names():
         table = load_table(name)
         assert table.name == name
-        assert table.source
+        assert all(costs.source for costs in table.precisions.values())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +65,7 @@ def test_kinds(layer: LayerShape, kind: str) -> None:
 
 def test_the_formula(tmp_path: Path) -> None:
     data = copy.deepcopy(ARM)
-    data["kinds"]["conv_1x1"] = {
+    _float32(data)["kinds"]["conv_1x1"] = {
         "dense_layer": 7,
         "dense_mac": 0.5,
         "sparse_layer": 1000,
@@ -63,9 +76,7 @@ def test_the_formula(tmp_path: Path) -> None:
         "step": {**ARM_STEPS, "row_band": dict.fromkeys(SIZES, 13), "block_rows": dict.fromkeys(SIZES[1:], 17)},
         "visit": {"block_rows": 19, "block_columns": 23},
     }
-    path = tmp_path / "table.json"
-    path.write_text(json.dumps(data))
-    table = load_table(path)
+    table = _load(tmp_path, data)
     layer = LayerShape(fully_connected=False, out_channels=8, columns=6, kernel_size=1, pixels=20, input_values=60)
     packed = PackedShape("row_band", rows=4, cols=2, lines=2, groups=3, used_columns=4)
     assert predict_dense(table, layer) == 7 + 0.5 * 8 * 6 * 20
@@ -73,6 +84,55 @@ def test_the_formula(tmp_path: Path) -> None:
     blocks = PackedShape("block_rows", rows=2.5, cols=1, lines=2, groups=3, used_columns=4, visits=6)
     expected = 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 17 * 3 + 19 * 6 + 11 * 8) * 20
     assert predict_sparse(table, layer, blocks) == pytest.approx(expected)
+
+
+STOCK = {"depthwise_conv_2d": {"layer": 3, "mac": 2, "value": 7}, "pad": {"layer": 11, "mac": 0, "value": 0.5}}
+
+
+def test_another_dense_operator_and_stock_ops_round_the_sparse_one(tmp_path: Path) -> None:
+    data = copy.deepcopy(ARM)
+    _float32(data)["stock_ops"] = STOCK
+    table = _load(tmp_path, data)
+    packed = PackedShape("row_band", rows=4, cols=1, lines=128, groups=4096, used_columns=512)
+    expanded = dataclasses.replace(
+        LAYER,
+        dense_op=StockOp("depthwise_conv_2d", macs=100, values=10),
+        layout_ops=(StockOp("pad", 0, 40), StockOp("pad", 0, 2)),
+    )
+    assert predict_dense(table, expanded) == 3 + 2 * 100 + 7 * 10
+    assert predict_sparse(table, expanded, packed) == predict_sparse(table, LAYER, packed) + 2 * 11 + 0.5 * 42
+
+
+def test_a_table_names_what_it_was_not_fitted_on(tmp_path: Path) -> None:
+    data = copy.deepcopy(ARM)
+    data["precisions"] = {"float32": {**_float32(data), "stock_ops": STOCK}}
+    table = _load(tmp_path, data)
+    packed = PackedShape("row_band", rows=4, cols=1, lines=128, groups=4096, used_columns=512)
+    for precision in ("int8", "dynamic", "uint8", "int16"):
+        layer = dataclasses.replace(LAYER, precision=precision)
+        with pytest.raises(NotModelledError, match=f"arm64.*{precision}.*float32"):
+            predict_dense(table, layer)
+        with pytest.raises(NotModelledError, match=precision):
+            predict_sparse(table, layer, packed)
+    for broken in ({"dense_op": StockOp("conv_3d", 1, 1)}, {"layout_ops": (StockOp("transpose", 0, 1),)}):
+        layer = dataclasses.replace(LAYER, **broken)
+        with pytest.raises(NotModelledError, match=r"conv_3d|transpose"):
+            predict_break_even(table, layer, packed, 0.75)
+
+
+def test_float16_weights_run_as_float32_ones_unless_the_table_knows_better(tmp_path: Path) -> None:
+    data = copy.deepcopy(ARM)
+    half = dataclasses.replace(LAYER, precision="float16")
+    data["precisions"].pop("float16", None)
+    table = _load(tmp_path, data)
+    assert predict_dense(table, half) == predict_dense(table, LAYER)
+    data["precisions"]["float16"] = copy.deepcopy(_float32(data))
+    data["precisions"]["float16"]["kinds"]["conv_1x1"]["dense_mac"] = 7
+    assert predict_dense(_load(tmp_path, data), half) == pytest.approx(7 * LAYER.macs, rel=1e-3)
+    del data["precisions"]["float32"], data["precisions"]["float16"]
+    data["precisions"]["int8"] = copy.deepcopy(_float32(ARM))
+    with pytest.raises(NotModelledError, match="float16"):
+        predict_dense(_load(tmp_path, data), half)
 
 
 def test_a_pointwise_layer_of_few_pixels_counts_as_fully_connected() -> None:
@@ -109,7 +169,7 @@ def test_rows_that_the_table_lacks_lie_between_their_neighbours(
     assert time(rows) == pytest.approx(base + steps, rel=1e-12)
 
 
-ARM_STEPS = ARM["kinds"]["conv_1x1"]["step"]
+ARM_STEPS = _float32(ARM)["kinds"]["conv_1x1"]["step"]
 SIZES = ("1", "2", "4", "8", "16")
 
 
@@ -130,7 +190,7 @@ def test_more_zeros_are_predicted_faster_and_dense_weights_slower(device: str) -
 def _broken() -> list[tuple[str, Any]]:
     def at(path: str, value: Any) -> dict[str, Any]:
         data = copy.deepcopy(ARM)
-        *parents, last = path.split(".")
+        *parents, last = path.replace("kinds", "precisions.float32.kinds").split(".")
         inner = data
         for parent in parents:
             inner = inner[parent]
@@ -141,11 +201,19 @@ def _broken() -> list[tuple[str, Any]]:
         return data
 
     return [
-        ("version", at("version", 2)),
+        ("version", at("version", 1)),
         ("version", at("version", True)),
         ("missing", at("unit", KeyError)),
         ("unknown", at("extra", 1)),
         ("name", at("name", "")),
+        ("precisions", at("precisions", {})),
+        ("precisions", at("precisions", [])),
+        ("float64", at("precisions.float64", {})),
+        ("source", at("precisions.float32.source", 5)),
+        ("stock_ops", at("precisions.float32.stock_ops", [])),
+        ("softmax", at("precisions.float32.stock_ops.softmax", {})),
+        ("value", at("precisions.float32.stock_ops.pad", {"layer": 1, "mac": 0, "value": -1})),
+        ("missing", at("precisions.float32.stock_ops.pad", {"layer": 1, "mac": 0})),
         ("kinds", at("kinds", [])),
         ("conv_kxk", at("kinds.conv_kxk", KeyError)),
         ("dense_mac", at("kinds.conv_1x1.dense_mac", 0)),

@@ -6,14 +6,29 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from tfprune.costs.table import CostTable
+from tfprune.costs.table import CostTable, KindCosts
 
 _FEW_PIXELS = 16
 
 
 @dataclasses.dataclass(frozen=True)
+class StockOp:
+    """Sizes of a stock op.
+
+    Attributes:
+        name: one of :data:`tfprune.costs.table.STOCK_OPS`.
+        macs: its multiply-adds in one run; 0 where it only moves values.
+        values: its output values.
+    """
+
+    name: str
+    macs: int
+    values: int
+
+
+@dataclasses.dataclass(frozen=True)
 class LayerShape:
-    """Sizes of a layer.
+    """Sizes of a layer, as the sparse op sees them: an expanded matrix where ``dense_op`` is another operator.
 
     Attributes:
         fully_connected: whether it is a fully-connected layer.
@@ -22,6 +37,9 @@ class LayerShape:
         kernel_size: kernel positions, ``kernel_h * kernel_w``.
         pixels: output positions of one run, batch included (fully connected: the batch).
         input_values: values of the input tensor.
+        precision: one of :data:`tfprune.costs.table.PRECISIONS`; ``"dynamic"`` is int8 weights and float32 activations.
+        dense_op: the dense operator where it is no ordinary convolution or fully-connected layer.
+        layout_ops: stock ops that the sparse layer needs round it and the dense one does not.
     """
 
     fully_connected: bool
@@ -30,6 +48,9 @@ class LayerShape:
     kernel_size: int
     pixels: int
     input_values: int
+    precision: str = "float32"
+    dense_op: StockOp | None = None
+    layout_ops: tuple[StockOp, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -40,7 +61,7 @@ class LayerShape:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of the dense layer."""
+        """Multiply-adds of the whole matrix."""
         return self.out_channels * self.columns * self.pixels
 
 
@@ -68,24 +89,54 @@ class PackedShape:
 
 
 def predict_dense(table: CostTable, layer: LayerShape) -> float:
-    """Time of the dense layer: ``dense_layer + dense_mac * multiply-adds``, in the table's unit."""
-    costs = table.kinds[layer.kind]
+    """Time of the dense layer in the table's unit.
+
+    ``dense_layer + dense_mac * multiply-adds``; of another operator `dense_op` the time of that.
+
+    Raises:
+        NotModelledError: the table was not fitted on the precision or the operator.
+    """
+    if layer.dense_op is not None:
+        return predict_stock(table, layer.precision, layer.dense_op)
+    costs = kind_costs(table, layer)
     return costs.dense_layer + costs.dense_mac * layer.macs
+
+
+def predict_stock(table: CostTable, precision: str, op: StockOp) -> float:
+    """Time of a stock op: ``layer + mac * multiply-adds + value * output values``, in the table's unit.
+
+    Raises:
+        NotModelledError: the table was not fitted on the precision or the operator.
+    """
+    costs = table.stock_op(precision, op.name)
+    return costs.layer + costs.mac * op.macs + costs.value * op.values
+
+
+def kind_costs(table: CostTable, layer: LayerShape) -> KindCosts:
+    """The coefficients of the layer's precision and kind.
+
+    Raises:
+        NotModelledError: the table was not fitted on the precision.
+    """
+    return table.costs(layer.precision).kinds[layer.kind]
 
 
 def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> float:
     """Time of the sparse layer in the table's unit.
 
     The sum of: once per layer; bringing the input into planar form; per used column, line, group column and visited row
-    for each output pixel; storing the outputs.
+    for each output pixel; storing the outputs; the stock ops round it.
 
     Args:
         table: coefficients of the device.
         layer: sizes of the layer.
         packed: sizes of its packed weights. The ``step`` of rows that the table lacks lies on the straight line between
             its neighbours; above the most rows of the table it grows with the rows, below the fewest it is theirs.
+
+    Raises:
+        NotModelledError: the table was not fitted on the precision or a stock op.
     """
-    costs = table.kinds[layer.kind]
+    costs = kind_costs(table, layer)
     per_pixel = (
         costs.column_value * packed.used_columns
         + costs.line * packed.lines
@@ -93,7 +144,8 @@ def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> 
         + costs.visit.get(packed.encoding, 0.0) * packed.visits
         + costs.output_value * layer.out_channels
     )
-    return costs.sparse_layer + costs.input_value * layer.input_values + per_pixel * layer.pixels
+    layout = sum(predict_stock(table, layer.precision, op) for op in layer.layout_ops)
+    return costs.sparse_layer + costs.input_value * layer.input_values + per_pixel * layer.pixels + layout
 
 
 def predict_break_even(

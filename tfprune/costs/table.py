@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cost tables: coefficients per device, read strictly from JSON."""
+"""Cost tables: coefficients per device and precision, read strictly from JSON."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tfprune.errors import ConversionError
+from tfprune.errors import ConversionError, NotModelledError
 
-TABLE_VERSION = 1
+TABLE_VERSION = 2
+PRECISIONS = ("float32", "float16", "int8", "dynamic", "uint8", "int16")
 KINDS = ("conv_1x1", "conv_kxk", "fully_connected_single", "fully_connected_batch")
 BAND_ROWS = (1, 2, 4, 8, 16)
 SLIDING_ROWS = (2, 4, 8, 16)
@@ -25,6 +26,19 @@ _STEP_ROWS = {
     "block_columns": BLOCK_STEP_ROWS,
 }
 BLOCK_ENCODINGS = ("block_rows", "block_columns")
+#: Stock ops that a sparse layer can stand for, and those that can be needed to lay values out for it.
+STOCK_OPS = (
+    "depthwise_conv_2d",
+    "grouped_conv_2d",
+    "transpose_conv",
+    "conv_3d",
+    "batch_matmul",
+    "pad",
+    "concatenation",
+    "depth_to_space",
+    "transpose",
+)
+_STOCK_SCALARS = ("layer", "mac", "value")
 _SCALARS = ("dense_layer", "dense_mac", "sparse_layer", "input_value", "column_value", "line", "output_value")
 
 
@@ -56,20 +70,74 @@ class KindCosts:
 
 
 @dataclasses.dataclass(frozen=True)
+class StockCosts:
+    """Coefficients of one stock op, all in the table's unit.
+
+    Attributes:
+        layer: once per op.
+        mac: per multiply-add.
+        value: per output value.
+    """
+
+    layer: float
+    mac: float
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class PrecisionCosts:
+    """Coefficients of one precision.
+
+    Attributes:
+        source: where they come from.
+        kinds: coefficients by kind of layer.
+        stock_ops: coefficients by name of :data:`STOCK_OPS`; those that were not fitted are missing.
+    """
+
+    source: str
+    kinds: dict[str, KindCosts]
+    stock_ops: dict[str, StockCosts]
+
+
+@dataclasses.dataclass(frozen=True)
 class CostTable:
     """Coefficients of one device. Times are comparable within one table only.
 
     Attributes:
         name: name of the table, repeated in every verdict that used it.
         unit: what the numbers count.
-        source: where they come from.
-        kinds: coefficients by kind of layer.
+        precisions: coefficients by precision; those that were not fitted are missing.
     """
 
     name: str
     unit: str
-    source: str
-    kinds: dict[str, KindCosts]
+    precisions: dict[str, PrecisionCosts]
+
+    def costs(self, precision: str) -> PrecisionCosts:
+        """The coefficients of a precision; float16 weights run as float32 ones do where it has none of its own.
+
+        Raises:
+            NotModelledError: the table was not fitted on this precision.
+        """
+        found = self.precisions.get(precision)
+        if found is None and precision == "float16":
+            found = self.precisions.get("float32")
+        if found is None:
+            raise NotModelledError(
+                f"the cost table {self.name} was not fitted on {precision} layers, only on {', '.join(self.precisions)}"
+            )
+        return found
+
+    def stock_op(self, precision: str, name: str) -> StockCosts:
+        """The coefficients of a stock op.
+
+        Raises:
+            NotModelledError: the table was not fitted on this op in this precision.
+        """
+        found = self.costs(precision).stock_ops.get(name)
+        if found is None:
+            raise NotModelledError(f"the cost table {self.name} was not fitted on {name} in {precision}")
+        return found
 
 
 def table_names() -> tuple[str, ...]:
@@ -116,15 +184,36 @@ def _read(device: str | os.PathLike[str]) -> tuple[str, str]:
 
 
 def _parse(data: Any, where: str) -> CostTable:
-    _keys(data, {"version", "name", "unit", "source", "kinds"}, where, "the table")
-    if data["version"] != TABLE_VERSION or isinstance(data["version"], bool):
-        raise ConversionError(f"cost table {where}: version must be {TABLE_VERSION}, got {data['version']!r}")
-    for key in ("name", "unit", "source"):
-        if not isinstance(data[key], str) or not data[key]:
-            raise ConversionError(f"cost table {where}: {key} must be a text, got {data[key]!r}")
-    _keys(data["kinds"], set(KINDS), where, "kinds")
-    kinds = {kind: _parse_kind(data["kinds"][kind], where, f"kinds.{kind}") for kind in KINDS}
-    return CostTable(data["name"], data["unit"], data["source"], kinds)
+    if isinstance(data, dict) and (data.get("version") != TABLE_VERSION or isinstance(data["version"], bool)):
+        raise ConversionError(f"cost table {where}: version must be {TABLE_VERSION}, got {data.get('version')!r}")
+    _keys(data, {"version", "name", "unit", "precisions"}, where, "the table")
+    for key in ("name", "unit"):
+        _text(data[key], where, key)
+    precisions = data["precisions"]
+    if not isinstance(precisions, dict) or not precisions or not set(precisions) <= set(PRECISIONS):
+        found = sorted(precisions) if isinstance(precisions, dict) else type(precisions).__name__
+        raise ConversionError(
+            f"cost table {where}: precisions must be an object with some of {', '.join(PRECISIONS)}, got {found}"
+        )
+    parsed = {name: _parse_precision(precisions[name], where, f"precisions.{name}") for name in precisions}
+    return CostTable(data["name"], data["unit"], parsed)
+
+
+def _parse_precision(data: Any, where: str, path: str) -> PrecisionCosts:
+    _keys(data, {"source", "kinds", "stock_ops"}, where, path)
+    _text(data["source"], where, f"{path}.source")
+    _keys(data["kinds"], set(KINDS), where, f"{path}.kinds")
+    kinds = {kind: _parse_kind(data["kinds"][kind], where, f"{path}.kinds.{kind}") for kind in KINDS}
+    stock = data["stock_ops"]
+    _keys(stock, set(STOCK_OPS) & set(stock if isinstance(stock, dict) else ()), where, f"{path}.stock_ops")
+    return PrecisionCosts(
+        data["source"], kinds, {name: _parse_stock(stock[name], where, f"{path}.stock_ops.{name}") for name in stock}
+    )
+
+
+def _parse_stock(data: Any, where: str, path: str) -> StockCosts:
+    _keys(data, set(_STOCK_SCALARS), where, path)
+    return StockCosts(**{key: _cost(data[key], where, f"{path}.{key}") for key in _STOCK_SCALARS})
 
 
 def _parse_kind(data: Any, where: str, path: str) -> KindCosts:
@@ -143,6 +232,11 @@ def _parse_kind(data: Any, where: str, path: str) -> KindCosts:
     _keys(data["visit"], set(BLOCK_ENCODINGS), where, f"{path}.visit")
     visit = {name: _cost(data["visit"][name], where, f"{path}.visit.{name}") for name in BLOCK_ENCODINGS}
     return KindCosts(**scalars, step=step, visit=visit)
+
+
+def _text(value: Any, where: str, path: str) -> None:
+    if not isinstance(value, str) or not value:
+        raise ConversionError(f"cost table {where}: {path} must be a text, got {value!r}")
 
 
 def _keys(data: Any, expected: set[str], where: str, path: str) -> None:
