@@ -51,6 +51,7 @@ class Finding:
         """The finding as a line of a report."""
         plan = self.outcome if isinstance(self.outcome, Plan) else None
         refused = self.outcome if isinstance(self.outcome, Refused) else None
+        predicted = None if self.known is None or self.known.not_modelled else plan
         return LayerReport(
             subgraph=self.subgraph,
             index=self.index,
@@ -63,8 +64,8 @@ class Finding:
             encoding=None if plan is None else plan.encoding_name,
             dense_bytes=self.dense_bytes,
             packed_bytes=None if plan is None else plan.packed_bytes,
-            predicted_speedup=None if plan is None else plan.speedup,
-            break_even=None if plan is None else plan.break_even,
+            predicted_speedup=None if predicted is None else predicted.speedup,
+            break_even=None if predicted is None else predicted.break_even,
             reason_code=None if refused is None else refused.code,
             reason=None if refused is None else refused.text,
         )

@@ -11,8 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.converter.capability import Layer, Refused
-from tfprune.costs import CostTable, PackedShape, predict_break_even, predict_dense, predict_sparse
+from tfprune.costs import (
+    CostTable,
+    LayerShape,
+    PackedShape,
+    predict_break_even,
+    predict_dense,
+    predict_sparse,
+    predict_stock,
+)
 from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
+from tfprune.errors import NotModelledError
 from tfprune.formats import BlockCount, Encoding, GroupCount, ValueType, count_blocks, count_groups, cut
 from tfprune.formats.blocks import may_pay
 from tfprune.sparsity.measure import density
@@ -34,6 +43,7 @@ _LEAST_REUSE = 2.0
 _ENCODING_NAMES = {encoding: encoding.name.lower() for encoding in Encoding}
 # Layers with a window as the cost tables know them: images at least so wide, and rows of at most so many values.
 _LEAST_WIDTH, _MOST_ROW_VALUES = 4, 1 << 20
+_MEASURE = "A min_speedup below 1 converts it all the same: then measure it"
 _BLOCK_SIZES = {Encoding.BLOCK_ROWS: CHUNK_ROWS, Encoding.BLOCK_COLUMNS: 1}
 
 
@@ -81,12 +91,15 @@ class Study:
         pattern: what the zeros look like, e.g. ``"row_band 4x1"``, ``"unstructured"``, ``"none"``.
         dense_bytes: bytes of the weights as they are.
         candidates: every encoding that was priced.
+        not_modelled: what the cost table lacks for this layer; the times are those of an ordinary float32 layer then,
+            and serve to compare encodings only.
     """
 
     sparsity: float
     pattern: str
     dense_bytes: int
     candidates: tuple[Plan, ...]
+    not_modelled: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +110,7 @@ class _Question:
     count: int
     sparsity: float
     layer: Layer
+    shape: LayerShape
     table: CostTable
     min_speedup: float
     dense_time: float
@@ -108,7 +122,7 @@ class _Question:
     ) -> Plan:
         weights = count.values if isinstance(count, BlockCount) else count.weights
         fill = self.count / weights if weights else 1.0
-        known = self.table, self.layer.cost_shape, packed
+        known = self.table, self.shape, packed
         return Plan(
             encoding=encoding,
             rows=size[0],
@@ -136,14 +150,16 @@ def study(layer: Layer, matrix: npt.NDArray[Any], dense_bytes: int, table: CostT
     count, sparsity = found.kept, found.sparsity
     if count == nonzero.size:
         return Study(sparsity, "none", dense_bytes, ())
+    shape, not_modelled = _modelled(layer.cost_shape, table)
     question = _Question(
         nonzero,
         count,
         sparsity,
         layer,
+        shape,
         table,
         min_speedup,
-        dense_time=predict_dense(table, layer.cost_shape),
+        dense_time=predict_dense(table, shape),
         used_columns=int(np.count_nonzero(nonzero.any(axis=0))),
         extra_bytes=OPERATOR_BYTES + int(np.prod(layer.geometry, dtype=object)),
     )
@@ -152,7 +168,19 @@ def study(layer: Layer, matrix: npt.NDArray[Any], dense_bytes: int, table: CostT
     in_blocks = _BLOCK_SIZES if layer.value_type == ValueType.FLOAT32 else ()
     counted = ((encoding, _count_blocks(nonzero, encoding, layer.spec.in_channels)) for encoding in in_blocks)
     candidates += tuple(_price_blocks(question, encoding, blocks) for encoding, blocks in counted if blocks is not None)
-    return Study(sparsity, _pattern(nonzero, count, candidates), dense_bytes, candidates)
+    return Study(sparsity, _pattern(nonzero, count, candidates), dense_bytes, candidates, not_modelled)
+
+
+def _modelled(shape: LayerShape, table: CostTable) -> tuple[LayerShape, str | None]:
+    """The layer for the predictor, and what the table lacks for it, in words."""
+    try:
+        predict_dense(table, shape)
+        for op in shape.layout_ops:
+            predict_stock(table, shape.precision, op)
+    except NotModelledError as error:
+        ordinary = dataclasses.replace(shape, precision="float32", dense_op=None, layout_ops=())
+        return ordinary, str(error)
+    return shape, None
 
 
 def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
@@ -165,8 +193,8 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
     if not known.candidates:
         raise Refused("no_zeros", "no weight is zero")
     if min_speedup >= 1:
-        _check_modelled(layer)
-    fast = [plan for plan in known.candidates if plan.speedup >= min_speedup]
+        _check_modelled(layer, known)
+    fast = [plan for plan in known.candidates if known.not_modelled or plan.speedup >= min_speedup]
     if not fast:
         best = max(known.candidates, key=lambda plan: plan.speedup)
         raise Refused(
@@ -187,8 +215,10 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
     return min(close, key=lambda plan: (plan.packed_bytes, plan.sparse_time))
 
 
-def _check_modelled(layer: Layer) -> None:
+def _check_modelled(layer: Layer, known: Study) -> None:
     """Tables are fitted on images that are larger than the reach of the kernel and whose rows fit a cache."""
+    if known.not_modelled:
+        raise Refused("not_modelled", f"{known.not_modelled}. {_MEASURE}")
     spec, (height, width) = layer.spec, layer.image
     reach = ((spec.kernel_h - 1) * spec.dilation_h, (spec.kernel_w - 1) * spec.dilation_w)
     if reach == (0, 0):
@@ -204,8 +234,7 @@ def _check_modelled(layer: Layer) -> None:
         return
     raise Refused(
         "not_modelled",
-        f"an output of {height}x{width}: {found}; the cost tables were not fitted on such shapes. "
-        "A min_speedup below 1 converts it all the same: then measure it",
+        f"an output of {height}x{width}: {found}; the cost tables were not fitted on such shapes. {_MEASURE}",
     )
 
 

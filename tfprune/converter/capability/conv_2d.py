@@ -59,6 +59,7 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         kernel_size=kernel_h * kernel_w,
         pixels=product(y_shape[:3]),
         input_values=product(x_shape),
+        precision=numbers.precision,
     )
     bias = read_bias(graph, subgraph, op, numbers, out_channels)
     geometry = (out_channels, *strides[:2], *extents)

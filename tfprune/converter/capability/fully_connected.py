@@ -49,6 +49,7 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         kernel_size=1,
         pixels=max(1, x_values // features),
         input_values=x_values,
+        precision=numbers.precision,
     )
     bias = read_bias(graph, subgraph, op, numbers, out_channels)
     return Layer(subgraph, index, spec, (out_channels, rank, 1 + keep), cost_shape, numbers, bias)
