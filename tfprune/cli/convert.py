@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from tfprune.cli.arrays import read_arrays
 from tfprune.cli.console import print_json, working
 from tfprune.cli.layers_table import print_layers
 from tfprune.errors import OutputError
 
 EXIT_NOTHING_CONVERTED = 1
+DATA_OPTION = "--representative-data"
 OUTPUT_SUFFIX = ".sparse.tflite"
 
 
@@ -22,6 +24,14 @@ OUTPUT_SUFFIX = ".sparse.tflite"
 )
 @click.option(
     "--dense-output", type=click.Path(path_type=str), help="Also write the dense twin: same zeros, stock ops."
+)
+@click.option(
+    "--precision", default="float32", show_default=True, help="Of a Keras model: float32, float16, int8 or dynamic."
+)
+@click.option(
+    DATA_OPTION,
+    type=click.Path(path_type=Path),
+    help="For --precision int8: a .npy file with examples, or .npz with an array for each input.",
 )
 @click.option("--device", default="arm64", show_default=True, help="Cost table that decides which layers gain.")
 @click.option("--target", default="delegate", show_default=True, help="What will run the file.")
@@ -36,6 +46,8 @@ def convert(
     model: Path,
     output: str | None,
     dense_output: str | None,
+    precision: str,
+    representative_data: Path | None,
     device: str,
     target: str,
     min_speedup: float,
@@ -58,7 +70,14 @@ def convert(
         for path in (output, dense_output):
             if path is not None:
                 check_target(path, overwrite=overwrite, source=model)
-        converted = tfprune.convert(model, device=device, target=target, min_speedup=min_speedup)
+        converted = tfprune.convert(
+            model,
+            precision=precision,
+            representative_data=None if representative_data is None else read_arrays(representative_data, DATA_OPTION),
+            device=device,
+            target=target,
+            min_speedup=min_speedup,
+        )
         converted.save(output, overwrite=overwrite)
         if dense_output is not None:
             converted.save_dense(dense_output, overwrite=overwrite)

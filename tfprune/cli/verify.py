@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
 
+from tfprune.cli.arrays import read_arrays
 from tfprune.cli.console import print_json, print_table, working
-from tfprune.errors import RuntimeInputError
 
 EXIT_DIFFERENT = 1
 
@@ -35,7 +33,7 @@ def verify(ctx: click.Context, dense: Path, sparse: Path, inputs: Path | None, r
     from tfprune.converter.verify import HEADERS
 
     with working("Comparing the models"):
-        data = None if inputs is None else read_inputs(inputs)
+        data = None if inputs is None else read_arrays(inputs, "--inputs")
         report = tfprune.verify(dense, sparse, data, rtol=rtol)
     if as_json:
         print_json(report.to_dict())
@@ -43,22 +41,3 @@ def verify(ctx: click.Context, dense: Path, sparse: Path, inputs: Path | None, r
         print_table(HEADERS, report.rows(), " ".join([report.summary(), *report.notes]))
     if not report.ok:
         ctx.exit(EXIT_DIFFERENT)
-
-
-def read_inputs(path: Path) -> Any:
-    """Reads a ``.npy`` array, or the arrays of a ``.npz`` archive as a dict by name.
-
-    Raises:
-        RuntimeInputError: the file cannot be read, is no such file, or holds Python objects.
-    """
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise RuntimeInputError(
-            f"--inputs: `{path}` must be a .npy or .npz file of numbers: {error}; write it with numpy.save or "
-            "numpy.savez"
-        ) from error

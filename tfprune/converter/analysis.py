@@ -71,13 +71,14 @@ class Finding:
         )
 
 
-def analyse(graph: Graph, table: CostTable, min_speedup: float) -> list[Finding]:
+def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = False) -> list[Finding]:
     """Decides about every operator with weights, in file order.
 
     Args:
         graph: the model; not changed.
         table: coefficients of the device.
         min_speedup: a layer predicted to gain less stays dense.
+        halves: whether float32 weights are packed as float16, rounded to nearest.
     """
     findings = []
     studies: dict[tuple[Any, ...], Study] = {}
@@ -87,6 +88,7 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float) -> list[Finding]
             continue
         weights = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
         if isinstance(found, Layer):
+            found = dataclasses.replace(found, halve=halves and found.precision == "float32")
             weights = graph.tensor(subgraph, found.numbers.source)
         shape = () if weights is None else graph.shape(weights)
         raw = None if weights is None else graph.raw(weights)
@@ -103,10 +105,13 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float) -> list[Finding]
         )
         if isinstance(found, Layer) and weights is not None:
             key = (weights.buffer, found.meaning(), found.cost_shape, found.geometry)
-            if key not in studies:
-                studies[key] = study(found, found.matrix(graph), finding.dense_bytes, table, min_speedup)
-            finding.known = studies[key]
-            finding.outcome = _decide(graph, found, studies[key], min_speedup)
+            try:
+                if key not in studies:
+                    studies[key] = study(found, found.matrix(graph), finding.dense_bytes, table, min_speedup)
+                finding.known = studies[key]
+                finding.outcome = _decide(graph, found, studies[key], min_speedup)
+            except Refused as refused:
+                finding.outcome = refused
         findings.append(finding)
     _reconsider_between_planar_layers(graph, findings, table, min_speedup)
     _keep_shared_weights_single(graph, findings)

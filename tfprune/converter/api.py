@@ -16,6 +16,7 @@ from typing import Any
 from tfprune import __version__
 from tfprune.converter import keras_source, passes
 from tfprune.converter.analysis import Finding, analyse, packed_operators, packed_report
+from tfprune.converter.calibration import PRECISIONS, Quantizer
 from tfprune.converter.capability import Refused
 from tfprune.converter.converted import Converted
 from tfprune.converter.graph import Graph
@@ -26,17 +27,18 @@ from tfprune.costs import CostTable, load_table
 from tfprune.errors import AlreadyConvertedError, ConversionError, ModelError
 
 METADATA_NAME = "tfprune"
-PRECISIONS = ("float32",)
 TARGETS = ("delegate", "dense")
 _DEFAULT_DEVICE = "arm64"
 _DEFAULT_MIN_SPEEDUP = 1.05
 _MAX_INPUT_TEXT = 60
+_AS_IT_IS = Quantizer()
 
 
 def convert(
     model: Any,
     *,
     precision: str = "float32",
+    representative_data: Any = None,
     device: str | os.PathLike[str] = _DEFAULT_DEVICE,
     target: str = "delegate",
     min_speedup: float = _DEFAULT_MIN_SPEEDUP,
@@ -50,7 +52,12 @@ def convert(
 
     Args:
         model: a Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file, or the bytes of one.
-        precision: ``"float32"``.
+        precision: what a Keras model or SavedModel becomes: ``"float32"``; ``"float16"``: weights in half precision;
+            ``"int8"``: weights and activations, with float32 inputs and outputs; ``"dynamic"``: int8 weights, float32
+            activations. Files come in any precision and keep it, with one exception: ``"float16"`` stores the packed
+            float32 weights of a file as halves, rounded to nearest.
+        representative_data: examples from which the activations of ``"int8"`` get their ranges: an array, or an
+            iterable of inputs or ``(inputs, labels)``; see :class:`tfprune.converter.calibration.Quantizer`.
         device: cost table behind the verdicts: ``"arm64"``, ``"host"``, or the path of a JSON table.
         target: ``"delegate"``: packed weights and custom ops for ``libtfprune``. ``"dense"``: ordinary weights and
             stock ops; a file that was converted before gets its weights back, bit by bit but for the sign of zeros.
@@ -74,7 +81,9 @@ def convert(
     _one_of("target", target, TARGETS)
     _check_min_speedup(min_speedup)
     table = load_table(device)
-    data, source, subject = tflite_bytes(model, custom_objects)
+    quantizer = Quantizer(precision, representative_data)
+    quantizer.check()
+    data, source, subject = tflite_bytes(model, custom_objects, quantizer)
     graph = Graph(data, subject)
     if target == "dense":
         return _to_dense(graph, data, source, table, float(min_speedup))
@@ -82,7 +91,7 @@ def convert(
         raise AlreadyConvertedError(
             f"{subject}: already holds tfprune's ops; convert the dense model, or get it back with target='dense'"
         )
-    return _to_sparse(graph, data, source, table, float(min_speedup))
+    return _to_sparse(graph, data, source, table, float(min_speedup), precision)
 
 
 def inspect(model: Any, *, custom_objects: Mapping[str, Any] | None = None) -> ConversionReport:
@@ -115,13 +124,15 @@ def inspect(model: Any, *, custom_objects: Mapping[str, Any] | None = None) -> C
     return _report("inspect", layers, table, _DEFAULT_MIN_SPEEDUP, len(data), None, note)
 
 
-def _to_sparse(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:
-    findings = analyse(graph, table, min_speedup)
+def _to_sparse(
+    graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float, precision: str
+) -> Converted:
+    findings = analyse(graph, table, min_speedup, halves=precision == "float16")
     sparse = data
     note = None
     if any(isinstance(finding.outcome, Plan) for finding in findings):
         passes.run(graph, findings)
-        graph.set_metadata(METADATA_NAME, _metadata(findings, table, min_speedup))
+        graph.set_metadata(METADATA_NAME, _metadata(findings, table, min_speedup, precision))
         sparse = graph.to_bytes()
         if len(sparse) >= len(data):
             refused = Refused("file_not_smaller", f"the file would have {len(sparse)} bytes, dense {len(data)}")
@@ -159,7 +170,7 @@ def _report(
     return ConversionReport(action, ordered, table.name, table.unit, min_speedup, input_bytes, output_bytes, note)
 
 
-def _metadata(findings: list[Finding], table: CostTable, min_speedup: float) -> bytes:
+def _metadata(findings: list[Finding], table: CostTable, min_speedup: float, precision: str) -> bytes:
     """What the file says about its own making; no times or paths, so that the same input gives the same bytes."""
     layers = [
         {
@@ -171,42 +182,53 @@ def _metadata(findings: list[Finding], table: CostTable, min_speedup: float) -> 
         for finding in findings
         if isinstance(finding.outcome, Plan)
     ]
-    options = {"precision": "float32", "target": "delegate", "min_speedup": min_speedup}
+    options = {"precision": precision, "target": "delegate", "min_speedup": min_speedup}
     content = {"version": __version__, "options": options, "cost_table": table.name, "layers": layers}
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
-def tflite_bytes(model: Any, custom_objects: Mapping[str, Any] | None) -> tuple[bytes, Path | None, str]:
+def tflite_bytes(
+    model: Any, custom_objects: Mapping[str, Any] | None, quantizer: Quantizer = _AS_IT_IS
+) -> tuple[bytes, Path | None, str]:
     """The model as TFLite bytes, the path it came from, and what messages call it."""
     if isinstance(model, (bytes, bytearray, memoryview)):
+        _check_file_precision("model", quantizer)
         return bytes(model), None, "model"
     if isinstance(model, (str, os.PathLike)):
         path = Path(os.fsdecode(model))
-        return _from_path(path, custom_objects), path, f"`{path}`"
+        return _from_path(path, custom_objects, quantizer), path, f"`{path}`"
     if is_keras_model(model):
-        return (
-            keras_source.from_model(model, custom_objects, load_module("keras"), load_module("tensorflow")),
-            None,
-            f"model {model.name!r}",
-        )
+        modules = load_module("keras"), load_module("tensorflow")
+        return keras_source.from_model(model, custom_objects, quantizer, *modules), None, f"model {model.name!r}"
     raise ModelError(
         "model must be a Keras model, the path of a .keras file, SavedModel folder or .tflite file, or bytes, "
         f"got {type(model).__name__}: {repr(model)[:_MAX_INPUT_TEXT]}"
     )
 
 
-def _from_path(path: Path, custom_objects: Mapping[str, Any] | None) -> bytes:
+def _from_path(path: Path, custom_objects: Mapping[str, Any] | None, quantizer: Quantizer) -> bytes:
     try:
         if path.is_dir():
-            return keras_source.from_saved_model(path, lambda: load_module("tensorflow"))
+            return keras_source.from_saved_model(path, quantizer, lambda: load_module("tensorflow"))
         if path.suffix in (".keras", ".h5", ".hdf5") and path.exists():
-            return keras_source.from_file(path, custom_objects, load_module("keras"), load_module("tensorflow"))
+            return keras_source.from_file(
+                path, custom_objects, quantizer, load_module("keras"), load_module("tensorflow")
+            )
+        _check_file_precision(f"`{path}`", quantizer)
         return path.read_bytes()
     except (OSError, ValueError) as error:
         if isinstance(error, (ModelError, ConversionError)):
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ModelError(f"`{path}` cannot be read: {reason}; give the path of a model that exists") from error
+
+
+def _check_file_precision(subject: str, quantizer: Quantizer) -> None:
+    if quantizer.precision not in ("float32", "float16"):
+        raise ConversionError(
+            f"{subject}: a .tflite file keeps its precision, got precision {quantizer.precision!r}; convert the Keras "
+            "model or SavedModel that it came from"
+        )
 
 
 def is_keras_model(value: Any) -> bool:

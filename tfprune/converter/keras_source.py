@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tfprune.converter.calibration import Quantizer
 from tfprune.errors import ConversionError, ModelError
 
 # Keras's message about a class or function that it does not know, as seen in Keras 3.
@@ -21,8 +24,10 @@ _UNKNOWN_OBJECT = re.compile(
 )
 
 
-def from_model(model: Any, custom_objects: Mapping[str, Any] | None, keras: Any, tensorflow: Any) -> bytes:
-    """Converts a Keras model.
+def from_model(
+    model: Any, custom_objects: Mapping[str, Any] | None, quantizer: Quantizer, keras: Any, tensorflow: Any
+) -> bytes:
+    """Converts a Keras model, in the precision of ``quantizer``.
 
     Raises:
         ConversionError: another backend than TensorFlow, a model not built, a layer name that TensorFlow refuses,
@@ -52,17 +57,19 @@ def from_model(model: Any, custom_objects: Mapping[str, Any] | None, keras: Any,
                 "the same model under the float32 policy and copy the weights with set_weights"
             )
     with keras.saving.custom_object_scope(dict(custom_objects or {})):
-        return _run(tensorflow.lite.TFLiteConverter.from_keras_model, model, subject)
+        return _export(model, quantizer, tensorflow, subject)
 
 
-def from_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any, tensorflow: Any) -> bytes:
+def from_file(
+    path: Path, custom_objects: Mapping[str, Any] | None, quantizer: Quantizer, keras: Any, tensorflow: Any
+) -> bytes:
     """Loads a ``.keras`` or ``.h5`` file and converts it.
 
     Raises:
         ModelError: not a Keras file, cut off or corrupt.
         ConversionError: it needs classes that ``custom_objects`` does not name, or cannot be converted.
     """
-    return from_model(load_file(path, custom_objects, keras), custom_objects, keras, tensorflow)
+    return from_model(load_file(path, custom_objects, keras), custom_objects, quantizer, keras, tensorflow)
 
 
 def load_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any) -> Any:
@@ -86,7 +93,7 @@ def load_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any) 
         raise ModelError(f"`{path}`: not a readable Keras model: {_first_line(text)}") from error
 
 
-def from_saved_model(path: Path, tensorflow: Callable[[], Any]) -> bytes:
+def from_saved_model(path: Path, quantizer: Quantizer, tensorflow: Callable[[], Any]) -> bytes:
     """Converts a SavedModel folder.
 
     Raises:
@@ -95,14 +102,33 @@ def from_saved_model(path: Path, tensorflow: Callable[[], Any]) -> bytes:
     """
     if not (path / "saved_model.pb").is_file():
         raise ModelError(f"`{path}`: a SavedModel folder holds saved_model.pb, got a folder without it")
-    return _run(tensorflow().lite.TFLiteConverter.from_saved_model, str(path), f"`{path}`")
+    return _convert(path, quantizer, tensorflow(), f"`{path}`")
 
 
-def _run(make_converter: Any, source: Any, subject: str) -> bytes:
+def _export(model: Any, quantizer: Quantizer, tensorflow: Any, subject: str) -> bytes:
+    """Through a SavedModel: TensorFlow's way from a Keras model hides every error of the export behind another one."""
+    names = tuple(str(tensor.name) for tensor in model.inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            model.export(folder, format="tf_saved_model", verbose=False)
+        # Keras and TensorFlow raise errors of many kinds for models that they cannot export.
+        except Exception as error:
+            raise ConversionError(
+                f"{subject}: Keras could not export it: {type(error).__name__}: {_first_line(str(error))}"
+            ) from error
+        return _convert(Path(folder), quantizer, tensorflow, subject, names)
+
+
+def _convert(folder: Path, quantizer: Quantizer, tensorflow: Any, subject: str, names: tuple[str, ...] = ()) -> bytes:
     try:
-        # TensorFlow prints what it saved on the way; nobody asked for that.
-        with contextlib.redirect_stdout(io.StringIO()):
-            return bytes(make_converter(source).convert())
+        # TensorFlow prints what it saved on the way and warns of its own deprecated parts; nobody asked for that.
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            converter = tensorflow.lite.TFLiteConverter.from_saved_model(str(folder))
+            quantizer.configure(converter, tensorflow, names)
+            return bytes(converter.convert())
+    except ConversionError:
+        raise
     # TensorFlow raises its own and Python's errors of many kinds for graphs that it cannot convert.
     except Exception as error:
         raise ConversionError(

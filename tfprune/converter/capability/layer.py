@@ -72,6 +72,7 @@ class Layer:
         numbers: where the weights are stored, and as what.
         bias: tensor index of the bias, or None.
         image: height and width of a convolution's output; (1, 1) of a fully-connected layer's.
+        halve: whether float32 weights are packed as float16, rounded to nearest.
         expand: makes the matrix ``[R, C]`` from the constant in its shape, where that takes more than a reshape.
         surround: puts stock ops round the sparse one: takes the graph and the operator, which is the sparse op
             already, and returns all operators that take its place.
@@ -85,6 +86,7 @@ class Layer:
     numbers: Numbers
     bias: int | None
     image: tuple[int, int] = (1, 1)
+    halve: bool = False
     expand: Callable[[Matrix], Matrix] | None = None
     surround: Callable[[Graph, Any], list[Any]] | None = None
 
@@ -96,13 +98,19 @@ class Layer:
     @property
     def value_type(self) -> ValueType:
         """The type of the packed values."""
-        return STORED[self.precision][1]
+        return ValueType.FLOAT16 if self.halve else STORED[self.precision][1]
 
     def matrix(self, graph: Graph) -> Matrix:
-        """The weight matrix ``[R, C]`` in the type in which it is stored."""
+        """The weight matrix ``[R, C]`` in the type in which it will be packed.
+
+        Raises:
+            Refused: the constant does not have as many values as its shape says, or halves cannot hold them.
+        """
         constant = graph.constant(graph.tensor(self.subgraph, self.numbers.source), STORED[self.precision][0])
         if constant is None:
             raise Refused("weights_not_constant", "the weights are not a constant of the file")
+        if self.halve:
+            constant = _halved(constant)
         if self.expand is not None:
             return self.expand(constant)
         return constant.reshape(self.spec.out_channels, self.spec.columns)
@@ -111,10 +119,20 @@ class Layer:
         """What the packed weights say beside the matrix; layers of one buffer and one meaning can share them."""
         quantization = self.numbers.quantization
         if quantization is None:
-            return (self.spec, self.precision)
+            return (self.spec, self.value_type)
         activations = dataclasses.replace(quantization, scales=np.zeros(0, np.float32))
         known = tuple(value for name, value in vars(activations).items() if name != "scales")
-        return (self.spec, self.precision, quantization.scales.tobytes(), *known)
+        return (self.spec, self.value_type, quantization.scales.tobytes(), *known)
+
+
+def _halved(weights: Matrix) -> Matrix:
+    """Weights rounded to float16; numbers that are not finite stay so."""
+    with np.errstate(over="ignore"):
+        halves = weights.astype(np.float16)
+    if np.any(np.isinf(halves) & np.isfinite(weights)):
+        largest = float(np.abs(weights[np.isfinite(weights)]).max())
+        raise Refused("range", f"float16 holds numbers up to 65504, the largest weight is {largest:g}")
+    return halves
 
 
 def activation(number: int) -> Activation:
