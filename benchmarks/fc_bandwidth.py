@@ -36,7 +36,7 @@ from tfprune.runtime.library import load_library
 
 PATTERNS = ("groups16", "groups4")
 #: Largest error of each precision, by the largest magnitude of the output.
-RTOL = {"float32": 1e-4, "float16": 2e-3, "int8-weights": 3e-2}
+RTOL = {"float32": 1e-4, "float16": 2e-3, "dynamic": 3e-2}
 #: More than the last-level cache of common machines.
 EVICTING_BYTES = 96 << 20
 FEWEST_ROUNDS = 7

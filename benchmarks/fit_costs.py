@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures layers and fits a cost table of ``tfprune/costs`` to them.
+"""Measures layers and stock ops and fits a precision of a cost table of ``tfprune/costs`` to them.
 
-    python benchmarks/fit_costs.py --device host
-    make test-aarch64 && python benchmarks/fit_costs.py --device arm64
+    python benchmarks/fit_costs.py --device host --precision int8
+    make test-aarch64 && python benchmarks/fit_costs.py --device arm64 --precision int8
 
 The sum of squared *relative* errors is smallest, with every coefficient at least 0 and a multiply-add of a sparse step
 at least `CHEAPEST` of a dense one: that tells steps from visits, which every block has both of. A quarter of the
-measurements is held out: the table's `source` names the error of the predicted speed-up on them. What was measured
-stays in ``build/benchmarks``; a run with the same library goes on there.
+measurements is held out: the table's `source` names the errors on them. What was measured stays in
+``build/benchmarks``; a run with the same library goes on there. What is not fitted stays in the table as it is.
 """
 
 from __future__ import annotations
 
 import json
 from functools import partial
-from itertools import pairwise
+from itertools import compress, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,39 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import lsq_linear
 
-from cost_samples import ENCODINGS, STEPS, Sample, cases, samples
+from cost_samples import Measure, Sample, StockSample, cases, samples, step_rows, stock_samples
 from measure import AARCH64, REPOSITORY, aarch64_instructions, host_microseconds
 from one_op import read_layers
-from tfprune.costs.predict import LayerShape, PackedShape, predict_dense, predict_sparse, step_parts
-from tfprune.costs.table import BLOCK_ENCODINGS, BLOCK_STEP_ROWS, KINDS, TABLE_VERSION, load_table
+from stock_ops import measurable, read_stock_layers
+from tfprune.costs.predict import (
+    LayerShape,
+    PackedShape,
+    predict_dense,
+    predict_sparse,
+    predict_stock,
+    step_name,
+    step_parts,
+)
+from tfprune.costs.table import (
+    BLOCK_ENCODINGS,
+    BLOCK_STEP_ROWS,
+    KINDS,
+    PRECISIONS,
+    TABLE_VERSION,
+    CostTable,
+    parse_table,
+    steps_of,
+)
 from tfprune.runtime.machine import machine_facts
 
+MEASURED = ("float32", "int8", "dynamic")
+UNITS = {"host": "microseconds", "arm64": "aarch64 instructions"}
+#: Largest error of an answer by the largest magnitude; int8 answers may differ by a step or two.
+RTOL = {"float32": 1e-4, "int8": 2e-2, "dynamic": 1e-4}
+PARTS = ("layers", "stock-ops")
+STOCK_MARK = "; beside them "
 SCALARS = ("sparse_layer", "input_value", "column_value", "line", "output_value")
-HELD_OUT = 4  # every fourth measurement
+HELD_OUT = 4  # one in so many measurements
 #: Least cost of a multiply-add of a sparse step, in those of the dense layer: no kernel multiplies much faster.
 CHEAPEST = 0.8
 Array = npt.NDArray[np.float64]
@@ -39,12 +63,17 @@ Array = npt.NDArray[np.float64]
 
 def sparse_features(layer: LayerShape, packed: PackedShape) -> list[float]:
     """The counts that the predictor multiplies with SCALARS, the steps and the visits."""
-    steps, pixels = [0.0] * len(STEPS), layer.pixels
-    for rows, part in step_parts((rows for name, rows in STEPS if name == packed.encoding), packed.rows).items():
-        steps[STEPS.index((packed.encoding, rows))] = part * packed.groups * packed.cols * pixels
-    visits = [float(packed.visits * pixels * (packed.encoding == name)) for name in BLOCK_ENCODINGS]
+    known, pixels, name = step_rows(layer.precision), layer.pixels, step_name(layer, packed)
+    steps = [0.0] * len(known)
+    for rows, part in step_parts((rows for each, rows in known if each == name), packed.rows).items():
+        steps[known.index((name, rows))] = part * packed.groups * packed.cols * pixels
+    visits = [float(packed.visits * pixels * (name == block)) for block in _blocks(layer.precision)]
     scalars = (1, layer.input_values, packed.used_columns * pixels, packed.lines * pixels, layer.out_channels * pixels)
     return [*map(float, scalars), *steps, *visits]
+
+
+def _blocks(precision: str) -> list[str]:
+    return [name for name in steps_of(precision) if name in BLOCK_ENCODINGS]
 
 
 def relative_fit(features: Array, times: Array, least: Array) -> Array:
@@ -57,7 +86,7 @@ def relative_fit(features: Array, times: Array, least: Array) -> Array:
     return coefficients
 
 
-def fit_kind(found: list[Sample]) -> dict[str, Any]:
+def fit_kind(found: list[Sample], precision: str) -> dict[str, Any]:
     """The coefficients of one kind of layer."""
     dense = relative_fit(
         np.array([[1.0, sample.layer.macs] for sample in found]),
@@ -65,12 +94,12 @@ def fit_kind(found: list[Sample]) -> dict[str, Any]:
         np.zeros(2),
     )
     features = np.array([sparse_features(sample.layer, sample.packed) for sample in found])
-    least = np.zeros(features.shape[1])
-    least[len(SCALARS) :][: len(STEPS)] = [CHEAPEST * dense[1] * rows for _, rows in STEPS]
+    known, least = step_rows(precision), np.zeros(features.shape[1])
+    least[len(SCALARS) :][: len(known)] = [CHEAPEST * dense[1] * rows for _, rows in known]
     sparse = relative_fit(features, np.array([sample.sparse for sample in found]), least)
     rounded = [float(f"{value:.4g}") for value in (*dense, *sparse)]
-    steps = dict(zip(STEPS, rounded[2 + len(SCALARS) :], strict=False))
-    for name in BLOCK_ENCODINGS:
+    steps = dict(zip(known, rounded[2 + len(SCALARS) :], strict=False))
+    for name in _blocks(precision):
         # What the fit could not tell from the visits costs as much as with fewer rows.
         for fewer, rows in pairwise(BLOCK_STEP_ROWS):
             steps[name, rows] = max(steps[name, fewer], steps[name, rows])
@@ -78,57 +107,128 @@ def fit_kind(found: list[Sample]) -> dict[str, Any]:
         "dense_layer": rounded[0],
         "dense_mac": rounded[1],
         **dict(zip(SCALARS, rounded[2:], strict=False)),
-        "step": {name: {str(rows): steps[name, rows] for step, rows in STEPS if step == name} for name in ENCODINGS},
-        "visit": dict(zip(BLOCK_ENCODINGS, rounded[-len(BLOCK_ENCODINGS) :], strict=True)),
+        "step": {name: {str(rows): steps[name, rows] for rows in sizes} for name, sizes in steps_of(precision).items()},
+        "visit": dict(zip(_blocks(precision), rounded[2 + len(SCALARS) + len(known) :], strict=True)),
     }
 
 
-def write_table(path: Path, name: str, unit: str, source: str, found: list[Sample]) -> None:
-    """Fits every kind and writes the table."""
-    kinds = {kind: fit_kind([sample for sample in found if sample.layer.kind == kind]) for kind in KINDS}
-    float32 = {"source": source, "kinds": kinds, "stock_ops": {}}
-    table = {"version": TABLE_VERSION, "name": name, "unit": unit, "precisions": {"float32": float32}}
-    path.write_text(json.dumps(table, indent=2) + "\n")
+def fit_kinds(found: list[Sample], precision: str) -> dict[str, Any]:
+    """The coefficients of every kind of layer."""
+    return {kind: fit_kind([one for one in found if one.layer.kind == kind], precision) for kind in KINDS}
 
 
-def speedup_errors(path: Path, found: list[Sample]) -> Array:
+def fit_stock(found: list[StockSample]) -> dict[str, Any]:
+    """The coefficients of every stock op that was measured."""
+    fitted = {}
+    for name in dict.fromkeys(sample.op.name for sample in found):
+        same = [sample for sample in found if sample.op.name == name]
+        features = np.array([[1.0, sample.op.macs, sample.op.values] for sample in same])
+        costs = relative_fit(features, np.array([sample.time for sample in same]), np.zeros(3))
+        fitted[name] = dict(zip(("layer", "mac", "value"), (float(f"{cost:.4g}") for cost in costs), strict=True))
+    return fitted
+
+
+def speedup_errors(table: CostTable, found: list[Sample]) -> Array:
     """Relative errors of the predicted speed-up."""
-    table = load_table(path)
     predicted = [predict_dense(table, one.layer) / predict_sparse(table, one.layer, one.packed) for one in found]
     errors: Array = np.abs(np.array(predicted) / np.array([one.dense / one.sparse for one in found]) - 1)
     return errors
 
 
+def stock_errors(table: CostTable, precision: str, found: list[StockSample]) -> Array:
+    """Relative errors of the predicted times."""
+    predicted = np.array([predict_stock(table, precision, one.op) for one in found])
+    errors: Array = np.abs(predicted / np.array([one.time for one in found]) - 1)
+    return errors
+
+
+def held_out(found: list[Any]) -> tuple[list[Any], list[Any]]:
+    """All but a random part, and that part."""
+    held = np.random.default_rng(0).permutation(len(found)) < len(found) / HELD_OUT
+    return list(compress(found, ~held)), list(compress(found, held))
+
+
+def fit_layers(found: list[Sample], precision: str) -> tuple[dict[str, Any], str]:
+    """The coefficients of every kind of layer, and what they were fitted on and how far they are off."""
+    kept, held = held_out(found)
+    part = {"source": "a part", "kinds": fit_kinds(kept, precision), "stock_ops": {}}
+    errors = speedup_errors(parse_table(whole("part", "any", {precision: part}), "part"), held)
+    text = f"error of the predicted speed-up on {len(held)} held-out layers: {_spread(errors)}"
+    return fit_kinds(found, precision), f"{len(found)} layers, {text}"
+
+
+def fit_stock_ops(found: list[StockSample], precision: str, kinds: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The same of every stock op."""
+    kept, held = held_out(found)
+    part = {"source": "a part", "kinds": kinds, "stock_ops": fit_stock(kept)}
+    errors = stock_errors(parse_table(whole("part", "any", {precision: part}), "part"), precision, held)
+    text = f"error of the predicted time on {len(held)} held-out ones: {_spread(errors)}"
+    return fit_stock(found), f"{len(found)} stock ops, {text}"
+
+
+def _spread(errors: Array) -> str:
+    return f"median {np.median(errors):.0%}, 90 % of them within {np.quantile(errors, 0.9):.0%}"
+
+
+def whole(name: str, unit: str, precisions: dict[str, Any]) -> dict[str, Any]:
+    """A table."""
+    return {"version": TABLE_VERSION, "name": name, "unit": unit, "precisions": precisions}
+
+
+def conditions(device: str) -> str:
+    """What was measured where."""
+    facts = machine_facts()
+    here = f"{facts['processor']}, libtfprune {facts['libtfprune']}"
+    where = here if device == "host" else "Cortex-A76 emulated by qemu, NEON kernels"
+    return f"benchmarks/fit_costs.py --device {device}: LiteRT {facts['LiteRT']} with XNNPACK, one thread, on {where}"
+
+
 @click.command()
 @click.option("--device", type=click.Choice(["host", "arm64"]), required=True)
+@click.option("--precision", type=click.Choice(MEASURED), default="float32", show_default=True)
 @click.option("--root", default=AARCH64 / "root", type=Path, help="A root of tools/aarch64/make_root.sh.")
 @click.option("--library", default=AARCH64 / "libtfprune.so", type=Path, help="libtfprune for arm64.")
 @click.option("--layers", default=REPOSITORY / "benchmarks/shapes/layers.txt", type=Path)
+@click.option("--stock-ops", default=REPOSITORY / "benchmarks/shapes/stock_ops.txt", type=Path)
+@click.option("--share", type=click.IntRange(min=1), default=1, help="Every n-th encoding and size of a layer only.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), default=PARTS, help="Default: both.")
 @click.option("--output", type=Path, help="Default: the table of the package.")
-def main(device: str, root: Path, library: Path, layers: Path, output: Path | None) -> None:
+def main(
+    device: str,
+    precision: str,
+    root: Path,
+    library: Path,
+    layers: Path,
+    stock_ops: Path,
+    share: int,
+    parts: tuple[str, ...],
+    output: Path | None,
+) -> None:
     """Measures, fits with a part held out, reports the error there, then fits on everything and writes the table."""
-    measured = REPOSITORY / f"build/benchmarks/costs_{device}.json"
-    if device == "host":
-        found = samples(cases(read_layers(layers)), host_microseconds, measured, None)
-    else:
-        count = partial(aarch64_instructions, root=root.absolute(), library=library.absolute())
-        found = samples(cases(read_layers(layers)), count, measured, library)
+    measure: Measure = host_microseconds
+    named = None if device == "host" else library
+    if device == "arm64":
+        root, library = root.absolute(), library.absolute()
+        measure = partial(aarch64_instructions, root=root, library=library, rtol=RTOL[precision])
     path = output or REPOSITORY / "tfprune/costs/tables" / f"{device}.json"
-    held = [sample for index, sample in enumerate(found) if index % HELD_OUT == 0]
-    kept = [sample for index, sample in enumerate(found) if index % HELD_OUT]
-    unit = "microseconds" if device == "host" else "aarch64 instructions"
-    write_table(path, device, unit, "held out", kept)
-    errors = speedup_errors(path, held)
-    facts = machine_facts()
-    emulated = "Cortex-A76 emulated by qemu, NEON kernels"
-    where = f"{facts['processor']}, libtfprune {facts['libtfprune']}" if device == "host" else emulated
-    error = f"median {np.median(errors):.0%}, 90 % of layers within {np.quantile(errors, 0.9):.0%}"
-    source = (
-        f"benchmarks/fit_costs.py --device {device}: {len(found)} layers against LiteRT {facts['LiteRT']} with "
-        f"XNNPACK, one thread, on {where}; error of the predicted speed-up on {len(held)} held-out layers: {error}"
-    )
-    write_table(path, device, unit, source, found)
-    click.echo(source)
+    results = REPOSITORY / "build/benchmarks"
+    known = json.loads(path.read_text())["precisions"] if path.exists() else {}
+    costs = known.setdefault(precision, {"source": "", "kinds": {}, "stock_ops": {}})
+    sources = dict(zip(PARTS, costs["source"].split(STOCK_MARK), strict=False))
+    if "layers" in parts:
+        wanted = cases(read_layers(layers), precision, share)
+        found = samples(wanted, measure, results / f"costs_{device}_{precision}.json", named)
+        costs["kinds"], text = fit_layers(found, precision)
+        sources["layers"] = f"{conditions(device)}; {text}"
+    if "stock-ops" in parts:
+        stock = [layer for layer in read_stock_layers(stock_ops) if measurable(layer, precision)]
+        ops = stock_samples(stock, precision, measure, results / f"costs_{device}_{precision}_stock.json", named)
+        costs["stock_ops"], sources["stock-ops"] = fit_stock_ops(ops, precision, costs["kinds"])
+    costs["source"] = STOCK_MARK.join(sources[part] for part in PARTS if part in sources)
+    table = whole(device, UNITS[device], {each: known[each] for each in PRECISIONS if each in known})
+    parse_table(table, str(path))
+    path.write_text(json.dumps(table, indent=2) + "\n")
+    click.echo(costs["source"])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfprune.converter.schema import AlignedBuffer, write_model
 from tfprune.costs.predict import LayerShape, PackedShape
-from tfprune.formats import Encoding, Op, OpSpec, Padding, Quantization, count_blocks, cut, encode
+from tfprune.formats import Encoding, Op, OpSpec, Padding, Quantization, ValueType, count_blocks, cut, encode
 from tfprune.formats.blocks import BAND_SIZES
 from tfprune.formats.cover import count_groups
 
@@ -55,6 +55,11 @@ class Layer:
         return (self.batch, self.in_channels) if self.kind == "fc" else shape
 
     @property
+    def ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shapes of input and output."""
+        return self.in_shape, self.out_shape
+
+    @property
     def columns(self) -> int:
         """Columns of the weight matrix."""
         return self.kernel * self.kernel * (1 if self.kind == "depthwise" else self.in_channels)
@@ -73,7 +78,7 @@ class Layer:
         """The fields in the order of a line."""
         return dataclasses.astuple(self)
 
-    def costs(self) -> LayerShape:
+    def costs(self, precision: str = "float32") -> LayerShape:
         """The layer as the cost tables see it."""
         return LayerShape(
             fully_connected=self.kind == "fc",
@@ -82,6 +87,7 @@ class Layer:
             kernel_size=self.kernel * self.kernel,
             pixels=self.pixels,
             input_values=int(np.prod(self.in_shape)),
+            precision=precision,
         )
 
     def __str__(self) -> str:
@@ -102,23 +108,38 @@ def count_layers(path: Path) -> dict[Layer, int]:
     return {Layer(row[0], *map(int, row[1:fields])): int(row[fields]) if len(row) > fields else 1 for row in rows}
 
 
-def grouped_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, seed: int) -> Matrix:
-    """Random weights in groups of ``rows`` output channels, aligned for row-band and anywhere for sliding-row."""
+def grouped_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, seed: int, cols: int = 1) -> Matrix:
+    """Random weights in groups of ``rows`` output channels, aligned for row-band and anywhere for sliding-row.
+
+    Groups of several columns start at multiples of them, row bands with an odd seed anywhere.
+    """
     random = np.random.default_rng(seed)
     shape = (layer.out_channels, layer.columns)
-    if encoding == Encoding.ROW_BAND:
-        bands = -(-shape[0] // rows)
-        mask = np.repeat(random.random((bands, shape[1])) >= sparsity, rows, axis=0)[: shape[0]]
+    blocks = -(-shape[1] // cols)
+    if encoding == Encoding.SLIDING_ROW:
+        mask = _runs((shape[0], blocks), rows, sparsity, random)
     else:
-        mask = np.zeros(shape, bool)
-        free = np.zeros(shape[1], np.int64)
-        # A start at each free row with this probability makes gaps of mean length s / (1 - s) * rows.
-        start = (1 - sparsity) / ((1 - sparsity) + sparsity * rows)
-        for row in range(shape[0] - rows + 1):
-            begins = (free <= row) & (random.random(shape[1]) < start)
-            mask[row : row + rows, begins] = True
-            free[begins] = row + rows
+        bands = -(-shape[0] // rows)
+        if cols > 1 and seed % 2:
+            mask, cols = _runs((shape[1], bands), cols, sparsity, random).T, 1
+        else:
+            mask = random.random((bands, blocks)) >= sparsity
+        mask = np.repeat(mask, rows, axis=0)[: shape[0]]
+    mask = np.repeat(mask, cols, axis=1)[:, : shape[1]]
     return (random.normal(size=shape) * mask).astype(np.float32)
+
+
+def _runs(shape: tuple[int, int], length: int, sparsity: float, random: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Runs of ``length`` along the first axis, anywhere."""
+    mask = np.zeros(shape, bool)
+    free = np.zeros(shape[1], np.int64)
+    # A start at each free place with this probability makes gaps of mean length s / (1 - s) * length.
+    start = (1 - sparsity) / ((1 - sparsity) + sparsity * length)
+    for place in range(shape[0] - length + 1):
+        begins = (free <= place) & (random.random(shape[1]) < start)
+        mask[place : place + length, begins] = True
+        free[begins] = place + length
+    return mask
 
 
 def block_weights(layer: Layer, encoding: Encoding, rows: int, sparsity: float, seed: int) -> Matrix:
@@ -156,7 +177,9 @@ def _shape_mask(layer: Layer, rows: int, sparsity: float, random: np.random.Gene
     return mask
 
 
-def packed_shape(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -> PackedShape:
+def packed_shape(
+    layer: Layer, weights: Matrix, encoding: Encoding, rows: int, cols: int = 1, precision: str = "float32"
+) -> PackedShape:
     """The packed weights as the cost tables see them."""
     nonzero = weights != 0
     used = int(nonzero.any(axis=0).sum())
@@ -164,28 +187,33 @@ def packed_shape(layer: Layer, weights: Matrix, encoding: Encoding, rows: int) -
         found = count_blocks(cut(nonzero, encoding, layer.in_channels), encoding, rows)
         name = encoding.name.lower()
         return PackedShape(name, found.values / found.loads, 1, found.blocks, found.loads, used, found.visits)
-    groups = count_groups(nonzero, encoding, rows, 1)
+    values = ValueType.INT8 if precision in ("int8", "dynamic") else ValueType.FLOAT32
+    groups = count_groups(nonzero, encoding, rows, cols, values, layer.in_channels)
     bands = -(-weights.shape[0] // rows)
     lines = bands if encoding == Encoding.ROW_BAND else weights.shape[0] - rows + 1
     name = "row_band" if encoding == Encoding.ROW_BAND else "sliding_row"
-    return PackedShape(name, rows, 1, lines, groups.groups, used)
+    return PackedShape(name, rows, cols, lines, groups.groups, used)
 
 
 def dense_model(layer: Layer, weights: Matrix, precision: str = "float32") -> bytes:
     """The layer as a stock op; a depthwise layer's weights are ``[channels, positions]`` as well.
 
-    With ``"int8"`` everything is int8, weights with a scale a channel; no weight but a zero becomes zero.
+    With ``"int8"`` everything is int8, with ``"dynamic"`` the weights are, with a scale a channel; no weight but a zero
+    becomes zero.
     """
     bias: npt.NDArray[Any] = np.zeros(layer.out_channels, np.float32)
     values: npt.NDArray[Any] = weights
     scales: list[npt.NDArray[Any] | None] = []
-    if precision == "int8":
+    if precision in ("int8", "dynamic"):
         values, scale = quantized(weights)
+        scales = [None, scale]
+    if precision == "int8":
         scales = [np.array([INPUT_SCALE]), scale, INPUT_SCALE * scale, np.array([output_scale(weights)])]
         bias = bias.astype(np.int32)
     if layer.kind == "fc":
         options: Any = schema.FullyConnectedOptionsT()
-        return _model(layer, [values, bias], schema.BuiltinOperator.FULLY_CONNECTED, options, scales=scales)
+        options.asymmetricQuantizeInputs = precision == "dynamic"  # as the TFLite converter writes it
+        return op_model(layer.ends, [values, bias], schema.BuiltinOperator.FULLY_CONNECTED, options, scales=scales)
     depthwise = layer.kind == "depthwise"
     options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
     options.padding = schema.Padding.SAME
@@ -194,9 +222,9 @@ def dense_model(layer: Layer, weights: Matrix, precision: str = "float32") -> by
     if depthwise:
         options.depthMultiplier = layer.out_channels // layer.in_channels
         kernel = values.T.reshape(1, layer.kernel, layer.kernel, layer.out_channels)
-        return _model(layer, [kernel, bias], schema.BuiltinOperator.DEPTHWISE_CONV_2D, options, scales=scales)
+        return op_model(layer.ends, [kernel, bias], schema.BuiltinOperator.DEPTHWISE_CONV_2D, options, scales=scales)
     kernel = values.reshape(layer.out_channels, layer.kernel, layer.kernel, layer.in_channels)
-    return _model(layer, [kernel, bias], schema.BuiltinOperator.CONV_2D, options, scales=scales)
+    return op_model(layer.ends, [kernel, bias], schema.BuiltinOperator.CONV_2D, options, scales=scales)
 
 
 def quantized(weights: Matrix) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
@@ -223,13 +251,13 @@ def sparse_model(
         encoding: how they are packed.
         rows: group rows.
         cols: group columns.
-        precision: ``"float32"``, ``"float16"`` (weights), ``"int8"`` (everything) or ``"int8-weights"``.
+        precision: ``"float32"``, ``"float16"`` (weights), ``"int8"`` (everything) or ``"dynamic"``.
     """
     values: npt.NDArray[Any] = weights.astype(np.float16) if precision == "float16" else weights
     bias: npt.NDArray[Any] = np.zeros(layer.out_channels, np.float32)
     scales: list[npt.NDArray[Any] | None] = []
     quantization = None
-    if precision in ("int8", "int8-weights"):
+    if precision in ("int8", "dynamic"):
         values, scale = quantized(weights)
         quantization = Quantization(scale)
     if precision == "int8":
@@ -251,21 +279,32 @@ def sparse_model(
     geometry = np.zeros((layer.out_channels, stride, stride, 1, 1) if conv else (layer.out_channels, 1, 1), np.int8)
     packed = encode(values, spec, encoding, rows, cols, quantization=quantization)
     name = "TfpruneConv2D" if conv else "TfpruneFullyConnected"
-    return _model(layer, [packed, geometry, bias], schema.BuiltinOperator.CUSTOM, None, name, scales)
+    return op_model(layer.ends, [packed, geometry, bias], schema.BuiltinOperator.CUSTOM, None, name, scales)
 
 
 _TYPES = {name: getattr(schema.TensorType, name.upper()) for name in ("float32", "int8", "uint8", "int32")}
 
 
-def _model(
-    layer: Layer,
+def op_model(
+    ends: tuple[tuple[int, ...], tuple[int, ...]],
     constants: list[npt.NDArray[Any]],
     code: int,
     options: Any,
     custom: str | None = None,
     scales: Sequence[npt.NDArray[Any] | None] = (),
+    order: Sequence[int] | None = None,
 ) -> bytes:
-    """A file of one op; with ``scales`` of all tensors, input and output are int8."""
+    """A file of one op.
+
+    Args:
+        ends: shapes of input and output.
+        constants: the op's other inputs.
+        code: number of a stock op, or that of custom ones.
+        options: the stock op's options.
+        custom: name of a custom op.
+        scales: of input, constants and output; with one of the input, input and output are int8.
+        order: the op's inputs, 0 being the input and ``n`` the n-th constant; default: in this order.
+    """
     model, graph, op, opcode = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
     model.version, model.description, model.buffers = 3, b"", [AlignedBuffer()]
 
@@ -280,18 +319,18 @@ def _model(
         return made
 
     graph.tensors = [
-        tensor("input", layer.in_shape, None),
+        tensor("input", ends[0], None),
         *(tensor(f"constant{place}", c.shape, c) for place, c in enumerate(constants)),
-        tensor("output", layer.out_shape, None),
+        tensor("output", ends[1], None),
     ]
     last = len(graph.tensors) - 1
     for made, scale in zip(graph.tensors, scales, strict=False):
         if scale is not None:
             made.quantization = _quantization(scale, made.shape)
-    if scales:
+    if scales and scales[0] is not None:
         graph.tensors[0].type = graph.tensors[last].type = schema.TensorType.INT8
     graph.inputs, graph.outputs = np.array([0], np.int32), np.array([last], np.int32)
-    op.opcodeIndex, op.inputs, op.outputs = 0, np.arange(last, dtype=np.int32), graph.outputs
+    op.opcodeIndex, op.inputs, op.outputs = 0, np.array(order or range(last), np.int32), graph.outputs
     if options is not None:
         op.builtinOptions = options
         op.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__[:-1])

@@ -218,10 +218,10 @@ def test_fully_connected_layers_meet_the_bandwidth(script: Script, tmp_path: Pat
 
 def test_fully_connected_layers_of_narrower_weights_are_measured(script: Script, tmp_path: Path) -> None:
     output = tmp_path / "fc.json"
-    narrow = ("--pattern", "groups4x4", "--precision", "float16", "--precision", "int8-weights")
+    narrow = ("--pattern", "groups4x4", "--precision", "float16", "--precision", "dynamic")
     script("fc_bandwidth", "--inputs", 256, "--outputs", 256, *narrow, "--seconds", "0.01", "--output", output)
     halves, bytes_ = json.loads(output.read_text())["rows"].values()
-    assert (halves["precision"], bytes_["precision"]) == ("float16", "int8-weights")
+    assert (halves["precision"], bytes_["precision"]) == ("float16", "dynamic")
     # A quarter of 65,536 weights of two bytes and of one, and one number for each group of sixteen.
     assert 32_768 < halves["packed bytes"] < 38_000
     assert 16_384 < bytes_["packed bytes"] < 22_000

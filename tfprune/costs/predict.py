@@ -6,9 +6,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from tfprune.costs.table import CostTable, KindCosts
+from tfprune.costs.table import BYTE_STEPS, CostTable, KindCosts, steps_of
+from tfprune.errors import NotModelledError
 
 _FEW_PIXELS = 16
+_QUAD = 4  # int8 inputs that are one operand
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,13 +136,13 @@ def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> 
             its neighbours; above the most rows of the table it grows with the rows, below the fewest it is theirs.
 
     Raises:
-        NotModelledError: the table was not fitted on the precision or a stock op.
+        NotModelledError: the table was not fitted on the precision, the encoding in it or a stock op.
     """
     costs = kind_costs(table, layer)
     per_pixel = (
         costs.column_value * packed.used_columns
         + costs.line * packed.lines
-        + _step(costs.step[packed.encoding], packed.rows) * packed.groups * packed.cols
+        + _step(_steps(table, layer, packed), packed.rows) * packed.groups * packed.cols
         + costs.visit.get(packed.encoding, 0.0) * packed.visits
         + costs.output_value * layer.out_channels
     )
@@ -167,6 +169,22 @@ def predict_break_even(
     groups = predict_sparse(table, layer, packed) - fixed
     room = predict_dense(table, layer) / min_speedup - fixed
     return None if room <= 0 else max(0.0, 1 - (1 - sparsity) * room / groups)
+
+
+def step_name(layer: LayerShape, packed: PackedShape) -> str:
+    """Which steps of the table the groups take: those of operands where int8 kernels read four inputs at once."""
+    in_channels = layer.columns // layer.kernel_size
+    aligned = packed.encoding == "row_band" or (packed.encoding == "sliding_row" and in_channels % _QUAD == 0)
+    quads = aligned and packed.cols % _QUAD == 0 and packed.cols <= in_channels
+    return f"{packed.encoding}_quads" if quads and steps_of(layer.precision) is BYTE_STEPS else packed.encoding
+
+
+def _steps(table: CostTable, layer: LayerShape, packed: PackedShape) -> dict[int, float]:
+    name = step_name(layer, packed)
+    steps = kind_costs(table, layer).step
+    if name not in steps:
+        raise NotModelledError(f"the cost table {table.name} was not fitted on {name} in {layer.precision}")
+    return steps[name]
 
 
 def step_parts(known: Iterable[int], rows: float) -> dict[int, float]:

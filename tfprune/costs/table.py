@@ -19,13 +19,21 @@ KINDS = ("conv_1x1", "conv_kxk", "fully_connected_single", "fully_connected_batc
 BAND_ROWS = (1, 2, 4, 8, 16)
 SLIDING_ROWS = (2, 4, 8, 16)
 BLOCK_STEP_ROWS = (2, 4, 8, 16)
-_STEP_ROWS = {
+BLOCK_ENCODINGS = ("block_rows", "block_columns")
+#: Names of steps and their rows, of float weights and of int8 weights. Groups of four int8 columns are one operand of a
+#: dot product, which others must be put together for: ``*_quads`` are the steps of their columns.
+FLOAT_STEPS = {
     "row_band": BAND_ROWS,
     "sliding_row": SLIDING_ROWS,
     "block_rows": BLOCK_STEP_ROWS,
     "block_columns": BLOCK_STEP_ROWS,
 }
-BLOCK_ENCODINGS = ("block_rows", "block_columns")
+BYTE_STEPS = {
+    "row_band": BAND_ROWS,
+    "sliding_row": SLIDING_ROWS,
+    "row_band_quads": BAND_ROWS,
+    "sliding_row_quads": SLIDING_ROWS,
+}
 #: Stock ops that a sparse layer can stand for, and those that can be needed to lay values out for it.
 STOCK_OPS = (
     "depthwise_conv_2d",
@@ -42,6 +50,11 @@ _STOCK_SCALARS = ("layer", "mac", "value")
 _SCALARS = ("dense_layer", "dense_mac", "sparse_layer", "input_value", "column_value", "line", "output_value")
 
 
+def steps_of(precision: str) -> dict[str, tuple[int, ...]]:
+    """Names of the steps of a precision, each with the rows that a table has."""
+    return FLOAT_STEPS if precision in ("float32", "float16") else BYTE_STEPS
+
+
 @dataclasses.dataclass(frozen=True)
 class KindCosts:
     """Coefficients of one kind of layer, all in the table's unit.
@@ -54,7 +67,7 @@ class KindCosts:
         column_value: sparse, per used column and output pixel.
         line: sparse, per line (band or start row) and output pixel.
         output_value: sparse, per output value stored.
-        step: sparse, per group column and output pixel, by encoding name and group rows.
+        step: sparse, per group column and output pixel, by name of :func:`steps_of` and group rows.
         visit: sparse, per row of a block and output pixel (its sums are loaded and stored), by encoding name.
     """
 
@@ -164,7 +177,7 @@ def load_table(device: str | os.PathLike[str]) -> CostTable:
         data = json.loads(text)
     except ValueError as error:
         raise ConversionError(f"cost table {where}: must be JSON, got: {error}") from error
-    return _parse(data, where)
+    return parse_table(data, where)
 
 
 def _read(device: str | os.PathLike[str]) -> tuple[str, str]:
@@ -183,7 +196,16 @@ def _read(device: str | os.PathLike[str]) -> tuple[str, str]:
         raise ConversionError(f"cost table {name}: cannot be read: {error}") from error
 
 
-def _parse(data: Any, where: str) -> CostTable:
+def parse_table(data: Any, where: str) -> CostTable:
+    """The table of parsed JSON.
+
+    Args:
+        data: what the JSON says.
+        where: names it in messages.
+
+    Raises:
+        ConversionError: it breaks a rule.
+    """
     if isinstance(data, dict) and (data.get("version") != TABLE_VERSION or isinstance(data["version"], bool)):
         raise ConversionError(f"cost table {where}: version must be {TABLE_VERSION}, got {data.get('version')!r}")
     _keys(data, {"version", "name", "unit", "precisions"}, where, "the table")
@@ -195,15 +217,15 @@ def _parse(data: Any, where: str) -> CostTable:
         raise ConversionError(
             f"cost table {where}: precisions must be an object with some of {', '.join(PRECISIONS)}, got {found}"
         )
-    parsed = {name: _parse_precision(precisions[name], where, f"precisions.{name}") for name in precisions}
+    parsed = {name: _parse_precision(precisions[name], steps_of(name), where, f"precisions.{name}") for name in precisions}
     return CostTable(data["name"], data["unit"], parsed)
 
 
-def _parse_precision(data: Any, where: str, path: str) -> PrecisionCosts:
+def _parse_precision(data: Any, steps: dict[str, tuple[int, ...]], where: str, path: str) -> PrecisionCosts:
     _keys(data, {"source", "kinds", "stock_ops"}, where, path)
     _text(data["source"], where, f"{path}.source")
     _keys(data["kinds"], set(KINDS), where, f"{path}.kinds")
-    kinds = {kind: _parse_kind(data["kinds"][kind], where, f"{path}.kinds.{kind}") for kind in KINDS}
+    kinds = {kind: _parse_kind(data["kinds"][kind], steps, where, f"{path}.kinds.{kind}") for kind in KINDS}
     stock = data["stock_ops"]
     _keys(stock, set(STOCK_OPS) & set(stock if isinstance(stock, dict) else ()), where, f"{path}.stock_ops")
     return PrecisionCosts(
@@ -216,22 +238,25 @@ def _parse_stock(data: Any, where: str, path: str) -> StockCosts:
     return StockCosts(**{key: _cost(data[key], where, f"{path}.{key}") for key in _STOCK_SCALARS})
 
 
-def _parse_kind(data: Any, where: str, path: str) -> KindCosts:
+def _parse_kind(data: Any, steps: dict[str, tuple[int, ...]], where: str, path: str) -> KindCosts:
     _keys(data, {*_SCALARS, "step", "visit"}, where, path)
     scalars = {key: _cost(data[key], where, f"{path}.{key}") for key in _SCALARS}
-    _keys(data["step"], set(_STEP_ROWS), where, f"{path}.step")
-    step = {}
-    for encoding, sizes in _STEP_ROWS.items():
-        rows = data["step"][encoding]
-        _keys(rows, {str(size) for size in sizes}, where, f"{path}.step.{encoding}")
-        step[encoding] = {size: _cost(rows[str(size)], where, f"{path}.step.{encoding}.{size}") for size in sizes}
-        if not all(step[encoding].values()):
-            raise ConversionError(f"cost table {where}: {path}.step.{encoding} must be above 0, got {rows}")
     if not scalars["dense_mac"]:
         raise ConversionError(f"cost table {where}: {path}.dense_mac must be above 0, got {data['dense_mac']}")
-    _keys(data["visit"], set(BLOCK_ENCODINGS), where, f"{path}.visit")
-    visit = {name: _cost(data["visit"][name], where, f"{path}.visit.{name}") for name in BLOCK_ENCODINGS}
+    _keys(data["step"], set(steps), where, f"{path}.step")
+    step = {name: _parse_step(data["step"][name], sizes, where, f"{path}.step.{name}") for name, sizes in steps.items()}
+    blocks = [name for name in BLOCK_ENCODINGS if name in steps]
+    _keys(data["visit"], set(blocks), where, f"{path}.visit")
+    visit = {name: _cost(data["visit"][name], where, f"{path}.visit.{name}") for name in blocks}
     return KindCosts(**scalars, step=step, visit=visit)
+
+
+def _parse_step(data: Any, sizes: tuple[int, ...], where: str, path: str) -> dict[int, float]:
+    _keys(data, {str(size) for size in sizes}, where, path)
+    step = {size: _cost(data[str(size)], where, f"{path}.{size}") for size in sizes}
+    if not all(step.values()):
+        raise ConversionError(f"cost table {where}: {path} must be above 0, got {data}")
+    return step
 
 
 def _text(value: Any, where: str, path: str) -> None:

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stock ops that a sparse layer can stand for or needs round it, as one-op models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+from one_op import INPUT_SCALE, op_model, output_scale, quantized
+from tfprune.costs import StockOp
+
+OPERATORS = schema.BuiltinOperator
+Shape = tuple[int, ...]
+Array = npt.NDArray[Any]
+
+
+class StockLayer(NamedTuple):
+    """A line of ``benchmarks/shapes/stock_ops.txt``; padding is SAME.
+
+    Attributes:
+        name: as the cost tables name the op.
+        in_shape: shape of the input.
+        out_channels: last dimension of the output; of a concatenation that of a piece.
+        kernel: rows, columns and, in three dimensions, slices; twice how far a PAD reaches, and 1 more.
+        stride: in every direction; the block of DEPTH_TO_SPACE.
+        groups: of a convolution; pieces of a concatenation.
+    """
+
+    name: str
+    in_shape: Shape
+    out_channels: int
+    kernel: int
+    stride: int
+    groups: int
+
+    def __str__(self) -> str:
+        """What tells it from others."""
+        size = "x".join(map(str, self.in_shape))
+        return f"{self.name} {size} to {self.out_channels}, {self.kernel}/{self.stride}, {self.groups} groups"
+
+    @property
+    def out_shape(self) -> Shape:
+        """Shape of the output."""
+        batch, *image, channels = self.in_shape
+        if self.name == "pad":
+            return (batch, *(size + self.kernel - 1 for size in image), channels)
+        if self.name == "concatenation":
+            return (*self.in_shape[:-1], self.groups * channels)
+        if self.name == "transpose":
+            return (batch, *image[1:], image[0], channels)
+        if self.name in ("transpose_conv", "depth_to_space"):
+            return (batch, *(size * self.stride for size in image), self.out_channels)
+        return (batch, *(-(-size // self.stride) for size in image), self.out_channels)
+
+    def costs(self) -> StockOp:
+        """The op as the cost tables see it; positions outside the image count as multiplied."""
+        in_positions, out_positions = (int(np.prod(shape[:-1])) for shape in (self.in_shape, self.out_shape))
+        each = self.in_shape[-1] * self.out_channels
+        macs = {
+            "depthwise_conv_2d": out_positions * self.kernel**2 * self.out_channels,
+            "grouped_conv_2d": out_positions * self.kernel**2 * each // self.groups,
+            "transpose_conv": in_positions * self.kernel**2 * each,
+            "conv_3d": out_positions * self.kernel**3 * each,
+            "batch_matmul": out_positions * each,
+        }
+        return StockOp(self.name, macs.get(self.name, 0), int(np.prod(self.out_shape)))
+
+
+def read_stock_layers(path: Path) -> list[StockLayer]:
+    """Reads ``benchmarks/shapes/stock_ops.txt``."""
+    rows = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return [StockLayer(row[0], tuple(map(int, row[1].split("x"))), *map(int, row[2:])) for row in rows]
+
+
+def stock_model(layer: StockLayer, precision: str, seed: int = 0) -> bytes:
+    """The op with random weights, in a precision of the cost tables."""
+    if layer.name in _MOVES:
+        return _move(layer, precision)
+    shape, axis, code, options = _WEIGHTS[layer.name](layer)
+    weights: Array = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    # Rows of the matrix are output channels.
+    matrix = np.moveaxis(weights, axis, 0).reshape(shape[axis], -1)
+    bias: list[Array] = [] if layer.name == "batch_matmul" else [np.zeros(layer.out_channels, np.float32)]
+    scales: list[Array | None] = []
+    if precision != "float32":
+        by_channel, scale = quantized(matrix)
+        if layer.name == "batch_matmul":  # one scale for all
+            by_channel, scale = quantized(matrix.reshape(1, -1))
+        weights = np.moveaxis(by_channel.reshape(np.moveaxis(weights, axis, 0).shape), 0, axis)
+        scales = [None, scale]
+        if precision == "int8":
+            bias = [each.astype(np.int32) for each in bias]
+            out = np.array([output_scale(matrix)])
+            scales = [np.array([INPUT_SCALE]), scale, *(INPUT_SCALE * scale for _ in bias), out]
+    ends = (layer.in_shape, layer.out_shape)
+    constants = [np.ascontiguousarray(weights), *bias]
+    if layer.name != "transpose_conv":
+        return op_model(ends, constants, code, options, scales=scales)
+    constants = [*constants, np.array(layer.out_shape, np.int32)]
+    scales = [*scales[:3], None, *scales[3:]]
+    return op_model(ends, constants, code, options, scales=scales, order=(3, 1, 0, 2))
+
+
+Weights = tuple[Shape, int, int, Any]
+
+
+def _convolution(layer: StockLayer, options: Any) -> Any:
+    options.padding = schema.Padding.SAME
+    options.strideH = options.strideW = layer.stride
+    return options
+
+
+def _depthwise(layer: StockLayer) -> Weights:
+    options = _convolution(layer, schema.DepthwiseConv2DOptionsT())
+    options.dilationHFactor = options.dilationWFactor = 1
+    options.depthMultiplier = layer.out_channels // layer.in_shape[-1]
+    return (1, layer.kernel, layer.kernel, layer.out_channels), 3, OPERATORS.DEPTHWISE_CONV_2D, options
+
+
+def _grouped(layer: StockLayer) -> Weights:
+    options = _convolution(layer, schema.Conv2DOptionsT())
+    options.dilationHFactor = options.dilationWFactor = 1
+    shape = (layer.out_channels, layer.kernel, layer.kernel, layer.in_shape[-1] // layer.groups)
+    return shape, 0, OPERATORS.CONV_2D, options
+
+
+def _transposed(layer: StockLayer) -> Weights:
+    options = _convolution(layer, schema.TransposeConvOptionsT())
+    shape = (layer.out_channels, layer.kernel, layer.kernel, layer.in_shape[-1])
+    return shape, 0, OPERATORS.TRANSPOSE_CONV, options
+
+
+def _conv_3d(layer: StockLayer) -> Weights:
+    options = _convolution(layer, schema.Conv3DOptionsT())
+    options.strideD = layer.stride
+    options.dilationDFactor = options.dilationHFactor = options.dilationWFactor = 1
+    return (*[layer.kernel] * 3, layer.in_shape[-1], layer.out_channels), 4, OPERATORS.CONV_3D, options
+
+
+def _batch_matmul(layer: StockLayer) -> Weights:
+    options = schema.BatchMatMulOptionsT()
+    return (layer.in_shape[-1], layer.out_channels), 1, OPERATORS.BATCH_MATMUL, options
+
+
+_WEIGHTS: dict[str, Callable[[StockLayer], Weights]] = {
+    "depthwise_conv_2d": _depthwise,
+    "grouped_conv_2d": _grouped,
+    "transpose_conv": _transposed,
+    "conv_3d": _conv_3d,
+    "batch_matmul": _batch_matmul,
+}
+_MOVES = ("pad", "concatenation", "depth_to_space", "transpose")
+
+
+def _move(layer: StockLayer, precision: str) -> bytes:
+    """An op that only moves values; those of the dynamic range are float32."""
+    constants: list[Array] = []
+    order = None
+    if layer.name == "pad":
+        options, code, reach = schema.PadOptionsT(), OPERATORS.PAD, layer.kernel // 2
+        constants = [np.array([[0, 0], *[[reach, reach]] * (len(layer.in_shape) - 2), [0, 0]], np.int32)]
+    elif layer.name == "concatenation":
+        options, code, order = schema.ConcatenationOptionsT(), OPERATORS.CONCATENATION, [0] * layer.groups
+        options.axis = len(layer.in_shape) - 1
+    elif layer.name == "depth_to_space":
+        options, code = schema.DepthToSpaceOptionsT(), OPERATORS.DEPTH_TO_SPACE
+        options.blockSize = layer.stride
+    else:
+        options, code = schema.TransposeOptionsT(), OPERATORS.TRANSPOSE
+        constants = [np.array([0, 2, 3, 1, 4], np.int32)]
+    scale = np.array([INPUT_SCALE])
+    scales = [scale, *[None] * len(constants), scale] if precision == "int8" else []
+    return op_model((layer.in_shape, layer.out_shape), constants, code, options, scales=scales, order=order)
+
+
+def measurable(layer: StockLayer, precision: str) -> bool:
+    """Whether LiteRT has the op in the precision: CONV_3D is float32 only."""
+    return layer.name != "conv_3d" or precision == "float32"
