@@ -7,6 +7,8 @@ import html
 from collections.abc import Sequence
 
 Rows = Sequence[Sequence[str]]
+# Names of three or more parts begin with the model's.
+_MODEL_LAYER_OP = 3
 
 
 def text_table(headers: Sequence[str], rows: Rows, *, numbers: bool = True) -> str:
@@ -66,3 +68,21 @@ def shortened(names: Sequence[str], most: int = 3) -> str:
     if len(names) > most:
         shown.append(f"{len(names) - most} more")
     return ", ".join(shown) or "-"
+
+
+def short_name(name: str) -> str:
+    """The telling part of a tensor's name that TensorFlow joined from all ops it fused.
+
+    Args:
+        name: Names of ops, joined by semicolons.
+
+    Returns:
+        The last of them that is no mere number, without the model's name.
+
+    Example:
+        >>> short_name("net/conv/x;net/bn/y;1")
+        'bn/y'
+    """
+    names = [part for part in name.split(";") if part and not part.isdigit()]
+    parts = (names[-1] if names else name).split("/")
+    return "/".join(parts[1:] if len(parts) >= _MODEL_LAYER_OP else parts)

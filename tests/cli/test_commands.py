@@ -180,7 +180,7 @@ def test_verify_with_inputs_from_files(pruned_file: Path, tmp_path: Path) -> Non
     np.save(array, images)
     np.savez(archive, x=images)
     for inputs in (array, archive):
-        document = json.loads(run("verify", pruned_file, sparse, "--inputs", inputs, "--json").stdout)
+        document = json.loads(run("verify", pruned_file, sparse, "--data", inputs, "--json").stdout)
         assert document["ok"] is True
         assert document["examples"] == 1
         assert document["seed"] is None
@@ -192,7 +192,7 @@ def test_verify_bad_inputs_are_exit_2(pruned_file: Path, tmp_path: Path) -> None
     np.save(objects, np.array([{}]), allow_pickle=True)
     text.write_text("hello")
     for inputs in (wrong_shape, objects, text, tmp_path / "missing.npy"):
-        result = run("verify", pruned_file, pruned_file, "--inputs", inputs)
+        result = run("verify", pruned_file, pruned_file, "--data", inputs)
         assert result.exit_code == 2
         assert "Error: " in result.stderr
 

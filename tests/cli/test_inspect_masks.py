@@ -106,7 +106,7 @@ def test_the_model_is_not_the_picture(model: Path) -> None:
         (["--masks", "masks.png", "--sparsity", "much"], "not a valid float"),
         (["--sparsity", "0.8"], "give --masks FILE too"),
         (["--layer", "first"], "give --masks FILE too"),
-        (["--overwrite"], "give --masks FILE too"),
+        (["--overwrite"], "give --masks FILE or --html FILE too"),
     ],
 )
 def test_bad_use(

@@ -117,7 +117,7 @@ def test_the_same_on_the_command_line(trained: keras.Model, images: np.ndarray, 
         return dict(json.loads(done.stdout))
 
     command("convert", "network.keras", "--device", STEADY_COSTS, "--dense-output", "dense.tflite")
-    assert command("verify", "dense.tflite", "network.sparse.tflite", "--inputs", "images.npy")["ok"] is True
+    assert command("verify", "dense.tflite", "network.sparse.tflite", "--data", "images.npy")["ok"] is True
     timings = command("benchmark", "dense.tflite", "network.sparse.tflite", "--runs", 1)["timings"]
     assert isinstance(timings, list)
     assert len(timings) == 2

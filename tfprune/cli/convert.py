@@ -38,7 +38,11 @@ OUTPUT_SUFFIX = ".sparse.tflite"
 @click.option(
     "--min-speedup", type=float, default=1.05, show_default=True, help="A layer predicted to gain less stays dense."
 )
+@click.option(
+    "--html", type=click.Path(path_type=str), help="Also write one HTML page with a picture of each layer's mask."
+)
 @click.option("--overwrite", is_flag=True, help="Replace files that exist, even MODEL itself.")
+@click.option("--wide", is_flag=True, help="Show every column.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 @click.pass_context
 def convert(
@@ -51,7 +55,9 @@ def convert(
     device: str,
     target: str,
     min_speedup: float,
+    html: str | None,
     overwrite: bool,
+    wide: bool,
     as_json: bool,
 ) -> None:
     """Convert MODEL, a .keras file, a SavedModel folder or a dense .tflite file.
@@ -62,12 +68,12 @@ def convert(
 
     # As text: a Path would drop the separator that makes `folder/` no file name.
     output = str(default_output(model)) if output is None else output
-    _check_apart(output, dense_output)
+    _check_apart({"--output": output, "--dense-output": dense_output, "--html": html})
     with working("Converting"):
         from tfprune.converter.converted import check_target
 
-        # Both before the work, so that a refused one leaves nothing behind.
-        for path in (output, dense_output):
+        # All before the work, so that a refused one leaves nothing behind.
+        for path in (output, dense_output, html):
             if path is not None:
                 check_target(path, overwrite=overwrite, source=model)
         converted = tfprune.convert(
@@ -81,12 +87,14 @@ def convert(
         converted.save(output, overwrite=overwrite)
         if dense_output is not None:
             converted.save_dense(dense_output, overwrite=overwrite)
-    report = converted.report
+        report = converted.report
+        if html is not None:
+            report.save_html(html, title=model.name, overwrite=overwrite)
     if as_json:
-        print_json({"output": output, "dense_output": dense_output, "report": report.to_dict()})
+        print_json({"output": output, "dense_output": dense_output, "html": html, "report": report.to_dict()})
     else:
-        print_layers(report)
-        for path in (output, dense_output):
+        print_layers(report, wide=wide)
+        for path in (output, dense_output, html):
             if path is not None:
                 click.echo(f"wrote {path}")
     # Somebody who asks for dense weights has no problem when there is no sparse layer.
@@ -100,9 +108,12 @@ def default_output(model: Path) -> Path:
     return path.with_name((path.name if path.is_dir() else path.stem) + OUTPUT_SUFFIX)
 
 
-def _check_apart(output: str, dense_output: str | None) -> None:
+def _check_apart(paths: dict[str, str | None]) -> None:
     """Refuses one path for two files before anything is written."""
-    if dense_output is not None and Path(dense_output).resolve() == Path(output).resolve():
-        raise OutputError(
-            f"--dense-output: must be another file than --output, got `{dense_output}` for both; name two files"
-        )
+    taken: dict[Path, str] = {}
+    for option, path in paths.items():
+        if path is None:
+            continue
+        other = taken.setdefault(Path(path).resolve(), option)
+        if other != option:
+            raise OutputError(f"{option}: must be another file than {other}, got `{path}` for both; name two files")

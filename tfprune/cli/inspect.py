@@ -13,7 +13,15 @@ from tfprune.cli.layers_table import print_layers
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
+@click.option("--device", default="arm64", show_default=True, help="Cost table that decides which layers gain.")
+@click.option(
+    "--min-speedup", type=float, default=1.05, show_default=True, help="A layer predicted to gain less stays dense."
+)
+@click.option("--wide", is_flag=True, help="Show every column.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+@click.option(
+    "--html", type=click.Path(path_type=str), help="Also write one HTML page with a picture of each layer's mask."
+)
 @click.option(
     "--masks", type=click.Path(path_type=str), help="Also draw masks of layers into a .png, .svg or .pdf file."
 )
@@ -31,28 +39,41 @@ from tfprune.cli.layers_table import print_layers
     help="Sparsity at which patterns are compared in the picture, such as 0.8. Default: that of each layer; "
     "0.75 where it has no zeros.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the picture if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace the page and the picture if they exist.")
 def inspect(
     model: Path,
+    device: str,
+    min_speedup: float,
+    wide: bool,
     as_json: bool,
+    html: str | None,
     masks: str | None,
     layers: tuple[str, ...],
     sparsity: float | None,
     overwrite: bool,
 ) -> None:
-    """List the layers of MODEL with their sparsity and pattern."""
+    """List the layers of MODEL with their zeros, their pattern and what would become of them."""
     import tfprune
 
-    if masks is None and (layers or overwrite or sparsity is not None):
-        raise click.UsageError("--layer, --sparsity and --overwrite say how to draw: give --masks FILE too")
+    if masks is None and (layers or sparsity is not None):
+        raise click.UsageError("--layer and --sparsity say how to draw: give --masks FILE too")
+    if masks is None and html is None and overwrite:
+        raise click.UsageError("--overwrite is for what is written: give --masks FILE or --html FILE too")
     with working("Reading the model"):
+        if html is not None:
+            from tfprune.converter.converted import check_target
+
+            # First, so that a page that cannot be written costs no time.
+            check_target(html, overwrite=overwrite, source=model)
         if masks is not None:
-            # First, so that a picture that cannot be written costs no time.
             tfprune.plot_masks(model, list(layers) or None, output=masks, overwrite=overwrite, sparsity=sparsity)
-        report = tfprune.inspect(model)
+        report = tfprune.inspect(model, device=device, min_speedup=min_speedup)
+        if html is not None:
+            report.save_html(html, title=model.name, overwrite=overwrite)
     if as_json:
         print_json(report.to_dict())
         return
-    print_layers(report)
-    if masks is not None:
-        click.echo(f"wrote {masks}")
+    print_layers(report, wide=wide)
+    for path in (masks, html):
+        if path is not None:
+            click.echo(f"wrote {path}")

@@ -17,27 +17,45 @@ EXIT_DIFFERENT = 1
 @click.argument("dense", type=click.Path(path_type=Path))
 @click.argument("sparse", type=click.Path(path_type=Path))
 @click.option(
-    "--inputs",
+    "--data",
     type=click.Path(path_type=Path),
-    help="A .npy array, or a .npz archive with an array for each input. Default: seeded random inputs.",
+    help="A .npy array with an example a row, or a .npz archive with an array for each input by name. Default: seeded "
+    "random inputs.",
 )
-@click.option("--rtol", type=float, default=1e-4, show_default=True, help="Largest relative error that passes.")
+@click.option("--layers", is_flag=True, help="Compare every layer too, and name the first one that differs.")
+@click.option("--backend", default="cpu", show_default=True, help="What runs the sparse model.")
+@click.option(
+    "--rtol",
+    type=float,
+    help="Largest relative error that passes.  [default: 1e-4; 1e-2 for dynamic-range models]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 @click.pass_context
-def verify(ctx: click.Context, dense: Path, sparse: Path, inputs: Path | None, rtol: float, as_json: bool) -> None:
+def verify(
+    ctx: click.Context,
+    dense: Path,
+    sparse: Path,
+    data: Path | None,
+    layers: bool,
+    backend: str,
+    rtol: float | None,
+    as_json: bool,
+) -> None:
     """Compare the outputs of a DENSE .tflite file and its SPARSE twin.
 
-    Exit code 1 when an output differs by more than --rtol of its largest magnitude.
+    Exit code 1 when an output, or a layer with --layers, differs by more than --rtol of its largest magnitude.
     """
     import tfprune
-    from tfprune.converter.verify import HEADERS
+    from tfprune.converter.verify_report import HEADERS, LAYER_HEADERS, LAYER_TEXT_COLUMNS
 
     with working("Comparing the models"):
-        data = None if inputs is None else read_arrays(inputs, "--inputs")
-        report = tfprune.verify(dense, sparse, data, rtol=rtol)
+        inputs = None if data is None else read_arrays(data, "--data")
+        report = tfprune.verify(dense, sparse, inputs, backend=backend, rtol=rtol, layers=layers)
     if as_json:
         print_json(report.to_dict())
     else:
-        print_table(HEADERS, report.rows(), " ".join([report.summary(), *report.notes]))
+        if report.layers:
+            print_table(LAYER_HEADERS, report.layer_rows(), text_columns=LAYER_TEXT_COLUMNS)
+        print_table(HEADERS, report.rows(), "\n".join(report.remarks()))
     if not report.ok:
         ctx.exit(EXIT_DIFFERENT)

@@ -15,10 +15,10 @@ from tfprune.converter.chains import Neighbours, without_moves
 from tfprune.converter.graph import Graph
 from tfprune.converter.plan import Plan, Study, choose, study
 from tfprune.converter.report import LayerReport
+from tfprune.converter.weights import precision_of, share_of_zeros, stored_weights
 from tfprune.costs import CostTable
 from tfprune.errors import ModelError, PackedFormatError
-from tfprune.formats import Encoding, Op, PackedWeights, ValueType, read
-from tfprune.sparsity.measure import Density
+from tfprune.formats import Op, PackedWeights, read
 
 
 @dataclasses.dataclass
@@ -35,6 +35,8 @@ class Finding:
         layer: the layer, where a sparse kernel could run it.
         known: what is known of its zeros.
         outcome: the encoding it gets, or why it stays as it is.
+        precision: of its weights, as in :class:`LayerReport`.
+        zeros: share of zeros where ``known`` is None.
     """
 
     subgraph: int
@@ -46,6 +48,8 @@ class Finding:
     layer: Layer | None
     known: Study | None
     outcome: Plan | Refused
+    precision: str | None = None
+    zeros: float | None = None
 
     def report(self) -> LayerReport:
         """The finding as a line of a report."""
@@ -58,7 +62,7 @@ class Finding:
             name=self.name,
             op=self.op,
             shape=self.shape,
-            sparsity=None if self.known is None else self.known.sparsity,
+            sparsity=self.zeros if self.known is None else self.known.sparsity,
             pattern=None if self.known is None else self.known.pattern,
             verdict="dense" if plan is None else "sparse",
             encoding=None if plan is None else plan.encoding_name,
@@ -68,7 +72,24 @@ class Finding:
             break_even=None if predicted is None else predicted.break_even,
             reason_code=None if refused is None else refused.code,
             reason=None if refused is None else refused.text,
+            precision=self.precision,
+            dense_time=None if self.known is None else self.known.dense_time,
+            **self._considered(plan),
         )
+
+    def _considered(self, plan: Plan | None) -> dict[str, Any]:
+        """Multiply-adds, and what the encoding brings or, where the layer stays dense, the fastest one would."""
+        if self.layer is None:
+            return {}
+        macs = {"dense_macs": self.layer.cost_shape.macs}
+        if plan is None and self.known is not None and self.known.candidates:
+            plan = min(self.known.candidates, key=lambda candidate: candidate.sparse_time)
+        if plan is None:
+            return macs
+        modelled = self.known is not None and not self.known.not_modelled
+        sparse = {"considered": plan.encoding_name, "fill": plan.fill}
+        sparse["sparse_time"] = plan.sparse_time if modelled else None
+        return {**macs, **sparse, "sparse_macs": plan.values * self.layer.cost_shape.pixels}
 
 
 def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = False) -> list[Finding]:
@@ -86,7 +107,7 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
         found = examine(graph, subgraph, index, op)
         if found is None:
             continue
-        weights = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
+        weights = stored_weights(graph, subgraph, op)
         if isinstance(found, Layer):
             found = dataclasses.replace(found, halve=halves and found.precision == "float32")
             weights = graph.tensor(subgraph, found.numbers.source)
@@ -102,6 +123,7 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
             found if isinstance(found, Layer) else None,
             None,
             found if isinstance(found, Refused) else Refused("undecided", ""),
+            precision=precision_of(graph, subgraph, op),
         )
         if isinstance(found, Layer) and weights is not None:
             key = (weights.buffer, found.meaning(), found.cost_shape, found.geometry)
@@ -112,6 +134,8 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
                 finding.outcome = _decide(graph, found, studies[key], min_speedup)
             except Refused as refused:
                 finding.outcome = refused
+        else:
+            finding.zeros = None if weights is None else share_of_zeros(graph, weights)
         findings.append(finding)
     _reconsider_between_planar_layers(graph, findings, table, min_speedup)
     _keep_shared_weights_single(graph, findings)
@@ -192,29 +216,3 @@ def packed_operators(graph: Graph) -> list[tuple[int, int, Any, PackedWeights]]:
             raise ModelError(f"{where}: its packed weights are those of another op; convert the model again")
         found.append((subgraph, index, op, packed))
     return found
-
-
-def packed_report(graph: Graph, subgraph: int, index: int, op: Any, packed: PackedWeights, verdict: str) -> LayerReport:
-    """A line of a report for a tfprune op that is already in the file."""
-    header = packed.header
-    weights = header.out_channels * header.columns
-    fully_connected = graph.op_name(op) == CUSTOM_CODES[Op.FULLY_CONNECTED]
-    kernel = () if fully_connected else (header.kernel_h, header.kernel_w)
-    name = f"{Encoding(header.encoding).name.lower()} {header.group_rows}x{header.group_cols}"
-    return LayerReport(
-        subgraph=subgraph,
-        index=index,
-        name=layer_name(graph, subgraph, op),
-        op=graph.op_name(op),
-        shape=(header.out_channels, *kernel, header.in_channels),
-        sparsity=Density(int(np.count_nonzero(packed.values)), weights).sparsity,
-        pattern=None,
-        verdict=verdict,
-        encoding=name,
-        dense_bytes=ValueType(header.value_type).size * weights,
-        packed_bytes=header.total_bytes,
-        predicted_speedup=None,
-        break_even=None,
-        reason_code=None,
-        reason=None,
-    )

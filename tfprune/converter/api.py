@@ -15,18 +15,18 @@ from typing import Any
 
 from tfprune import __version__
 from tfprune.converter import keras_source, passes
-from tfprune.converter.analysis import Finding, analyse, packed_operators, packed_report
+from tfprune.converter.analysis import Finding, analyse, packed_operators
 from tfprune.converter.calibration import PRECISIONS, Quantizer
 from tfprune.converter.capability import Refused
 from tfprune.converter.converted import Converted
 from tfprune.converter.graph import Graph
+from tfprune.converter.packed_report import METADATA_NAME, packed_reports
 from tfprune.converter.passes import restore
 from tfprune.converter.plan import Plan
 from tfprune.converter.report import ConversionReport, LayerReport
 from tfprune.costs import CostTable, load_table
 from tfprune.errors import AlreadyConvertedError, ConversionError, ModelError
 
-METADATA_NAME = "tfprune"
 TARGETS = ("delegate", "dense")
 _DEFAULT_DEVICE = "arm64"
 _DEFAULT_MIN_SPEEDUP = 1.05
@@ -94,14 +94,22 @@ def convert(
     return _to_sparse(graph, data, source, table, float(min_speedup), precision)
 
 
-def inspect(model: Any, *, custom_objects: Mapping[str, Any] | None = None) -> ConversionReport:
+def inspect(
+    model: Any,
+    *,
+    device: str | os.PathLike[str] = _DEFAULT_DEVICE,
+    min_speedup: float = _DEFAULT_MIN_SPEEDUP,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> ConversionReport:
     """Says for each layer with weights which zeros it has, which pattern they show and whether it would be converted.
 
-    Nothing is written. The verdicts are those of :func:`convert` with its defaults.
+    Nothing is written. The verdicts are those of :func:`convert` with the same options.
 
     Args:
         model: a Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file, or the bytes of one.
-        custom_objects: classes and functions by name that a ``.keras`` file or Keras model needs.
+        device: cost table behind the verdicts: ``"arm64"``, ``"host"``, or the path of a JSON table.
+        min_speedup: least predicted speed-up of a layer, a finite number above 0.
+        custom_objects: classes and functions by name that a ``.keras`` file needs.
 
     Returns:
         One entry per layer, with the reason where it would stay dense. Layers that were converted before are listed
@@ -109,19 +117,21 @@ def inspect(model: Any, *, custom_objects: Mapping[str, Any] | None = None) -> C
 
     Raises:
         ModelError: not a model, cut off or corrupt.
-        ConversionError: a Keras model that cannot be converted.
+        ConversionError: an argument outside its range, or a Keras model that cannot be converted.
 
     Example:
-        >>> print(tfprune.inspect("classifier.tflite"))
+        >>> report = tfprune.inspect("classifier.tflite")
+        >>> print(report)
+        >>> report.save_html("classifier.html")
     """
-    table = load_table(_DEFAULT_DEVICE)
+    _check_min_speedup(min_speedup)
+    table = load_table(device)
     data, _, subject = tflite_bytes(model, custom_objects)
     graph = Graph(data, subject)
-    layers = [finding.report() for finding in analyse(graph, table, _DEFAULT_MIN_SPEEDUP)]
-    packed = packed_operators(graph)
-    layers += [packed_report(graph, *operator, "sparse") for operator in packed]
+    layers = [finding.report() for finding in analyse(graph, table, float(min_speedup))]
+    packed = packed_reports(graph, table)
     note = f"{len(packed)} layer(s) were converted before" if packed else None
-    return _report("inspect", layers, table, _DEFAULT_MIN_SPEEDUP, len(data), None, note)
+    return _report("inspect", layers + packed, table, float(min_speedup), data, None, note)
 
 
 def _to_sparse(
@@ -143,7 +153,7 @@ def _to_sparse(
     if sparse is data:
         note = "no layer was converted: the output equals the dense model"
     layers = [finding.report() for finding in findings]
-    return Converted(sparse, data, _report("convert", layers, table, min_speedup, len(data), len(sparse), note), source)
+    return Converted(sparse, data, _report("convert", layers, table, min_speedup, data, len(sparse), note), source)
 
 
 def _to_dense(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:
@@ -154,7 +164,7 @@ def _to_dense(graph: Graph, data: bytes, source: Path | None, table: CostTable, 
         graph.set_metadata(METADATA_NAME, None)
         dense = graph.to_bytes()
         note += f"; {len(layers)} layer(s) were made dense again"
-    return Converted(dense, dense, _report("convert", layers, table, min_speedup, len(data), len(dense), note), source)
+    return Converted(dense, dense, _report("convert", layers, table, min_speedup, data, len(dense), note), source)
 
 
 def _report(
@@ -162,12 +172,13 @@ def _report(
     layers: list[LayerReport],
     table: CostTable,
     min_speedup: float,
-    input_bytes: int,
+    model: bytes,
     output_bytes: int | None,
     note: str | None,
 ) -> ConversionReport:
     ordered = tuple(sorted(layers, key=lambda layer: (layer.subgraph, layer.index)))
-    return ConversionReport(action, ordered, table.name, table.unit, min_speedup, input_bytes, output_bytes, note)
+    known = (table.name, table.unit, min_speedup)
+    return ConversionReport(action, ordered, *known, len(model), output_bytes, note, model)
 
 
 def _metadata(findings: list[Finding], table: CostTable, min_speedup: float, precision: str) -> bytes:

@@ -60,6 +60,7 @@ class Plan:
         sparse_time: predicted time with this encoding.
         fill: share of the stored values that are not zero; 1 for a matrix without non-zeros.
         break_even: predicted sparsity from which this encoding is as fast as ``min_speedup`` asks; None where none is.
+        values: weights stored, the zeros that groups hold included.
     """
 
     encoding: Encoding
@@ -70,6 +71,7 @@ class Plan:
     sparse_time: float
     fill: float
     break_even: float | None
+    values: int = 0
 
     @property
     def speedup(self) -> float:
@@ -91,6 +93,7 @@ class Study:
         pattern: what the zeros look like, e.g. ``"row_band 4x1"``, ``"unstructured"``, ``"none"``.
         dense_bytes: bytes of the weights as they are.
         candidates: every encoding that was priced.
+        dense_time: predicted time of the dense layer in the table's unit; None where the table does not know it.
         not_modelled: what the cost table lacks for this layer; the times are those of an ordinary float32 layer then,
             and serve to compare encodings only.
     """
@@ -99,6 +102,7 @@ class Study:
     pattern: str
     dense_bytes: int
     candidates: tuple[Plan, ...]
+    dense_time: float | None = None
     not_modelled: str | None = None
 
 
@@ -132,6 +136,7 @@ class _Question:
             sparse_time=predict_sparse(*known),
             fill=fill,
             break_even=predict_break_even(*known, self.sparsity, self.min_speedup) if packed.groups else 0.0,
+            values=count.values,
         )
 
 
@@ -148,9 +153,10 @@ def study(layer: Layer, matrix: npt.NDArray[Any], dense_bytes: int, table: CostT
     nonzero = matrix != 0
     found = density(nonzero)
     count, sparsity = found.kept, found.sparsity
-    if count == nonzero.size:
-        return Study(sparsity, "none", dense_bytes, ())
     shape, not_modelled = _modelled(layer.cost_shape, table)
+    dense_time = None if not_modelled else predict_dense(table, shape)
+    if count == nonzero.size:
+        return Study(sparsity, "none", dense_bytes, (), dense_time, not_modelled)
     question = _Question(
         nonzero,
         count,
@@ -168,7 +174,7 @@ def study(layer: Layer, matrix: npt.NDArray[Any], dense_bytes: int, table: CostT
     in_blocks = _BLOCK_SIZES if layer.value_type == ValueType.FLOAT32 else ()
     counted = ((encoding, _count_blocks(nonzero, encoding, layer.spec.in_channels)) for encoding in in_blocks)
     candidates += tuple(_price_blocks(question, encoding, blocks) for encoding, blocks in counted if blocks is not None)
-    return Study(sparsity, _pattern(nonzero, count, candidates), dense_bytes, candidates, not_modelled)
+    return Study(sparsity, _pattern(nonzero, count, candidates), dense_bytes, candidates, dense_time, not_modelled)
 
 
 def _modelled(shape: LayerShape, table: CostTable) -> tuple[LayerShape, str | None]:

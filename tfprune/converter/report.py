@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from typing import Any
 
+from tfprune.converter.columns import COLUMNS, NARROW, rows_of
 from tfprune.tables import html_table, text_table
-
-_HEADERS = ("layer", "#", "op", "shape", "zeros", "pattern", "verdict", "kB", "packed kB", "speed-up")
-_NAME_WIDTH = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,16 +22,26 @@ class LayerReport:
         name: name of its output.
         op: name of the operator in the input.
         shape: shape of its weights, output channels first.
-        sparsity: share of zeros in [0, 1], or None where the weights were not looked at.
+        sparsity: share of zeros in [0, 1], or None where the weights cannot be read.
         pattern: what the zeros look like, or None.
         verdict: ``"sparse"`` (rewritten), ``"dense"`` (left as it is) or ``"restored"`` (made dense again).
         encoding: encoding and group size, or None.
         dense_bytes: bytes of the dense weights.
-        packed_bytes: bytes of the packed weights with what the operator takes more in the file, or None.
+        packed_bytes: bytes of the packed weights with what the operator takes more in the file (of a layer that was
+            packed before: without that), or None.
         predicted_speedup: predicted dense time divided by sparse time, or None.
         break_even: predicted sparsity in [0, 1] from which the encoding reaches ``min_speedup``, or None.
         reason_code: short name of the reason why it stays dense, or None.
         reason: the reason with numbers, or None.
+        precision: ``"float32"``, ``"float16"``, ``"int8"``, ``"uint8"``, ``"dynamic"`` (int8 weights, float32
+            activations), ``"int16"`` (int8 weights, int16 activations), or the name of another stored type.
+        considered: what ``fill``, ``sparse_macs`` and ``sparse_time`` are of: the encoding that the layer gets or,
+            where it stays dense, the one with the least predicted time. None where none was priced.
+        fill: share of the stored values that are not zero; the rest are zeros that groups hold.
+        dense_macs: multiply-adds of one run of the dense layer, at the batch of the file (an open batch counts as 1).
+        sparse_macs: stored values times output pixels.
+        dense_time: predicted time of the dense layer, in the report's ``table_unit``.
+        sparse_time: predicted time of the sparse one.
     """
 
     subgraph: int
@@ -49,10 +59,61 @@ class LayerReport:
     break_even: float | None
     reason_code: str | None
     reason: str | None
+    precision: str | None = None
+    considered: str | None = None
+    fill: float | None = None
+    dense_macs: int | None = None
+    sparse_macs: int | None = None
+    dense_time: float | None = None
+    sparse_time: float | None = None
+
+    @property
+    def place(self) -> str:
+        """Number of the operator; outside the first subgraph with the subgraph's in front, as in ``"1:4"``."""
+        return f"{self.subgraph}:{self.index}" if self.subgraph else str(self.index)
+
+    @property
+    def packed_before(self) -> bool:
+        """Whether the input holds the layer as an op of tfprune."""
+        return self.op.startswith("Tfprune")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data."""
         return {**dataclasses.asdict(self), "shape": list(self.shape)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Totals:
+    """Sums over the layers: if all were dense, and as the verdicts leave them.
+
+    Attributes:
+        dense_bytes: bytes of dense weights.
+        final_bytes: bytes of the weights as they are stored then.
+        dense_macs: multiply-adds of the layers whose shapes are known to the predictor.
+        final_macs: the same with what the sparse layers save.
+        dense_time: predicted time of these layers, in the report's ``table_unit``.
+        final_time: the same with what the sparse layers save.
+    """
+
+    dense_bytes: int
+    final_bytes: int
+    dense_macs: int
+    final_macs: int
+    dense_time: float
+    final_time: float
+
+
+def totals(layers: Sequence[LayerReport]) -> Totals:
+    """Sums over ``layers``."""
+
+    def pair(dense: str, sparse: str) -> tuple[Any, Any]:
+        known = [(getattr(layer, dense), getattr(layer, sparse), layer.verdict == "sparse") for layer in layers]
+        known = [each for each in known if each[0] is not None]
+        after = (packed if is_sparse and packed is not None else before for before, packed, is_sparse in known)
+        return sum(before for before, _, _ in known), sum(after)
+
+    times = pair("dense_time", "sparse_time")
+    return Totals(*pair("dense_bytes", "packed_bytes"), *pair("dense_macs", "sparse_macs"), *times)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +129,7 @@ class ConversionReport:
         input_bytes: size of the dense or input file.
         output_bytes: size of the result; for an inspection None.
         note: what applies to the whole model, or None.
+        model: bytes of the ``.tflite`` file that was looked at, for the pictures of :meth:`to_html`.
     """
 
     action: str
@@ -78,18 +140,23 @@ class ConversionReport:
     input_bytes: int
     output_bytes: int | None
     note: str | None = None
+    model: bytes | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def converted_layers(self) -> int:
         """Layers with the verdict ``"sparse"``."""
         return sum(layer.verdict == "sparse" for layer in self.layers)
 
+    @property
+    def totals(self) -> Totals:
+        """Sums over the layers."""
+        return totals(self.layers)
+
     def outcome(self, noun: str = "layers") -> str:
         """How many layers became sparse, or would; those of a file that was converted before are so already."""
         if self.action != "inspect":
             return f"{self.converted_layers} of {len(self.layers)} {noun} became sparse"
-        # An op of ours has no prediction; a layer that is to become one always has.
-        before = sum(layer.verdict == "sparse" and layer.predicted_speedup is None for layer in self.layers)
+        before = sum(layer.packed_before for layer in self.layers)
         text = f"{self.converted_layers - before} of {len(self.layers) - before} {noun} would become sparse"
         return f"{text}, {before} are sparse already" if before else text
 
@@ -104,6 +171,7 @@ class ConversionReport:
             "output_bytes": self.output_bytes,
             "converted_layers": self.converted_layers,
             "note": self.note,
+            "totals": dataclasses.asdict(self.totals),
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
@@ -111,32 +179,52 @@ class ConversionReport:
         """A plain table, the reasons below it and one line of totals."""
         if not self.layers:
             return self._totals()
-        return "\n".join([text_table(_HEADERS, self._rows()), *self._reasons(), self._totals()])
+        table = text_table([column.header for column in NARROW], rows_of(self.layers, NARROW))
+        return "\n".join([table, *self._reasons(), self._totals()])
 
     def _repr_html_(self) -> str:
-        """The same for notebooks."""
-        rows = [[*row, layer.reason or ""] for row, layer in zip(self._rows(), self.layers, strict=True)]
-        return html_table((*_HEADERS, "reason"), rows, self._totals())
-
-    def _rows(self) -> list[list[str]]:
-        return [
-            [
-                layer.name if len(layer.name) <= _NAME_WIDTH else "…" + layer.name[1 - _NAME_WIDTH :],
-                f"{layer.subgraph}:{layer.index}" if layer.subgraph else str(layer.index),
-                layer.op,
-                "x".join(map(str, layer.shape)),
-                "-" if layer.sparsity is None else f"{layer.sparsity:.1%}",
-                layer.pattern or "-",
-                layer.encoding if layer.encoding and layer.verdict == "sparse" else layer.verdict,
-                f"{layer.dense_bytes / 1000:.1f}",
-                "-" if layer.packed_bytes is None else f"{layer.packed_bytes / 1000:.1f}",
-                "-" if layer.predicted_speedup is None else f"{layer.predicted_speedup:.2f}x",
-            ]
-            for layer in self.layers
+        """Every column and the reasons, for notebooks."""
+        headers = [*(column.header for column in COLUMNS), "reason"]
+        rows = [
+            [*row, layer.reason or ""] for row, layer in zip(rows_of(self.layers, COLUMNS), self.layers, strict=True)
         ]
+        return html_table(headers, rows, self._totals())
+
+    def to_html(self, title: str = "model") -> str:
+        """One HTML page: totals, a table that can be sorted, and a card for each layer with a picture of its mask.
+
+        The page holds everything it shows and loads nothing. Needs ``pip install tfprune[report]``.
+
+        Args:
+            title: what the page calls the model.
+
+        Raises:
+            OutputError: Jinja2 or matplotlib is missing.
+            ModelError: the report does not hold the model.
+        """
+        from tfprune.plotting.page import render
+
+        return render(self, title)
+
+    def save_html(self, path: str | os.PathLike[str], *, title: str | None = None, overwrite: bool = False) -> None:
+        """Writes :meth:`to_html` to a file, as a whole or not at all.
+
+        Args:
+            path: where to; its folder must exist.
+            title: what the page calls the model. Default: the file's name without its ending.
+            overwrite: whether an existing file may be replaced.
+
+        Raises:
+            OutputError: the file exists and ``overwrite`` is False, cannot be written, or what draws is missing.
+        """
+        from tfprune.converter.converted import check_target, write_file
+
+        target = check_target(path, overwrite=overwrite)
+        page = self.to_html(target.stem if title is None else title)
+        write_file(path, page.encode(), overwrite=overwrite)
 
     def _reasons(self) -> list[str]:
-        return [f"  {layer.index} stays dense: {layer.reason}" for layer in self.layers if layer.reason]
+        return [f"  {layer.place} stays dense: {layer.reason}" for layer in self.layers if layer.reason]
 
     def _totals(self) -> str:
         total = self.outcome("layers with weights")

@@ -1,122 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a dense and a sparse model on the same inputs and compares every output."""
+"""Runs a dense and a sparse model on the same inputs and compares every output, or every layer."""
 
 from __future__ import annotations
 
-import dataclasses
 import numbers
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.errors import RuntimeInputError
+from tfprune.converter.differences import Difference
+from tfprune.converter.graph import Graph
+from tfprune.converter.schema import TensorType
+from tfprune.converter.twins import SIGNATURE, match, portions, signature_subgraph, with_outputs
+from tfprune.converter.verify_report import LayerCheck, OutputCheck, VerifyReport
+from tfprune.errors import DelegateError, RuntimeInputError
 from tfprune.runtime.interpreter import Inputs, Interpreter, TensorSpec
-from tfprune.runtime.model_file import read_model
+from tfprune.runtime.model_file import ModelFile, read_model
 from tfprune.runtime.random_inputs import random_inputs
-from tfprune.tables import html_table, text_table
 
 SEED = 0
 # Batch 1 is what phones run; 3 is odd, so that leftovers of vectors and tiles are met.
 RANDOM_BATCHES = (1, 3)
 # Given inputs are run in batches of this size, which bounds memory for whole test sets.
 LARGEST_BATCH = 32
-HEADERS = ("output", "signature", "largest", "abs error", "rel error", "verdict")
+#: Largest relative error that passes by default.
+RTOL = 1e-4
+#: The same where activations are quantised while the model runs: a difference in the last bit of a float may move a
+#: value to the next of 256 steps.
+DYNAMIC_RTOL = 1e-2
+#: Bytes of intermediate tensors of one model that are asked for in one pass over the inputs.
+PASS_BYTES = 64 << 20
+# Passes for which the batch of given inputs is made smaller.
+_PASSES = 4
+# Operators that quantise a float input to run int8 weights.
+_DYNAMIC_OPS = {
+    "BATCH_MATMUL",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "TRANSPOSE_CONV",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+}
 
 Array = npt.NDArray[Any]
 Feeds = dict[str, Array]
-
-
-@dataclasses.dataclass(frozen=True)
-class OutputCheck:
-    """One output, compared over all examples.
-
-    Attributes:
-        name: the output's name.
-        signature: the signature it belongs to, ``""`` in a file without signatures.
-        largest: largest magnitude of the dense model's output.
-        max_abs_error: largest ``|sparse - dense|``.
-        max_rel_error: ``max_abs_error / largest``; 0 where both models agree exactly.
-        passed: ``max_rel_error <= rtol``; for whole numbers and booleans: no difference at all.
-    """
-
-    name: str
-    signature: str
-    largest: float
-    max_abs_error: float
-    max_rel_error: float
-    passed: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class VerifyReport:
-    """What :func:`verify` found. True in a condition when every output passed.
-
-    Attributes:
-        dense: name of the dense model.
-        sparse: name of the sparse model.
-        rtol: largest relative error that passes.
-        outputs: one entry an output of each signature.
-        batch_sizes: sizes of the batches that were run.
-        examples: examples that were run, over all batches of one signature.
-        seed: seed of the random inputs, None where inputs were given.
-        notes: what weakens the result, e.g. an output that is zero throughout.
-    """
-
-    dense: str
-    sparse: str
-    rtol: float
-    outputs: tuple[OutputCheck, ...]
-    batch_sizes: tuple[int, ...]
-    examples: int
-    seed: int | None
-    notes: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether every output passed."""
-        return all(output.passed for output in self.outputs)
-
-    def __bool__(self) -> bool:
-        """Whether every output passed."""
-        return self.ok
-
-    def __str__(self) -> str:
-        """The table, the verdict and the notes, in plain text."""
-        return "\n".join([text_table(HEADERS, self.rows()), self.summary(), *self.notes])
-
-    def _repr_html_(self) -> str:
-        return html_table(HEADERS, self.rows(), " ".join([self.summary(), *self.notes]))
-
-    def rows(self) -> list[list[str]]:
-        """The table's cells as text, a row for each output."""
-        return [
-            [
-                output.name,
-                output.signature or "-",
-                f"{output.largest:.4g}",
-                f"{output.max_abs_error:.2e}",
-                f"{output.max_rel_error:.2e}",
-                "equal" if output.passed else "DIFFERENT",
-            ]
-            for output in self.outputs
-        ]
-
-    def summary(self) -> str:
-        """One line: the verdict, how many examples, and the rule."""
-        verdict = "equal" if self.ok else "DIFFERENT"
-        data = "given inputs" if self.seed is None else f"random inputs (seed {self.seed})"
-        batches = ", ".join(str(size) for size in self.batch_sizes)
-        return (
-            f"{self.sparse} is {verdict} to {self.dense} within {self.rtol:g} relative, on {self.examples} examples of "
-            f"{data}, batch {batches}"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the report as plain data for JSON, with ``ok``."""
-        return {"ok": self.ok, **dataclasses.asdict(self)}
 
 
 def verify(
@@ -124,12 +54,15 @@ def verify(
     sparse: str | os.PathLike[str] | bytes,
     inputs: Inputs | None = None,
     *,
-    rtol: float = 1e-4,
+    backend: str = "cpu",
+    rtol: float | None = None,
+    layers: bool = False,
 ) -> VerifyReport:
-    """Compares a sparse model with its dense twin, output by output.
+    """Compares a sparse model with its dense twin, output by output and, if asked for, layer by layer.
 
-    An output's error is ``max |sparse - dense| / max |dense|``, both taken over the whole output and all examples.
-    Values that are not finite must stand at the same places in both models.
+    The error of a tensor is ``max |sparse - dense| / max |dense|``, both taken over the whole tensor and all examples.
+    Values that are not finite must stand at the same places in both models; whole numbers, and with them quantised
+    tensors, must be equal.
 
     Args:
         dense: the dense ``.tflite``: a path or bytes.
@@ -138,45 +71,111 @@ def verify(
             leave it out for files with several signatures. Default: seeded random inputs, at batch 1 and 3 where the
             files' batch is open, else at the batch that the files declare. Random inputs exercise every layer, but
             are no substitute for data.
-        rtol: largest relative error that passes, at least 0, default 1e-4.
+        backend: what runs the sparse model: ``"cpu"``.
+        rtol: largest relative error that passes, at least 0. Default: 1e-4; 1e-2 where the dense file holds
+            dynamic-range layers (int8 weights, float32 activations that are quantised while it runs).
+        layers: whether every tensor that an operator writes is compared, and the first one that differs is named.
+            Tensors are matched by name and order. They are read from files in which they are outputs, in several
+            passes, so that memory stays bounded. Layers that the delegate runs as one chain are cut there; the outputs
+            are always those of the files as they are. Subgraphs of control flow are run, but not looked into.
 
     Returns:
-        A report that is true when every output passed.
+        A report that is true when every output, and every layer that was compared, passed.
 
     Raises:
-        RuntimeInputError: the models do not have the same signatures, inputs and outputs, or cannot take the inputs.
+        RuntimeInputError: the models do not have the same signatures, inputs and outputs, or cannot take the inputs;
+            or an argument outside its range.
         ModelError: a file is not a model that LiteRT can load.
-        DelegateError: a file holds tfprune ops and the library is missing.
+        DelegateError: a file holds tfprune ops and the library is missing, or a backend that there is not.
 
     Example:
-        >>> assert verify("dense.tflite", "pruned.tflite", images)  # doctest: +SKIP
+        >>> report = verify("dense.tflite", "pruned.tflite", images, layers=True)  # doctest: +SKIP
+        >>> assert report, report.first_difference  # doctest: +SKIP
     """
+    _check_backend(backend)
     _check_rtol(rtol)
-    pair = (Interpreter(read_model(dense, "dense model")), Interpreter(read_model(sparse, "sparse model")))
-    _check_same_interface(*pair)
-    signatures = pair[0].signatures
+    pair = _Pair(read_model(dense, "dense model"), read_model(sparse, "sparse model"))
+    _check_same_interface(*pair.interpreters)
     if inputs is not None:
-        _check_one_signature(pair[0])
+        _check_one_signature(pair.dense)
+    limit = pair.default_rtol() if rtol is None else float(rtol)
     outputs: list[OutputCheck] = []
+    checked: list[LayerCheck] = []
+    unmatched: list[str] = []
     sizes: list[int] = []
-    for signature in signatures:
-        batches = list(_batches(pair[0].inputs(signature), inputs))
+    for signature in pair.dense.signatures:
+        batches = list(_batches(pair.dense.inputs(signature), inputs))
         sizes = [_batch_size(batch) for batch in batches]
-        outputs += _compare(pair, signature, batches, float(rtol))
+        outputs += _compare_outputs(pair, signature, batches, limit)
+        if layers:
+            found, missing = _compare_layers(pair, signature, inputs, limit)
+            checked += found
+            unmatched += missing
     return VerifyReport(
-        dense=pair[0].name,
-        sparse=pair[1].name,
-        rtol=float(rtol),
+        dense=pair.files[0].name,
+        sparse=pair.files[1].name,
+        rtol=limit,
         outputs=tuple(outputs),
         batch_sizes=tuple(dict.fromkeys(sizes)),
         examples=sum(sizes),
         seed=SEED if inputs is None else None,
-        notes=tuple(_notes(outputs)),
+        notes=(*_notes(outputs), *(_layer_notes(pair, outputs, checked) if layers else ())),
+        backend=backend,
+        layers=tuple(checked),
+        unmatched=tuple(unmatched),
     )
 
 
-def _check_rtol(rtol: float) -> None:
-    if isinstance(rtol, bool) or not isinstance(rtol, numbers.Real) or not 0 <= rtol < float("inf"):
+class _Pair:
+    """The dense model and the sparse one: interpreters, and graphs that are read when they are first needed."""
+
+    def __init__(self, dense: ModelFile, sparse: ModelFile) -> None:
+        self.files = (dense, sparse)
+        self.interpreters = (Interpreter(dense), Interpreter(sparse))
+        self._graphs: dict[int, Graph] = {}
+
+    @property
+    def dense(self) -> Interpreter:
+        """Runs the dense model."""
+        return self.interpreters[0]
+
+    def graph(self, side: int) -> Graph:
+        """The dense (0) or sparse (1) model as a graph."""
+        if side not in self._graphs:
+            self._graphs[side] = Graph(self.files[side].content, f"`{self.files[side].name}`")
+        return self._graphs[side]
+
+    def subgraph(self, side: int, signature: str) -> int:
+        """Number of the subgraph that a signature runs."""
+        return signature_subgraph(self.graph(side), signature)
+
+    def opened(self, side: int, signature: str, tensors: Sequence[int]) -> Interpreter:
+        """An interpreter of the same model with ``tensors`` of a signature's subgraph as outputs."""
+        entries = [(spec.name, spec.index) for spec in self.interpreters[side].inputs(signature)]
+        content = with_outputs(self.graph(side), self.subgraph(side, signature), entries, tensors)
+        return Interpreter(read_model(content, self.files[side].name))
+
+    def default_rtol(self) -> float:
+        """The tolerance for the precision of the dense model."""
+        graph = self.graph(0)
+        for subgraph, _, op in graph.operators():
+            types = [tensor and tensor.type for tensor in (graph.input_tensor(subgraph, op, side) for side in (0, 1))]
+            if graph.op_name(op) in _DYNAMIC_OPS and types == [TensorType.FLOAT32, TensorType.INT8]:
+                return DYNAMIC_RTOL
+        return RTOL
+
+
+def _check_backend(backend: Any) -> None:
+    if backend == "gpu":
+        raise DelegateError("backend: there is no 'gpu' in this version of tfprune; verify with backend='cpu'")
+    if backend != "cpu":
+        raise RuntimeInputError(f"backend: must be 'cpu', got {backend!r}")
+
+
+def _check_rtol(rtol: Any) -> None:
+    if rtol is None:
+        return
+    if isinstance(rtol, bool) or not isinstance(rtol, numbers.Real) or not 0 <= float(rtol) < float("inf"):
         raise RuntimeInputError(f"rtol: must be a number from 0, got {rtol!r}")
 
 
@@ -188,51 +187,79 @@ def _check_one_signature(dense: Interpreter) -> None:
         )
 
 
-def _compare(
-    pair: tuple[Interpreter, Interpreter], signature: str, batches: list[Feeds], rtol: float
-) -> list[OutputCheck]:
-    expected: dict[str, list[Array]] = {}
-    received: dict[str, list[Array]] = {}
+def _compare_outputs(pair: _Pair, signature: str, batches: Sequence[Feeds], rtol: float) -> list[OutputCheck]:
+    names = [spec.name for spec in pair.dense.outputs(signature)]
+    found = _differences(pair.interpreters, signature, batches, names)
+    return [OutputCheck(name, signature, **_errors(found[name], rtol)) for name in names]
+
+
+def _compare_layers(
+    pair: _Pair, signature: str, inputs: Inputs | None, rtol: float
+) -> tuple[list[LayerCheck], list[str]]:
+    """Every tensor that has a twin, and the names of those that have none."""
+    twins, unmatched = match(pair.graph(0), pair.graph(1), (pair.subgraph(0, signature), pair.subgraph(1, signature)))
+    specs = pair.dense.inputs(signature)
+    each = max(1, sum(twin.size for twin in twins))
+    most = max(1, min(LARGEST_BATCH, _PASSES * PASS_BYTES // each))
+    batches = list(_batches(specs, inputs, most))
+    # The file's shapes hold one example where the batch is open, else all that a run takes.
+    factor = max(_batch_size(batch) for batch in batches) if _open_batch(specs) else 1
+    checked: list[LayerCheck] = []
+    for portion in portions(twins, factor, PASS_BYTES):
+        opened = (
+            pair.opened(0, signature, [twin.dense.tensor for twin in portion]),
+            pair.opened(1, signature, [twin.sparse.tensor for twin in portion]),
+        )
+        names = [str(place) for place in range(len(portion))]
+        found = _differences(opened, SIGNATURE, batches, names)
+        checked += [
+            LayerCheck(
+                name=twin.dense.name,
+                signature=signature,
+                index=twin.dense.index,
+                op=twin.dense.op,
+                sparse_op=twin.sparse.op,
+                **_errors(found[name], rtol),
+            )
+            for name, twin in zip(names, portion, strict=True)
+        ]
+    return checked, unmatched
+
+
+def _differences(
+    pair: tuple[Interpreter, Interpreter], signature: str, batches: Sequence[Feeds], names: Sequence[str]
+) -> dict[str, Difference]:
+    """Runs both models on every batch; no result outlives its batch."""
+    found = {name: Difference() for name in names}
     for feeds in batches:
-        for interpreter, kept in zip(pair, (expected, received), strict=True):
-            result = interpreter.predict(feeds, signature=signature)
-            named = result if isinstance(result, dict) else {interpreter.outputs(signature)[0].name: result}
-            for name, value in named.items():
-                kept.setdefault(name, []).append(value)
-    return [_check(name, signature, expected[name], received[name], rtol) for name in expected]
+        expected, received = (_run(interpreter, feeds, signature) for interpreter in pair)
+        for name in names:
+            found[name].add(expected[name], received[name])
+    return found
 
 
-def _check(name: str, signature: str, expected: list[Array], received: list[Array], rtol: float) -> OutputCheck:
-    largest = error = 0.0
-    for want, got in zip(expected, received, strict=True):
-        if want.shape != got.shape:
-            error = float("inf")
-            continue
-        largest = max(largest, _largest(want))
-        error = max(error, _difference(want, got))
-    # 0 / 0 is agreement; any error on an output of zeros is infinite, never hidden.
-    relative = 0.0 if error == 0 else (error / largest if largest > 0 else float("inf"))
-    exact = expected[0].dtype.kind != "f"
-    return OutputCheck(name, signature, largest, error, relative, error == 0 if exact else relative <= rtol)
+def _run(interpreter: Interpreter, feeds: Feeds, signature: str) -> dict[str, Array]:
+    result = interpreter.predict(feeds, signature=signature)
+    return result if isinstance(result, dict) else {interpreter.outputs(signature)[0].name: result}
 
 
-def _largest(values: Array) -> float:
-    finite = np.abs(values[np.isfinite(values)].astype(np.float64))
-    return float(finite.max(initial=0.0))
+def _errors(found: Difference, rtol: float) -> dict[str, Any]:
+    return {
+        "largest": found.largest,
+        "max_abs_error": found.max_abs_error,
+        "mean_abs_error": found.mean_abs_error,
+        "max_rel_error": found.max_rel_error,
+        "passed": found.passed(rtol),
+    }
 
 
-def _difference(want: Array, got: Array) -> float:
-    want, got = want.astype(np.float64), got.astype(np.float64)
-    finite = np.isfinite(want) & np.isfinite(got)
-    if not np.array_equal(want[~finite], got[~finite], equal_nan=True):
-        return float("inf")
-    return float(np.abs(want[finite] - got[finite]).max(initial=0.0))
+def _open_batch(specs: Sequence[TensorSpec]) -> bool:
+    return all(spec.shape and spec.shape[0] == -1 for spec in specs)
 
 
-def _batches(specs: tuple[TensorSpec, ...], inputs: Inputs | None) -> Iterator[Feeds]:
+def _batches(specs: tuple[TensorSpec, ...], inputs: Inputs | None, most: int = LARGEST_BATCH) -> Iterator[Feeds]:
     if inputs is None:
-        open_batch = all(spec.shape and spec.shape[0] == -1 for spec in specs)
-        for place, size in enumerate(RANDOM_BATCHES if open_batch else (None,)):
+        for place, size in enumerate(RANDOM_BATCHES if _open_batch(specs) else (None,)):
             yield random_inputs(specs, size, SEED + place)
         return
     feeds = _named(specs, inputs)
@@ -242,8 +269,8 @@ def _batches(specs: tuple[TensorSpec, ...], inputs: Inputs | None) -> Iterator[F
             f"inputs: every array must hold the same number of examples, at least one, got {sorted(sizes)}"
         )
     examples = sizes.pop()
-    for start in range(0, examples, LARGEST_BATCH):
-        yield {name: value[start : start + LARGEST_BATCH] for name, value in feeds.items()}
+    for start in range(0, examples, most):
+        yield {name: value[start : start + most] for name, value in feeds.items()}
 
 
 def _named(specs: tuple[TensorSpec, ...], inputs: Inputs) -> Feeds:
@@ -286,3 +313,19 @@ def _notes(outputs: list[OutputCheck]) -> Iterator[str]:
     for output in outputs:
         if output.largest == 0.0:
             yield f"Output `{output.name}` is zero throughout, so its check proves nothing; give inputs of your own."
+
+
+def _layer_notes(pair: _Pair, outputs: Sequence[OutputCheck], checked: Sequence[LayerCheck]) -> Iterator[str]:
+    entered = {pair.subgraph(0, signature) for signature in pair.dense.signatures}
+    parts = enumerate(pair.graph(0).model.subgraphs)
+    others = sum(bool(part.operators) for number, part in parts if number not in entered)
+    if others:
+        yield (
+            f"Layers inside {others} subgraph(s) of control flow (bodies and conditions of loops, branches) were run, "
+            "but not compared one by one."
+        )
+    if all(layer.passed for layer in checked) and not all(output.passed for output in outputs):
+        yield (
+            "No layer that was compared differs, but an output does: the difference comes from a part that was not "
+            "compared, or from how the delegate runs several layers as one chain."
+        )

@@ -217,7 +217,9 @@ def parse_table(data: Any, where: str) -> CostTable:
         raise ConversionError(
             f"cost table {where}: precisions must be an object with some of {', '.join(PRECISIONS)}, got {found}"
         )
-    parsed = {name: _parse_precision(precisions[name], steps_of(name), where, f"precisions.{name}") for name in precisions}
+    parsed = {
+        name: _parse_precision(precisions[name], steps_of(name), where, f"precisions.{name}") for name in precisions
+    }
     return CostTable(data["name"], data["unit"], parsed)
 
 

@@ -84,7 +84,7 @@ def plot_masks(
         >>> [axes.get_title(loc="left") for axes in figure.axes[-1:]]
         ['Groups in bands of 4 rows']
     """
-    figure_class, canvas_class, context = _matplotlib()
+    figure_class, canvas_class, context = matplotlib_classes("plot_masks")
     suffix = None if output is None else _checked_suffix(output)
     target = None if sparsity is None else _checked_target(sparsity)
     compared = None if patterns is None else _checked_patterns(patterns)
@@ -149,7 +149,7 @@ def _draw_legend(part: Any) -> None:
     part.legend(handles=handles, loc="center right", ncols=len(handles), handlelength=1.1, columnspacing=1.4)
 
 
-def _matplotlib() -> tuple[Any, Any, Any]:
+def matplotlib_classes(subject: str) -> tuple[Any, Any, Any]:
     """The classes that draw without any state outside the figure."""
     try:
         from matplotlib import rc_context
@@ -157,7 +157,7 @@ def _matplotlib() -> tuple[Any, Any, Any]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise OutputError(
-            f"plot_masks: drawing needs matplotlib. Received: {error}. Install it with `pip install tfprune[report]`."
+            f"{subject}: drawing needs matplotlib. Received: {error}. Install it with `pip install tfprune[report]`."
         ) from error
     return Figure, FigureCanvasAgg, rc_context
 

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.errors import ModelError
+from tfprune.errors import ModelError, PackedFormatError
 from tfprune.sparsity.layouts import Layout, LayoutLike, resolve_layout, to_matrix
 from tfprune.sparsity.measure import Density, density
+from tfprune.tables import short_name
 
 _KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
-# Names of three or more parts begin with the model's.
-_MODEL_LAYER_OP = 3
 _NAMES_SHOWN = 12
 # Kernels by name alone: dense, conv1d and conv2d.
 _RANKS = (2, 3, 4)
@@ -51,8 +50,7 @@ class LayerWeights:
     @property
     def short_name(self) -> str:
         """The telling part of a name that TensorFlow joined from fused ops: ``net/conv/x;net/bn/y`` is ``bn/y``."""
-        parts = self.name.rsplit(";", 1)[-1].split("/")
-        return "/".join(parts[1:] if len(parts) >= _MODEL_LAYER_OP else parts)
+        return short_name(self.name)
 
     @property
     def size_text(self) -> str:
@@ -91,7 +89,9 @@ def read_layers(model: Any, custom_objects: Mapping[str, Any] | None = None) -> 
         data, _, subject = api.tflite_bytes(model, custom_objects)
         layers = list(_tflite_layers(data, subject))
     if not layers:
-        raise ModelError("plot_masks: the model must have layers with float32 kernels. Received: one without any.")
+        raise ModelError(
+            "plot_masks: the model must have layers with weights. Received: one without any that can be read."
+        )
     return layers
 
 
@@ -180,37 +180,53 @@ def _keras_layers(model: Any) -> Iterator[LayerWeights]:
 
 
 def _tflite_layers(data: bytes, subject: str) -> Iterator[LayerWeights]:
+    from tfprune.converter.graph import Graph
+
+    for _, _, layer in tflite_layers(Graph(data, subject)):
+        yield replace(_layer(layer.name, layer.matrix, MATRIX), window=layer.window)
+
+
+def tflite_layers(graph: Any) -> Iterator[tuple[int, int, LayerWeights]]:
+    """Subgraph, operator and weights of every operator whose weights can be drawn.
+
+    Args:
+        graph: A `tfprune.converter.graph.Graph`. Weights of tfprune's ops are unpacked, quantised ones made real.
+
+    Raises:
+        ModelError: Packed weights that break a rule of the format.
+    """
     from tfprune.converter.analysis import packed_operators
     from tfprune.converter.capability import layer_name
-    from tfprune.converter.graph import Graph
     from tfprune.formats import Op
 
-    graph = Graph(data, subject)
     packed = {(subgraph, index): weights for subgraph, index, _, weights in packed_operators(graph)}
     for subgraph, index, op in graph.operators():
-        name = layer_name(graph, subgraph, op)
         if (subgraph, index) in packed:
             header = packed[subgraph, index].header
             window: tuple[int, ...] = () if header.op == Op.FULLY_CONNECTED else (header.kernel_h, header.kernel_w)
-            found: npt.NDArray[Any] | None = packed[subgraph, index].matrix()
+            found: npt.NDArray[Any] | None = _unpacked(packed[subgraph, index])
         else:
             found, window = _stock_matrix(graph, subgraph, op)
         if found is not None:
             matrix = found.reshape(found.shape[0], math.prod(window), -1)
-            yield replace(_layer(name, matrix, MATRIX), window=window)
+            yield subgraph, index, LayerWeights(layer_name(graph, subgraph, op), matrix, window)
+
+
+def _unpacked(weights: Any) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(weights.matrix())
+    except PackedFormatError as error:
+        raise ModelError(str(error)) from error
 
 
 def _stock_matrix(graph: Any, subgraph: int, op: Any) -> tuple[npt.NDArray[Any] | None, tuple[int, ...]]:
-    """Weights of a stock op, output channels first, and their kernel; None for ops without float32 weights."""
-    from tfprune.converter.capability import WEIGHTS_INPUT
-    from tfprune.converter.schema import TensorType
+    """Weights of a stock op, output channels first, and their kernel; None for ops without weights that can be read."""
+    from tfprune.converter.weights import real_weights, stored_weights
 
     name = graph.op_name(op)
-    tensor = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
     ranks = {"FULLY_CONNECTED": 2, "CONV_2D": 4, "TRANSPOSE_CONV": 4, "DEPTHWISE_CONV_2D": 4}
-    if tensor is None or tensor.type != TensorType.FLOAT32 or name not in ranks:
-        return None, ()
-    weights = graph.constant(tensor, np.float32)
+    tensor = stored_weights(graph, subgraph, op) if name in ranks else None
+    weights = None if tensor is None else real_weights(graph, tensor)
     if weights is None or weights.ndim != ranks[name] or not weights.size:
         return None, ()
     if name == "FULLY_CONNECTED":

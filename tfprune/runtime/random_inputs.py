@@ -12,11 +12,14 @@ import numpy.typing as npt
 from tfprune.errors import RuntimeInputError
 from tfprune.runtime.interpreter import TensorSpec
 
+# Whole numbers of at most so many bytes are quantised values.
+_QUANTISED_BYTES = 2
+
 
 def random_inputs(specs: Sequence[TensorSpec], batch: int | None, seed: int) -> dict[str, npt.NDArray[Any]]:
-    """Returns one array for each input: normal for floats, 0 or 1 for whole numbers and booleans.
+    """Returns one array for each input: normal for floats, any number for whole numbers of 8 and 16 bits, else 0 or 1.
 
-    Whole numbers stay at 0 and 1 because they are often indices into a table of unknown length.
+    Narrow whole numbers are quantised values; wide ones are often indices into a table of unknown length.
 
     Args:
         specs: the inputs.
@@ -34,6 +37,9 @@ def random_inputs(specs: Sequence[TensorSpec], batch: int | None, seed: int) -> 
             shape[0] = batch
         if spec.dtype.kind == "f":
             arrays[spec.name] = rng.standard_normal(shape).astype(spec.dtype)
+        elif spec.dtype.kind in "iu" and spec.dtype.itemsize <= _QUANTISED_BYTES:
+            limits = np.iinfo(spec.dtype)
+            arrays[spec.name] = rng.integers(limits.min, limits.max, shape, dtype=spec.dtype, endpoint=True)
         elif spec.dtype.kind in "iub":
             arrays[spec.name] = rng.integers(0, 2, shape).astype(spec.dtype)
         else:

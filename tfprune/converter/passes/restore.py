@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.converter.analysis import packed_operators, packed_report
+from tfprune.converter.analysis import packed_operators
 from tfprune.converter.capability import WEIGHTS_INPUT
 from tfprune.converter.graph import Graph
+from tfprune.converter.packed_report import packed_report
 from tfprune.converter.report import LayerReport
 from tfprune.converter.schema import BuiltinOperator, TensorType, read_flexbuffer_map, text, tfl
 from tfprune.errors import ModelError, PackedFormatError

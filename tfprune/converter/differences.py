@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far two tensors are apart, added up over batches without keeping any of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class Difference:
+    """Errors of one tensor over all batches.
+
+    Attributes:
+        largest: largest finite magnitude of the expected values.
+        max_abs_error: largest ``|received - expected|``; infinite where shapes differ or values that are not finite
+            stand at different places.
+        exact: whether the values must be equal: whole numbers and booleans.
+    """
+
+    def __init__(self) -> None:
+        """Starts without any values."""
+        self.largest = 0.0
+        self.max_abs_error = 0.0
+        self.exact = False
+        self._sum = 0.0
+        self._count = 0
+
+    def add(self, expected: Array, received: Array) -> None:
+        """Takes one batch in."""
+        self.exact = expected.dtype.kind != "f"
+        if expected.shape != received.shape or expected.dtype != received.dtype:
+            self.max_abs_error = float("inf")
+            return
+        want, got = expected.astype(np.float64), received.astype(np.float64)
+        finite = np.isfinite(want) & np.isfinite(got)
+        if not finite.all():
+            self.largest = max(self.largest, _most(want[np.isfinite(want)]))
+            if not np.array_equal(want[~finite], got[~finite], equal_nan=True):
+                self.max_abs_error = float("inf")
+            want, got = want[finite], got[finite]
+        self.largest = max(self.largest, _most(want))
+        errors = np.abs(want - got)
+        self.max_abs_error = max(self.max_abs_error, float(errors.max(initial=0.0)))
+        self._sum += float(errors.sum())
+        self._count += errors.size
+
+    @property
+    def mean_abs_error(self) -> float:
+        """Mean ``|received - expected|`` of the values that are finite; infinite where the largest error is."""
+        if not np.isfinite(self.max_abs_error):
+            return float("inf")
+        return self._sum / self._count if self._count else 0.0
+
+    @property
+    def max_rel_error(self) -> float:
+        """``max_abs_error / largest``: 0 / 0 is agreement; any error on zeros is infinite, never hidden."""
+        if self.max_abs_error == 0:
+            return 0.0
+        return self.max_abs_error / self.largest if self.largest > 0 else float("inf")
+
+    def passed(self, rtol: float) -> bool:
+        """Whether the relative error is at most ``rtol``; of whole numbers and booleans whether there is none."""
+        return self.max_abs_error == 0 if self.exact else self.max_rel_error <= rtol
+
+
+def _most(values: Array) -> float:
+    return float(np.abs(values).max(initial=0.0))

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verdict on an op of ours that is already in the file, from its packed weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from tfprune.converter.analysis import packed_operators
+from tfprune.converter.capability import CUSTOM_CODES, layer_name
+from tfprune.converter.graph import Graph
+from tfprune.converter.report import LayerReport
+from tfprune.converter.weights import type_name
+from tfprune.costs import CostTable, LayerShape, PackedShape, predict_dense, predict_sparse
+from tfprune.errors import NotModelledError
+from tfprune.formats import Encoding, Op, PackedWeights, ValueType
+from tfprune.sparsity.measure import Density
+
+#: Name of the metadata entry in which a converted file says how it was made.
+METADATA_NAME = "tfprune"
+_INT8_BY_INPUT = {"float32": "dynamic", "int8": "int8", "uint8": "uint8", "int16": "int16"}
+
+
+def packed_reports(graph: Graph, table: CostTable) -> list[LayerReport]:
+    """A line of a report for every tfprune op of a model.
+
+    Args:
+        graph: the model.
+        table: coefficients of the device, for the predicted times.
+
+    Raises:
+        ModelError: an op's weights are missing or break a rule of the format.
+    """
+    patterns = _patterns(graph)
+    reports = (packed_report(graph, *operator, "sparse", table) for operator in packed_operators(graph))
+    return [dataclasses.replace(layer, pattern=patterns.get((layer.subgraph, layer.index))) for layer in reports]
+
+
+def packed_report(
+    graph: Graph,
+    subgraph: int,
+    index: int,
+    op: Any,
+    packed: PackedWeights,
+    verdict: str,
+    table: CostTable | None = None,
+) -> LayerReport:
+    """A line of a report for a tfprune op.
+
+    Args:
+        graph: the model.
+        subgraph: number of the op's subgraph.
+        index: its place among the subgraph's operators.
+        op: the op.
+        packed: its weights.
+        verdict: ``"sparse"``, or ``"restored"`` where it is made dense again.
+        table: coefficients of the device; None leaves the predictions out.
+    """
+    header = packed.header
+    weights = header.out_channels * header.columns
+    fully_connected = graph.op_name(op) == CUSTOM_CODES[Op.FULLY_CONNECTED]
+    kernel = () if fully_connected else (header.kernel_h, header.kernel_w)
+    name = f"{Encoding(header.encoding).name.lower()} {header.group_rows}x{header.group_cols}"
+    nonzero = int(np.count_nonzero(packed.values))
+    shape = _layer_shape(graph, subgraph, op, packed)
+    dense_time, sparse_time = (None, None) if table is None else _times(table, shape, packed)
+    return LayerReport(
+        subgraph=subgraph,
+        index=index,
+        name=layer_name(graph, subgraph, op),
+        op=graph.op_name(op),
+        shape=(header.out_channels, *kernel, header.in_channels),
+        sparsity=Density(nonzero, weights).sparsity,
+        pattern=None,
+        verdict=verdict,
+        encoding=name,
+        dense_bytes=ValueType(header.value_type).size * weights,
+        packed_bytes=header.total_bytes,
+        predicted_speedup=dense_time / sparse_time if dense_time and sparse_time else None,
+        break_even=None,
+        reason_code=None,
+        reason=None,
+        precision=shape.precision,
+        considered=name,
+        fill=nonzero / header.value_count if header.value_count else 1.0,
+        dense_macs=shape.macs,
+        sparse_macs=header.value_count * shape.pixels,
+        dense_time=dense_time,
+        sparse_time=sparse_time,
+    )
+
+
+def _times(table: CostTable, shape: LayerShape, packed: PackedWeights) -> tuple[float | None, float | None]:
+    """Predicted times dense and sparse; None for what the table was not fitted on."""
+    try:
+        return predict_dense(table, shape), predict_sparse(table, shape, _packed_shape(packed))
+    except NotModelledError:
+        return None, None
+
+
+def _precision(graph: Graph, subgraph: int, op: Any, packed: PackedWeights) -> str:
+    value_type = ValueType(packed.header.value_type)
+    x = graph.input_tensor(subgraph, op, 0)
+    if value_type == ValueType.INT8 and x is not None:
+        return _INT8_BY_INPUT.get(type_name(x), "int8")
+    return value_type.name.lower()
+
+
+def _layer_shape(graph: Graph, subgraph: int, op: Any, packed: PackedWeights) -> LayerShape:
+    """The layer's sizes in the shapes of the file; a size that the file leaves open counts as 1."""
+    header = packed.header
+    x = graph.input_tensor(subgraph, op, 0)
+    y = graph.tensor(subgraph, int(op.outputs[0])) if len(op.outputs) and op.outputs[0] >= 0 else None
+    input_shape, output_shape = ([max(1, size) for size in (() if t is None else graph.shape(t))] for t in (x, y))
+    input_values = int(np.prod(input_shape, dtype=object))
+    fully_connected = header.op == Op.FULLY_CONNECTED
+    pixels = input_values // header.columns if fully_connected else int(np.prod(output_shape[:-1], dtype=object))
+    return LayerShape(
+        fully_connected=fully_connected,
+        out_channels=header.out_channels,
+        columns=header.columns,
+        kernel_size=header.kernel_h * header.kernel_w,
+        pixels=max(1, pixels),
+        input_values=input_values,
+        precision=_precision(graph, subgraph, op, packed),
+    )
+
+
+def _packed_shape(packed: PackedWeights) -> PackedShape:
+    header = packed.header
+    encoding = Encoding(header.encoding)
+    name = encoding.name.lower()
+    if packed.blocks is None:
+        # Bounded by the file: the matrix of a header that claims too much is never made.
+        starts = np.unique(packed.starts)
+        used = np.unique(starts[:, None] + np.arange(header.group_cols)).size
+        sizes = (header.group_rows, header.group_cols, header.line_count, header.group_count)
+        return PackedShape(name, *sizes, used_columns=used)
+    blocks = packed.blocks
+    rows, columns = blocks.row_counts, blocks.column_counts
+    chunks = np.ones_like(rows) if encoding == Encoding.BLOCK_COLUMNS else -(-rows // header.group_rows)
+    loads = int(chunks @ columns)
+    step_rows = header.value_count / loads if loads else 1.0
+    return PackedShape(name, step_rows, 1, len(rows), loads, np.unique(blocks.columns).size, int(rows.sum()))
+
+
+def _patterns(graph: Graph) -> dict[tuple[int, int], str]:
+    """What the metadata of a converted file say about the zeros of each layer."""
+    try:
+        layers = json.loads(graph.metadata(METADATA_NAME) or b"{}")["layers"]
+        return {(int(layer["subgraph"]), int(layer["operator"])): str(layer["pattern"]) for layer in layers}
+    # Metadata are anybody's: what cannot be read says nothing.
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
