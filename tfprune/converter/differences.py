@@ -26,6 +26,7 @@ class Difference:
         self.largest = 0.0
         self.max_abs_error = 0.0
         self.exact = False
+        self._range = (float("inf"), -float("inf"))
         self._sum = 0.0
         self._count = 0
 
@@ -38,15 +39,26 @@ class Difference:
         want, got = expected.astype(np.float64), received.astype(np.float64)
         finite = np.isfinite(want) & np.isfinite(got)
         if not finite.all():
-            self.largest = max(self.largest, _most(want[np.isfinite(want)]))
+            self._measure(want[np.isfinite(want)])
             if not np.array_equal(want[~finite], got[~finite], equal_nan=True):
                 self.max_abs_error = float("inf")
             want, got = want[finite], got[finite]
-        self.largest = max(self.largest, _most(want))
+        self._measure(want)
         errors = np.abs(want - got)
         self.max_abs_error = max(self.max_abs_error, float(errors.max(initial=0.0)))
         self._sum += float(errors.sum())
         self._count += errors.size
+
+    def _measure(self, expected: Array) -> None:
+        least, most = expected.min(initial=self._range[0]), expected.max(initial=self._range[1])
+        self._range = float(least), float(most)
+        if expected.size:
+            self.largest = max(abs(each) for each in self._range)
+
+    @property
+    def spread(self) -> float:
+        """Largest minus smallest finite expected value; infinite for a single value or none."""
+        return self._range[1] - self._range[0] if self._count > 1 else float("inf")
 
     @property
     def mean_abs_error(self) -> float:
@@ -65,7 +77,3 @@ class Difference:
     def passed(self, rtol: float) -> bool:
         """Whether the relative error is at most ``rtol``; of whole numbers and booleans whether there is none."""
         return self.max_abs_error == 0 if self.exact else self.max_rel_error <= rtol
-
-
-def _most(values: Array) -> float:
-    return float(np.abs(values).max(initial=0.0))

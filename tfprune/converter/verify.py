@@ -119,7 +119,7 @@ def verify(
         batch_sizes=tuple(dict.fromkeys(sizes)),
         examples=sum(sizes),
         seed=SEED if inputs is None else None,
-        notes=(*_notes(outputs), *(_layer_notes(pair, outputs, checked) if layers else ())),
+        notes=(*_notes(outputs, limit), *(_layer_notes(pair, outputs, checked) if layers else ())),
         backend=backend,
         layers=tuple(checked),
         unmatched=tuple(unmatched),
@@ -223,6 +223,8 @@ def _compare_layers(
             )
             for name, twin in zip(names, portion, strict=True)
         ]
+        # Before the next two are made.
+        del opened
     return checked, unmatched
 
 
@@ -246,6 +248,7 @@ def _run(interpreter: Interpreter, feeds: Feeds, signature: str) -> dict[str, Ar
 def _errors(found: Difference, rtol: float) -> dict[str, Any]:
     return {
         "largest": found.largest,
+        "spread": found.spread,
         "max_abs_error": found.max_abs_error,
         "mean_abs_error": found.mean_abs_error,
         "max_rel_error": found.max_rel_error,
@@ -309,10 +312,15 @@ def _interface(specs: tuple[TensorSpec, ...]) -> list[str]:
     return sorted(f"{spec.name}: {spec.dtype} {list(spec.shape)}" for spec in specs)
 
 
-def _notes(outputs: list[OutputCheck]) -> Iterator[str]:
+def _notes(outputs: Sequence[OutputCheck], rtol: float) -> Iterator[str]:
     for output in outputs:
         if output.largest == 0.0:
             yield f"Output `{output.name}` is zero throughout, so its check proves nothing; give inputs of your own."
+        elif output.spread <= rtol * output.largest:
+            yield (
+                f"Output `{output.name}` hardly varies (its size is {output.largest:.4g} throughout), so its check "
+                "proves little; compare layers too, or give inputs of your own."
+            )
 
 
 def _layer_notes(pair: _Pair, outputs: Sequence[OutputCheck], checked: Sequence[LayerCheck]) -> Iterator[str]:

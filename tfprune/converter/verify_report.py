@@ -22,6 +22,7 @@ class OutputCheck:
         name: the output's name.
         signature: the signature it belongs to, ``""`` in a file without signatures.
         largest: largest magnitude of the dense model's output.
+        spread: largest minus smallest value of the dense model's output; infinite for a single value.
         max_abs_error: largest ``|sparse - dense|``.
         mean_abs_error: mean ``|sparse - dense|``.
         max_rel_error: ``max_abs_error / largest``; 0 where both models agree exactly.
@@ -31,6 +32,7 @@ class OutputCheck:
     name: str
     signature: str
     largest: float
+    spread: float
     max_abs_error: float
     mean_abs_error: float
     max_rel_error: float
