@@ -16,7 +16,6 @@ import tfprune
 from tests.converter.helpers import convert
 from tests.converter.test_rewrite import chain
 from tests.models import ModelBuilder, conv_model, pruned
-from tfprune.converter import schema
 from tfprune.errors import ConversionError, ModelError, TfpruneError
 
 
@@ -140,12 +139,6 @@ def test_indices_out_of_range_are_named() -> None:
 def test_weights_outside_a_cut_off_file_are_named() -> None:
     with pytest.raises(ModelError, match="must lie inside"):
         convert(chain().build_with_outside_buffers()[:-1000])
-
-
-def test_a_file_above_2_gib_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "_MAX_FILE_BYTES", 50_000)
-    with pytest.raises(ConversionError, match="2 GiB"):
-        convert(CHAIN)
 
 
 @pytest.mark.parametrize(

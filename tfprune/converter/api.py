@@ -138,6 +138,8 @@ def _to_sparse(
     graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float, precision: str
 ) -> Converted:
     findings = analyse(graph, table, min_speedup, halves=precision == "float16")
+    if graph.loss is not None:
+        _refuse_all(findings, Refused("would_lose", f"writing the file again would lose something: {graph.loss}"))
     sparse = data
     note = None
     if any(isinstance(finding.outcome, Plan) for finding in findings):
@@ -145,15 +147,20 @@ def _to_sparse(
         graph.set_metadata(METADATA_NAME, _metadata(findings, table, min_speedup, precision))
         sparse = graph.to_bytes()
         if len(sparse) >= len(data):
-            refused = Refused("file_not_smaller", f"the file would have {len(sparse)} bytes, dense {len(data)}")
-            for finding in findings:
-                if isinstance(finding.outcome, Plan):
-                    finding.outcome = refused
+            _refuse_all(
+                findings, Refused("file_not_smaller", f"the file would have {len(sparse)} bytes, dense {len(data)}")
+            )
             sparse = data
     if sparse is data:
         note = "no layer was converted: the output equals the dense model"
     layers = [finding.report() for finding in findings]
     return Converted(sparse, data, _report("convert", layers, table, min_speedup, data, len(sparse), note), source)
+
+
+def _refuse_all(findings: list[Finding], refused: Refused) -> None:
+    for finding in findings:
+        if isinstance(finding.outcome, Plan):
+            finding.outcome = refused
 
 
 def _to_dense(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:

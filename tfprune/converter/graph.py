@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tfprune.converter.appended import AppendedFiles, find_appended
+from tfprune.converter.references import Unreferenced, buffer_users, metadata_buffers, tensor_users
 from tfprune.converter.schema import (
     OP_ALIGNMENT,
     AlignedBuffer,
@@ -22,7 +23,8 @@ from tfprune.converter.schema import (
     tfl,
     write_model,
 )
-from tfprune.errors import ModelError
+from tfprune.errors import ConversionError, ModelError
+from tfprune.runtime.structure import Structure
 
 _ABSENT = -1
 
@@ -30,8 +32,9 @@ _ABSENT = -1
 class Graph:
     """An unpacked ``.tflite`` model whose indices were all checked.
 
-    Tensors and buffers keep their numbers under every edit, because signatures and metadata refer to them: a
-    replaced weight's slot is used again, new ones are appended, unused ones are emptied or cut off at the end.
+    Tensors and buffers keep their numbers under every edit: a replaced weight's slot is used again, new ones are
+    appended. :meth:`to_bytes` drops what the edits left without a user and numbers the others anew, everywhere the
+    schema refers to them. What had no user in the file that was read stays in it.
     """
 
     def __init__(self, data: bytes, subject: str = "model") -> None:
@@ -40,14 +43,19 @@ class Graph:
         Raises:
             ModelError: not a TFLite file, cut off or corrupt.
         """
-        self.model = read_model(data, subject)
+        self.model, structure = read_model(data, subject)
         self._subject = subject
         self._check()
-        self._tensor_users = [self._count_tensor_users(graph) for graph in self.model.subgraphs]
-        self._buffer_users = self._count_buffer_users()
+        self._tensor_users = [tensor_users(self.model, number) for number in range(len(self.model.subgraphs))]
+        self._buffer_users = buffer_users(self.model)
         self._zeros: dict[int, int] = {}
         self._writers: dict[int, dict[int, Any]] = {}
         self._replacements: dict[tuple[int, int], list[Any]] = {}
+        self._appended: AppendedFiles | None = None
+        #: Why the file cannot be written again without losing something; None where it can.
+        self.loss = self._find_loss(data, structure)
+        self._unreferenced = Unreferenced(self.model)
+        self._outside = any(buffer.outside for buffer in self.model.buffers)
 
     # Reading.
 
@@ -97,7 +105,7 @@ class Graph:
 
         A ``DEQUANTIZE`` counts as often as its result is used.
         """
-        uses = sum(int(entry.buffer) == buffer for entry in self.model.metadata or [])
+        uses = sum(index == buffer for index in metadata_buffers(self.model))
         for graph, users in zip(self.model.subgraphs, self._tensor_users, strict=True):
             holders = {index for index, tensor in enumerate(graph.tensors) if tensor.buffer == buffer}
             uses += sum(users[index] for index in holders)
@@ -119,7 +127,7 @@ class Graph:
         wanted = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
         if raw is None or min(shape, default=1) < 0 or len(raw) != wanted:
             return None
-        return np.frombuffer(raw.tobytes(), dtype).reshape(shape)
+        return raw.view(dtype).reshape(shape)
 
     # Writing.
 
@@ -145,7 +153,7 @@ class Graph:
         self, subgraph: int, name: str, kind: int, shape: Iterable[int], data: npt.NDArray[np.uint8]
     ) -> int:
         """Appends a constant and returns its tensor index."""
-        return self.share_constant(subgraph, name, kind, shape, self._add_buffer(data, OP_ALIGNMENT))
+        return self.share_constant(subgraph, name, kind, shape, self._add_buffer(data))
 
     def share_constant(self, subgraph: int, name: str, kind: int, shape: Iterable[int], buffer: int) -> int:
         """As :meth:`add_constant`, with a buffer that was written before."""
@@ -163,7 +171,7 @@ class Graph:
         """Appends an int8 constant of zeros; tensors of one size share a buffer. Returns its tensor index."""
         size = int(np.prod(shape))
         if size not in self._zeros:
-            self._zeros[size] = self._add_buffer(np.zeros(size, np.uint8), OP_ALIGNMENT)
+            self._zeros[size] = self._add_buffer(np.zeros(size, np.uint8))
         self._buffer_users[self._zeros[size]] += 1
         return self._add_tensor(subgraph, name, TensorType.INT8, shape, self._zeros[size])
 
@@ -230,23 +238,25 @@ class Graph:
         if content is not None:
             entry = tfl.MetadataT()
             entry.name = name
-            entry.buffer = self._add_buffer(np.frombuffer(content, np.uint8), alignment=16)
+            # Readers look for metadata only inside of the FlatBuffer.
+            self.model.buffers.append(AlignedBuffer(np.frombuffer(content, np.uint8)))
+            entry.buffer = len(self.model.buffers) - 1
             self._buffer_users[entry.buffer] += 1
             kept.append(entry)
         self.model.metadata = kept or None
 
     def to_bytes(self) -> bytes:
-        """The file with unused tensors, buffers and operator codes dropped.
+        """The file without the tensors, buffers and operator codes that the edits left unused.
 
         Raises:
-            ConversionError: the file would reach 2 GiB.
+            ConversionError: the file holds something that would be lost, or its tables would reach 2 GiB.
         """
+        if self.loss is not None:
+            raise ConversionError(f"{self._subject}: {self.loss}; it can only be kept as it is")
         self._apply_replacements()
         self._drop_idle_conversions()
-        self._drop_unused_tensors()
-        self._drop_unused_buffers()
-        self._drop_unused_opcodes()
-        return write_model(self.model)
+        self._unreferenced.drop_others(self.model)
+        return write_model(self.model, self._appended)
 
     # Inside.
 
@@ -254,11 +264,11 @@ class Graph:
         tensor = self.tensor(subgraph, index)
         last = self._tensor_users[subgraph][index] == 1 and self._buffer_users[tensor.buffer] == 1
         if last and tensor.buffer:
-            self.model.buffers[tensor.buffer] = AlignedBuffer(data, OP_ALIGNMENT)
+            self.model.buffers[tensor.buffer] = AlignedBuffer(data, OP_ALIGNMENT, self._outside)
             # _place_tensor releases the slot's old buffer, which is this one.
             self._buffer_users[tensor.buffer] += 1
             return int(tensor.buffer)
-        buffer = self._add_buffer(data, OP_ALIGNMENT)
+        buffer = self._add_buffer(data)
         self._buffer_users[buffer] += 1
         return buffer
 
@@ -274,8 +284,8 @@ class Graph:
         tensors.append(_tensor(name, kind, shape, buffer))
         return len(tensors) - 1
 
-    def _add_buffer(self, data: npt.NDArray[np.uint8], alignment: int) -> int:
-        self.model.buffers.append(AlignedBuffer(data, alignment))
+    def _add_buffer(self, data: npt.NDArray[np.uint8]) -> int:
+        self.model.buffers.append(AlignedBuffer(data, OP_ALIGNMENT, self._outside))
         return len(self.model.buffers) - 1
 
     def _release_buffer(self, buffer: int) -> None:
@@ -295,27 +305,6 @@ class Graph:
         self.model.operatorCodes.append(code)
         return len(self.model.operatorCodes) - 1
 
-    def _count_tensor_users(self, graph: Any) -> Counter[int]:
-        users: Counter[int] = Counter()
-        users.update(int(index) for index in graph.inputs)
-        users.update(int(index) for index in graph.outputs)
-        for op in graph.operators:
-            for indices in (op.inputs, op.outputs, op.intermediates):
-                users.update(int(index) for index in ([] if indices is None else indices))
-        number = next(n for n, other in enumerate(self.model.subgraphs) if other is graph)
-        for signature in self.model.signatureDefs or []:
-            if signature.subgraphIndex == number:
-                users.update(entry.tensorIndex for entry in [*(signature.inputs or []), *(signature.outputs or [])])
-        return users
-
-    def _count_buffer_users(self) -> Counter[int]:
-        users: Counter[int] = Counter()
-        for graph in self.model.subgraphs:
-            users.update(int(tensor.buffer) for tensor in graph.tensors)
-        users.update(int(entry.buffer) for entry in self.model.metadata or [])
-        users.update(int(index) for index in ([] if self.model.metadataBuffer is None else self.model.metadataBuffer))
-        return users
-
     def _apply_replacements(self) -> None:
         for number, graph in enumerate(self.model.subgraphs):
             kept = [self._replacements.pop((number, index), [op]) for index, op in enumerate(graph.operators)]
@@ -323,43 +312,24 @@ class Graph:
 
     def _drop_idle_conversions(self) -> None:
         """Drops every ``DEQUANTIZE`` of a constant whose result nothing uses any more."""
-        for graph in self.model.subgraphs:
-            users = self._count_tensor_users(graph)
+        for number, graph in enumerate(self.model.subgraphs):
+            users = tensor_users(self.model, number)
 
-            def idle(op: Any, graph: Any = graph, users: Counter[int] = users) -> bool:
+            def idle(op: Any, graph: Any = graph, users: Mapping[int, int] = users) -> bool:
                 # The operator itself is a user of its output.
                 constant = len(op.inputs) == 1 and self.raw(graph.tensors[int(op.inputs[0])]) is not None
                 return self.op_name(op) == "DEQUANTIZE" and constant and users[int(op.outputs[0])] == 1
 
             graph.operators = [op for op in graph.operators if not idle(op)]
 
-    def _drop_unused_tensors(self) -> None:
-        for number, graph in enumerate(self.model.subgraphs):
-            users = self._count_tensor_users(graph)
-            while graph.tensors and not users[len(graph.tensors) - 1]:
-                self._release_buffer(graph.tensors.pop().buffer)
-            # Those in between keep their places, because signatures and metadata refer to numbers, but hold nothing.
-            for index, tensor in enumerate(graph.tensors):
-                if not users[index]:
-                    tensor.buffer = 0
-            self._tensor_users[number] = users
-
-    def _drop_unused_buffers(self) -> None:
-        users = self._count_buffer_users()
-        buffers = self.model.buffers
-        # Buffer 0 is the empty one by convention and stays.
-        for index in range(1, len(buffers)):
-            if not users[index]:
-                buffers[index] = AlignedBuffer()
-        while len(buffers) > 1 and not users[len(buffers) - 1]:
-            buffers.pop()
-
-    def _drop_unused_opcodes(self) -> None:
-        used = sorted({int(op.opcodeIndex) for _, _, op in self.operators()})
-        number = {old: new for new, old in enumerate(used)}
-        self.model.operatorCodes = [self.model.operatorCodes[old] for old in used]
-        for _, _, op in self.operators():
-            op.opcodeIndex = number[int(op.opcodeIndex)]
+    def _find_loss(self, data: bytes, structure: Structure) -> str | None:
+        if structure.newer is not None:
+            return f"it holds {structure.newer}, which the installed ai-edge-litert does not know: upgrade it"
+        try:
+            self._appended = find_appended(data, structure.end)
+        except ValueError as error:
+            return f"behind the model stands something that nothing in it describes ({error})"
+        return None
 
     def _check(self) -> None:
         """Every index of the file against what it points into."""

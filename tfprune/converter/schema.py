@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import importlib
+import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.converter.structure import check_structure
+from tfprune.converter.appended import AppendedFiles
+from tfprune.converter.references import metadata_buffers
 from tfprune.errors import ConversionError, ModelError
+from tfprune.runtime import schema_layout
+from tfprune.runtime.structure import Structure, check_structure
 
 # Loaded by name: the generated module has no type information.
 tfl: Any = importlib.import_module("ai_edge_litert.schema_py_generated")
@@ -25,94 +30,191 @@ OP_ALIGNMENT = 64
 #: What the schema asks of every other buffer.
 BUFFER_ALIGNMENT = 16
 # A FlatBuffer's offsets are signed 32-bit numbers; some room for everything that is not weights.
-_MAX_FILE_BYTES = 2**31 - 2**20
+_MOST_INSIDE = 2**31 - 2**25
+_DATA_SLOT, _OFFSET_SLOT = (schema_layout.slot("Buffer", field) for field in ("Data", "Offset"))
+_LARGE_OPTIONS_SLOT = schema_layout.slot("Operator", "LargeCustomOptionsOffset")
+_COUNT_BYTES = 4
+# Stands for a place in the file that is known only when all tables are written.
+_LATER = 0xFFFFFFFF
 _BUILTIN_NAMES = {number: name for name, number in vars(BuiltinOperator).items() if isinstance(number, int)}
 
 
 class AlignedBuffer(tfl.BufferT):  # type: ignore[misc]
     """A buffer whose data start at a multiple of ``alignment`` in the file; the generated one aligns to 1."""
 
-    def __init__(self, data: npt.NDArray[np.uint8] | None = None, alignment: int = BUFFER_ALIGNMENT) -> None:
-        """Holds ``data`` (uint8, or None for no data) to be written at a multiple of ``alignment`` bytes."""
+    def __init__(
+        self,
+        data: npt.NDArray[np.uint8] | None = None,
+        alignment: int = BUFFER_ALIGNMENT,
+        outside: bool = False,
+    ) -> None:
+        """Holds ``data`` (uint8, or None for no data) to be written at a multiple of ``alignment`` bytes.
+
+        ``outside`` data stand behind the FlatBuffer, found by offset and size.
+        """
         super().__init__(data=data)
         self.alignment = alignment
+        self.outside = outside
+        self.table = 0
 
     def Pack(self, builder: Any) -> Any:  # noqa: N802 (the generated class calls it so)
-        """Writes data and table; called by the generated ``ModelT.Pack``."""
-        data = None
-        if self.data is not None:
-            size = len(self.data)
-            builder.StartVector(1, size, self.alignment)
-            builder.head = builder.head - size
-            builder.Bytes[builder.head : builder.head + size] = memoryview(self.data)
-            data = builder.EndVector()
+        """Writes the table, with room for the place of the data; called by the generated ``ModelT.Pack``."""
         tfl.BufferStart(builder)
-        if data is not None:
-            tfl.BufferAddData(builder, data)
-        return tfl.BufferEnd(builder)
+        if self.data is not None and self.outside:
+            tfl.BufferAddOffset(builder, _LATER)
+            tfl.BufferAddSize(builder, len(self.data))
+        elif self.data is not None:
+            builder.PrependUint32Slot(_DATA_SLOT, _LATER, 0)
+        self.table = tfl.BufferEnd(builder)
+        return self.table
 
 
-def read_model(data: bytes, subject: str = "model") -> Any:
-    """Unpacks a ``.tflite`` file into a ``ModelT``; buffers outside the FlatBuffer are filled in.
+class LargeOptionsOperator(tfl.OperatorT):  # type: ignore[misc]
+    """A custom operator whose options stand behind the FlatBuffer."""
+
+    table: Any = 0
+    customOptions: Any  # noqa: N815
+
+    def Pack(self, builder: Any) -> Any:  # noqa: N802 (the generated class calls it so)
+        """Writes the table, with room for the place of the options; called by the generated ``SubGraphT.Pack``."""
+        options, self.customOptions = self.customOptions, None
+        self.largeCustomOptionsOffset, self.largeCustomOptionsSize = _LATER, len(options)
+        self.table = super().Pack(builder)
+        self.customOptions = options
+        return self.table
+
+
+def read_model(data: bytes, subject: str = "model") -> tuple[Any, Structure]:
+    """Unpacks a ``.tflite`` file into a ``ModelT`` whose buffers are views of ``data``, wherever they stand in it.
 
     Args:
         data: the whole file; never changed.
         subject: what the file is, for messages.
 
+    Returns:
+        The model, and what the check of its structure found.
+
     Raises:
         ModelError: not a TFLite file, cut off or corrupt.
     """
-    check_structure(data, subject)
+    structure = check_structure(data, subject)
     try:
         model = tfl.ModelT.InitFromPackedBuf(data, 0)
     # The generated reader raises whatever the corrupt bytes lead to (struct.error, ValueError, MemoryError, ...).
     except Exception as error:
         raise ModelError(f"{subject}: not a readable .tflite file: {type(error).__name__}: {error}") from error
-    model.buffers = [_inline(buffer, data, subject) for buffer in model.buffers or []]
+    model.buffers = [_buffer(buffer, data) for buffer in model.buffers or []]
     for graph in model.subgraphs or []:
-        for op in graph.operators or []:
-            if op.largeCustomOptionsOffset > 1:
-                where = (op.largeCustomOptionsOffset, op.largeCustomOptionsSize)
-                op.customOptions = _outside(data, *where, subject)
-                op.largeCustomOptionsOffset = op.largeCustomOptionsSize = 0
-    return model
+        graph.operators = [_operator(op, data) for op in graph.operators or []]
+    return model, structure
 
 
-def write_model(model: Any) -> bytes:
-    """Packs a ``ModelT`` whose buffers are :class:`AlignedBuffer`; the same model gives the same bytes.
-
-    Raises:
-        ConversionError: the file would reach 2 GiB.
-    """
-    # Alignment and tables take some room beside the data: 256 bytes a buffer and 64 kB are ample.
-    size = sum(256 + (0 if buffer.data is None else len(buffer.data)) for buffer in model.buffers)
-    if size > _MAX_FILE_BYTES:
-        raise ConversionError(
-            f"the converted model must stay below 2 GiB, got about {size / 2**30:.2f} GiB of weights; "
-            "convert parts of the model, or one with more zeros"
-        )
-    builder = _flatbuffers.Builder(size + 65_536)
-    try:
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    except _flatbuffers.builder.BuilderSizeError as error:
-        raise ConversionError("the converted model must stay below 2 GiB; convert parts of the model") from error
-    return bytes(builder.Output())
-
-
-def _inline(buffer: Any, data: bytes, subject: str) -> AlignedBuffer:
+def _buffer(buffer: Any, data: bytes) -> AlignedBuffer:
     if buffer.offset > 1:
-        return AlignedBuffer(_outside(data, buffer.offset, buffer.size, subject))
+        return AlignedBuffer(np.frombuffer(data, np.uint8, buffer.size, buffer.offset), outside=True)
     return AlignedBuffer(buffer.data)
 
 
-def _outside(data: bytes, offset: int, size: int, subject: str) -> npt.NDArray[np.uint8]:
-    """Data that stand behind the FlatBuffer, by their offset from the start of the file."""
-    if offset + size > len(data):
-        raise ModelError(
-            f"{subject}: weights must lie inside the file's {len(data)} bytes, got {size} bytes at offset {offset}; "
-            "it is cut off or corrupt"
-        )
-    return np.frombuffer(data, np.uint8, size, offset)
+def _operator(op: Any, data: bytes) -> Any:
+    if op.largeCustomOptionsOffset <= 1:
+        return op
+    large = LargeOptionsOperator()
+    for name, value in vars(op).items():
+        setattr(large, name, value)
+    large.customOptions = np.frombuffer(data, np.uint8, op.largeCustomOptionsSize, op.largeCustomOptionsOffset)
+    return large
+
+
+def write_model(model: Any, appended: AppendedFiles | None = None) -> bytes:
+    """Packs a ``ModelT`` whose buffers are :class:`AlignedBuffer`; the same model gives the same bytes.
+
+    All tables come first, then the data of the buffers: they are written once, straight into the result. Equal data
+    are stored once. A FlatBuffer that would reach 2 GiB gets its data behind it.
+
+    Args:
+        model: the model.
+        appended: files that follow it.
+
+    Raises:
+        ConversionError: the tables alone would reach 2 GiB.
+    """
+    _keep_below_limit(model)
+    builder = _flatbuffers.Builder(65_536)
+    try:
+        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    except _flatbuffers.builder.BuilderSizeError as error:
+        raise ConversionError(
+            "the converted model's tables must stay below 2 GiB; convert parts of the model"
+        ) from error
+    tables = builder.Output()
+    data = _Data(len(tables))
+    for buffer in model.buffers:
+        if buffer.data is not None and not buffer.outside:
+            field = _field(tables, buffer.table, _DATA_SLOT)
+            start = data.add(buffer.data, buffer.alignment, counted=True)
+            struct.pack_into("<I", tables, field, start - _COUNT_BYTES - field)
+    for buffer in model.buffers:
+        if buffer.data is not None and buffer.outside:
+            start = data.add(buffer.data, buffer.alignment)
+            struct.pack_into("<Q", tables, _field(tables, buffer.table, _OFFSET_SLOT), start)
+    for op in _large_operators(model):
+        start = data.add(op.customOptions, BUFFER_ALIGNMENT)
+        struct.pack_into("<Q", tables, _field(tables, op.table, _LARGE_OPTIONS_SLOT), start)
+    if appended is not None:
+        data.append(appended.at(data.end))
+    return b"".join([tables, *data.pieces])
+
+
+def _keep_below_limit(model: Any) -> None:
+    """Moves data behind the FlatBuffer where it would become too large; readers look for metadata only inside."""
+    # Alignment and tables take some room beside the data: 256 bytes a buffer are ample.
+    if sum(256 + len(buffer.data) for buffer in model.buffers if buffer.data is not None) <= _MOST_INSIDE:
+        return
+    inside = set(metadata_buffers(model))
+    for index, buffer in enumerate(model.buffers):
+        buffer.outside = index not in inside
+
+
+def _large_operators(model: Any) -> Iterator[LargeOptionsOperator]:
+    for graph in model.subgraphs or []:
+        yield from (op for op in graph.operators or [] if isinstance(op, LargeOptionsOperator))
+
+
+def _field(tables: bytearray, table: int, slot: int) -> int:
+    """Position of a field, for a table that the builder counts from the end."""
+    position = len(tables) - table
+    vtable = position - int(struct.unpack_from("<i", tables, position)[0])
+    return position + int(struct.unpack_from("<H", tables, vtable + 4 + 2 * slot)[0])
+
+
+class _Data:
+    """The data behind the tables: views of them in the order of the file, with what aligns them."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.pieces: list[bytes | memoryview] = []
+        self._known: dict[tuple[int, bytes, bytes], list[tuple[npt.NDArray[np.uint8], int]]] = {}
+
+    def add(self, data: npt.NDArray[np.uint8], alignment: int, counted: bool = False) -> int:
+        """Puts data at a multiple of ``alignment``, with their number before them if ``counted``; says where.
+
+        Counted data must all come before others: equal data are stored once.
+        """
+        data = np.ascontiguousarray(data, np.uint8)
+        same = self._known.setdefault((len(data), data[:64].tobytes(), data[-64:].tobytes()), [])
+        for other, start in same:
+            if start % alignment == 0 and np.array_equal(data, other):
+                return start
+        count = struct.pack("<I", len(data)) if counted else b""
+        self.append(bytes(-(self.end + len(count)) % alignment) + count)
+        same.append((data, self.end))
+        self.append(data.data)
+        return same[-1][1]
+
+    def append(self, piece: bytes | memoryview) -> None:
+        """Puts bytes at the end."""
+        self.pieces.append(piece)
+        self.end += len(piece)
 
 
 def flexbuffer_map(values: dict[str, int | str]) -> npt.NDArray[np.uint8]:
