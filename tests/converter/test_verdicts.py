@@ -36,8 +36,8 @@ def _edit(change: Callable[[ModelBuilder, Any], None]) -> bytes:
     return builder.build()
 
 
-def _grouped(builder: ModelBuilder, graph: Any) -> None:
-    graph.tensors[0].shape = np.array([1, 8, 8, 64], np.int32)
+def _uneven_channels(builder: ModelBuilder, graph: Any) -> None:
+    graph.tensors[0].shape = np.array([1, 8, 8, 40], np.int32)
 
 
 def _sparse_tensor(builder: ModelBuilder, graph: Any) -> None:
@@ -75,7 +75,7 @@ def _external(builder: ModelBuilder, graph: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        (_grouped, "grouped"),
+        (_uneven_channels, "malformed"),
         (_sparse_tensor, "already_sparse"),
         (_half, "precision"),
         (_computed, "weights_not_constant"),
@@ -101,7 +101,6 @@ def test_a_convolution_without_kernel_stays_with_a_named_reason(
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (conv_model(pruned((64, 3, 3, 32)), activation=TANH), "activation"),
         (fully_connected_model(pruned((128, 256)), activation=TANH), "activation"),
         (fully_connected_model(pruned((128, 256)), weights_format=1), "weights_format"),
         (fully_connected_model(pruned((128, 256)), shape=[1, 512]), "features"),
@@ -127,10 +126,10 @@ def test_unknown_feature_dimensions_stay() -> None:
 
 def test_ops_without_a_sparse_kernel_are_listed() -> None:
     builder = ModelBuilder()
-    x = builder.tensor("x", [1, 8, 8, 64])
-    y = builder.tensor("y", [1, 8, 8, 64])
-    weights = builder.constant("kernel", pruned((1, 3, 3, 64)))
-    builder.operator(builder.opcode(tfl.BuiltinOperator.DEPTHWISE_CONV_2D), [x, weights], [y])
+    x = builder.tensor("x", [3], "int32")
+    y = builder.tensor("y", [3, 64])
+    weights = builder.constant("table", pruned((8, 64)))
+    builder.operator(builder.opcode(tfl.BuiltinOperator.EMBEDDING_LOOKUP), [x, weights], [y])
     builder.io([x], [y])
     assert tfprune.inspect(builder.build()).layers[0].reason_code == "no_kernel"
 

@@ -12,13 +12,14 @@ import numpy as np
 from tfprune.converter.capability import CUSTOM_CODES, WEIGHTS_INPUT, Layer, Refused, examine, layer_name
 from tfprune.converter.capability.numbers import check_sums
 from tfprune.converter.chains import Neighbours, without_moves
+from tfprune.converter.expand.bound import refuse_early
 from tfprune.converter.graph import Graph
 from tfprune.converter.plan import Plan, Study, choose, study
 from tfprune.converter.report import LayerReport
 from tfprune.converter.weights import precision_of, share_of_zeros, stored_weights
 from tfprune.costs import CostTable
 from tfprune.errors import ModelError, PackedFormatError
-from tfprune.formats import Op, PackedWeights, read
+from tfprune.formats import PackedWeights, read
 
 
 @dataclasses.dataclass
@@ -102,7 +103,7 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
         halves: whether float32 weights are packed as float16, rounded to nearest.
     """
     findings = []
-    studies: dict[tuple[Any, ...], Study] = {}
+    studies: dict[tuple[Any, ...], Study | Refused] = {}
     for subgraph, index, op in graph.operators():
         found = examine(graph, subgraph, index, op)
         if found is None:
@@ -127,19 +128,26 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
         )
         if isinstance(found, Layer) and weights is not None:
             key = (weights.buffer, found.meaning(), found.cost_shape, found.geometry)
-            try:
-                if key not in studies:
-                    studies[key] = study(found, found.matrix(graph), finding.dense_bytes, table, min_speedup)
-                finding.known = studies[key]
-                finding.outcome = _decide(graph, found, studies[key], min_speedup)
-            except Refused as refused:
-                finding.outcome = refused
-        else:
-            finding.zeros = None if weights is None else share_of_zeros(graph, weights)
+            if key not in studies:
+                studies[key] = _study(graph, found, finding.dense_bytes, table, min_speedup)
+            known = studies[key]
+            finding.known = None if isinstance(known, Refused) else known
+            finding.outcome = known if isinstance(known, Refused) else _decide(graph, found, known, min_speedup)
+        if finding.known is None and weights is not None:
+            finding.zeros = share_of_zeros(graph, weights)
         findings.append(finding)
     _reconsider_between_planar_layers(graph, findings, table, min_speedup)
     _keep_shared_weights_single(graph, findings)
     return findings
+
+
+def _study(graph: Graph, layer: Layer, dense_bytes: int, table: CostTable, min_speedup: float) -> Study | Refused:
+    try:
+        weights = layer.weights(graph)
+        refuse_early(layer, weights, table, min_speedup)
+        return study(layer, layer.matrix(graph), weights.size, dense_bytes, table, min_speedup)
+    except Refused as refused:
+        return refused
 
 
 def _decide(graph: Graph, layer: Layer, known: Study, min_speedup: float) -> Plan | Refused:
@@ -157,12 +165,15 @@ def _reconsider_between_planar_layers(
     graph: Graph, findings: list[Finding], table: CostTable, min_speedup: float
 ) -> None:
     """Converts layers that are too slow alone only because they move images that a chain would not move."""
-    convolutions = [found for found in findings if found.layer is not None and found.layer.spec.op == Op.CONV_2D]
+    convolutions = [found for found in findings if found.layer is not None and found.layer.planar]
     sparse = {(found.subgraph, found.index) for found in convolutions if isinstance(found.outcome, Plan)}
     neighbours = Neighbours(graph)
     for finding in convolutions:
         too_slow = isinstance(finding.outcome, Refused) and finding.outcome.code == "too_slow"
         if not too_slow or finding.layer is None or finding.known is None:
+            continue
+        # Depthwise layers run planar as they are.
+        if finding.layer.cost_shape.dense_op is not None:
             continue
         known = without_moves(finding.known, finding.layer, table, neighbours.planar_sides(finding.layer, sparse))
         again = _decide(graph, finding.layer, known, min_speedup)

@@ -24,7 +24,7 @@ from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
 from tfprune.errors import NotModelledError
 from tfprune.formats import BlockCount, Encoding, GroupCount, ValueType, count_blocks, count_groups, cut
 from tfprune.formats.blocks import may_pay
-from tfprune.sparsity.measure import density
+from tfprune.sparsity.measure import Density
 
 BAND_COLS = (1, 2, 4, 8)
 # Largest group size that is looked for beyond the sizes that are always counted.
@@ -140,22 +140,25 @@ class _Question:
         )
 
 
-def study(layer: Layer, matrix: npt.NDArray[Any], dense_bytes: int, table: CostTable, min_speedup: float) -> Study:
+def study(
+    layer: Layer, matrix: npt.NDArray[Any], weights: int, dense_bytes: int, table: CostTable, min_speedup: float
+) -> Study:
     """Counts and prices every encoding of a weight matrix.
 
     Args:
         layer: the layer.
         matrix: its weights ``[R, C]`` in the type in which they are stored.
+        weights: their number; an expanded matrix has more places.
         dense_bytes: bytes of the weights as they are.
         table: coefficients of the device.
         min_speedup: what the break-even of each encoding is asked for.
     """
     nonzero = matrix != 0
-    found = density(nonzero)
-    count, sparsity = found.kept, found.sparsity
+    count = int(np.count_nonzero(nonzero))
+    sparsity = Density(count, weights).sparsity
     shape, not_modelled = _modelled(layer.cost_shape, table)
     dense_time = None if not_modelled else predict_dense(table, shape)
-    if count == nonzero.size:
+    if count == weights:
         return Study(sparsity, "none", dense_bytes, (), dense_time, not_modelled)
     question = _Question(
         nonzero,

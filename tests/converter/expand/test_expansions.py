@@ -12,8 +12,8 @@ import pytest
 
 from tests.models.one_op import Array, Value, constant, one_op, run_stock, tfl
 from tfprune.converter.expand.batched import Product
-from tfprune.converter.expand.grouped import block_diagonal, depthwise
-from tfprune.converter.expand.steps import Reshape, Step, moved_values, shape_after
+from tfprune.converter.expand.grouped import Depthwise, Grouped
+from tfprune.converter.expand.steps import Step, shape_after
 from tfprune.converter.expand.transposed import Axis, SubPixel
 from tfprune.converter.expand.volume import Volume
 
@@ -68,7 +68,7 @@ def convolve(
 @pytest.mark.parametrize(("stride", "dilation", "padding"), [(ONE, ONE, SAME), ((2, 1), (1, 2), VALID)])
 def test_grouped(groups: int, stride: tuple[int, int], dilation: tuple[int, int], padding: int) -> None:
     x, weights = random(2, 7, 8, 12), random(18, 3, 2, 12 // groups)
-    expanded = block_diagonal(weights, groups).reshape(18, 3, 2, 12)
+    expanded = Grouped(groups)(weights).reshape(18, 3, 2, 12)
     assert np.count_nonzero(expanded) == np.count_nonzero(weights)
     dense = convolve(x, weights, stride, dilation, padding)
     np.testing.assert_allclose(convolve(x, expanded, stride, dilation, padding), dense, atol=TOLERANCE)
@@ -79,7 +79,7 @@ def test_grouped(groups: int, stride: tuple[int, int], dilation: tuple[int, int]
 def test_depthwise(multiplier: int, stride: tuple[int, int], dilation: tuple[int, int], padding: int) -> None:
     rows = 5 * multiplier
     x, weights = random(2, 7, 8, 5), random(1, 3, 2, rows)
-    expanded = depthwise(weights, 5)
+    expanded = Depthwise(5)(weights)
     assert expanded.shape == (rows, 30)
     assert np.count_nonzero(expanded) == np.count_nonzero(weights)
     made = options(tfl.DepthwiseConv2DOptionsT, stride, dilation, padding)
@@ -111,7 +111,7 @@ def test_transposed(kernel: tuple[int, int], stride: int, padding: int, wider: i
     for out in (tuple(sizes[0] for sizes in each), tuple(sizes[-1] for sizes in each)):
         axes = [Axis(x.shape[1 + i], kernel[i], strides[i], out[i], padding == SAME) for i in (0, 1)]
         plan = SubPixel(*axes)
-        expanded = plan.matrix(weights).reshape(plan.phases * 6, *plan.kernel, 5)
+        expanded = plan(weights).reshape(plan.phases * 6, *plan.kernel, 5)
         # Taps that only outputs behind the end would read are kept, so nothing but zeros is added.
         assert np.count_nonzero(expanded) == np.count_nonzero(weights)
         y = through(plan.after(6), convolve(through(plan.before(), x), expanded))
@@ -146,7 +146,7 @@ def test_volume(
     out = [sized(padding, *each) for each in zip(x.shape[1:4], kernel, stride, dilation, strict=True)]
     plan = Volume(7, kernel[0], stride[0], dilation[0], padding == SAME, (6, 5, 3), (*out[1:], 4))
     assert plan.count == out[0]
-    expanded = plan.matrix(weights).reshape(4, *kernel[1:], 3 * kernel[0])
+    expanded = plan(weights).reshape(4, *kernel[1:], 3 * kernel[0])
     y = convolve(through(plan.before(), x), expanded, stride[1:], dilation[1:], padding)
     made = tfl.Conv3DOptionsT()
     made.strideD, made.strideH, made.strideW, made.padding = *stride, padding
@@ -170,7 +170,7 @@ def test_product(
     stored = (features, out) if left == constant_transposed else (out, features)
     weights = random(*batch[len(batch) - batch_rank :], *stored)
     plan = Product(x.shape, batch_rank, left, constant_transposed, activation_transposed)
-    matrix = plan.matrix(weights)
+    matrix = plan(weights)
     assert np.count_nonzero(matrix) == np.count_nonzero(weights)
     flat = through(plan.before(), x)
     y = through(plan.after(out), flat @ matrix.T)
@@ -181,10 +181,3 @@ def test_product(
     operands = [constant(weights), Value(x.shape)] if left else [Value(x.shape), constant(weights)]
     data = one_op("BATCH_MATMUL", made, operands, Value(y.shape))
     np.testing.assert_allclose(y, run_stock(data, x), atol=TOLERANCE)
-
-
-def test_moved_values_leave_reshapes_out() -> None:
-    plan = Volume(7, 3, 1, 1, True, (6, 5, 3), (6, 5, 4))
-    steps = plan.before()
-    assert isinstance(steps[-1], Reshape)
-    assert moved_values(steps, (2, 7, 6, 5, 3)) == 2 * 9 * 6 * 5 * 3 + 2 * 7 * 6 * 5 * 9

@@ -6,7 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tfprune.converter.capability import conv_2d, fully_connected
+from tfprune.converter.capability import (
+    batch_matmul,
+    conv_2d,
+    conv_3d,
+    depthwise_conv_2d,
+    fully_connected,
+    transpose_conv,
+)
 from tfprune.converter.capability.layer import BIAS_INPUT, CUSTOM_CODES, WEIGHTS_INPUT, Layer, Numbers, Refused
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import text
@@ -27,16 +34,19 @@ __all__ = [
 Reader = Callable[[Graph, int, int, Any], Layer]
 
 #: The operators with a sparse kernel.
-CAPABILITIES: dict[str, Reader] = {"CONV_2D": conv_2d.read, "FULLY_CONNECTED": fully_connected.read}
+CAPABILITIES: dict[str, Reader] = {
+    "BATCH_MATMUL": batch_matmul.read,
+    "CONV_2D": conv_2d.read,
+    "CONV_3D": conv_3d.read,
+    "DEPTHWISE_CONV_2D": depthwise_conv_2d.read,
+    "FULLY_CONNECTED": fully_connected.read,
+    "TRANSPOSE_CONV": transpose_conv.read,
+}
 
 #: Operators whose weights people prune and that have no sparse kernel: listed in reports, never rewritten.
 WITHOUT_KERNEL = (
-    "BATCH_MATMUL",
-    "CONV_3D",
     "CONV_3D_TRANSPOSE",
-    "DEPTHWISE_CONV_2D",
     "EMBEDDING_LOOKUP",
-    "TRANSPOSE_CONV",
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "UNIDIRECTIONAL_SEQUENCE_RNN",
 )

@@ -73,9 +73,13 @@ class Layer:
         bias: tensor index of the bias, or None.
         image: height and width of a convolution's output; (1, 1) of a fully-connected layer's.
         halve: whether float32 weights are packed as float16, rounded to nearest.
-        expand: makes the matrix ``[R, C]`` from the constant in its shape, where that takes more than a reshape.
+        expand: makes the matrix ``[R, C]`` from the constant in its shape, where that takes more than a reshape; two
+            that do the same are equal.
         surround: puts stock ops round the sparse one: takes the graph and the operator, which is the sparse op
             already, and returns all operators that take its place.
+        activation_input: which of the operator's inputs is the activation.
+        bias_repeats: how often the matrix repeats the bias, one after the other.
+        shared_rows: how many rows of an expanded matrix can have a non-zero weight in one column.
     """
 
     subgraph: int
@@ -89,6 +93,9 @@ class Layer:
     halve: bool = False
     expand: Callable[[Matrix], Matrix] | None = None
     surround: Callable[[Graph, Any], list[Any]] | None = None
+    activation_input: int = 0
+    bias_repeats: int = 1
+    shared_rows: int | None = None
 
     @property
     def precision(self) -> str:
@@ -100,8 +107,13 @@ class Layer:
         """The type of the packed values."""
         return ValueType.FLOAT16 if self.halve else STORED[self.precision][1]
 
-    def matrix(self, graph: Graph) -> Matrix:
-        """The weight matrix ``[R, C]`` in the type in which it will be packed.
+    @property
+    def planar(self) -> bool:
+        """Whether the sparse op is a convolution that reads and writes the same tensors as the dense one."""
+        return self.spec.op == Op.CONV_2D and self.surround is None
+
+    def weights(self, graph: Graph) -> Matrix:
+        """The weights in their own shape and the type in which they will be packed.
 
         Raises:
             Refused: the constant does not have as many values as its shape says, or halves cannot hold them.
@@ -109,20 +121,27 @@ class Layer:
         constant = graph.constant(graph.tensor(self.subgraph, self.numbers.source), STORED[self.precision][0])
         if constant is None:
             raise Refused("weights_not_constant", "the weights are not a constant of the file")
-        if self.halve:
-            constant = _halved(constant)
+        return _halved(constant) if self.halve else constant
+
+    def matrix(self, graph: Graph) -> Matrix:
+        """The weight matrix ``[R, C]`` in the type in which it will be packed.
+
+        Raises:
+            Refused: as :meth:`weights`.
+        """
+        weights = self.weights(graph)
         if self.expand is not None:
-            return self.expand(constant)
-        return constant.reshape(self.spec.out_channels, self.spec.columns)
+            return self.expand(weights)
+        return weights.reshape(self.spec.out_channels, self.spec.columns)
 
     def meaning(self) -> tuple[Any, ...]:
         """What the packed weights say beside the matrix; layers of one buffer and one meaning can share them."""
         quantization = self.numbers.quantization
         if quantization is None:
-            return (self.spec, self.value_type)
+            return (self.spec, self.value_type, self.expand)
         activations = dataclasses.replace(quantization, scales=np.zeros(0, np.float32))
         known = tuple(value for name, value in vars(activations).items() if name != "scales")
-        return (self.spec, self.value_type, quantization.scales.tobytes(), *known)
+        return (self.spec, self.value_type, self.expand, quantization.scales.tobytes(), *known)
 
 
 def _halved(weights: Matrix) -> Matrix:

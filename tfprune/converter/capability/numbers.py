@@ -24,24 +24,28 @@ _PRECISIONS = {
 _LARGEST_SUM = 2**31 - 1
 
 
-def read_numbers(graph: Graph, subgraph: int, op: Any, axis: int = 0) -> Numbers:
+def read_numbers(
+    graph: Graph, subgraph: int, op: Any, axis: int = 0, activation_input: int = 0, weights_input: int = WEIGHTS_INPUT
+) -> Numbers:
     """Finds the weights of an operator and what their numbers mean.
 
     Args:
         graph: the model.
         subgraph: number of the operator's subgraph.
-        op: the operator; its weights are input 1.
+        op: the operator.
         axis: the axis of the weights that holds output channels, along which int8 scales may differ.
+        activation_input: which of its inputs is the activation.
+        weights_input: which of its inputs are the weights.
 
     Raises:
         Refused: the types have no sparse kernel, or the weights are no constant of the file.
     """
-    x = graph.input_tensor(subgraph, op, 0)
-    weights = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
+    x = graph.input_tensor(subgraph, op, activation_input)
+    weights = graph.input_tensor(subgraph, op, weights_input)
     if x is None or weights is None or len(op.outputs) != 1 or op.outputs[0] < 0:
         raise Refused("malformed", "the operator lacks an input or its output")
     output = graph.tensor(subgraph, int(op.outputs[0]))
-    source = _source(graph, subgraph, int(op.inputs[WEIGHTS_INPUT]))
+    source = _source(graph, subgraph, int(op.inputs[weights_input]))
     stored = graph.tensor(subgraph, source)
     types = (_type_name(x), _type_name(stored), _type_name(output))
     precision = _PRECISIONS.get(types)
@@ -63,15 +67,17 @@ def read_numbers(graph: Graph, subgraph: int, op: Any, axis: int = 0) -> Numbers
     return Numbers(precision, source, Quantization(scales, *_per_tensor("input", x), *_per_tensor("output", output)))
 
 
-def read_bias(graph: Graph, subgraph: int, op: Any, numbers: Numbers, out_channels: int) -> int | None:
+def read_bias(
+    graph: Graph, subgraph: int, op: Any, numbers: Numbers, out_channels: int, bias_input: int = BIAS_INPUT
+) -> int | None:
     """Tensor index of the constant that holds the bias, behind a ``DEQUANTIZE`` where there is one; None without any.
 
     Raises:
         Refused: no constant of the expected type and shape.
     """
-    if graph.input_tensor(subgraph, op, BIAS_INPUT) is None:
+    if graph.input_tensor(subgraph, op, bias_input) is None:
         return None
-    source = _source(graph, subgraph, int(op.inputs[BIAS_INPUT]))
+    source = _source(graph, subgraph, int(op.inputs[bias_input]))
     bias = graph.tensor(subgraph, source)
     wanted = "int32" if numbers.precision == "int8" else "float32"
     allowed = ("float32", "float16") if wanted == "float32" else (wanted,)

@@ -50,7 +50,7 @@ class Product:
         first = rank - 2 - self.batch_rank
         return (*range(first), others, *range(first, rank - 2), features)
 
-    def matrix(self, weights: Array) -> Array:
+    def __call__(self, weights: Array) -> Array:
         """The matrix ``[batches * N, batches * K]`` of the constant, of the same type."""
         stacked = weights.reshape(-1, *weights.shape[-2:])
         # Fully-connected weights are [out, in]: the transposed of the right operand, the left one as it is.

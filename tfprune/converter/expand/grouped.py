@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,38 @@ def block_diagonal(weights: Array, groups: int) -> Array:
     return matrix.reshape(rows, -1)
 
 
-def depthwise(weights: Array, channels: int) -> Array:
-    """The matrix of a depthwise convolution.
+def diagonal_blocks(matrix: Array, groups: int, kernel: tuple[int, int]) -> Array:
+    """The way back from :func:`block_diagonal`: ``[R, kh, kw, C / groups]``."""
+    rows = matrix.shape[0]
+    split = matrix.reshape(groups, rows // groups, *kernel, groups, -1)
+    return np.concatenate([split[group, :, :, :, group] for group in range(groups)])
 
-    Args:
-        weights: ``[1, kh, kw, R]``; row ``r`` reads channel ``r // (R / channels)``.
-        channels: input channels, divides ``R``.
 
-    Returns:
-        ``[R, kh * kw * channels]`` of the same type.
-    """
-    return block_diagonal(np.ascontiguousarray(weights.transpose(3, 1, 2, 0)), channels)
+@dataclasses.dataclass(frozen=True)
+class Grouped:
+    """A convolution with ``groups`` groups."""
+
+    groups: int
+
+    def __call__(self, weights: Array) -> Array:
+        """The expanded matrix of weights ``[R, kh, kw, C / groups]``."""
+        return block_diagonal(weights, self.groups)
+
+    def dense(self, matrix: Array, kernel: tuple[int, int]) -> Array:
+        """The weights of an expanded matrix."""
+        return diagonal_blocks(matrix, self.groups, kernel)
+
+
+@dataclasses.dataclass(frozen=True)
+class Depthwise:
+    """A depthwise convolution of ``channels`` channels; row ``r`` reads channel ``r // (R / channels)``."""
+
+    channels: int
+
+    def __call__(self, weights: Array) -> Array:
+        """The expanded matrix of weights ``[1, kh, kw, R]``."""
+        return block_diagonal(np.ascontiguousarray(weights.transpose(3, 1, 2, 0)), self.channels)
+
+    def dense(self, matrix: Array, kernel: tuple[int, int]) -> Array:
+        """The weights of an expanded matrix."""
+        return np.ascontiguousarray(diagonal_blocks(matrix, self.channels, kernel).transpose(3, 1, 2, 0))

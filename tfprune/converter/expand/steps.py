@@ -137,15 +137,6 @@ class DepthWindows:
         return np.concatenate([x[:, begin : end : self.stride] for begin, end in self.ranges], axis=4)
 
 
-def moved_values(steps: tuple[Step, ...], shape: Shape) -> int:
-    """How many values the steps write, for an input of ``shape``; a reshape moves none."""
-    moved = 0
-    for step in steps:
-        shape = step.shape(shape)
-        moved += 0 if isinstance(step, Reshape) else math.prod(shape)
-    return moved
-
-
 def shape_after(steps: tuple[Step, ...], shape: Shape) -> Shape:
     """The shape that the steps make of ``shape``."""
     for step in steps:

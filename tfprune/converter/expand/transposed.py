@@ -98,7 +98,7 @@ class SubPixel:
         """How many rows of the matrix each output channel takes."""
         return self.rows.stride * self.columns.stride
 
-    def matrix(self, weights: Array) -> Array:
+    def __call__(self, weights: Array) -> Array:
         """The expanded matrix of weights ``[R, kh, kw, C]``: ``[phases * R, kernel * kernel * C]``."""
         out, _, _, channels = weights.shape
         height, width = self.kernel

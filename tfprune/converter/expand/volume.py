@@ -52,7 +52,7 @@ class Volume:
         total = max(0, (self.count - 1) * self.stride + self.extent - self.depth) if self.same else 0
         return total // 2, total - total // 2
 
-    def matrix(self, weights: Array) -> Array:
+    def __call__(self, weights: Array) -> Array:
         """The matrix of weights ``[kd, kh, kw, C, R]``: ``[R, kh * kw * kd * C]``."""
         return np.ascontiguousarray(weights.transpose(4, 1, 2, 0, 3)).reshape(weights.shape[4], -1)
 

@@ -10,14 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.converter.analysis import Finding
-from tfprune.converter.capability import CUSTOM_CODES, WEIGHTS_INPUT, Layer
+from tfprune.converter.capability import CUSTOM_CODES, Layer
+from tfprune.converter.expand.grouped import Depthwise, Grouped
 from tfprune.converter.graph import Graph
 from tfprune.converter.plan import Plan
-from tfprune.converter.schema import TensorType, flexbuffer_map, text
+from tfprune.converter.schema import TensorType, flexbuffer_map, text, tfl
 from tfprune.formats import FORMAT_VERSION, Op, encode, read
 
 #: Packed weights already in the file, by dense buffer, meaning and encoding: its buffer.
 PackedBuffers = dict[tuple[Any, ...], int]
+
+_BIAS_TYPES = {TensorType.FLOAT16: np.float16, TensorType.FLOAT32: np.float32, TensorType.INT32: np.int32}
+# Versions under which TFLite knows these precisions of a CONV_2D; without bias a FULLY_CONNECTED has version 6.
+_CONV_2D_VERSIONS = {"float32": 1, "float16": 1, "int8": 3, "dynamic": 5}
+_FULLY_CONNECTED_VERSION = 6
 
 
 def pack_operators(graph: Graph, findings: list[Finding], packed: PackedBuffers, op: Op) -> None:
@@ -38,10 +44,10 @@ def _pack(graph: Graph, layer: Layer, plan: Plan, packed: PackedBuffers) -> None
     weights = _place(graph, op, layer, f"{name}/packed", data, packed.get(key))
     packed.setdefault(key, int(graph.tensor(layer.subgraph, weights).buffer))
     geometry = graph.add_zeros(layer.subgraph, f"{name}/geometry", layer.geometry)
-    inputs = [int(op.inputs[0]), weights, geometry]
+    inputs = [int(op.inputs[layer.activation_input]), weights, geometry]
     if layer.bias is not None:
-        inputs.append(_place_bias(graph, layer.subgraph, layer.bias))
-    options = {"version": FORMAT_VERSION, "dense_version": graph.version(op), **dataclasses.asdict(header)}
+        inputs.append(_place_bias(graph, layer, layer.bias))
+    options = {"version": FORMAT_VERSION, **_dense(graph, op, layer), **dataclasses.asdict(header)}
     if getattr(op.builtinOptions, "asymmetricQuantizeInputs", False):
         options["asymmetric_quantize_inputs"] = 1
     graph.set_inputs(layer.subgraph, op, inputs)
@@ -54,7 +60,7 @@ def _place(graph: Graph, op: Any, layer: Layer, name: str, data: npt.NDArray[np.
     """Tensor index of the packed weights, in ``buffer`` where an equal layer has packed them before."""
     source = layer.numbers.source
     place = (name, TensorType.UINT8, [len(data)])
-    if source == int(op.inputs[WEIGHTS_INPUT]):
+    if source in map(int, op.inputs):
         if buffer is not None:
             return graph.reuse_constant(layer.subgraph, source, *place, buffer)
         return graph.replace_constant(layer.subgraph, source, *place, data)
@@ -64,12 +70,40 @@ def _place(graph: Graph, op: Any, layer: Layer, name: str, data: npt.NDArray[np.
     return graph.add_constant(layer.subgraph, *place, data)
 
 
-def _place_bias(graph: Graph, subgraph: int, index: int) -> int:
-    """The bias as a constant of the op's own type at an aligned place."""
-    bias = graph.tensor(subgraph, index)
-    halves = graph.constant(bias, np.float16) if bias.type == TensorType.FLOAT16 else None
-    if halves is None:
+def _place_bias(graph: Graph, layer: Layer, index: int) -> int:
+    """The bias as a constant of the op's own type at an aligned place, as often as the matrix repeats it."""
+    bias = graph.tensor(layer.subgraph, index)
+    if bias.type != TensorType.FLOAT16 and layer.bias_repeats == 1:
         graph.align(bias)
         return index
-    data = halves.astype(np.float32).view(np.uint8)
-    return graph.add_constant(subgraph, text(bias.name), TensorType.FLOAT32, [len(halves)], data)
+    values = graph.constant(bias, _BIAS_TYPES[bias.type])
+    assert values is not None, "the reader of the layer looked at it"
+    values = np.tile(values, layer.bias_repeats)
+    kind = bias.type
+    if kind == TensorType.FLOAT16:
+        kind, values = TensorType.FLOAT32, values.astype(np.float32)
+    made = graph.add_constant(layer.subgraph, text(bias.name), kind, values.shape, values.view(np.uint8))
+    graph.tensor(layer.subgraph, made).quantization = _repeated(bias.quantization, layer.bias_repeats)
+    return made
+
+
+def _repeated(quantization: Any, times: int) -> Any:
+    """Parameters of a constant that is repeated along its one axis."""
+    if quantization is None or quantization.scale is None or len(quantization.scale) < 2:
+        return quantization
+    made = tfl.QuantizationParametersT()
+    made.scale, made.zeroPoint = np.tile(quantization.scale, times), np.tile(quantization.zeroPoint, times)
+    return made
+
+
+def _dense(graph: Graph, op: Any, layer: Layer) -> dict[str, int | str]:
+    """Options that say which dense op stood here, and which one `target="dense"` is to write."""
+    name = graph.op_name(op)
+    known: dict[str, int | str] = {"dense_op": name, "dense_version": graph.version(op)}
+    if isinstance(layer.expand, (Depthwise, Grouped)):
+        known["groups"] = layer.expand.channels if isinstance(layer.expand, Depthwise) else layer.expand.groups
+    elif layer.spec.op == Op.CONV_2D and name != "CONV_2D":
+        known["dense_version"] = _CONV_2D_VERSIONS[layer.precision]
+    elif layer.spec.op == Op.FULLY_CONNECTED and name != "FULLY_CONNECTED":
+        known["dense_version"] = _FULLY_CONNECTED_VERSION
+    return known

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way back: tfprune ops become ``CONV_2D`` and ``FULLY_CONNECTED`` with ordinary weights."""
+"""The way back: tfprune ops become ``CONV_2D``, ``DEPTHWISE_CONV_2D`` and ``FULLY_CONNECTED`` with ordinary weights.
+
+Grouped and depthwise convolutions get their own weights back. What became another operator with stock ops round it (a
+transposed or 3D convolution, a product with a constant) stays so: those ops remain, and the kernel is the expanded one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import numpy.typing as npt
 
 from tfprune.converter.analysis import packed_operators
 from tfprune.converter.capability import WEIGHTS_INPUT
+from tfprune.converter.expand.grouped import Depthwise, Grouped
 from tfprune.converter.graph import Graph
 from tfprune.converter.packed_report import packed_report
 from tfprune.converter.report import LayerReport
@@ -26,10 +31,12 @@ _STORED = {
     ValueType.FLOAT16: (np.float16, TensorType.FLOAT16),
     ValueType.INT8: (np.int8, TensorType.INT8),
 }
-_DENSE_OPS = {
-    Op.CONV_2D: (BuiltinOperator.CONV_2D, tfl.BuiltinOptions.Conv2DOptions),
-    Op.FULLY_CONNECTED: (BuiltinOperator.FULLY_CONNECTED, tfl.BuiltinOptions.FullyConnectedOptions),
-}
+_DEPTHWISE = "DEPTHWISE_CONV_2D"
+_DENSE_NAMES = {Op.CONV_2D: "CONV_2D", Op.FULLY_CONNECTED: "FULLY_CONNECTED"}
+# Dense weights already in the file, by the buffer of the packed ones and how they were expanded: their buffer.
+_RestoredBuffers = dict[tuple[Any, ...], int]
+# Dense ops that may lack a bias, while the convolution that they became may not.
+_WITHOUT_BIAS = ("TRANSPOSE_CONV", "CONV_3D")
 
 
 def rewrite(graph: Graph) -> list[LayerReport]:
@@ -41,17 +48,20 @@ def rewrite(graph: Graph) -> list[LayerReport]:
         ModelError: packed weights that break a rule of the format.
     """
     reports = []
-    restored: dict[int, int] = {}
+    restored: _RestoredBuffers = {}
     for subgraph, index, op, packed in packed_operators(graph):
         reports.append(packed_report(graph, subgraph, index, op, packed, "restored"))
         _restore(graph, (subgraph, index), op, packed, restored)
     return reports
 
 
-def _restore(graph: Graph, place: tuple[int, int], op: Any, packed: PackedWeights, restored: dict[int, int]) -> None:
+def _restore(graph: Graph, place: tuple[int, int], op: Any, packed: PackedWeights, restored: _RestoredBuffers) -> None:
     subgraph, index = place
     spec = packed.header.spec
-    weights = _restore_weights(graph, subgraph, op, packed, restored)
+    known = read_flexbuffer_map(op.customOptions)
+    where = f"operator {index} of subgraph {subgraph}"
+    name = known.get("dense_op", _DENSE_NAMES[spec.op])
+    weights = _restore_weights(graph, subgraph, op, packed, _grouping(spec, name, known, where), restored)
     before = []
     if packed.header.value_type == ValueType.FLOAT16:
         before.append(_dequantize(graph, subgraph, weights))
@@ -59,45 +69,94 @@ def _restore(graph: Graph, place: tuple[int, int], op: Any, packed: PackedWeight
     inputs = [int(op.inputs[0]), weights]
     if len(op.inputs) > _BIAS_INPUT and op.inputs[_BIAS_INPUT] >= 0:
         inputs.append(int(op.inputs[_BIAS_INPUT]))
-    known = read_flexbuffer_map(op.customOptions)
+    elif name in _WITHOUT_BIAS:
+        inputs.append(_no_bias(graph, subgraph, text(graph.tensor(subgraph, weights).name), packed))
     graph.set_inputs(subgraph, op, inputs)
-    number, options_type = _DENSE_OPS[spec.op]
-    options = _conv_options(spec) if spec.op == Op.CONV_2D else _fully_connected_options(spec, known)
     version = known.get("dense_version")
     if not isinstance(version, int):
-        raise ModelError(
-            f"operator {index} of subgraph {subgraph}: its options lack the version of the dense op; "
-            "convert the model again"
-        )
-    graph.set_builtin(op, number, version, options_type, options)
+        raise ModelError(f"{where}: its options lack the version of the dense op; convert the model again")
+    if spec.op == Op.FULLY_CONNECTED:
+        options, number = _fully_connected_options(spec, known), BuiltinOperator.FULLY_CONNECTED
+    elif name == _DEPTHWISE:
+        options, number = _depthwise_options(spec), BuiltinOperator.DEPTHWISE_CONV_2D
+    else:
+        options, number = _with_window(tfl.Conv2DOptionsT(), spec), BuiltinOperator.CONV_2D
+    graph.set_builtin(op, number, version, getattr(tfl.BuiltinOptions, type(options).__name__[:-1]), options)
     if before:
         graph.replace_operator(subgraph, index, [*before, op])
 
 
-def _restore_weights(graph: Graph, subgraph: int, op: Any, packed: PackedWeights, restored: dict[int, int]) -> int:
-    """Tensor index of the dense weights in the type in which they were packed."""
+def _grouping(spec: OpSpec, name: Any, known: dict[str, Any], where: str) -> Depthwise | Grouped | None:
+    """How the matrix was expanded; None where it was not."""
+    groups = known.get("groups", 1)
+    fits = isinstance(groups, int) and groups > 0 and spec.in_channels % groups == spec.out_channels % groups == 0
+    fits = fits and (groups == 1 or spec.op == Op.CONV_2D)
+    if not fits or (name == _DEPTHWISE) > (groups == spec.in_channels):
+        raise ModelError(f"{where}: its options say {groups!r} groups, which do not fit; convert the model again")
+    if name == _DEPTHWISE:
+        return Depthwise(groups)
+    return Grouped(groups) if groups > 1 else None
+
+
+def _dense_weights(packed: PackedWeights, grouping: Depthwise | Grouped | None, where: str) -> npt.NDArray[Any]:
+    """The weights as the dense op takes them, in the type in which they were packed."""
     spec = packed.header.spec
-    shape = [spec.out_channels, spec.in_channels]
-    if spec.op == Op.CONV_2D:
-        shape[1:1] = [spec.kernel_h, spec.kernel_w]
-    dtype, kind = _STORED[ValueType(packed.header.value_type)]
+    try:
+        matrix = packed.stored_matrix()
+    except PackedFormatError as error:
+        raise ModelError(f"{where}: {error}") from error
+    matrix = matrix.astype(_STORED[ValueType(packed.header.value_type)][0], copy=False)
+    if grouping is None:
+        return matrix.reshape(_shape(spec, grouping))
+    weights = grouping.dense(matrix, (spec.kernel_h, spec.kernel_w))
+    if np.count_nonzero(weights) != np.count_nonzero(matrix):
+        raise ModelError(f"{where}: it has weights between groups that its options keep apart; convert the model again")
+    return weights
+
+
+def _shape(spec: OpSpec, grouping: Depthwise | Grouped | None) -> tuple[int, ...]:
+    kernel = (spec.kernel_h, spec.kernel_w) if spec.op == Op.CONV_2D else ()
+    if isinstance(grouping, Depthwise):
+        return (1, *kernel, spec.out_channels)
+    return (spec.out_channels, *kernel, spec.in_channels // (1 if grouping is None else grouping.groups))
+
+
+def _restore_weights(
+    graph: Graph,
+    subgraph: int,
+    op: Any,
+    packed: PackedWeights,
+    grouping: Depthwise | Grouped | None,
+    restored: _RestoredBuffers,
+) -> int:
+    """Tensor index of the dense weights in the type in which they were packed."""
+    kind = _STORED[ValueType(packed.header.value_type)][1]
     slot = int(op.inputs[WEIGHTS_INPUT])
     tensor = graph.tensor(subgraph, slot)
-    place = (subgraph, slot, text(tensor.name).removesuffix(_SUFFIX), kind, shape)
+    place = (subgraph, slot, text(tensor.name).removesuffix(_SUFFIX), kind, _shape(packed.header.spec, grouping))
     # Ops of several subgraphs may share packed weights: they share the dense ones again.
-    key = int(tensor.buffer)
+    key = (int(tensor.buffer), grouping)
     if key in restored:
         weights = graph.reuse_constant(*place, restored[key])
     else:
-        try:
-            matrix = packed.stored_matrix()
-        except PackedFormatError as error:
-            raise ModelError(f"{text(tensor.name)}: {error}") from error
-        weights = graph.replace_constant(*place, matrix.astype(dtype, copy=False).reshape(-1).view(np.uint8))
+        dense = _dense_weights(packed, grouping, text(tensor.name))
+        weights = graph.replace_constant(*place, dense.reshape(-1).view(np.uint8))
         restored[key] = int(graph.tensor(subgraph, weights).buffer)
     if packed.header.value_type == ValueType.INT8:
-        graph.tensor(subgraph, weights).quantization = _quantization(packed.scales)
+        graph.tensor(subgraph, weights).quantization = _quantization(packed.scales, isinstance(grouping, Depthwise))
     return weights
+
+
+def _no_bias(graph: Graph, subgraph: int, name: str, packed: PackedWeights) -> int:
+    """A bias of zeros, without which stock LiteRT refuses a convolution."""
+    header = packed.header
+    int8 = header.value_type == ValueType.INT8 and header.input_scale > 0
+    kind = TensorType.INT32 if int8 else TensorType.FLOAT32
+    zeros = np.zeros(4 * header.out_channels, np.uint8)
+    bias = graph.add_constant(subgraph, f"{name}/bias", kind, [header.out_channels], zeros)
+    if int8:
+        graph.tensor(subgraph, bias).quantization = _quantization(packed.scales * np.float32(header.input_scale))
+    return bias
 
 
 def _dequantize(graph: Graph, subgraph: int, halves: int) -> Any:
@@ -111,16 +170,22 @@ def _dequantize(graph: Graph, subgraph: int, halves: int) -> Any:
     )
 
 
-def _quantization(scales: npt.NDArray[np.float32]) -> Any:
+def _quantization(scales: npt.NDArray[np.float32], depthwise: bool = False) -> Any:
     """Scales along the output channels; one where all are equal."""
     quantization = tfl.QuantizationParametersT()
     quantization.scale = scales[:1] if np.all(scales == scales[0]) else scales
     quantization.zeroPoint = np.zeros(len(quantization.scale), np.int64)
+    quantization.quantizedDimension = 3 if depthwise and len(quantization.scale) > 1 else 0
     return quantization
 
 
-def _conv_options(spec: OpSpec) -> Any:
-    options = tfl.Conv2DOptionsT()
+def _depthwise_options(spec: OpSpec) -> Any:
+    options = _with_window(tfl.DepthwiseConv2DOptionsT(), spec)
+    options.depthMultiplier = spec.out_channels // spec.in_channels
+    return options
+
+
+def _with_window(options: Any, spec: OpSpec) -> Any:
     options.padding = int(spec.padding)
     options.strideH, options.strideW = spec.stride_h, spec.stride_w
     options.dilationHFactor, options.dilationWFactor = spec.dilation_h, spec.dilation_w

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``TRANSPOSE_CONV`` as a convolution of stride 1, a depth-to-space and a crop behind it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from tfprune.converter.capability.convolution import (
+    Expansion,
+    Place,
+    check_options,
+    check_rounding,
+    check_window,
+    convolution,
+    fused_activation,
+)
+from tfprune.converter.capability.layer import Layer, Refused
+from tfprune.converter.capability.numbers import read_numbers
+from tfprune.converter.expand.transposed import Axis, SubPixel
+from tfprune.converter.graph import Graph
+from tfprune.converter.schema import tfl
+from tfprune.costs import StockOp
+from tfprune.formats import Op, OpSpec, Padding
+
+_OUTPUT_SHAPE, _ACTIVATION, _BIAS = 0, 2, 3
+
+
+def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
+    """Reads a ``TRANSPOSE_CONV``.
+
+    Raises:
+        Refused: it has a form without sparse kernel, or contradicts itself.
+    """
+    place = Place(
+        graph, subgraph, index, op, read_numbers(graph, subgraph, op, activation_input=_ACTIVATION), _ACTIVATION
+    )
+    options = check_options(op, tfl.TransposeConvOptionsT)
+    plan, fixed = _sizes(place, options)
+    if not fixed or (plan.rows.same and (plan.rows.adjusted or plan.columns.adjusted)):
+        check_rounding(place.numbers)
+    rows, _, _, channels = place.weights_shape
+    spec = OpSpec(
+        Op.CONV_2D,
+        rows * plan.phases,
+        channels,
+        *plan.kernel,
+        padding=Padding.SAME,
+        activation=fused_activation(options.fusedActivationFunction, place.numbers),
+    )
+    kernel = math.prod(place.weights_shape[1:])
+    dense = StockOp("transpose_conv", rows * kernel * math.prod(place.input_shape[:3]), math.prod(place.output_shape))
+    numbers = place.numbers
+    if numbers.quantization is not None:
+        scales = plan.spread(numbers.quantization.scales)
+        quantization = dataclasses.replace(numbers.quantization, scales=scales)
+        place = dataclasses.replace(place, numbers=dataclasses.replace(numbers, quantization=quantization))
+    steps = (plan.before(), plan.after(rows))
+    return convolution(place, spec, Expansion(plan, dense, spec.out_channels, *steps, plan.phases, _BIAS))
+
+
+def _sizes(place: Place, options: Any) -> tuple[SubPixel, bool]:
+    """The sizes, and whether the file fixes the whole output shape."""
+    shape, x_shape = place.weights_shape, place.input_shape
+    if len(shape) != 4 or len(x_shape) != 4 or min(shape) < 1 or x_shape[3] != shape[3]:
+        raise Refused("malformed", f"an input of shape {list(x_shape)} does not fit weights of {list(shape)}")
+    place.check_fixed()
+    strides = (options.strideH, options.strideW)
+    check_window(shape[1:3], strides, (1, 1))
+    out, fixed = _output(place)
+    same = options.padding == Padding.SAME
+    axes = [Axis(x_shape[1 + i], shape[1 + i], strides[i], out[i], same) for i in (0, 1)]
+    if not all(axis.valid for axis in axes):
+        raise Refused("malformed", f"an output of {out} does not belong to an input of {x_shape[1:3]}")
+    return SubPixel(*axes), fixed
+
+
+def _output(place: Place) -> tuple[tuple[int, int], bool]:
+    """Height and width of the output, and whether its shape is a constant of the file.
+
+    A file with a batch of any size packs the shape from that and constants.
+    """
+    graph, subgraph = place.graph, place.subgraph
+    shape = graph.input_tensor(subgraph, place.op, _OUTPUT_SHAPE)
+    known = None if shape is None else graph.constant(shape, np.int32)
+    if known is not None and known.shape == (4,):
+        return (int(known[1]), int(known[2])), True
+    writer = graph.writer(subgraph, int(place.op.inputs[_OUTPUT_SHAPE]))
+    if writer is None or graph.op_name(writer) != "PACK" or len(writer.inputs) != 4:
+        raise Refused("dynamic_shape", "the output's height and width must be constants of the file")
+    sizes = [graph.constant(graph.tensor(subgraph, int(part)), np.int32) for part in writer.inputs[1:3]]
+    if any(size is None or size.size != 1 for size in sizes):
+        raise Refused("dynamic_shape", "the output's height and width must be constants of the file")
+    height, width = (int(size.reshape(())) for size in sizes if size is not None)
+    return (height, width), False
