@@ -6,6 +6,7 @@
 #include "tflite_ops/delegate/options.h"
 #include "tflite_ops/delegate/partition.h"
 #include "tflite_ops/ops/chain_op.h"
+#include "tflite_ops/ops/lstm_op.h"
 #include "tflite_ops/ops/plain_text.h"
 #include "tflite_ops/ops/shared_state.h"
 #include "tflite_ops/ops/sparse_op.h"
@@ -24,11 +25,14 @@ TfLiteStatus Claim(TfLiteContext* context, TfLiteDelegate* delegate, const int* 
   return context->ReplaceNodeSubsetsWithDelegateKernels(context, registration, list, delegate);
 }
 
-bool IsSparseOp(TfLiteContext* context, int index) {
+enum class SingleOp { kNone, kSparse, kLstm };
+
+SingleOp SingleOpOf(TfLiteContext* context, int index) {
   TfLiteNode* node = nullptr;
   TfLiteRegistration* registration = nullptr;
-  return context->GetNodeAndRegistration(context, index, &node, &registration) == kTfLiteOk &&
-         IsTfpruneOp(registration->custom_name);
+  if (context->GetNodeAndRegistration(context, index, &node, &registration) != kTfLiteOk) return SingleOp::kNone;
+  if (IsTfpruneLstm(registration->custom_name)) return SingleOp::kLstm;
+  return IsTfpruneOp(registration->custom_name) ? SingleOp::kSparse : SingleOp::kNone;
 }
 
 // Claiming changes the execution plan, so everything is found first.
@@ -45,7 +49,7 @@ TfLiteStatus PrepareDelegate(TfLiteContext* context, TfLiteDelegate* delegate) {
   for (uint32_t i = 0; i < static_cast<uint32_t>(plan->size); ++i) {
     if (chain < partition.chain_count && i == partition.chains[chain].first) {
       i += partition.chains[chain++].count - 1;
-    } else if (IsSparseOp(context, plan->data[i])) {
+    } else if (SingleOpOf(context, plan->data[i]) != SingleOp::kNone) {
       singles[single_count++] = plan->data[i];
     }
   }
@@ -56,7 +60,9 @@ TfLiteStatus PrepareDelegate(TfLiteContext* context, TfLiteDelegate* delegate) {
     if (status != kTfLiteOk) return status;
   }
   for (uint32_t i = 0; i < single_count; ++i) {
-    const TfLiteStatus status = Claim(context, delegate, &singles[i], 1, SparseOpRegistration(), &room);
+    const bool lstm = SingleOpOf(context, singles[i]) == SingleOp::kLstm;
+    const TfLiteRegistration registration = lstm ? LstmOpRegistration() : SparseOpRegistration();
+    const TfLiteStatus status = Claim(context, delegate, &singles[i], 1, registration, &room);
     if (status != kTfLiteOk) return status;
   }
   return kTfLiteOk;

@@ -219,6 +219,33 @@ class Graph:
         op.inputs = np.array(list(inputs), np.int32)
         users.update(int(index) for index in op.inputs)
 
+    def tensor_uses(self, subgraph: int, index: int) -> int:
+        """How often operators, graph inputs and outputs and signatures use a tensor; the operator that writes it too."""
+        return self._tensor_users[subgraph][index]
+
+    def make_constant(self, subgraph: int, index: int, source: Any) -> None:
+        """Gives the tensor at ``index`` the values of the constant ``source``, whose buffer both then share."""
+        tensor = self.tensor(subgraph, index)
+        self._buffer_users.subtract([int(tensor.buffer)])
+        tensor.buffer = int(source.buffer)
+        tensor.shape, tensor.shapeSignature = source.shape, None
+        tensor.quantization, tensor.sparsity = source.quantization, source.sparsity
+        self._buffer_users.update([int(tensor.buffer)])
+
+    def drop_loop_variable(self, subgraph: int, op: Any, variable: int) -> None:
+        """Takes a variable out of a ``WHILE`` operator and out of the inputs and outputs of its two subgraphs."""
+        condition = int(op.builtinOptions.condSubgraphIndex)
+        body = int(op.builtinOptions.bodySubgraphIndex)
+        for number, owner, lists in (
+            (subgraph, op, ("inputs", "outputs")),
+            (condition, self.model.subgraphs[condition], ("inputs",)),
+            (body, self.model.subgraphs[body], ("inputs", "outputs")),
+        ):
+            for name in lists:
+                indices = getattr(owner, name)
+                self._tensor_users[number].subtract([int(indices[variable])])
+                setattr(owner, name, np.delete(indices, variable))
+
     def metadata(self, name: str) -> bytes | None:
         """Content of a metadata entry, or None."""
         for entry in self.model.metadata or []:
