@@ -20,6 +20,7 @@ from tfprune.converter.calibration import PRECISIONS, Quantizer
 from tfprune.converter.capability import Refused
 from tfprune.converter.converted import Converted
 from tfprune.converter.graph import Graph
+from tfprune.converter.loops import sink_invariant_constants
 from tfprune.converter.packed_report import METADATA_NAME, packed_reports
 from tfprune.converter.passes import restore
 from tfprune.converter.plan import Plan
@@ -128,6 +129,7 @@ def inspect(
     table = load_table(device)
     data, _, subject = tflite_bytes(model, custom_objects)
     graph = Graph(data, subject)
+    sink_invariant_constants(graph)
     layers = [finding.report() for finding in analyse(graph, table, float(min_speedup))]
     packed = packed_reports(graph, table)
     note = f"{len(packed)} layer(s) were converted before" if packed else None
@@ -137,6 +139,7 @@ def inspect(
 def _to_sparse(
     graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float, precision: str
 ) -> Converted:
+    sink_invariant_constants(graph)
     findings = analyse(graph, table, min_speedup, halves=precision == "float16")
     if graph.loss is not None:
         _refuse_all(findings, Refused("would_lose", f"writing the file again would lose something: {graph.loss}"))

@@ -220,7 +220,7 @@ class Graph:
         users.update(int(index) for index in op.inputs)
 
     def tensor_uses(self, subgraph: int, index: int) -> int:
-        """How often operators, graph inputs and outputs and signatures use a tensor; the operator that writes it too."""
+        """How often operators, graph inputs and outputs and signatures use a tensor, its writer included."""
         return self._tensor_users[subgraph][index]
 
     def make_constant(self, subgraph: int, index: int, source: Any) -> None:

@@ -55,7 +55,7 @@ class _Reader:
         if min(signature, default=0) >= 0:
             return signature
         declared = tuple(self._open if size < 0 else size for size in signature)
-        op = self._writer(index)
+        op = self._graph.writer(self._subgraph, index)
         if op is None or depth == 0 or self._graph.op_name(op) != "RESHAPE" or len(op.inputs) < 2:
             return declared
         computed = self.values(int(op.inputs[1]), depth - 1)
@@ -81,15 +81,9 @@ class _Reader:
         constant = self._graph.constant(tensor, kind)
         if constant is not None:
             return tuple(int(value) for value in constant.reshape(-1)[: _LONGEST + 1])
-        op = self._writer(index)
+        op = self._graph.writer(self._subgraph, index)
         rule = None if op is None else _RULES.get(self._graph.op_name(op))
         return None if rule is None or depth == 0 else rule(self, op, depth - 1)
-
-    def _writer(self, index: int) -> Any | None:
-        if index < 0:
-            return None
-        operators = self._graph.model.subgraphs[self._subgraph].operators
-        return next((op for op in operators if index in op.outputs), None)
 
     def operand(self, op: Any, place: int, depth: int) -> Sizes | None:
         return self.values(int(op.inputs[place]), depth) if place < len(op.inputs) and op.inputs[place] >= 0 else None

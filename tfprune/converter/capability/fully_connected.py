@@ -8,6 +8,7 @@ from typing import Any
 from tfprune.converter.capability.layer import Layer, Refused, activation, product
 from tfprune.converter.capability.numbers import read_bias, read_numbers
 from tfprune.converter.graph import Graph
+from tfprune.converter.known_shapes import Sizes, known_shape
 from tfprune.converter.schema import tfl
 from tfprune.costs import LayerShape
 from tfprune.formats import Op, OpSpec
@@ -29,11 +30,12 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     if len(shape) != 2 or min(shape) < 1:
         raise Refused("malformed", f"the weights must have 2 dimensions, got {list(shape)}")
     out_channels, features = shape
-    x = graph.tensor(subgraph, int(op.inputs[0]))
-    rank = _feature_rank(graph, x, features)
+    x = int(op.inputs[0])
+    x_shape = known_shape(graph, subgraph, x)
+    rank = _feature_rank(x_shape, features)
     keep = bool(options.keepNumDims)
     if keep and rank != 1:
-        raise Refused("features", f"with keep_num_dims the last dimension must be {features}, got {graph.shape(x)}")
+        raise Refused("features", f"with keep_num_dims the last dimension must be {features}, got {_text(x_shape)}")
     spec = OpSpec(
         Op.FULLY_CONNECTED,
         out_channels,
@@ -41,7 +43,7 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         activation=activation(options.fusedActivationFunction),
         keep_num_dims=keep,
     )
-    x_values = product(graph.shape(x))
+    x_values = product(tuple(size or 1 for size in known_shape(graph, subgraph, x, open_size=1)))
     cost_shape = LayerShape(
         fully_connected=True,
         out_channels=out_channels,
@@ -55,17 +57,19 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     return Layer(subgraph, index, spec, (out_channels, rank, 1 + keep), cost_shape, numbers, bias)
 
 
-def _feature_rank(graph: Graph, x: Any, features: int) -> int:
-    """How many last dimensions of ``x`` are the features."""
-    shape = graph.shape(x)
-    signature = shape if x.shapeSignature is None else tuple(int(size) for size in x.shapeSignature)
-    if len(signature) != len(shape):
-        signature = shape
-    for rank in range(1, len(shape) + 1):
-        if signature[-rank] < 0:
+def _feature_rank(shape: Sizes, features: int) -> int:
+    """How many last dimensions of the input are the features."""
+    values = 1
+    for rank, size in enumerate(reversed(shape), 1):
+        if size is None:
             break
-        if product(shape[-rank:]) == features:
+        values *= max(1, size)
+        if values == features:
             return rank
     raise Refused(
-        "features", f"the last dimensions of the input must be fixed and multiply to {features}, got {list(signature)}"
+        "features", f"the last dimensions of the input must be fixed and multiply to {features}, got {_text(shape)}"
     )
+
+
+def _text(shape: Sizes) -> str:
+    return str([-1 if size is None else size for size in shape])
