@@ -11,6 +11,7 @@ Both ways find sets that are equal, so no zero is ever stored and every weight l
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,8 @@ _SAMPLED_BANDS = 4
 COLUMN_BAND_ROWS = 64
 # Kernel positions that fit the code of a kernel, and neighbours that make one where there are no positions.
 _MOST_POSITIONS, _NEIGHBOURS = 62, 4
+# Codes below this are told apart by counting.
+_COUNTED_CODES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,20 +165,19 @@ def block_bytes(bands: int, blocks: int, visits: int) -> int:
     return 4 + 4 * bands + 4 * blocks + visits
 
 
-def _band_codes(nonzero: BoolArray, band_rows: int) -> npt.NDArray[np.uint64]:
-    """The rows of each column of each band as bits, ``[bands, C]``; ``band_rows`` is at most 64."""
+def _band_codes(nonzero: BoolArray, band_rows: int) -> npt.NDArray[Any]:
+    """The rows of each column of each band as bits, unsigned ``[bands, C]``; ``band_rows`` is at most 64."""
     height, width = nonzero.shape
     bands = -(-height // band_rows)
-    eights = -(-band_rows // 8)
-    padded = np.zeros((bands, eights * 8, width), bool)
-    full = height // band_rows
-    padded[:full, :band_rows] = nonzero[: full * band_rows].reshape(full, band_rows, width)
-    if full < bands:
-        padded[full, : height - full * band_rows] = nonzero[full * band_rows :]
-    bits = np.packbits(padded, axis=1, bitorder="little").astype(np.uint64)
-    codes = np.zeros((bands, width), np.uint64)
-    for eight in range(eights):
-        codes |= bits[:, eight] << np.uint64(8 * eight)
+    dtype = np.min_scalar_type(2**band_rows - 1)
+    codes = np.zeros((bands, width), dtype)
+    for first in range(0, band_rows, 8):
+        # Eight rows at a time, as bytes: the widening to the code's type is what takes long.
+        eight = np.zeros((bands, width), np.uint8)
+        for row in range(first, min(first + 8, band_rows)):
+            cells = nonzero[row::band_rows]
+            eight[: len(cells)] |= cells.view(np.uint8) << np.uint8(row - first)
+        codes |= np.left_shift(eight, first, dtype=dtype)
     return codes
 
 
@@ -184,8 +186,7 @@ def _best_band_rows(nonzero: BoolArray) -> int:
     best, least = min(BAND_SIZES[0], nonzero.shape[0]), np.inf
     for band_rows in dict.fromkeys(min(size, nonzero.shape[0]) for size in BAND_SIZES):
         part = _sample(nonzero, band_rows)
-        blocks = _equal_columns(part, band_rows)
-        heights, widths = blocks.row_counts, blocks.column_counts
+        heights, widths = _block_sizes(_band_codes(part, band_rows))
         # Loads of a column for eight rows, and sums loaded and stored, both in multiply-adds saved or lost.
         work = int((-(-heights // 8) * widths).sum()) + 2 * int(heights.sum()) + 4 * len(heights)
         if work < least * part.shape[0] * 0.999:
@@ -193,22 +194,36 @@ def _best_band_rows(nonzero: BoolArray) -> int:
     return int(best)
 
 
+def _block_sizes(codes: npt.NDArray[Any]) -> tuple[IndexArray, IndexArray]:
+    """Rows and columns of the blocks of :func:`_equal_columns`, in no order."""
+    codes = np.sort(codes, axis=1)
+    new = np.ones(codes.shape, bool)
+    new[:, 1:] = codes[:, 1:] != codes[:, :-1]
+    starts = np.flatnonzero(new)
+    code, widths = codes.reshape(-1)[starts], np.diff(starts, append=codes.size)
+    filled = code != 0
+    bits = np.unpackbits(code[filled].view(np.uint8).reshape(-1, codes.itemsize), axis=1)
+    return bits.sum(axis=1, dtype=np.int64), widths[filled]
+
+
 def _equal_columns(nonzero: BoolArray, band_rows: int) -> Blocks:
     """Blocks of the columns that are non-zero in the same rows of a band."""
     codes = _band_codes(nonzero, band_rows)
-    width = np.uint64(codes.shape[1])
-    band, column = np.nonzero(codes)
-    code = codes[band, column]
-    order = np.lexsort((column, code, band))
-    band, column, code = band[order], column[order], code[order]
+    width = codes.shape[1]
+    # By band and code; equal codes stay in the order of their columns.
+    order = np.argsort(codes, axis=1, kind="stable")
+    code = np.take_along_axis(codes, order, axis=1).reshape(-1)
+    band, column = np.repeat(np.arange(len(codes)), width), order.reshape(-1)
+    filled = code != 0
+    band, column, code = band[filled], column[filled], code[filled]
     new = np.ones(len(band), bool)
     new[1:] = (band[1:] != band[:-1]) | (code[1:] != code[:-1])
     starts = np.flatnonzero(new)
     counts = np.diff(starts, append=len(band))
     # By band and first column, so that the order depends on places alone.
-    by_place = np.argsort(band[starts] * int(width) + column[starts], kind="stable")
+    by_place = np.argsort(band[starts] * width + column[starts], kind="stable")
     columns = column[_ranges(starts[by_place], counts[by_place])]
-    bits = code[starts[by_place], None] >> np.arange(band_rows, dtype=np.uint64) & np.uint64(1)
+    bits = code[starts[by_place], None] >> np.arange(band_rows, dtype=codes.dtype) & codes.dtype.type(1)
     block, row = np.nonzero(bits)
     row_ends = np.cumsum(np.bincount(block, minlength=len(starts)))
     band_ends = np.cumsum(np.bincount(band[starts], minlength=len(codes)))
@@ -230,7 +245,7 @@ def _equal_kernels(nonzero: BoolArray, in_channels: int) -> Blocks:
         codes[:, : bits.shape[1]] |= bits.astype(np.int64) << cell
     row, channel = np.nonzero(codes)
     row, channel, parts = _split_codes(row, channel, codes[row, channel])
-    known, part = np.unique(parts, return_inverse=True)
+    known, part = _distinct(parts)
     band_rows = min(COLUMN_BAND_ROWS, height)
     band = row // band_rows
     key = (band * channels + channel) * max(1, len(known)) + part
@@ -258,12 +273,24 @@ def kernels_fit(columns: int, in_channels: int) -> bool:
 
 def _split_codes(row: IndexArray, channel: IndexArray, code: IndexArray) -> tuple[IndexArray, IndexArray, IndexArray]:
     """Entries whose codes have at most four bits: larger ones are cut into parts of about equal size."""
-    known, inverse = np.unique(code, return_inverse=True)
+    known, inverse = _distinct(code)
     pieces = [_even_parts(value) for value in known.tolist()]
     counts = np.array([len(parts) for parts in pieces], np.int64)[inverse]
     flat = np.array([part for parts in pieces for part in parts], np.int64)
     first = np.concatenate((np.zeros(1, np.int64), np.cumsum([len(parts) for parts in pieces])))[:-1].astype(np.int64)
     return np.repeat(row, counts), np.repeat(channel, counts), flat[_ranges(first[inverse], counts)]
+
+
+def _distinct(codes: IndexArray) -> tuple[IndexArray, IndexArray]:
+    """The different codes, rising, and the place of each code among them."""
+    most = int(codes.max(initial=0))
+    if most >= _COUNTED_CODES:
+        return np.unique(codes, return_inverse=True)
+    # Few codes are possible: counting them is faster than sorting.
+    known = np.flatnonzero(np.bincount(codes, minlength=1))
+    place = np.zeros(most + 1, np.int64)
+    place[known] = np.arange(len(known))
+    return known, place[codes]
 
 
 def _even_parts(code: int) -> list[int]:

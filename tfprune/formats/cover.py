@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
+from tfprune.formats.greedy import MOST_WIDTH, count_windows, count_windows_down, window_starts
 from tfprune.formats.header import (
     MAX_BLOCK_MATRIX_COLUMNS,
     MAX_COLUMN_STEP,
@@ -180,7 +181,9 @@ def count_groups(
         per_line = _count_greedy(band_masks(nonzero, rows), cols)
     else:
         per_line = np.zeros(lines, np.int64)
-        per_line[0] = int(_count_greedy(_column_blocks(nonzero, cols), rows).sum())
+        # Sliding rows have at most 16 rows.
+        down = count_windows_down(nonzero, rows) if cols == 1 else count_windows(_column_blocks(nonzero, cols), rows)
+        per_line[0] = int(down.sum())
     groups = int(per_line.sum())
     weights = int(values_per_line(per_line, encoding, height, rows, cols, ValueType.FLOAT32).sum())
     values = int(values_per_line(per_line, encoding, height, rows, cols, value_type).sum())
@@ -238,6 +241,10 @@ def _greedy_positions(masks: BoolArray, width: int) -> Iterator[tuple[IndexArray
         line, position = np.nonzero(masks)
         yield line, position
         return
+    if width <= MOST_WIDTH:
+        line, position = np.nonzero(window_starts(masks, width))
+        yield line, position
+        return
     length = masks.shape[1]
     for first, table in _jump_tables(masks, width):
         line, position = _concatenate(_greedy_steps(table, length, width))
@@ -249,6 +256,8 @@ def _count_greedy(masks: BoolArray, width: int) -> IndexArray:
     """Groups of each line's greedy cover."""
     if width == 1:
         return np.asarray(np.count_nonzero(masks, axis=1), np.int64)
+    if width <= MOST_WIDTH:
+        return count_windows(masks, width)
     counts = np.zeros(len(masks), np.int64)
     for first, table in _jump_tables(masks, width):
         for line, _ in _greedy_steps(table, masks.shape[1], width):
