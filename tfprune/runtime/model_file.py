@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import struct
 from pathlib import Path
 
 from tfprune.errors import ModelError
+from tfprune.runtime.structure import check_structure
 
 CUSTOM_OP_PREFIX = b"Tfprune"
-_IDENTIFIER = slice(4, 8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +36,7 @@ def read_model(model: str | os.PathLike[str] | bytes, name: str = "model") -> Mo
         name: what reports call a model that comes as bytes.
 
     Raises:
-        ModelError: the file cannot be read or is not a ``.tflite`` model.
+        ModelError: the file cannot be read, is not a ``.tflite`` model, or is cut off or corrupt.
     """
     if isinstance(model, (bytes, bytearray, memoryview)):
         content = bytes(model)
@@ -53,24 +52,17 @@ def read_model(model: str | os.PathLike[str] | bytes, name: str = "model") -> Mo
             content = path.read_bytes()
         except OSError as error:
             raise ModelError(f"`{path}` cannot be read: {error.strerror}; give the path of a .tflite file") from error
-    if content[_IDENTIFIER] != b"TFL3":
-        raise ModelError(
-            f"`{name}` is not a .tflite model: bytes 4 to 7 must be b'TFL3', got {content[_IDENTIFIER]!r} in a file "
-            f"of {len(content)} bytes; give a converted model"
-        )
-    return ModelFile(name, content, _custom_ops(name, content))
+    # LiteRT trusts every offset of a file.
+    check_structure(content, f"`{name}`")
+    return ModelFile(name, content, _custom_ops(content))
 
 
-def _custom_ops(name: str, content: bytes) -> tuple[str, ...]:
+def _custom_ops(content: bytes) -> tuple[str, ...]:
     """Names of tfprune's operator codes; a dense file must run where the library is not installed."""
     from ai_edge_litert.schema_py_generated import Model
 
-    try:
-        model = Model.GetRootAs(content, 0)
-        codes = [model.OperatorCodes(index).CustomCode() for index in range(model.OperatorCodesLength())]
-    except (struct.error, IndexError, ValueError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"`{name}` is a damaged .tflite model ({len(content)} bytes): its list of operators cannot be read; "
-            "the file may be cut off, convert or copy it again"
-        ) from error
-    return tuple(sorted({code.decode() for code in codes if code and code.startswith(CUSTOM_OP_PREFIX)}))
+    model = Model.GetRootAs(content, 0)
+    codes = [model.OperatorCodes(index).CustomCode() for index in range(model.OperatorCodesLength())]
+    return tuple(
+        sorted({code.decode(errors="replace") for code in codes if code and code.startswith(CUSTOM_OP_PREFIX)})
+    )
