@@ -10,7 +10,7 @@ import click
 from tfprune.cli.arrays import read_arrays
 from tfprune.cli.console import print_json, working
 from tfprune.cli.layers_table import print_layers
-from tfprune.errors import OutputError
+from tfprune.cli.outputs import check_apart
 
 EXIT_NOTHING_CONVERTED = 1
 DATA_OPTION = "--representative-data"
@@ -68,7 +68,8 @@ def convert(
 
     # As text: a Path would drop the separator that makes `folder/` no file name.
     output = str(default_output(model)) if output is None else output
-    _check_apart({"--output": output, "--dense-output": dense_output, "--html": html})
+    check_apart({"--output": output, "--dense-output": dense_output, "--html": html})
+    check_apart({"MODEL": model, "--html": html})
     with working("Converting"):
         from tfprune.converter.converted import check_target
 
@@ -106,14 +107,3 @@ def default_output(model: Path) -> Path:
     """``classifier.keras`` becomes ``classifier.sparse.tflite`` in the same folder; so does a SavedModel folder."""
     path = model.resolve() if model.name in ("", ".", "..") else model
     return path.with_name((path.name if path.is_dir() else path.stem) + OUTPUT_SUFFIX)
-
-
-def _check_apart(paths: dict[str, str | None]) -> None:
-    """Refuses one path for two files before anything is written."""
-    taken: dict[Path, str] = {}
-    for option, path in paths.items():
-        if path is None:
-            continue
-        other = taken.setdefault(Path(path).resolve(), option)
-        if other != option:
-            raise OutputError(f"{option}: must be another file than {other}, got `{path}` for both; name two files")

@@ -9,6 +9,7 @@ import click
 
 from tfprune.cli.console import print_json, working
 from tfprune.cli.layers_table import print_layers
+from tfprune.cli.outputs import check_apart
 
 
 @click.command()
@@ -59,6 +60,7 @@ def inspect(
         raise click.UsageError("--layer and --sparsity say how to draw: give --masks FILE too")
     if masks is None and html is None and overwrite:
         raise click.UsageError("--overwrite is for what is written: give --masks FILE or --html FILE too")
+    check_apart({"MODEL": model, "--html": html, "--masks": masks})
     with working("Reading the model"):
         if html is not None:
             from tfprune.converter.converted import check_target

@@ -217,7 +217,7 @@ class _Data:
         self.end += len(piece)
 
 
-def flexbuffer_map(values: dict[str, int | str]) -> npt.NDArray[np.uint8]:
+def flexbuffer_map(values: dict[str, int | float | str]) -> npt.NDArray[np.uint8]:
     """A flexbuffer map with ``values``, as custom options hold it."""
     builder = _flexbuffers.Builder()
     with builder.Map():

@@ -13,6 +13,7 @@ import numpy as np
 from tfprune.errors import ModelError, OutputError
 from tfprune.plotting.pictures import mask_png
 from tfprune.plotting.weights import tflite_layers
+from tfprune.tables import short_name
 
 if TYPE_CHECKING:
     from tfprune.converter.report import ConversionReport, LayerReport
@@ -26,6 +27,7 @@ class Card:
 
     Attributes:
         anchor: where the table links to.
+        name: the telling part of the layer's name.
         layer: the verdict.
         cells: the table's cells: text, and what they are sorted by.
         facts: what the card says in a line each: name and value.
@@ -33,6 +35,7 @@ class Card:
     """
 
     anchor: str
+    name: str
     layer: LayerReport
     cells: tuple[tuple[str, str], ...]
     facts: tuple[tuple[str, str], ...]
@@ -100,7 +103,8 @@ def _card(layer: LayerReport, picture: str | None, report: ConversionReport) -> 
     from tfprune.converter.columns import COLUMNS
 
     cells = tuple((column.text(layer), _sort_key(column.value(layer))) for column in COLUMNS)
-    return Card(f"layer-{layer.subgraph}-{layer.index}", layer, cells, tuple(_facts(layer, report)), picture)
+    anchor, name = f"layer-{layer.subgraph}-{layer.index}", short_name(layer.name) or "(no name)"
+    return Card(anchor, name, layer, cells, tuple(_facts(layer, report)), picture)
 
 
 def _sort_key(value: float | str | None) -> str:

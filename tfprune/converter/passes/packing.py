@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ from tfprune.converter.analysis import Finding
 from tfprune.converter.capability import CUSTOM_CODES, Layer
 from tfprune.converter.expand.grouped import Depthwise, Grouped
 from tfprune.converter.graph import Graph
+from tfprune.converter.options import op_options
 from tfprune.converter.plan import Plan
 from tfprune.converter.schema import TensorType, flexbuffer_map, text, tfl
-from tfprune.formats import FORMAT_VERSION, Op, encode, read
+from tfprune.formats import Op, encode, read
 
 #: Packed weights already in the file, by dense buffer, meaning and encoding: its buffer.
 PackedBuffers = dict[tuple[Any, ...], int]
@@ -40,14 +40,13 @@ def _pack(graph: Graph, layer: Layer, plan: Plan, packed: PackedBuffers) -> None
     key = (int(source.buffer), layer.meaning(), plan.encoding_name)
     quantization = layer.numbers.quantization
     data = encode(layer.matrix(graph), layer.spec, plan.encoding, plan.rows, plan.cols, quantization=quantization)
-    header = read(data).header
     weights = _place(graph, op, layer, f"{name}/packed", data, packed.get(key))
     packed.setdefault(key, int(graph.tensor(layer.subgraph, weights).buffer))
     geometry = graph.add_zeros(layer.subgraph, f"{name}/geometry", layer.geometry)
     inputs = [int(op.inputs[layer.activation_input]), weights, geometry]
     if layer.bias is not None:
         inputs.append(_place_bias(graph, layer, layer.bias))
-    options = {"version": FORMAT_VERSION, **_dense(graph, op, layer), **dataclasses.asdict(header)}
+    options = {**op_options(read(data)), **_dense(graph, op, layer)}
     if getattr(op.builtinOptions, "asymmetricQuantizeInputs", False):
         options["asymmetric_quantize_inputs"] = 1
     graph.set_inputs(layer.subgraph, op, inputs)
