@@ -9,17 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from tfprune.converter.capability import CUSTOM_CODES, WEIGHTS_INPUT, Layer, Refused, examine, layer_name
+from tfprune.converter.capability import (
+    CUSTOM_CODES,
+    LSTM_CODE,
+    WEIGHTS_INPUT,
+    GateMatrix,
+    Layer,
+    LstmLayer,
+    Refused,
+    examine,
+    layer_name,
+)
 from tfprune.converter.capability.numbers import check_sums
 from tfprune.converter.chains import Neighbours, without_moves
 from tfprune.converter.expand.bound import refuse_early
 from tfprune.converter.graph import Graph
 from tfprune.converter.plan import Plan, Study, choose, study
+from tfprune.converter.recurrent import decide_lstm
 from tfprune.converter.report import LayerReport
 from tfprune.converter.weights import precision_of, share_of_zeros, stored_weights
 from tfprune.costs import CostTable
 from tfprune.errors import ModelError, PackedFormatError
-from tfprune.formats import PackedWeights, read
+from tfprune.formats import Op, PackedWeights, read
 
 
 @dataclasses.dataclass
@@ -38,6 +49,8 @@ class Finding:
         outcome: the encoding it gets, or why it stays as it is.
         precision: of its weights, as in :class:`LayerReport`.
         zeros: share of zeros where ``known`` is None.
+        lstm: the layer, where it is an LSTM. It has a finding for each of its two matrices,
+        gates: of which this is the one.
     """
 
     subgraph: int
@@ -51,6 +64,8 @@ class Finding:
     outcome: Plan | Refused
     precision: str | None = None
     zeros: float | None = None
+    lstm: LstmLayer | None = None
+    gates: GateMatrix | None = None
 
     def report(self) -> LayerReport:
         """The finding as a line of a report."""
@@ -80,9 +95,11 @@ class Finding:
 
     def _considered(self, plan: Plan | None) -> dict[str, Any]:
         """Multiply-adds, and what the encoding brings or, where the layer stays dense, the fastest one would."""
-        if self.layer is None:
+        layer = self.layer or self.gates
+        if layer is None:
             return {}
-        macs = {"dense_macs": self.layer.cost_shape.macs}
+        runs = 1 if self.gates is None else self.gates.runs
+        macs = {"dense_macs": layer.cost_shape.macs * runs}
         if plan is None and self.known is not None and self.known.candidates:
             plan = min(self.known.candidates, key=lambda candidate: candidate.sparse_time)
         if plan is None:
@@ -90,7 +107,7 @@ class Finding:
         modelled = self.known is not None and not self.known.not_modelled
         sparse = {"considered": plan.encoding_name, "fill": plan.fill}
         sparse["sparse_time"] = plan.sparse_time if modelled else None
-        return {**macs, **sparse, "sparse_macs": plan.values * self.layer.cost_shape.pixels}
+        return {**macs, **sparse, "sparse_macs": plan.values * layer.cost_shape.pixels * runs}
 
 
 def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = False) -> list[Finding]:
@@ -107,6 +124,9 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
     for subgraph, index, op in graph.operators():
         found = examine(graph, subgraph, index, op)
         if found is None:
+            continue
+        if isinstance(found, LstmLayer):
+            findings += _lstm_findings(graph, op, found, table, min_speedup, halves)
             continue
         weights = stored_weights(graph, subgraph, op)
         if isinstance(found, Layer):
@@ -139,6 +159,29 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
     _reconsider_between_planar_layers(graph, findings, table, min_speedup)
     _keep_shared_weights_single(graph, findings)
     return findings
+
+
+def _lstm_findings(
+    graph: Graph, op: Any, layer: LstmLayer, table: CostTable, min_speedup: float, halves: bool
+) -> list[Finding]:
+    name = layer_name(graph, layer.subgraph, op)
+    return [
+        Finding(
+            layer.subgraph,
+            layer.index,
+            f"{name}/{gates.part}",
+            graph.op_name(op),
+            (gates.spec.out_channels, gates.spec.in_channels),
+            gates.dense_bytes(graph),
+            None,
+            known,
+            outcome,
+            precision=gates.precision,
+            lstm=layer,
+            gates=gates,
+        )
+        for gates, known, outcome in decide_lstm(graph, layer, table, min_speedup, halves)
+    ]
 
 
 def _study(graph: Graph, layer: Layer, dense_bytes: int, table: CostTable, min_speedup: float) -> Study | Refused:
@@ -204,26 +247,36 @@ def _keep_shared_weights_single(graph: Graph, findings: list[Finding]) -> None:
                 )
 
 
+# Places of the packed weights among the inputs of each custom op.
+_PACKED_INPUTS = {**dict.fromkeys(CUSTOM_CODES.values(), (WEIGHTS_INPUT,)), LSTM_CODE: (1, 2)}
+
+
 def packed_operators(graph: Graph) -> list[tuple[int, int, Any, PackedWeights]]:
-    """Subgraph, index, operator and weights of every tfprune op.
+    """Subgraph, index, operator and weights of every tfprune op; an LSTM stands twice, with those of its input first.
 
     Raises:
         ModelError: an op's weights are missing or break a rule of the format.
     """
     found = []
     for subgraph, index, op in graph.operators():
-        if not graph.is_custom(op) or graph.op_name(op) not in CUSTOM_CODES.values():
+        name = graph.op_name(op)
+        if not graph.is_custom(op) or name not in _PACKED_INPUTS:
             continue
-        tensor = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
-        raw = None if tensor is None else graph.raw(tensor)
-        where = f"operator {index} of subgraph {subgraph} ({graph.op_name(op)})"
-        if raw is None:
-            raise ModelError(f"{where}: has no packed weights; convert the model again")
-        try:
-            packed = read(raw)
-        except PackedFormatError as error:
-            raise ModelError(f"{where}: {error}") from error
-        if CUSTOM_CODES[packed.header.spec.op] != graph.op_name(op):
-            raise ModelError(f"{where}: its packed weights are those of another op; convert the model again")
-        found.append((subgraph, index, op, packed))
+        where = f"operator {index} of subgraph {subgraph} ({name})"
+        for position in _PACKED_INPUTS[name]:
+            packed = _packed_weights(graph, graph.input_tensor(subgraph, op, position), where)
+            expected = CUSTOM_CODES[Op.FULLY_CONNECTED] if name == LSTM_CODE else name
+            if CUSTOM_CODES[packed.header.spec.op] != expected:
+                raise ModelError(f"{where}: its packed weights are those of another op; convert the model again")
+            found.append((subgraph, index, op, packed))
     return found
+
+
+def _packed_weights(graph: Graph, tensor: Any | None, where: str) -> PackedWeights:
+    raw = None if tensor is None else graph.raw(tensor)
+    if raw is None:
+        raise ModelError(f"{where}: has no packed weights; convert the model again")
+    try:
+        return read(raw)
+    except PackedFormatError as error:
+        raise ModelError(f"{where}: {error}") from error

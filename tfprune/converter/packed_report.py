@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfprune.converter.analysis import packed_operators
-from tfprune.converter.capability import CUSTOM_CODES, layer_name
+from tfprune.converter.capability import LSTM_CODE, layer_name
 from tfprune.converter.graph import Graph
 from tfprune.converter.report import LayerReport
 from tfprune.converter.weights import type_name
@@ -61,12 +61,13 @@ def packed_report(
     """
     header = packed.header
     weights = header.out_channels * header.columns
-    fully_connected = graph.op_name(op) == CUSTOM_CODES[Op.FULLY_CONNECTED]
-    kernel = () if fully_connected else (header.kernel_h, header.kernel_w)
+    kernel = () if header.op == Op.FULLY_CONNECTED else (header.kernel_h, header.kernel_w)
     name = f"{Encoding(header.encoding).name.lower()} {header.group_rows}x{header.group_cols}"
     nonzero = int(np.count_nonzero(packed.values))
     shape = _layer_shape(graph, subgraph, op, packed)
-    dense_time, sparse_time = (None, None) if table is None else _times(table, shape, packed)
+    # The two matrices of an LSTM are timed together, when it is converted.
+    timed = table is not None and graph.op_name(op) != LSTM_CODE
+    dense_time, sparse_time = _times(table, shape, packed) if timed and table is not None else (None, None)
     return LayerReport(
         subgraph=subgraph,
         index=index,
@@ -117,7 +118,8 @@ def _layer_shape(graph: Graph, subgraph: int, op: Any, packed: PackedWeights) ->
     input_shape, output_shape = ([max(1, size) for size in (() if t is None else graph.shape(t))] for t in (x, y))
     input_values = int(np.prod(input_shape, dtype=object))
     fully_connected = header.op == Op.FULLY_CONNECTED
-    pixels = input_values // header.columns if fully_connected else int(np.prod(output_shape[:-1], dtype=object))
+    by_input = fully_connected and graph.op_name(op) != LSTM_CODE
+    pixels = input_values // header.columns if by_input else int(np.prod(output_shape[:-1], dtype=object))
     return LayerShape(
         fully_connected=fully_connected,
         out_channels=header.out_channels,

@@ -12,9 +12,19 @@ from tfprune.converter.capability import (
     conv_3d,
     depthwise_conv_2d,
     fully_connected,
+    lstm,
     transpose_conv,
 )
-from tfprune.converter.capability.layer import BIAS_INPUT, CUSTOM_CODES, WEIGHTS_INPUT, Layer, Numbers, Refused
+from tfprune.converter.capability.layer import (
+    BIAS_INPUT,
+    CUSTOM_CODES,
+    LSTM_CODE,
+    WEIGHTS_INPUT,
+    Layer,
+    Numbers,
+    Refused,
+)
+from tfprune.converter.capability.lstm import GateMatrix, LstmLayer
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import text
 
@@ -22,16 +32,19 @@ __all__ = [
     "BIAS_INPUT",
     "CAPABILITIES",
     "CUSTOM_CODES",
+    "LSTM_CODE",
     "WEIGHTS_INPUT",
     "WITHOUT_KERNEL",
+    "GateMatrix",
     "Layer",
+    "LstmLayer",
     "Numbers",
     "Refused",
     "examine",
     "layer_name",
 ]
 
-Reader = Callable[[Graph, int, int, Any], Layer]
+Reader = Callable[[Graph, int, int, Any], Layer | LstmLayer]
 
 #: The operators with a sparse kernel.
 CAPABILITIES: dict[str, Reader] = {
@@ -41,18 +54,18 @@ CAPABILITIES: dict[str, Reader] = {
     "DEPTHWISE_CONV_2D": depthwise_conv_2d.read,
     "FULLY_CONNECTED": fully_connected.read,
     "TRANSPOSE_CONV": transpose_conv.read,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm.read,
 }
 
 #: Operators whose weights people prune and that have no sparse kernel: listed in reports, never rewritten.
 WITHOUT_KERNEL = (
     "CONV_3D_TRANSPOSE",
     "EMBEDDING_LOOKUP",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "UNIDIRECTIONAL_SEQUENCE_RNN",
 )
 
 
-def examine(graph: Graph, subgraph: int, index: int, op: Any) -> Layer | Refused | None:
+def examine(graph: Graph, subgraph: int, index: int, op: Any) -> Layer | LstmLayer | Refused | None:
     """Says whether a sparse kernel could run an operator.
 
     Returns:

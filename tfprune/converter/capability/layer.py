@@ -18,6 +18,8 @@ from tfprune.formats import Activation, Op, OpSpec, Quantization, ValueType
 WEIGHTS_INPUT = 1
 BIAS_INPUT = 2
 CUSTOM_CODES = {Op.CONV_2D: "TfpruneConv2D", Op.FULLY_CONNECTED: "TfpruneFullyConnected"}
+#: The op with two packed matrices, each of a fully-connected layer.
+LSTM_CODE = "TfpruneLSTM"
 
 Matrix = npt.NDArray[Any]
 
@@ -121,7 +123,7 @@ class Layer:
         constant = graph.constant(graph.tensor(self.subgraph, self.numbers.source), STORED[self.precision][0])
         if constant is None:
             raise Refused("weights_not_constant", "the weights are not a constant of the file")
-        return _halved(constant) if self.halve else constant
+        return halved(constant) if self.halve else constant
 
     def matrix(self, graph: Graph) -> Matrix:
         """The weight matrix ``[R, C]`` in the type in which it will be packed.
@@ -144,7 +146,7 @@ class Layer:
         return (self.spec, self.value_type, self.expand, quantization.scales.tobytes(), *known)
 
 
-def _halved(weights: Matrix) -> Matrix:
+def halved(weights: Matrix) -> Matrix:
     """Weights rounded to float16; numbers that are not finite stay so."""
     with np.errstate(over="ignore"):
         halves = weights.astype(np.float16)

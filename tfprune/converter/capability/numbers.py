@@ -45,7 +45,7 @@ def read_numbers(
     if x is None or weights is None or len(op.outputs) != 1 or op.outputs[0] < 0:
         raise Refused("malformed", "the operator lacks an input or its output")
     output = graph.tensor(subgraph, int(op.outputs[0]))
-    source = _source(graph, subgraph, int(op.inputs[weights_input]))
+    source = source_of(graph, subgraph, int(op.inputs[weights_input]))
     stored = graph.tensor(subgraph, source)
     types = (_type_name(x), _type_name(stored), _type_name(output))
     precision = _PRECISIONS.get(types)
@@ -77,7 +77,7 @@ def read_bias(
     """
     if graph.input_tensor(subgraph, op, bias_input) is None:
         return None
-    source = _source(graph, subgraph, int(op.inputs[bias_input]))
+    source = source_of(graph, subgraph, int(op.inputs[bias_input]))
     bias = graph.tensor(subgraph, source)
     wanted = "int32" if numbers.precision == "int8" else "float32"
     allowed = ("float32", "float16") if wanted == "float32" else (wanted,)
@@ -99,7 +99,7 @@ def check_sums(matrix: npt.NDArray[Any], bias: npt.NDArray[Any] | None) -> None:
         raise Refused("sums", f"the sums of output channel {row} may leave 32 bits, got up to {int(largest[row])}")
 
 
-def _source(graph: Graph, subgraph: int, index: int) -> int:
+def source_of(graph: Graph, subgraph: int, index: int) -> int:
     """The constant behind a ``DEQUANTIZE``, or ``index`` itself."""
     writer = graph.writer(subgraph, index)
     if writer is not None and graph.op_name(writer) == "DEQUANTIZE" and len(writer.inputs) == 1:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tfprune.converter.analysis import Finding
 from tfprune.converter.graph import Graph
-from tfprune.converter.passes import conv2d, fully_connected
+from tfprune.converter.passes import conv2d, fully_connected, lstm
 from tfprune.converter.passes.packing import PackedBuffers
 
 Pass = Callable[[Graph, list[Finding], PackedBuffers], None]
@@ -16,6 +16,7 @@ Pass = Callable[[Graph, list[Finding], PackedBuffers], None]
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("conv2d", conv2d.rewrite),
     ("fully_connected", fully_connected.rewrite),
+    ("lstm", lstm.rewrite),
 )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way back: tfprune ops become ``CONV_2D``, ``DEPTHWISE_CONV_2D`` and ``FULLY_CONNECTED`` with ordinary weights.
+"""The way back: tfprune ops become stock ones with ordinary weights.
 
 Grouped and depthwise convolutions get their own weights back. What became another operator with stock ops round it (a
 transposed or 3D convolution, a product with a constant) stays so: those ops remain, and the kernel is the expanded one.
@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.converter.analysis import packed_operators
-from tfprune.converter.capability import WEIGHTS_INPUT
+from tfprune.converter.capability import LSTM_CODE, WEIGHTS_INPUT
 from tfprune.converter.expand.grouped import Depthwise, Grouped
 from tfprune.converter.graph import Graph
 from tfprune.converter.packed_report import packed_report
+from tfprune.converter.passes import restore_lstm
+from tfprune.converter.passes.dequantize import dequantize
 from tfprune.converter.report import LayerReport
 from tfprune.converter.schema import BuiltinOperator, TensorType, read_flexbuffer_map, text, tfl
 from tfprune.errors import ModelError, PackedFormatError
@@ -24,8 +26,6 @@ from tfprune.formats import Op, OpSpec, PackedWeights, ValueType
 
 _BIAS_INPUT = 3
 _SUFFIX = "/packed"
-# Float16 weights are what version 3 of DEQUANTIZE added.
-_DEQUANTIZE_VERSION = 3
 _STORED = {
     ValueType.FLOAT32: (np.float32, TensorType.FLOAT32),
     ValueType.FLOAT16: (np.float16, TensorType.FLOAT16),
@@ -49,9 +49,15 @@ def rewrite(graph: Graph) -> list[LayerReport]:
     """
     reports = []
     restored: _RestoredBuffers = {}
+    lstms: dict[tuple[int, int], tuple[Any, list[PackedWeights]]] = {}
     for subgraph, index, op, packed in packed_operators(graph):
         reports.append(packed_report(graph, subgraph, index, op, packed, "restored"))
-        _restore(graph, (subgraph, index), op, packed, restored)
+        if graph.op_name(op) == LSTM_CODE:
+            lstms.setdefault((subgraph, index), (op, []))[1].append(packed)
+        else:
+            _restore(graph, (subgraph, index), op, packed, restored)
+    for place, (op, both) in lstms.items():
+        restore_lstm.restore(graph, place, op, both)
     return reports
 
 
@@ -64,7 +70,7 @@ def _restore(graph: Graph, place: tuple[int, int], op: Any, packed: PackedWeight
     weights = _restore_weights(graph, subgraph, op, packed, _grouping(spec, name, known, where), restored)
     before = []
     if packed.header.value_type == ValueType.FLOAT16:
-        before.append(_dequantize(graph, subgraph, weights))
+        before.append(dequantize(graph, subgraph, weights))
         weights = int(before[0].outputs[0])
     inputs = [int(op.inputs[0]), weights]
     if len(op.inputs) > _BIAS_INPUT and op.inputs[_BIAS_INPUT] >= 0:
@@ -157,17 +163,6 @@ def _no_bias(graph: Graph, subgraph: int, name: str, packed: PackedWeights) -> i
     if int8:
         graph.tensor(subgraph, bias).quantization = _quantization(packed.scales * np.float32(header.input_scale))
     return bias
-
-
-def _dequantize(graph: Graph, subgraph: int, halves: int) -> Any:
-    tensor = graph.tensor(subgraph, halves)
-    widened = graph.add_activation(subgraph, f"{text(tensor.name)}/float32", tensor, graph.shape(tensor))
-    graph.tensor(subgraph, widened).type = TensorType.FLOAT32
-    options = tfl.DequantizeOptionsT()
-    kind = tfl.BuiltinOptions.DequantizeOptions
-    return graph.new_builtin(
-        BuiltinOperator.DEQUANTIZE, _DEQUANTIZE_VERSION, kind, options, inputs=[halves], outputs=[widened]
-    )
 
 
 def _quantization(scales: npt.NDArray[np.float32], depthwise: bool = False) -> Any:

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``UNIDIRECTIONAL_SEQUENCE_LSTM`` with two packed matrices becomes ``TfpruneLSTM``."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from tfprune.converter.analysis import Finding
+from tfprune.converter.capability import LSTM_CODE, GateMatrix, LstmLayer
+from tfprune.converter.graph import Graph
+from tfprune.converter.passes.packing import PackedBuffers
+from tfprune.converter.plan import Plan
+from tfprune.converter.schema import TensorType, flexbuffer_map, text
+from tfprune.formats import FORMAT_VERSION, encode, read
+
+
+def rewrite(graph: Graph, findings: list[Finding], packed: PackedBuffers) -> None:
+    """Rewrites every LSTM that has plans; its weights are never shared, so ``packed`` stays as it is."""
+    layers: dict[tuple[int, int], list[Finding]] = {}
+    for finding in findings:
+        if finding.lstm is not None and isinstance(finding.outcome, Plan):
+            layers.setdefault((finding.subgraph, finding.index), []).append(finding)
+    for both in layers.values():
+        if both[0].lstm is not None:
+            _pack(graph, both[0].lstm, both)
+
+
+def _pack(graph: Graph, layer: LstmLayer, findings: list[Finding]) -> None:
+    op = graph.model.subgraphs[layer.subgraph].operators[layer.index]
+    name = text(graph.tensor(layer.subgraph, int(op.outputs[0])).name)
+    options: dict[str, int | str] = {
+        "version": FORMAT_VERSION,
+        "dense_version": graph.version(op),
+        "units": layer.units,
+        "time_major": int(layer.time_major),
+        "cell_clip": str(layer.cell_clip),
+    }
+    weights = []
+    for finding in findings:
+        if finding.gates is None or not isinstance(finding.outcome, Plan):
+            continue
+        data = _encode(graph, finding.gates, finding.outcome)
+        part = finding.gates.part
+        weights.append(graph.add_constant(layer.subgraph, f"{name}/{part}/packed", TensorType.UINT8, [len(data)], data))
+        header = dataclasses.asdict(read(data).header)
+        options |= {f"{part}_{field}": header[field] for field in ("encoding", "group_rows", "group_cols")}
+    geometry = graph.add_zeros(layer.subgraph, f"{name}/geometry", layer.matrices[0].geometry)
+    bias = _float_constant(graph, layer, f"{name}/bias", layer.bias(graph))
+    clip = _float_constant(graph, layer, f"{name}/cell_clip", np.array([layer.cell_clip], np.float32))
+    graph.set_inputs(layer.subgraph, op, [int(op.inputs[0]), *weights, geometry, bias, clip, *layer.states])
+    graph.set_custom(op, LSTM_CODE, flexbuffer_map(options))
+
+
+def _encode(graph: Graph, gates: GateMatrix, plan: Plan) -> npt.NDArray[np.uint8]:
+    return encode(gates.matrix(graph), gates.spec, plan.encoding, plan.rows, plan.cols)
+
+
+def _float_constant(graph: Graph, layer: LstmLayer, name: str, values: npt.NDArray[np.float32]) -> int:
+    data = np.ascontiguousarray(values).view(np.uint8)
+    return graph.add_constant(layer.subgraph, name, TensorType.FLOAT32, [len(values)], data)
