@@ -34,7 +34,7 @@ OUTPUT_SUFFIX = ".sparse.tflite"
     help="For --precision int8: a .npy file with examples, or .npz with an array for each input.",
 )
 @click.option("--device", default="arm64", show_default=True, help="Cost table that decides which layers gain.")
-@click.option("--target", default="delegate", show_default=True, help="What will run the file.")
+@click.option("--target", default="delegate", show_default=True, help="What runs the file: delegate, stock or dense.")
 @click.option(
     "--min-speedup", type=float, default=1.05, show_default=True, help="A layer predicted to gain less stays dense."
 )
@@ -99,7 +99,7 @@ def convert(
             if path is not None:
                 click.echo(f"wrote {path}")
     # Somebody who asks for dense weights has no problem when there is no sparse layer.
-    if target == "delegate" and not report.converted_layers:
+    if target in ("delegate", "stock") and not report.converted_layers:
         ctx.exit(EXIT_NOTHING_CONVERTED)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfprune import __version__
-from tfprune.converter import keras_source, passes
+from tfprune.converter import keras_source, passes, stock
 from tfprune.converter.analysis import Finding, analyse, packed_operators
 from tfprune.converter.calibration import PRECISIONS, Quantizer
 from tfprune.converter.capability import Refused
@@ -28,7 +28,7 @@ from tfprune.converter.report import ConversionReport, LayerReport
 from tfprune.costs import CostTable, load_table
 from tfprune.errors import AlreadyConvertedError, ConversionError, ModelError
 
-TARGETS = ("delegate", "dense")
+TARGETS = ("delegate", "stock", "dense")
 _DEFAULT_DEVICE = "arm64"
 _DEFAULT_MIN_SPEEDUP = 1.05
 _MAX_INPUT_TEXT = 60
@@ -62,6 +62,8 @@ def convert(
         device: cost table behind the verdicts: ``"arm64"``, ``"host"``, or the path of a JSON table.
         target: ``"delegate"``: packed weights and custom ops for ``libtfprune``. ``"dense"``: ordinary weights and
             stock ops; a file that was converted before gets its weights back, bit by bit but for the sign of zeros.
+            ``"stock"``: smaller stock ops, for runtimes that load no delegate; ``device`` and ``min_speedup`` do not
+            matter then.
         min_speedup: least predicted speed-up of a layer, a finite number above 0.
         custom_objects: classes and functions by name that a ``.keras`` file or Keras model needs.
 
@@ -92,6 +94,8 @@ def convert(
         raise AlreadyConvertedError(
             f"{subject}: already holds tfprune's ops; convert the dense model, or get it back with target='dense'"
         )
+    if target == "stock":
+        return _to_stock(graph, data, source, table, float(min_speedup))
     return _to_sparse(graph, data, source, table, float(min_speedup), precision)
 
 
@@ -164,6 +168,19 @@ def _refuse_all(findings: list[Finding], refused: Refused) -> None:
     for finding in findings:
         if isinstance(finding.outcome, Plan):
             finding.outcome = refused
+
+
+def _to_stock(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:
+    layers = stock.shrink(graph)
+    smaller, note = data, "target 'stock': no layer was changed, the output equals the input"
+    if any(layer.verdict == "smaller" for layer in layers):
+        graph.set_metadata(METADATA_NAME, stock.metadata(layers))
+        smaller, note = graph.to_bytes(), "target 'stock': smaller stock operators, for any runtime"
+        if len(smaller) >= len(data):
+            layers, smaller = stock.refuse_all(layers, len(smaller), len(data)), data
+            note = "target 'stock': the file would not be smaller, the output equals the input"
+    report = _report("convert", layers, table, min_speedup, data, len(smaller), note)
+    return Converted(smaller, data, report, source)
 
 
 def _to_dense(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:

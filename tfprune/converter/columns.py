@@ -109,7 +109,7 @@ COLUMNS: tuple[Column, ...] = (
         "verdict",
         lambda layer: layer.verdict,
         lambda layer: layer.verdict,
-        "sparse: an op of tfprune; dense: as it was",
+        "sparse: an op of tfprune; smaller: a smaller stock op; dense: as it was",
         narrow=True,
         left=True,
     ),

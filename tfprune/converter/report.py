@@ -24,7 +24,8 @@ class LayerReport:
         shape: shape of its weights, output channels first.
         sparsity: share of zeros in [0, 1], or None where the weights cannot be read.
         pattern: what the zeros look like, or None.
-        verdict: ``"sparse"`` (rewritten), ``"dense"`` (left as it is) or ``"restored"`` (made dense again).
+        verdict: ``"sparse"`` (rewritten), ``"smaller"`` (rewritten as a smaller stock operator), ``"dense"`` (left as
+            it is) or ``"restored"`` (made dense again).
         encoding: encoding and group size, or None.
         dense_bytes: bytes of the dense weights.
         packed_bytes: bytes of the packed weights with what the operator takes more in the file (of a layer that was
@@ -107,7 +108,9 @@ def totals(layers: Sequence[LayerReport]) -> Totals:
     """Sums over ``layers``."""
 
     def pair(dense: str, sparse: str) -> tuple[Any, Any]:
-        known = [(getattr(layer, dense), getattr(layer, sparse), layer.verdict == "sparse") for layer in layers]
+        known = [
+            (getattr(layer, dense), getattr(layer, sparse), layer.verdict in ("sparse", "smaller")) for layer in layers
+        ]
         known = [each for each in known if each[0] is not None]
         after = (packed if is_sparse and packed is not None else before for before, packed, is_sparse in known)
         return sum(before for before, _, _ in known), sum(after)
@@ -144,8 +147,8 @@ class ConversionReport:
 
     @property
     def converted_layers(self) -> int:
-        """Layers with the verdict ``"sparse"``."""
-        return sum(layer.verdict == "sparse" for layer in self.layers)
+        """Layers with the verdict ``"sparse"`` or ``"smaller"``."""
+        return sum(layer.verdict in ("sparse", "smaller") for layer in self.layers)
 
     @property
     def totals(self) -> Totals:
@@ -155,7 +158,8 @@ class ConversionReport:
     def outcome(self, noun: str = "layers") -> str:
         """How many layers became sparse, or would; those of a file that was converted before are so already."""
         if self.action != "inspect":
-            return f"{self.converted_layers} of {len(self.layers)} {noun} became sparse"
+            became = "smaller" if any(layer.verdict == "smaller" for layer in self.layers) else "sparse"
+            return f"{self.converted_layers} of {len(self.layers)} {noun} became {became}"
         before = sum(layer.packed_before for layer in self.layers)
         text = f"{self.converted_layers - before} of {len(self.layers) - before} {noun} would become sparse"
         return f"{text}, {before} are sparse already" if before else text

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -217,7 +217,7 @@ class _Data:
         self.end += len(piece)
 
 
-def flexbuffer_map(values: dict[str, int | float | str]) -> npt.NDArray[np.uint8]:
+def flexbuffer_map(values: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
     """A flexbuffer map with ``values``, as custom options hold it."""
     builder = _flexbuffers.Builder()
     with builder.Map():

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a layer was and what it became: weights, bytes and multiply-adds, and reasons where nothing changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from tfprune import __version__
+from tfprune.converter.capability import WEIGHTS_INPUT, WITHOUT_KERNEL, Refused, layer_name
+from tfprune.converter.report import LayerReport
+from tfprune.converter.stock.editor import Editor
+from tfprune.converter.stock.log import Log
+from tfprune.converter.stock.sparse_encoding import BLOCK
+from tfprune.sparsity.measure import Density
+
+LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """Weights of an operator.
+
+    Attributes:
+        shape: shape of the weights.
+        nonzeros: how many are not zero.
+        weight_bytes: bytes in which they are stored.
+        macs: multiply-adds of a run; sizes that the file does not fix count as 1.
+        sparse: whether they have TFLite's sparse encoding.
+    """
+
+    shape: tuple[int, ...]
+    nonzeros: int
+    weight_bytes: int
+    macs: int
+    sparse: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Before:
+    """An operator with weights as it was in the input."""
+
+    subgraph: int
+    index: int
+    name: str
+    op: Any
+    op_name: str
+    size: Size | None
+
+
+def layers(editor: Editor) -> list[Before]:
+    """The operators of a subgraph that have weights."""
+    names = {*LINEAR, *WITHOUT_KERNEL}
+    return [
+        Before(
+            editor.number, index, layer_name(editor.graph, editor.number, op), op, editor.name(op), measure(editor, op)
+        )
+        for index, op in enumerate(editor.operators)
+        if editor.name(op) in names
+    ]
+
+
+def measure(editor: Editor, op: Any) -> Size | None:
+    """Size of an operator's weights; None where they are no constant of a known type."""
+    constant = editor.constant(op, WEIGHTS_INPUT)
+    index = editor.input(op, WEIGHTS_INPUT)
+    if constant is not None:
+        shape = constant.values.shape
+        nonzeros = int(np.count_nonzero(constant.nonzero))
+        return Size(shape, nonzeros, constant.values.nbytes, _macs(editor, op, shape), sparse=False)
+    if index is None or editor.tensor(index).sparsity is None:
+        return None
+    tensor = editor.tensor(index)
+    values = editor.graph.raw(tensor)
+    count = 0 if values is None else len(values) // 4
+    indices = sum(
+        each.values.nbytes
+        for dimension in tensor.sparsity.dimMetadata
+        for each in (dimension.arraySegments, dimension.arrayIndices)
+        if each is not None
+    )
+    nonzeros = 0 if values is None else int(np.count_nonzero(values.view(np.float32)))
+    rows = max(1, math.prod(max(1, size) for size in editor.shape(int(op.outputs[0]))[:-1]))
+    return Size(editor.shape(index), nonzeros, 4 * count + indices, count * rows, sparse=True)
+
+
+def _macs(editor: Editor, op: Any, shape: tuple[int, ...]) -> int:
+    """Each weight is multiplied once a place of the output; in a transposed convolution of the input."""
+    transposed = editor.name(op) == "TRANSPOSE_CONV"
+    index = int(op.inputs[2]) if transposed else int(op.outputs[0])
+    places = math.prod(max(1, size) for size in editor.shape(index)[:-1])
+    return math.prod(shape) * places
+
+
+def layer_report(editor: Editor, before: Before, log: Log) -> LayerReport:
+    """What became of an operator."""
+    old, new = before.size, measure(editor, before.op)
+    changed = old is not None and new is not None and (old.shape != new.shape or new.sparse)
+    reason = None if changed else _reason(before, log.reasons(before.op))
+    return LayerReport(
+        subgraph=before.subgraph,
+        index=before.index,
+        name=before.name,
+        op=before.op_name,
+        shape=() if old is None else old.shape,
+        sparsity=None if old is None else Density(old.nonzeros, math.prod(old.shape)).sparsity,
+        pattern=None,
+        verdict="smaller" if changed else "dense",
+        encoding=None if old is None or new is None or not changed else _difference(before.op_name, old, new),
+        dense_bytes=0 if old is None else old.weight_bytes,
+        packed_bytes=new.weight_bytes if changed and new is not None else None,
+        predicted_speedup=None,
+        break_even=None,
+        reason_code=None if reason is None else reason.code,
+        reason=None if reason is None else reason.text,
+        dense_macs=None if old is None else old.macs,
+        sparse_macs=new.macs if changed and new is not None else None,
+    )
+
+
+def refuse_all(found: list[LayerReport], bytes_after: int, bytes_before: int) -> list[LayerReport]:
+    """The same layers left as they are, because the file as a whole would not become smaller."""
+    reason = f"the file would have {bytes_after} bytes, before {bytes_before}"
+    changed: dict[str, Any] = {"verdict": "dense", "encoding": None, "packed_bytes": None, "sparse_macs": None}
+    return [
+        dataclasses.replace(layer, **changed, reason_code="file_not_smaller", reason=reason)
+        if layer.verdict == "smaller"
+        else layer
+        for layer in found
+    ]
+
+
+def metadata(found: list[LayerReport]) -> bytes:
+    """What the file says about its own making; the same for the same input."""
+    made = [
+        {"subgraph": layer.subgraph, "operator": layer.index, "became": layer.encoding}
+        for layer in found
+        if layer.verdict == "smaller"
+    ]
+    content = {"version": __version__, "options": {"target": "stock"}, "layers": made}
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _difference(name: str, old: Size, new: Size) -> str:
+    """Such as ``"kernel 3x3 to 1x3, filters 64 to 40"``."""
+    parts = []
+    if len(old.shape) == 4 and old.shape[1:3] != new.shape[1:3]:
+        parts.append("kernel {}x{} to {}x{}".format(*old.shape[1:3], *new.shape[1:3]))
+    depthwise = name == "DEPTHWISE_CONV_2D"
+    for axis, what in ((-1, "channels" if depthwise else "inputs"), (0, "filters")):
+        if old.shape[axis] != new.shape[axis]:
+            parts.append(f"{what} {old.shape[axis]} to {new.shape[axis]}")
+    if new.sparse:
+        parts.append(f"sparse encoding 1x{BLOCK}")
+    return ", ".join(parts)
+
+
+def _reason(before: Before, reasons: list[Refused]) -> Refused:
+    if before.op_name not in LINEAR:
+        return Refused("operator", f"no rewrite for {before.op_name}")
+    if before.size is not None and before.size.nonzeros == math.prod(before.size.shape):
+        return Refused("no_zeros", "no weight is zero")
+    if reasons:
+        return Refused(reasons[0].code, "; ".join(dict.fromkeys(reason.text for reason in reasons)))
+    if before.size is None:
+        return Refused("weights_not_constant", "the weights are not a constant of the file of a known type")
+    return Refused("no_structure", "its zeros leave no filter, channel or outer kernel row or column empty")
