@@ -14,9 +14,19 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tfprune.converter.schema import AlignedBuffer, write_model
 from tfprune.costs.predict import LayerShape, PackedShape
-from tfprune.formats import Encoding, Op, OpSpec, Padding, Quantization, ValueType, count_blocks, cut, encode
+from tfprune.formats import (
+    Encoding,
+    Op,
+    OpSpec,
+    Padding,
+    Quantization,
+    ValueType,
+    count_blocks,
+    count_groups,
+    cut,
+    encode,
+)
 from tfprune.formats.blocks import BAND_SIZES
-from tfprune.formats.cover import count_groups
 
 ALIGNMENT = 64
 Matrix = npt.NDArray[np.float32]

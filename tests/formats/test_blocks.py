@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 import numpy as np
@@ -12,9 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats import Encoding, Op, OpSpec, Quantization, ValueType, count_blocks, cut, decode, encode, read
+from tfprune.formats import (
+    ActivationType,
+    Encoding,
+    Op,
+    OpSpec,
+    Quantization,
+    ValueType,
+    count_blocks,
+    cut,
+    decode,
+    encode,
+    read,
+)
 from tfprune.formats.blocks import Blocks
-from tfprune.formats.header import pack_header, unpack_header
 from tfprune.sparsity.layouts import to_matrix
 from tfprune.sparsity.patterns import BlockRowsColumns, KernelElements, KernelPatterns, NofM, Pattern
 from tfprune.sparsity.select import select
@@ -135,14 +145,39 @@ def test_a_large_layer_is_cut_fast() -> None:
         assert time.process_time() - began < 2  # 0.15 s on the machine this was written on
 
 
+@settings(deadline=None, max_examples=100)
+@given(matrices(), st.sampled_from(["float16", "int8", "uint8"]))
+def test_blocks_of_other_values_come_back(case: tuple[np.ndarray, OpSpec, Encoding, int], dtype: str) -> None:
+    matrix, spec, encoding, rows = case
+    scales = np.linspace(0.5, 1, len(matrix), dtype=np.float32)
+    quantization = None
+    if dtype == "int8":
+        matrix, quantization = np.clip(matrix * 60, -128, 127), Quantization(scales)
+    if dtype == "uint8":
+        kind = ActivationType.UINT8
+        matrix = np.clip(matrix * 60 + 99, 0, 255)
+        quantization = Quantization(scales, 1.0, 5, 1.0, 0, kind, weight_zero_point=99)
+    stored = matrix.astype(dtype)
+    zero = quantization.weight_zero_point if quantization else 0
+    data = encode(stored, spec, encoding, rows, quantization=quantization)
+    held = read(data)
+    np.testing.assert_array_equal(held.stored_matrix(), stored.astype(np.float32) - zero)
+    assert (held.values != zero).all()
+    blocks = cut(stored != zero, encoding, spec.in_channels)
+    assert count_blocks(blocks, encoding, rows, ValueType[dtype.upper()]).size == len(data)
+
+
 @pytest.mark.parametrize("encoding", BLOCKS)
-@pytest.mark.parametrize("dtype", ["float16", "int8"])
-def test_other_values_than_float32_are_refused(encoding: Encoding, dtype: str) -> None:
-    spec = OpSpec(Op.FULLY_CONNECTED, 4, 4)
-    quantization = Quantization(np.ones(4, np.float32)) if dtype == "int8" else None
-    with pytest.raises(PackedFormatError, match=f"values of blocks must be float32, got {dtype}; store them as"):
-        encode(np.eye(4, dtype=dtype), spec, encoding, 1, quantization=quantization)
-    header = read(encode(np.eye(4, dtype=np.float32), spec, encoding, 1)).header
-    changed = dataclasses.replace(header, value_type=int(ValueType[dtype.upper()]))
-    with pytest.raises(PackedFormatError, match="values of blocks must be float32"):
-        unpack_header(pack_header(changed))
+def test_blocks_of_integers_do_not_overlap(encoding: Encoding) -> None:
+    matrix = np.zeros((4, 4), np.int8)
+    matrix[0, 0], matrix[1:, 1] = 5, 7
+    quantization = Quantization(np.ones(4, np.float32))
+    data = encode(matrix, OpSpec(Op.FULLY_CONNECTED, 4, 4), encoding, 1, quantization=quantization)
+    header = read(data).header
+    assert header.row_count == 4
+    first_row = header.counts.sections.rows
+    assert data[first_row : first_row + 4].tolist() == [0, 1, 2, 3]
+    data[header.counts.sections.columns + 1] = 0
+    data[first_row + 1] = 0
+    with pytest.raises(PackedFormatError, match="hold the same weight"):
+        read(data)

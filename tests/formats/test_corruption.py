@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tfprune.errors import PackedFormatError
 from tfprune.formats import (
     HEADER_BYTES,
+    ActivationType,
     Encoding,
     Op,
     OpSpec,
@@ -25,23 +26,34 @@ from tfprune.formats import (
     pack_header,
     read,
 )
+from tfprune.formats.header import FIELD_CODES
 
 FIELDS = [field.name for field in dataclasses.fields(PackedHeader)]
 # Each names its own byte range in the tensor; what they hold is not implied by any other field.
 FREE_FIELDS = {"activation", "stride_h", "stride_w", "dilation_h", "dilation_w", "padding", "keep_num_dims"}
 
 
-SIGNED = {"input_zero_point", "output_zero_point"}
-
-
 def _sample(encoding: Encoding, dtype: str, quantization: Quantization | None) -> bytes:
     rng = np.random.default_rng(7)
-    matrix = (rng.standard_normal((11, 24)) * (40 if dtype == "int8" else 1)).astype(dtype)
-    matrix[rng.random((11, 24)) < 0.7] = 0
+    zero = quantization.weight_zero_point if quantization else 0
+    matrix = (rng.standard_normal((11, 24)) * (40 if quantization else 1) + zero).astype(dtype)
+    matrix[rng.random((11, 24)) < 0.7] = zero
     if encoding.in_blocks:
         matrix[1:5, :9] = 1  # some blocks of several rows and columns
     rows, cols = (1 if encoding == Encoding.BLOCK_COLUMNS else 4), (1 if encoding.in_blocks else 2)
     return encode(matrix, OpSpec(Op.CONV_2D, 11, 6, 2, 2), encoding, rows, cols, quantization=quantization).tobytes()
+
+
+def _steps_of_two_bytes() -> bytes:
+    matrix = np.zeros((9, 700), np.float32)
+    matrix[:, [0, 300, 600]] = 1
+    packed = _packed(matrix, 4)
+    assert read(packed).header.column_bytes == 2
+    return packed
+
+
+def _packed(matrix: np.ndarray, rows: int) -> bytes:
+    return encode(matrix, OpSpec(Op.FULLY_CONNECTED, *matrix.shape), Encoding.ROW_BAND, rows).tobytes()
 
 
 def _samples() -> dict[str, bytes]:
@@ -51,12 +63,14 @@ def _samples() -> dict[str, bytes]:
         "float16": ("float16", None),
         "int8": ("int8", Quantization(scales, 0.5, -7, 0.25, 12)),
         "dynamic": ("int8", Quantization(scales)),
+        "uint8": ("uint8", Quantization(scales, 0.5, 7, 0.25, 12, ActivationType.UINT8, weight_zero_point=120)),
+        "int16": ("int8", Quantization(scales, 0.5, 0, 0.25, 0, ActivationType.INT16)),
     }
     return {
-        f"{encoding.name} {name}": _sample(encoding, *kind)
-        for encoding in Encoding
-        for name, kind in types.items()
-        if name == "float32" or not encoding.in_blocks
+        f"{encoding.name} {name}": _sample(encoding, *kind) for encoding in Encoding for name, kind in types.items()
+    } | {
+        "two bytes": _steps_of_two_bytes(),
+        "steps": _packed(np.eye(4, 90, dtype=np.float32), 1),
     }
 
 
@@ -70,7 +84,10 @@ numbers = st.one_of(
 
 
 def _as_stored(field: str, value: int) -> int:
-    return value - 2**32 if field in SIGNED and value >= 2**31 else value
+    code = FIELD_CODES[field]
+    if code == "B":
+        return value % 256
+    return value - 2**32 if code == "i" and value >= 2**31 else value
 
 
 def with_checksum(data: bytes) -> bytes:
@@ -139,7 +156,7 @@ def test_random_bytes_changed(sample: str, changes: list[tuple[int, int]], fix: 
 @pytest.mark.parametrize("sample", sorted(SAMPLES))
 def test_every_byte_of_the_index_sections_changed(sample: str) -> None:
     header = read(SAMPLES[sample]).header
-    for place in range(header.line_ends_offset, header.values_offset):
+    for place in range(header.counts.sections.columns, header.total_bytes):
         for flip in (1, 128, 255):
             data = bytearray(SAMPLES[sample])
             data[place] ^= flip
@@ -165,7 +182,8 @@ def test_garbage_is_refused(data: bytes) -> None:
 
 def test_a_huge_matrix_of_zeros_is_not_allocated() -> None:
     header = read(encode(np.zeros((1, 1), np.float32), OpSpec(Op.CONV_2D, 1, 1), Encoding.ROW_BAND, 1)).header
-    large = dataclasses.replace(header, out_channels=2**31, group_rows=2**31, in_channels=2**30)
+    large = dataclasses.replace(header, out_channels=2**31 - 1, group_rows=2**31 - 1, in_channels=2**30)
+    large = dataclasses.replace(large, column_bytes=1, count_bits=1, total_bytes=large.counts.sections.total)
     data = pack_header(large) + bytes(header.total_bytes - HEADER_BYTES)
     with pytest.raises(PackedFormatError, match="2 GiB"):
         decode(data)

@@ -58,12 +58,12 @@ def test_the_header_holds_the_manifest(name: str) -> None:
     assert [str(getattr(header, field)) for field in MANIFEST_FIELDS[1:]] == MANIFEST[name][1:]
 
 
-@pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if not case.get("add")))
+@pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if not {"add", "column_bytes"} & {*case}))
 def test_encoding_gives_the_same_bytes(name: str) -> None:
     header = read(_bytes(name)).header
     packed = read(_bytes(name))
     again = encode(
-        packed.stored_matrix().astype(packed.values.dtype),
+        (packed.stored_matrix() + header.weight_zero_point).astype(packed.values.dtype),
         header.spec,
         Encoding(header.encoding),
         header.group_rows,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfprune.formats.greedy import MOST_WIDTH, count_windows, count_windows_down, window_starts
+from tfprune.formats.greedy import MOST_WIDTH, window_starts
 
 
 def walk(line: np.ndarray, width: int) -> list[int]:
@@ -28,6 +28,3 @@ def test_windows_are_those_of_the_walk(width: int) -> None:
             starts = window_starts(lines, width)
             assert starts.shape == shape
             assert [np.flatnonzero(line).tolist() for line in starts] == expected
-            counts = [len(found) for found in expected]
-            assert count_windows(lines, width).tolist() == counts
-            assert count_windows_down(np.ascontiguousarray(lines.T), width).tolist() == counts

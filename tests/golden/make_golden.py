@@ -2,9 +2,9 @@
 """Writes the golden files that the tests of both languages read; run it after a deliberate change of the format.
 
 For each line of ``manifest.txt`` there are ``<name>.bin`` (packed weights) and ``<name>.f32`` (the dense matrix, raw
-little-endian float32, R * C values; of int8 weights the integers times their scales). The bytes are written here by
-loops that follow ``docs/formats.md`` word by word, not by ``tfprune.formats``, so that a mistake in the encoder cannot
-hide in its own golden files.
+little-endian float32, R * C values; of integer weights the integers less their zero point times their scales). The
+bytes are written here by loops that follow ``docs/formats.md`` word by word, not by ``tfprune.formats``, so that a
+mistake in the encoder cannot hide in its own golden files.
 
 ``corruptions.txt`` lists single changes that a reader must refuse: name, offset, new bytes in hex, and whether the
 header's checksum is made right again after the change (1) or left wrong (0).
@@ -21,28 +21,44 @@ from pathlib import Path
 import numpy as np
 
 FOLDER = Path(__file__).resolve().parent
-MANIFEST_FIELDS = [
-    "name",
-    "op",
-    "encoding",
-    "value_type",
-    "activation",
-    "padding",
-    "out_channels",
-    "kernel_h",
-    "kernel_w",
-    "in_channels",
-    "stride_h",
-    "stride_w",
-    "dilation_h",
-    "dilation_w",
-    "keep_num_dims",
-    "group_rows",
-    "group_cols",
-    "line_count",
-    "group_count",
-    "value_count",
-]
+# Fields of the header in their order, with their struct codes; the manifest has those that are no sizes of sections.
+FIELDS = {
+    "op": "B",
+    "encoding": "B",
+    "value_type": "B",
+    "activation": "B",
+    "padding": "B",
+    "keep_num_dims": "B",
+    "activation_type": "B",
+    "rounding": "B",
+    "weight_zero_point": "B",
+    "column_bytes": "B",
+    "count_bits": "B",
+    "band_rows": "B",
+    "row_bits": "B",
+    "band_bits": "B",
+    "reserved": "H",
+    "out_channels": "I",
+    "kernel_h": "I",
+    "kernel_w": "I",
+    "in_channels": "I",
+    "stride_h": "I",
+    "stride_w": "I",
+    "dilation_h": "I",
+    "dilation_w": "I",
+    "group_rows": "I",
+    "group_cols": "I",
+    "line_count": "I",
+    "group_count": "I",
+    "value_count": "I",
+    "column_unit": "I",
+    "row_count": "I",
+}
+STORAGE = {"column_bytes", "count_bits", "row_bits", "band_bits", "reserved", "column_unit", "row_count"}
+MANIFEST_FIELDS = ["name", *(name for name in FIELDS if name not in STORAGE)]
+OFFSETS = dict(zip(FIELDS, [*range(12, 27), *range(28, 88, 4)], strict=True))
+INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE, OUTPUT_ZERO_POINT, RESERVED = 88, 92, 96, 100, 104
+INTEGERS = (3, 4)
 
 
 def block_values(case: dict) -> list[tuple[int, int, float]]:
@@ -57,7 +73,7 @@ def block_values(case: dict) -> list[tuple[int, int, float]]:
                 size = -(-len(rows) // chunks)
                 for column in block["columns"]:
                     for row in rows[:size]:
-                        found.append((row, column, (len(found) % 29 - 14.5) / 8))
+                        found.append((row, column, weight(case, len(found))))
                 rows = rows[size:]
     return found
 
@@ -67,26 +83,18 @@ def block_matrix(case: dict) -> np.ndarray:
     matrix = np.zeros((case["out_channels"], case["kernel_h"] * case["kernel_w"] * case["in_channels"]), "<f4")
     for row, column, value in block_values(case):
         matrix[row, column] += value
-    return matrix
+    return matrix * np.array(scales(case), "<f4")[:, None]
 
 
-def block_sections(case: dict) -> tuple[list[bytes], dict]:
-    """Line ends, columns and block rows; and the counts."""
-    column_ends, row_ends, band_ends, steps, rows = [], [], [], [], []
-    for blocks in case["blocks"]:
-        for block in blocks:
-            steps += [column - before for before, column in zip([0, *block["columns"]], block["columns"], strict=False)]
-            rows += block["rows"]
-            column_ends.append(len(steps))
-            row_ends.append(len(rows))
-        band_ends.append(len(row_ends))
-    words = [case["band_rows"], *band_ends, *row_ends]
-    sections = [
-        struct.pack(f"<{len(column_ends)}I", *column_ends),
-        struct.pack(f"<{len(steps)}H", *steps),
-        struct.pack(f"<{len(words)}I", *words) + bytes(rows),
-    ]
-    return sections, {"line_count": len(row_ends), "group_count": len(steps), "value_count": len(block_values(case))}
+def block_sections(case: dict) -> tuple[list[list[int]], dict[str, list[int]]]:
+    """Columns of each block, and the lists of rows and of numbers of columns, rows and blocks."""
+    blocks = [block for band in case["blocks"] for block in band]
+    lists = {
+        "rows": [row for block in blocks for row in block["rows"]],
+        "row_counts": [len(block["rows"]) for block in blocks],
+        "band_counts": [len(band) for band in case["blocks"]],
+    }
+    return [block["columns"] for block in blocks], lists
 
 
 def stored_values(case: dict) -> list[list[list[float]]]:
@@ -113,26 +121,29 @@ def stored_values(case: dict) -> list[list[list[float]]]:
 
 
 def weight(case: dict, number: int) -> float:
-    """Small numbers that add up exactly; for int8 whole ones, never zero."""
-    if case.get("value_type", 1) == 3:
+    """Small numbers that add up exactly; whole ones, never zero, for integers (less their zero point)."""
+    value_type = case.get("value_type", 1)
+    if value_type == 4:
+        zero = case["weight_zero_point"]
+        return float((number * 37) % zero + 1) * -1 if number % 3 else float((number * 37) % (255 - zero) + 1)
+    if value_type == 3:
         return float((number * 37) % 127 + 1) * (-1 if number % 3 else 1)
     return (number % 29 - 14.5) / 8
 
 
 def scales(case: dict) -> list[float]:
-    """Scale of each output channel: 1 for float weights, powers of two for int8."""
-    if case.get("value_type", 1) != 3:
+    """Scale of each output channel: 1 for float weights, powers of two for integers."""
+    if case.get("value_type", 1) not in INTEGERS:
         return [1.0] * case["out_channels"]
     return [2.0 ** -(row % 5 + 3) for row in range(case["out_channels"])]
 
 
 def in_fours(rows: int, cells: list[list[float]]) -> list[float]:
-    """Int8 values of a line from its cells (the weights of all rows in one column), four cells together."""
+    """Integer values of a line from its cells (the weights of all rows in one column), four cells together."""
     values = []
     for first in range(0, len(cells), 4):
-        four = (cells[first : first + 4] + [[0.0] * rows] * 3)[:4]
         for row in range(rows):
-            values += [cell[row] for cell in four]
+            values += [cell[row] for cell in cells[first : first + 4]]
     return values
 
 
@@ -160,61 +171,99 @@ def line_rows(case: dict, line: int) -> list[int]:
 
 
 def packed(case: dict) -> tuple[bytes, dict]:
-    """The packed bytes, and the fields that go into the manifest."""
+    """The packed bytes, and the fields of the header: in the form that is asked for, or the smallest one."""
+    if "column_bytes" in case:
+        return in_form(case, case["column_bytes"], case.get("column_unit", 1))
+    forms = [(1, 1), (2, 1)]
     if "blocks" in case:
-        sections, counts = block_sections(case)
+        columns = block_sections(case)[0]
+        steps = [end - start for line in columns for start, end in zip([0, *line], line, strict=False)]
+        forms = [(1 if max(steps, default=0) < 256 else 2, 1)]
+    elif case["kernel_h"] * case["kernel_w"] * case["in_channels"] <= 65_536:
+        whole = all(start % case["group_cols"] == 0 for starts in case["lines"] for start in starts)
+        forms.append((0, case["group_cols"] if whole else 1))
+    return min((in_form(case, *form) for form in forms), key=lambda found: len(found[0]))
+
+
+def in_form(case: dict, column_bytes: int, column_unit: int) -> tuple[bytes, dict]:
+    """The packed bytes with columns as steps of so many bytes, or as bits of so many columns."""
+    if "blocks" in case:
+        columns, lists = block_sections(case)
         values = [value for _, _, value in block_values(case)]
     else:
-        sections, counts, values = group_sections(case)
-    offsets, position = [], 128
-    for section in [*sections, b""]:
-        position = (position + 63) // 64 * 64
-        offsets.append(position)
-        position += len(section)
+        (columns, values), lists = group_sections(case, {0: 2**31, 1: 255, 2: 65_535}[column_bytes]), {}
+    lists["counts"] = [len(line) for line in columns]
     value_type = case.get("value_type", 1)
-    packed_values = struct.pack(
-        f"<{len(values)}{' feb'[value_type]}", *(map(int, values) if value_type == 3 else values)
-    )
-    total = offsets[-1] + len(packed_values)
-    fields = {**case, **counts, "value_type": value_type}
-    header = b"TFPK" + struct.pack("<HHI", 1, 128, total)
-    header += struct.pack(f"<{len(MANIFEST_FIELDS) - 1}I", *(fields[name] for name in MANIFEST_FIELDS[1:]))
-    header += struct.pack("<3I", offsets[0], offsets[1], offsets[-1])
-    header += struct.pack("<fifi", *case.get("activations", (0, 0, 0, 0)))
-    header += struct.pack("<2I", offsets[2] if value_type == 3 else 0, offsets[2] if "blocks" in case else 0)
-    header += struct.pack("<I", zlib.crc32(header))
-    data = bytearray(total)
-    data[:128] = header
-    for offset, section in zip(offsets, [*sections, packed_values], strict=True):
-        data[offset : offset + len(section)] = section
-    return bytes(data), fields
+    fields = dict.fromkeys(FIELDS, 0) | case | {"value_type": value_type}
+    fields |= {"column_bytes": column_bytes, "column_unit": column_unit, "value_count": len(values)}
+    fields |= {"line_count": len(columns), "group_count": sum(lists["counts"]), "row_count": len(lists.get("rows", []))}
+    fields |= {bits: list_bits(lists[name]) for bits, name in list_names(case, column_bytes).items()}
+    data = bytes(128)
+    if value_type in INTEGERS:
+        values = [int(value) + fields["weight_zero_point"] for value in values]
+    data += struct.pack(f"<{len(values)}{' febB'[value_type]}", *values)
+    if value_type in INTEGERS:
+        data += bytes(-len(data) % 4) + struct.pack(f"<{case['out_channels']}f", *scales(case))
+    data += bytes(len(data) % max(1, column_bytes)) + column_section(case, columns, column_bytes, column_unit)
+    data += bytes(lists.get("rows", []))
+    for bits, name in list_names(case, column_bytes).items():
+        data += in_bits(lists[name], fields[bits])
+    header = b"TFPK" + struct.pack("<HHI", 2, 128, len(data))
+    header += struct.pack("<" + "".join(FIELDS.values()), *(fields[name] for name in FIELDS))
+    header += struct.pack("<fifi", *case.get("activations", (0, 0, 0, 0))) + bytes(20)
+    return header + struct.pack("<I", zlib.crc32(header)) + data[128:], fields
 
 
-def group_sections(case: dict) -> tuple[list[bytes], dict, list[float]]:
-    """Line ends, columns and scales, the counts, and the values."""
-    line_ends, steps, values = [], [], []
-    int8 = case.get("value_type", 1) == 3
+def list_names(case: dict, column_bytes: int) -> dict[str, str]:
+    """Header fields and names of the lists of numbers of a few bits, in the order of their sections."""
+    names = {"count_bits": "counts"} if column_bytes else {}
+    return names | ({"row_bits": "row_counts", "band_bits": "band_counts"} if "blocks" in case else {})
+
+
+def list_bits(numbers: list[int]) -> int:
+    """Bits of each number of a list: none where all are the same and not 0."""
+    if numbers and set(numbers) == {numbers[0]} and numbers[0] > 0:
+        return 0
+    return max(1, max(numbers, default=0).bit_length())
+
+
+def in_bits(numbers: list[int], bits: int) -> bytes:
+    """Numbers of so many bits each, lowest first."""
+    flat = sum(number << bits * index for index, number in enumerate(numbers))
+    return flat.to_bytes((len(numbers) * bits + 7) // 8, "little") if bits else b""
+
+
+def column_section(case: dict, columns: list[list[int]], column_bytes: int, column_unit: int) -> bytes:
+    """Columns of all lines as steps, or a bitmap a line."""
+    if column_bytes:
+        steps = [end - start for line in columns for start, end in zip([0, *line], line, strict=False)]
+        return b"".join(step.to_bytes(column_bytes, "little") for step in steps)
+    bits = -(-case["kernel_h"] * case["kernel_w"] * case["in_channels"] // column_unit)
+    maps = [sum(1 << start // column_unit for start in line) for line in columns]
+    return b"".join(bitmap.to_bytes((bits + 7) // 8, "little") for bitmap in maps)
+
+
+def group_sections(case: dict, most: int) -> tuple[list[list[int]], list[float]]:
+    """Start columns of each line with fillers where a step would be above ``most``, and the values."""
+    columns, values = [], []
     for line, (starts, groups) in enumerate(zip(case["lines"], stored_values(case), strict=True)):
         previous, rows = 0, len(line_rows(case, line))
+        line_columns: list[int] = []
         line_values: list[float] = []
         for start, group in zip(starts, groups, strict=True):
-            while start - previous > 65_535:
-                previous += 65_535
-                steps.append(65_535)
+            while start - previous > most:
+                previous += most
+                line_columns.append(previous)
                 line_values += [0.0] * (rows * case["group_cols"])
-            steps.append(start - previous)
+            line_columns.append(start)
             previous = start
             line_values += group
-        if int8:
+        if case.get("value_type", 1) in INTEGERS:
             cells = [line_values[first : first + rows] for first in range(0, len(line_values), rows)]
             line_values = in_fours(rows, cells)
         values += line_values
-        line_ends.append(len(steps))
-    sections = [struct.pack(f"<{len(line_ends)}I", *line_ends), struct.pack(f"<{len(steps)}H", *steps)]
-    if int8:
-        sections.append(struct.pack(f"<{case['out_channels']}f", *scales(case)))
-    counts = {"line_count": len(line_ends), "group_count": len(steps), "value_count": len(values)}
-    return sections, counts, values
+        columns.append(line_columns)
+    return columns, values
 
 
 def manifest(cases: list[dict]) -> tuple[list[str], dict[str, bytes], dict[str, np.ndarray]]:
@@ -227,129 +276,172 @@ def manifest(cases: list[dict]) -> tuple[list[str], dict[str, bytes], dict[str, 
     return lines, blobs, matrices
 
 
+class Corruptions:
+    """Lines of the list: changes of one golden file."""
+
+    def __init__(self, name: str, blob: bytes) -> None:
+        self.name, self.blob, self.lines = name, blob, []
+
+    def __getitem__(self, field: str) -> int:
+        return int(struct.unpack_from("<" + FIELDS[field], self.blob, OFFSETS[field])[0])
+
+    def put(self, offset: int, new: bytes, rule: str, fix: int = 1) -> None:
+        """Other bytes at an offset."""
+        self.lines.append(f"{self.name} {offset} {new.hex()} {fix} {rule}")
+
+    def set(self, field: str, *values: int) -> None:
+        """Other values of a field."""
+        for value in values:
+            self.put(OFFSETS[field], struct.pack("<" + FIELDS[field], value), field)
+
+    @property
+    def sections(self) -> dict[str, int]:
+        """Offset of columns, rows, and lists."""
+        at = 128 + self["value_count"] * {1: 4, 2: 2, 3: 1, 4: 1}[self["value_type"]]
+        found = {"scales": -(-at // 4) * 4}
+        at = found["scales"] + 4 * self["out_channels"] if self["value_type"] in INTEGERS else at
+        found["columns"] = at + at % max(1, self["column_bytes"])
+        bits = -(-self["kernel_h"] * self["kernel_w"] * self["in_channels"] // max(1, self["column_unit"]))
+        size = self["group_count"] * self["column_bytes"] or self["line_count"] * -(-bits // 8)
+        found["rows"] = found["columns"] + size
+        found["counts"] = found["rows"] + self["row_count"]
+        counts = 0 if not self["column_bytes"] else -(-self["line_count"] * self["count_bits"] // 8)
+        found["row_counts"] = found["counts"] + counts
+        found["band_counts"] = found["row_counts"] + -(-self["line_count"] * self["row_bits"] // 8)
+        return found
+
+
 def corruptions(blobs: dict[str, bytes]) -> list[str]:
-    """Changes that break one rule each, for some row-band, sliding and fully-connected cases and for blocks."""
+    """Changes that break one rule each."""
     lines = ["# name offset new_bytes_hex fix_checksum rule"]
-
-    def u32(name: str, offset: int, value: int, rule: str, fix: int = 1) -> None:
-        lines.append(f"{name} {offset} {struct.pack('<I', value).hex()} {fix} {rule}")
-
-    for name in ("conv_row_band_r4", "conv_sliding_r4", "fc_row_band_r2c4"):
-        blob = blobs[name]
-        field = dict(zip(("total_bytes", *MANIFEST_FIELDS[1:]), struct.unpack_from("<20I", blob, 8), strict=True))
-        ends, columns, _ = struct.unpack_from("<3I", blob, 88)
-        u32(name, 0, 0x4B504655, "magic")
-        lines += [f"{name} 4 0200 1 version", f"{name} 6 7c00 1 header_bytes"]
-        u32(name, 8, field["total_bytes"] + 4, "total_bytes")
-        u32(name, 8, field["total_bytes"] - 4, "total_bytes")
-        for offset, what in ((12, "op"), (16, "encoding"), (20, "value_type"), (24, "activation"), (28, "padding")):
-            u32(name, offset, 7, what)
-        u32(name, 24, 2, "activation")
-        for index, what in enumerate(MANIFEST_FIELDS[6:14]):
-            u32(name, 32 + 4 * index, 0, what)
-        for index, what in enumerate(MANIFEST_FIELDS[7:10]):
-            u32(name, 36 + 4 * index, 0xFFFFFFFF, what)
-        for offset, axis in ((56, "h"), (60, "w")):
-            if field[f"kernel_{axis}"] > 1:
-                u32(name, offset, 0x7FFFFFFF, f"dilation_{axis}")
-        u32(name, 64, 2, "keep_num_dims")
-        for offset, what in ((68, "group_rows"), (72, "group_cols")):
-            u32(name, offset, 0, what)
-            u32(name, offset, 0x7FFFFFFF, what)
-        for offset, what in ((76, "line_count"), (80, "group_count"), (84, "value_count")):
-            u32(name, offset, field[what] + 1, what)
-            u32(name, offset, 0xFFFFFFFF, what)
-        for offset, what in ((88, "line_ends_offset"), (92, "columns_offset"), (96, "values_offset")):
-            for value in (0, 64, 129, 0xFFFFFFC0):
-                u32(name, offset, value, what)
-        lines.append(f"{name} 100 01 1 input_scale")
-        for offset, what in ((104, "input_zero_point"), (108, "output_scale"), (112, "output_zero_point")):
-            u32(name, offset, 1, what)
-        u32(name, 116, columns, "scales_offset")
-        u32(name, 120, 128, "blocks_offset")
-        u32(name, 120, 0x80000000, "blocks_offset")
-        u32(name, 52, struct.unpack_from("<I", blob, 52)[0] ^ 1, "header_crc32", fix=0)
-        u32(name, 124, struct.unpack_from("<I", blob, 124)[0] ^ 1, "header_crc32", fix=0)
-        u32(name, ends, field["group_count"] + 1, "line_ends_fall", fix=0)
-        u32(name, ends + 4 * (field["line_count"] - 1), field["group_count"] - 1, "last_line_end", fix=0)
-        lines.append(f"{name} {columns} ffff 0 start_past_the_end")
-        lines.append(f"{name} {columns + 2} 0000 0 start_repeats")
-    for name in ("conv_block_rows_r3", "conv_block_columns"):
-        lines += block_corruptions(name, blobs[name])
+    for name in ("conv_row_band_r4", "conv_sliding_r4", "fc_row_band_r2c4", "fc_steps_of_two_bytes", "fc_bitmap"):
+        lines += header_corruptions(Corruptions(name, blobs[name]))
+    for name in ("conv_row_band_r4_steps", "fc_steps_of_two_bytes", "fc_bitmap"):
+        lines += column_corruptions(Corruptions(name, blobs[name]))
+    for name in ("conv_block_rows_r3", "conv_block_columns", "fc_int8_block_rows"):
+        lines += block_corruptions(Corruptions(name, blobs[name]))
     return lines + quantized_corruptions(blobs)
 
 
+def header_corruptions(of: Corruptions) -> list[str]:
+    """Changes of the header of groups."""
+    of.put(0, b"KPFT", "magic")
+    for version in (0, 1, 3):
+        of.put(4, struct.pack("<H", version), "version")
+    of.put(6, b"\x7c\0", "header_bytes")
+    for total in (len(of.blob) + 4, len(of.blob) - 4):
+        of.put(8, struct.pack("<I", total), "total_bytes")
+    for field in ("op", "encoding", "value_type", "activation", "padding", "activation_type", "rounding"):
+        of.set(field, 7)
+    of.set("op", 0)
+    of.set("encoding", 0, 3)
+    of.set("value_type", 0, 3, 4)
+    of.set("activation_type", 1, 2, 3)
+    of.set("rounding", 1, 2)
+    of.set("weight_zero_point", 1, 255)
+    of.set("keep_num_dims", 2)
+    of.set("column_bytes", 3, 4)
+    for field in ("band_rows", "row_bits", "band_bits", "row_count", "reserved"):
+        of.set(field, 1)
+    for field in list(FIELDS)[15:25]:
+        of.set(field, 0)
+    of.set("kernel_h", 0xFFFFFFFF)
+    of.set("kernel_w", 0xFFFFFFFF)
+    of.set("in_channels", 0xFFFFFFFF)
+    of.set("out_channels", 0x80000000)
+    for axis in "hw":
+        if of[f"kernel_{axis}"] > 1:
+            of.set(f"dilation_{axis}", 0x7FFFFFFF)
+    of.set("group_rows", 0x7FFFFFFF)
+    of.set("group_cols", 0x7FFFFFFF)
+    for field in ("line_count", "group_count", "value_count"):
+        of.set(field, of[field] + 1, 0xFFFFFFFF)
+    of.set("column_unit", 0, 3, 0xFFFFFFFF)
+    of.set("count_bits", of["count_bits"] + 9, 33, 255)
+    for offset in (INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE, OUTPUT_ZERO_POINT, RESERVED, RESERVED + 16):
+        of.put(offset, b"\1", "zero_of_floats" if offset < RESERVED else "reserved")
+    of.put(OFFSETS["stride_w"], struct.pack("<I", of["stride_w"] ^ 1), "header_crc32", 0)
+    (checksum,) = struct.unpack_from("<I", of.blob, 124)
+    of.put(124, struct.pack("<I", checksum ^ 1), "header_crc32", 0)
+    return of.lines
+
+
+def column_corruptions(of: Corruptions) -> list[str]:
+    """Changes of columns and counts."""
+    at = of.sections
+    if not of["column_bytes"]:
+        (first,) = of.blob[at["columns"] : at["columns"] + 1]
+        of.put(at["columns"], bytes([first & first - 1]), "a_bit_less", 0)
+        of.put(at["columns"], bytes([first | 0x02]), "a_bit_more", 0)
+        of.put(at["rows"] - 1, b"\x80", "bit_behind_the_columns", 0)
+        return of.lines
+    of.put(at["columns"], b"\xff" * of["column_bytes"], "start_past_the_end", 0)
+    of.put(at["columns"] + of["column_bytes"], bytes(of["column_bytes"]), "start_repeats", 0)
+    (first,) = of.blob[at["counts"] : at["counts"] + 1]
+    for new in (first ^ 1, first ^ 2, 255):
+        of.put(at["counts"], bytes([new]), "sum_of_counts", 0)
+    of.set("count_bits", 0)
+    return of.lines
+
+
 def quantized_corruptions(blobs: dict[str, bytes]) -> list[str]:
-    """Changes that break a rule of int8 weights, with int8 and with float32 activations, and of float16 weights."""
+    """Changes that break a rule of integer weights with activations of each type, and of float16 weights."""
     lines = []
+    wrong = (0.0, -1.0, float("inf"), float("nan"))
+    points = {"conv_int8_r4c4": (-129, 128), "fc_uint8_r4": (-1, 256), "conv_int16_sliding_r4": (-1, 1)}
+    for name, outside in points.items():
+        of = Corruptions(name, blobs[name])
+        for number in wrong:
+            of.put(INPUT_SCALE, struct.pack("<f", number), "input_scale")
+            of.put(OUTPUT_SCALE, struct.pack("<f", number), "output_scale")
+            of.put(of.sections["scales"] + 4, struct.pack("<f", number), "scale")
+        for point in (*outside, 2**31 - 1):
+            of.put(INPUT_ZERO_POINT, struct.pack("<i", point), "input_zero_point")
+            of.put(OUTPUT_ZERO_POINT, struct.pack("<i", point), "output_zero_point")
+        of.set("value_type", 1, 2, 3 if of["value_type"] == 4 else 4)
+        of.set("rounding", 0, 3)
+        of.set("activation_type", 0, 4)
+        if of["value_type"] == 3:
+            of.set("weight_zero_point", 3)
+        lines += of.lines
+    of = Corruptions("fc_int8_dynamic_r4", blobs["fc_int8_dynamic_r4"])
+    for offset in (INPUT_ZERO_POINT, OUTPUT_SCALE, OUTPUT_ZERO_POINT):
+        of.put(offset, struct.pack("<I", 1), "zero_of_floats")
+    of.set("rounding", 1)
+    of.set("activation_type", 1)
+    lines += of.lines
+    of = Corruptions("fc_float16_sliding_r2", blobs["fc_float16_sliding_r2"])
+    of.set("value_type", 1, 3)
+    return lines + of.lines
 
-    def put(name: str, offset: int, data: bytes, rule: str) -> None:
-        lines.append(f"{name} {offset} {data.hex()} 1 {rule}")
 
-    name = "conv_int8_r4c4"
-    scales_offset = struct.unpack_from("<I", blobs[name], 116)[0]
-    for offset, what in ((100, "input_scale"), (108, "output_scale")):
-        for number in (0.0, -1.0, float("inf"), float("nan")):
-            put(name, offset, struct.pack("<f", number), what)
-    for offset, what in ((104, "input_zero_point"), (112, "output_zero_point")):
-        for number in (-129, 128, 2**31 - 1):
-            put(name, offset, struct.pack("<i", number), what)
-    for number in (0, 64, scales_offset + 4, 0xFFFFFFC0):
-        put(name, 116, struct.pack("<I", number), "scales_offset")
-    for number in (0.0, -1.0, float("inf"), float("nan")):
-        put(name, scales_offset + 4, struct.pack("<f", number), "scale")
-    for value_type in (1, 2):
-        put(name, 20, struct.pack("<I", value_type), "value_type")
-    name = "fc_int8_dynamic_r4"
-    for offset, what in ((104, "input_zero_point"), (108, "output_scale"), (112, "output_zero_point")):
-        put(name, offset, struct.pack("<I", 1), what)
-    name = "fc_float16_sliding_r2"
-    for value_type in (1, 3):
-        put(name, 20, struct.pack("<I", value_type), "value_type")
-    return lines
-
-
-def block_corruptions(name: str, blob: bytes) -> list[str]:
+def block_corruptions(of: Corruptions) -> list[str]:
     """Changes that break one rule of blocks each."""
-    field = dict(zip(MANIFEST_FIELDS[1:], struct.unpack_from("<19I", blob, 12), strict=True))
-    ends, columns, values = struct.unpack_from("<3I", blob, 88)
-    (at,) = struct.unpack_from("<I", blob, 120)
-    (band_rows,) = struct.unpack_from("<I", blob, at)
-    lines, groups = field["line_count"], field["group_count"]
-    bands = -(-field["out_channels"] // band_rows)
-    band_ends, row_ends = at + 4, at + 4 + 4 * bands
-    rows = row_ends + 4 * lines
-    (visits,) = struct.unpack_from("<I", blob, rows - 4)
-    words = [
-        (16, 1, 1, "blocks_offset_of_groups"),
-        (20, 2, 1, "value_type_of_blocks"),
-        (20, 3, 1, "value_type_of_blocks"),
-        (68, 0, 1, "group_rows"),
-        (68, 17, 1, "group_rows"),
-        (72, 2, 1, "group_cols"),
-        (44, 65_537, 1, "too_many_columns"),
-        (76, lines + 1, 1, "line_count"),
-        (76, 0, 1, "line_count"),
-        (76, 0xFFFFFFFF, 1, "line_count"),
-        (80, groups - 1, 1, "group_count"),
-        (84, field["value_count"] + 1, 1, "value_count"),
-        *((120, offset, 1, "blocks_offset") for offset in (0, 64, columns, at + 4, values, 0xFFFFFFC0)),
-        (at, 0, 0, "band_rows"),
-        (at, 65, 0, "band_rows"),
-        (at, 0xFFFFFFFF, 0, "band_rows"),
-        (at, 1, 0, "band_rows_with_more_bands_than_room"),
-        (band_ends, lines + 1, 0, "band_ends"),
-        (row_ends - 4, lines - 1, 0, "last_band_end"),
-        (row_ends, 0, 0, "block_without_rows"),
-        (row_ends, visits + 1, 0, "row_ends_fall"),
-        (rows - 4, 0xFFFFFFFF, 0, "rows_past_the_section"),
-        (ends, 0, 0, "block_without_columns"),
-        (ends + 4 * (lines - 1), groups - 1, 0, "last_line_end"),
-    ]
-    found = [f"{name} {offset} {struct.pack('<I', new).hex()} {fix} {rule}" for offset, new, fix, rule in words]
-    found += [f"{name} {rows} {band_rows:02x} 0 row_outside_its_band", f"{name} {rows + 1} 00 0 rows_do_not_rise"]
-    found += [f"{name} {columns} ffff 0 column_past_the_end", f"{name} {columns + 2} 0000 0 column_repeats"]
-    return found
+    at, lines = of.sections, of["line_count"]
+    of.set("encoding", 1, 2)
+    of.set("group_rows", 0, 17)
+    of.set("group_cols", 2)
+    of.set("in_channels", 65_537)
+    of.set("line_count", lines + 1, 0, 0xFFFFFFFF)
+    of.set("group_count", of["group_count"] - 1)
+    of.set("value_count", of["value_count"] + 1)
+    of.set("row_count", of["row_count"] + 1, of["row_count"] - 1, 0xFFFFFFFF)
+    of.set("column_bytes", 0)
+    of.set("column_unit", 2)
+    of.set("band_rows", 0, 65, 255, 1)
+    of.set("row_bits", 33)
+    of.set("band_bits", 33, of["band_bits"] + 9)
+    of.put(at["rows"], bytes([of["band_rows"]]), "row_outside_its_band", 0)
+    of.put(at["rows"] + 1, b"\0", "rows_do_not_rise", 0)
+    of.put(at["columns"], b"\xff" * of["column_bytes"], "column_past_the_end", 0)
+    of.put(at["columns"] + of["column_bytes"], bytes(of["column_bytes"]), "column_repeats", 0)
+    for section, rule in (("counts", "columns_of_blocks"), ("row_counts", "rows_of_blocks")):
+        (first,) = of.blob[at[section] : at[section] + 1]
+        of.put(at[section], bytes([first ^ 1]), rule, 0)
+        of.put(at[section], b"\0", rule, 0)
+    if of["band_bits"]:
+        of.put(at["band_counts"], b"\xff", "blocks_of_bands", 0)
+    return of.lines
 
 
 def main() -> int:

@@ -16,18 +16,21 @@ from tests.runtime.quantized_models import QuantizedLayer, quantized_layer
 from tests.runtime.tiny_models import TinyLayer, conv_layer, dense_layer
 from tfprune.errors import TfpruneError
 from tfprune.formats import HEADER_BYTES, Encoding, Op, OpSpec, Padding
-from tfprune.formats.header import FIELD_NAMES
+from tfprune.formats.header import FIELD_CODES, FIELD_NAMES
 from tfprune.runtime.interpreter import Interpreter
 
 VALUES = (0, 1, 2**30 - 1, 2**31 - 9, 2**31 - 1, 2**31, 2**32 - 1)
-# Byte offset of every field: one after the other, but for the last one behind the reserved bytes.
-OFFSETS = [8 + 4 * number for number in range(len(FIELD_NAMES) - 1)] + [120]
+# Total bytes, fourteen fields of a byte, two bytes that are zero, and the other fields.
+OFFSETS = dict(zip(FIELD_NAMES, [8, *range(12, 26), *range(28, 104, 4)], strict=True))
 
 
-def changed(packed: bytes, offset: int, value: int) -> bytes:
-    """The packed weights with one u32 field replaced and the checksum made right."""
+def changed(packed: bytes, field: str, value: int) -> bytes:
+    """The packed weights with one field replaced, of one byte by as much of the value as fits, and a right checksum."""
     data = bytearray(packed)
-    struct.pack_into("<I", data, offset, value)
+    if FIELD_CODES[field] == "B":
+        data[OFFSETS[field]] = value % 256
+    else:
+        struct.pack_into("<I", data, OFFSETS[field], value)
     struct.pack_into("<I", data, HEADER_BYTES - 4, zlib.crc32(data[: HEADER_BYTES - 4]))
     return bytes(data)
 
@@ -53,12 +56,11 @@ def main() -> None:
     int8 = [quantized_layer(spec, (1, 7, 7, 8), dynamic=dynamic) for dynamic in (False, True)]
     int8.append(quantized_layer(OpSpec(Op.FULLY_CONNECTED, 16, 24), (1, 24), dynamic=True))
     outcomes = []
-    cases = [(layer, encoding) for layer in layers for encoding in Encoding]
-    cases += [(layer, encoding) for layer in int8 for encoding in Encoding if not encoding.in_blocks]
+    cases = [(layer, encoding) for layer in [*layers, *int8] for encoding in Encoding]
     for layer, encoding in cases:
         packed = layer.packed(encoding).tobytes()
-        for offset in OFFSETS:
-            outcomes += [runs(layer, changed(packed, offset, value)) for value in VALUES]
+        for field in FIELD_NAMES:
+            outcomes += [runs(layer, changed(packed, field, value)) for value in VALUES]
     print(outcomes.count(True), outcomes.count(False))
 
 

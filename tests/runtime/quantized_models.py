@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding, Quantization, encode
+from tfprune.formats import Encoding, Op, OpSpec, Padding, Quantization, encode
+from tfprune.formats.header_checks import most_group_rows
 
 Array = npt.NDArray[Any]
 _TYPES = {
@@ -50,6 +51,7 @@ class QuantizedLayer:
 
     def packed(self, encoding: Encoding = Encoding.ROW_BAND, rows: int = 4, cols: int = 1) -> npt.NDArray[np.uint8]:
         """The packed weights."""
+        rows = min(rows, most_group_rows(encoding, self.spec.out_channels))
         return encode(self.matrix, self.spec, encoding, rows, cols, quantization=self.quantization)
 
     def dense(self) -> bytes:
@@ -149,13 +151,13 @@ def quantized_layer(
         return QuantizedLayer(spec, matrix, Quantization(scales), bias, input_shape)
     input_scale = float(np.float32(rng.uniform(0.01, 0.05)))
     spread = 75 * 75 * np.sqrt(max(1.0, kept * columns)) * 0.01 * input_scale
-    if spec.activation == Activation.RELU6:
-        scales *= np.float32(3 / spread)
-        spread = 2.0
+    if spec.activation.bounds[1] < np.inf:
+        scales *= np.float32(spec.activation.bounds[1] / 2 / spread)
+        spread = spec.activation.bounds[1] / 3
     output_scale = float(np.float32(spread * 3 / 127))
     zeros = [int(zero) for zero in rng.integers(-100, 100, 2)]
     bias = rng.integers(-20_000, 20_000, rows).astype(np.int32)
-    if spec.activation != Activation.NONE:
+    if spec.activation.bounds[0] == 0:
         zeros[1] = -128
     quantization = Quantization(scales, input_scale, zeros[0], output_scale, zeros[1])
     return QuantizedLayer(spec, matrix, quantization, bias, input_shape)

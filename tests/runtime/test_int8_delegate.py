@@ -31,6 +31,8 @@ PACKINGS = [
     (Encoding.ROW_BAND, 4, 1),
     (Encoding.SLIDING_ROW, 4, 1),
     (Encoding.ROW_BAND, 1, 4),
+    (Encoding.BLOCK_ROWS, 4, 1),
+    (Encoding.BLOCK_COLUMNS, 1, 1),
 ]
 
 
@@ -38,7 +40,12 @@ PACKINGS = [
 def test_int8_equals_the_dense_op_bit_for_bit(packing: tuple[Encoding, int, int]) -> None:
     values = 0
     for seed, (size, kernel, stride, activation) in enumerate(
-        [(28, 1, 1, Activation.NONE), (21, 3, 1, Activation.RELU), (25, 3, 2, Activation.RELU6)]
+        [
+            (28, 1, 1, Activation.NONE),
+            (21, 3, 1, Activation.RELU),
+            (25, 3, 2, Activation.RELU6),
+            (24, 1, 1, Activation.RELU_N1_TO_1),
+        ]
     ):
         spec = OpSpec(Op.CONV_2D, 72, 40, kernel, kernel, stride, stride, padding=Padding.SAME, activation=activation)
         layer = quantized_layer(spec, (1, size, size, 40), seed)

@@ -14,7 +14,7 @@ from tests.runtime.test_chains_of_narrow_weights import repacked
 from tests.runtime.tiny_models import TinyLayer, conv_layer, dense_layer
 from tfprune.converter.profile import profile_model
 from tfprune.errors import DelegateError
-from tfprune.formats import Encoding, encode
+from tfprune.formats import Encoding, ValueType, encode, read
 from tfprune.runtime import layers as layers_module
 from tfprune.runtime.layers import DelegateLayer, delegate_layers
 from tfprune.runtime.library import load_library
@@ -37,8 +37,9 @@ def delegate_layers_after(interpreter: Interpreter, used: object, x: np.ndarray)
 
 
 def value_bytes(packed: np.ndarray) -> int:
-    """Bytes of the values section, the last of the file."""
-    return len(packed) - int(np.frombuffer(packed[96:100].tobytes(), "<u4")[0])
+    """Bytes of the values section."""
+    header = read(packed).header
+    return header.value_count * ValueType(header.value_type).size
 
 
 @pytest.mark.parametrize("encoding", list(Encoding))
@@ -48,7 +49,8 @@ def test_float32_weights_are_read_in_place(layer: TinyLayer, encoding: Encoding)
     (found,), _ = load(layer.sparse(packed))
     assert found.weights_in_place == value_bytes(packed)
     assert found.weights_repacked == 0
-    assert (found.offset_bytes == 0) == (len(layer.input_shape) == 2 and encoding.name.startswith(("ROW", "SLIDING")))
+    steps = not encoding.in_blocks and read(packed).header.column_bytes > 0
+    assert (found.offset_bytes == 0) == (len(layer.input_shape) == 2 and steps)
 
 
 @pytest.mark.parametrize("rows", [4, 8, 16])

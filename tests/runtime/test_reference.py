@@ -38,6 +38,7 @@ def test_activations_by_hand() -> None:
         (Activation.NONE, [-1, 2, 9]),
         (Activation.RELU, [0, 2, 9]),
         (Activation.RELU6, [0, 2, 6]),
+        (Activation.RELU_N1_TO_1, [-1, 1, 1]),
     ):
         spec = OpSpec(Op.FULLY_CONNECTED, 3, 3, activation=activation)
         packed = encode(np.eye(3, dtype=np.float32), spec, Encoding.ROW_BAND, rows=1)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding, encode
-from tfprune.formats.header import most_group_rows
+from tfprune.formats.header_checks import most_group_rows
 
 Array = npt.NDArray[Any]
 _TYPES = {"f": schema.TensorType.FLOAT32, "u": schema.TensorType.UINT8, "i": schema.TensorType.INT8}

@@ -10,11 +10,8 @@
 
 namespace tfprune {
 
-// Points the view at the section of block rows, whose `size` bytes start at `section`; ends are not looked at yet.
-Status ReadBlockSection(const uint8_t* section, uint64_t size, PackedWeights* packed);
-
-// Every block inside its band and its rows in order; fills `band_values` and counts the `values` of all blocks. The
-// columns, and with them `line_ends`, have been checked.
+// Every block with a row and a column and its rows in order inside its band; fills `band_values` and counts the
+// `values` of all blocks. The ends of all lists have been checked.
 Status CheckBlocks(PackedWeights* view, uint64_t* values);
 
 }  // namespace tfprune

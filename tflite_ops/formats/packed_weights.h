@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reader of packed weights, version 1. The format is specified in docs/formats.md; tfprune/formats is its twin.
+// Reader of packed weights, version 2. The format is specified in docs/formats.md; tfprune/formats is its twin.
 #ifndef TFPRUNE_FORMATS_PACKED_WEIGHTS_H_
 #define TFPRUNE_FORMATS_PACKED_WEIGHTS_H_
 
@@ -14,22 +14,33 @@ namespace tfprune {
 
 enum class Op : uint32_t { kConv2D = 1, kFullyConnected = 2 };
 enum class Encoding : uint32_t { kRowBand = 1, kSlidingRow = 2, kBlockRows = 3, kBlockColumns = 4 };
-enum class ValueType : uint32_t { kFloat32 = 1, kFloat16 = 2, kInt8 = 3 };
-enum class Activation : uint32_t { kNone = 0, kRelu = 1, kRelu6 = 3 };  // TFLite's numbers
-enum class Padding : uint32_t { kSame = 0, kValid = 1 };                // TFLite's numbers
+enum class ValueType : uint32_t { kFloat32 = 1, kFloat16 = 2, kInt8 = 3, kUInt8 = 4 };
+enum class ActivationType : uint32_t { kFloat32 = 0, kInt8 = 1, kUInt8 = 2, kInt16 = 3 };
+enum class Rounding : uint32_t { kNone = 0, kXnnpack = 1, kBuiltin = 2 };
+enum class Activation : uint32_t { kNone = 0, kRelu = 1, kReluN1To1 = 2, kRelu6 = 3 };  // TFLite's numbers
+enum class Padding : uint32_t { kSame = 0, kValid = 1 };                                // TFLite's numbers
+
+// Least and largest result of a layer; infinities where there is no bound.
+inline void ActivationBounds(Activation activation, float* low, float* high) {
+  const float infinity = __builtin_inff();
+  const bool one = activation == Activation::kReluN1To1;
+  *low = activation == Activation::kNone ? -infinity : one ? -1.0f : 0.0f;
+  *high = activation == Activation::kRelu6 ? 6.0f : one ? 1.0f : infinity;
+}
 
 constexpr bool InBlocks(Encoding encoding) {
   return encoding == Encoding::kBlockRows || encoding == Encoding::kBlockColumns;
 }
 
 constexpr uint32_t kMaxSlidingRows = 16;
-constexpr uint32_t kDotCells = 4;         // cells of a line that int8 weights keep together
+constexpr uint32_t kDotCells = 4;         // cells of a line that integer weights keep together
 constexpr uint32_t kMaxBlockRows = 16;    // rows of a chunk
 constexpr uint32_t kMaxBlockColumns = 4;  // columns of a block of block-columns
 constexpr uint32_t kMaxBandRows = 64;     // rows of a band of blocks
 
-// A checked view of one packed tensor. Pointers reach into the tensor, or into the view's own copy where the tensor's
-// address would leave a section misaligned.
+// A checked view of one packed tensor. Values and steps are read where they lie in the tensor, or in the view's own
+// copy where the tensor's address would leave a section misaligned. What the file holds in a smaller form is made anew:
+// ends of lines, steps of a bitmap, and integer weights whose lines do not end with a whole operand.
 struct PackedWeights {
   Op op = Op::kConv2D;
   Encoding encoding = Encoding::kRowBand;
@@ -43,12 +54,20 @@ struct PackedWeights {
   bool keep_num_dims = false;
   uint32_t group_rows = 0, group_cols = 0;
   uint32_t line_count = 0, group_count = 0, value_count = 0;
-  const uint32_t* line_ends = nullptr;      // [line_count], cumulative number of groups
-  const uint16_t* column_deltas = nullptr;  // [group_count]
-  const float* values = nullptr;            // [value_count] of kFloat32 and after ExpandHalves, else null
-  const uint16_t* halves = nullptr;         // [value_count] of kFloat16, else null
-  const int8_t* bytes = nullptr;            // [value_count] of kInt8, else null
-  // The rest up to the blocks is for kInt8. With input_scale 0 activations are float32 and quantised at run time.
+  const uint32_t* line_ends = nullptr;  // [line_count], cumulative number of groups
+  // Start columns as steps from the group before; [group_count] of one of the two, the other is null.
+  const uint8_t* steps8 = nullptr;
+  const uint16_t* steps16 = nullptr;
+  const float* values = nullptr;     // [value_count] of kFloat32 and after ExpandHalves, else null
+  const uint16_t* halves = nullptr;  // [value_count] of kFloat16, else null
+  // Of kInt8 and kUInt8, else null. Lines of groups are filled up to whole operands, see DotCellsOfLine; blocks are as
+  // stored.
+  const int8_t* bytes = nullptr;
+  const uint8_t* unsigned_bytes = nullptr;
+  // The rest up to the blocks is for integer weights. kFloat32 activations are quantised at run time.
+  ActivationType activation_type = ActivationType::kFloat32;
+  Rounding rounding = Rounding::kNone;
+  int32_t weight_zero_point = 0;  // what weights that are not stored are; 0 but for kUInt8
   const float* scales = nullptr;  // [out_channels]
   float input_scale = 0, output_scale = 0;
   int32_t input_zero_point = 0, output_zero_point = 0;
@@ -66,6 +85,8 @@ struct PackedWeights {
   uint32_t UnitEnd(uint32_t unit) const { return in_blocks() ? band_values[unit + 1] : line_ends[unit]; }
   uint32_t UnitRow(uint32_t unit) const { return in_blocks() ? unit * band_rows : FirstRow(unit); }
 
+  bool has_integers() const { return value_type == ValueType::kInt8 || value_type == ValueType::kUInt8; }
+  uint32_t Step(size_t group) const { return steps8 != nullptr ? steps8[group] : steps16[group]; }
   uint32_t columns() const { return kernel_h * kernel_w * in_channels; }
   // For row-band and sliding-row.
   uint32_t FirstRow(uint32_t line) const { return encoding == Encoding::kRowBand ? line * group_rows : line; }
@@ -76,17 +97,25 @@ struct PackedWeights {
   uint32_t FirstGroup(uint32_t line) const { return line == 0 ? 0 : line_ends[line - 1]; }
   size_t FirstCell(uint32_t line) const { return size_t{FirstGroup(line)} * group_cols; }
   size_t CellsOfLine(uint32_t line) const { return size_t{line_ends[line] - FirstGroup(line)} * group_cols; }
-  // Cells that int8 weights store for a line: filled up with zero weights to whole dot-product operands.
+  // Cells of a line of integer weights: filled up with zero weights to whole dot-product operands.
   size_t DotCellsOfLine(uint32_t line) const { return (CellsOfLine(line) + kDotCells - 1) / kDotCells * kDotCells; }
-  // Of what was made from the tensor: the copy, and values after ExpandHalves.
+  // Of what was made from the values of the tensor: the copy, whole operands, and floats after ExpandHalves.
   size_t repacked_bytes() const {
-    return (copied ? copy.capacity() : 0) + (expanded.data() != nullptr ? value_count * sizeof(float) : 0);
+    return (copied ? copy.capacity() : 0) + (filled ? whole_operands.capacity() : 0) +
+           (expanded.data() != nullptr ? value_count * sizeof(float) : 0);
   }
-  bool HasInt8Activations() const { return value_type == ValueType::kInt8 && input_scale != 0.0f; }
+  // Of steps that were made from a bitmap.
+  size_t step_bytes() const { return expanded8.capacity() + expanded16.capacity() * sizeof(uint16_t); }
+  bool HasInt8Activations() const { return activation_type == ActivationType::kInt8; }
 
   bool copied = false;
-  AlignedArray<uint8_t> copy;    // owns the bytes where the tensor was misaligned
-  AlignedArray<float> expanded;  // owns the values after ExpandHalves
+  AlignedArray<uint8_t> copy;  // owns the bytes where the tensor was misaligned
+  bool filled = false;
+  AlignedArray<uint8_t> whole_operands;  // owns integers whose lines had to be filled up
+  AlignedArray<float> expanded;          // owns the values after ExpandHalves
+  AlignedArray<uint8_t> expanded8;       // own the steps of a bitmap
+  AlignedArray<uint16_t> expanded16;
+  AlignedArray<uint32_t> own_line_ends, own_row_ends, own_band_ends;
 };
 
 // Checks every rule of docs/formats.md on `size` bytes at `bytes` and fills `packed`. The bytes must outlive it. No
@@ -107,16 +136,16 @@ void ForEachGroup(const PackedWeights& packed, Visit visit) {
   for (uint32_t line = 0; line < packed.line_count; ++line) {
     uint32_t column = 0;
     for (; group < packed.line_ends[line]; ++group) {
-      column += packed.column_deltas[group];
+      column += packed.Step(group);
       visit(line, group, column);
     }
   }
 }
 
-// Calls `visit(row, column, index)` for every stored weight; `index` counts in the values section.
+// Calls `visit(row, column, index)` for every stored weight of groups; `index` counts in `values` or `bytes`.
 template <typename Visit>
 void ForEachWeight(const PackedWeights& packed, Visit visit) {
-  const bool dots = packed.value_type == ValueType::kInt8;
+  const bool dots = packed.has_integers();
   size_t line_value = 0;
   uint32_t last_line = 0;
   ForEachGroup(packed, [&](uint32_t line, uint32_t group, uint32_t start) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/formats/single_rows.h"
 #include "tflite_ops/testing/guarded.h"
 #include "tflite_ops/testing/packed_builder.h"
 
@@ -28,14 +29,31 @@ bool ReadEverything(const Bytes& bytes, size_t misalignment = 0) {
   Guarded<uint8_t> guarded(shifted);
   PackedWeights w;
   if (!ReadPackedWeights(guarded.data() + misalignment, bytes.size(), &w).ok()) return false;
-  uint32_t ends = 0, deltas = 0, values = 0, bits = 0;
+  uint32_t ends = 0, steps = 0, values = 0;
   for (uint32_t i = 0; i < w.line_count; ++i) ends ^= w.line_ends[i];
-  for (uint32_t i = 0; i < w.group_count; ++i) deltas ^= w.column_deltas[i];
-  for (uint32_t i = 0; i < w.value_count; ++i) {
-    memcpy(&bits, w.values + i, sizeof bits);
-    values ^= bits;
+  for (uint32_t i = 0; i < w.group_count; ++i) steps ^= w.Step(i);
+  const uint8_t* numbers = w.values != nullptr   ? reinterpret_cast<const uint8_t*>(w.values)
+                           : w.halves != nullptr ? reinterpret_cast<const uint8_t*>(w.halves)
+                           : w.bytes != nullptr  ? reinterpret_cast<const uint8_t*>(w.bytes)
+                                                 : w.unsigned_bytes;
+  const size_t value_bytes = w.values != nullptr ? 4 : w.halves != nullptr ? 2 : 1;
+  for (size_t i = 0; i < w.value_count * value_bytes; ++i) values += numbers[i];
+  for (uint32_t i = 0; w.in_blocks() && w.line_count > 0 && i < w.row_ends[w.line_count - 1]; ++i)
+    ends ^= w.block_rows[i];
+  for (uint32_t i = 0; i < w.out_channels && w.scales != nullptr; ++i) EXPECT_GT(w.scales[i], 0.0f);
+  if (!w.in_blocks()) {
+    ForEachWeight(w, [&](uint32_t row, uint32_t column, size_t index) {
+      ASSERT_LT(row, w.out_channels);
+      ASSERT_LT(column, w.columns());
+      values += numbers[index * value_bytes];
+    });
+  } else if (w.has_integers()) {
+    PackedWeights rows;
+    if (BlocksToSingleRows(w, &rows).ok()) {
+      EXPECT_EQ(rows.group_count, w.value_count);
+    }
   }
-  volatile uint32_t sink = ends ^ deltas ^ values;
+  volatile uint32_t sink = ends ^ steps ^ values;
   (void)sink;
   EXPECT_GT(w.out_channels, 0u);
   EXPECT_GT(w.columns(), 0u);
@@ -44,7 +62,9 @@ bool ReadEverything(const Bytes& bytes, size_t misalignment = 0) {
 
 Bytes ValidBytes(std::mt19937* random) {
   PackedSpec spec;
-  spec.encoding = (*random)() % 2 == 0 ? Encoding::kRowBand : Encoding::kSlidingRow;
+  spec.encoding = static_cast<Encoding>(1 + (*random)() % 4);
+  spec.value_type = static_cast<ValueType>(1 + (*random)() % 3);
+  spec.int8_activations = (*random)() % 2 == 0;
   spec.out_channels = 4 + (*random)() % 14;
   spec.in_channels = 1 + (*random)() % 9;
   spec.kernel_h = 1 + (*random)() % 3;
@@ -52,6 +72,8 @@ Bytes ValidBytes(std::mt19937* random) {
   spec.stride_h = spec.stride_w = 1 + (*random)() % 2;
   spec.group_rows = 1 + (*random)() % 4;
   if (spec.encoding == Encoding::kSlidingRow) spec.group_rows = std::max(spec.group_rows, 2u);
+  if (spec.encoding == Encoding::kBlockColumns) spec.group_rows = 1;
+  if (!InBlocks(spec.encoding)) spec.group_cols = std::min(1 + static_cast<uint32_t>((*random)() % 4), spec.in_channels);
   return BuildPacked(spec, random).bytes;
 }
 
@@ -93,7 +115,7 @@ TEST(PackedWeightsFuzz, RandomBytesAreRefused) {
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
     // Half of them look right in the first bytes and in the checksum.
     if (round % 2 == 0 && bytes.size() >= kHeaderBytes) {
-      memcpy(bytes.data(), "TFPK\x01\x00\x80\x00", 8);
+      memcpy(bytes.data(), "TFPK\x02\x00\x80\x00", 8);
       PutU32(&bytes, 8, static_cast<uint32_t>(bytes.size()));
       FixHeaderCrc(&bytes);
     }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tflite_ops/formats/half.h"
+#include "tflite_ops/formats/single_rows.h"
 #include "tflite_ops/testing/guarded.h"
 #include "tflite_ops/testing/packed_builder.h"
 
@@ -47,18 +48,24 @@ float FromHalf(uint16_t half) {
   return half >> 15 ? -magnitude : magnitude;
 }
 
+float NumberAt(const PackedWeights& w, size_t index) {
+  if (w.value_type == ValueType::kInt8) return w.bytes[index];
+  if (w.value_type == ValueType::kUInt8) return static_cast<float>(w.unsigned_bytes[index] - w.weight_zero_point);
+  return w.value_type == ValueType::kFloat16 ? FromHalf(w.halves[index]) : w.values[index];
+}
+
+float ScaleOf(const PackedWeights& w, size_t row) { return w.scales == nullptr ? 1.0f : w.scales[row]; }
+
 // Value `slot` of cell `cell` of a line whose values start at `line_value`.
 float ValueAt(const PackedWeights& w, size_t line_value, size_t rows, size_t cell, size_t slot) {
-  if (w.value_type == ValueType::kInt8) return w.bytes[line_value + cell / 4 * 4 * rows + slot * 4 + cell % 4];
-  const size_t index = line_value + cell * rows + slot;
-  return w.value_type == ValueType::kFloat16 ? FromHalf(w.halves[index]) : w.values[index];
+  const bool fours = w.has_integers();
+  return NumberAt(w, fours ? line_value + cell / 4 * 4 * rows + slot * 4 + cell % 4 : line_value + cell * rows + slot);
 }
 
 // Sums every block up; each place it names is asserted to lie inside the weights.
 std::vector<float> DecodeBlocks(const PackedWeights& w) {
   std::vector<float> dense(size_t{w.out_channels} * w.columns(), 0.0f);
-  const float* value = w.values;
-  uint32_t number = 0;
+  uint32_t value = 0, number = 0;
   for (uint32_t band = 0; band < w.band_count; ++band) {
     for (; number < w.band_ends[band]; ++number) {
       const Block block = BlockOf(w, band, number);
@@ -68,12 +75,14 @@ std::vector<float> DecodeBlocks(const PackedWeights& w) {
         EXPECT_LE(chunks.Rows(chunk), w.group_rows);
         uint32_t column = 0;
         for (uint32_t i = 0; i < block.column_count; ++i) {
-          column += w.column_deltas[block.first_group + i];
+          column += w.Step(block.first_group + i);
           for (uint32_t r = row; r < row + chunks.Rows(chunk); ++r) {
             const size_t place = size_t{block.first_row + block.rows[r]} * w.columns() + column;
             EXPECT_LT(column, w.columns());
             EXPECT_LT(place, dense.size());
-            if (place < dense.size()) dense[place] += *value++;
+            EXPECT_LT(value, w.value_count);
+            if (place >= dense.size() || value >= w.value_count) return dense;
+            dense[place] += ScaleOf(w, place / w.columns()) * NumberAt(w, value++);
           }
         }
       }
@@ -81,7 +90,7 @@ std::vector<float> DecodeBlocks(const PackedWeights& w) {
     }
   }
   EXPECT_EQ(number, w.line_count);
-  EXPECT_EQ(static_cast<uint32_t>(value - w.values), w.value_count);
+  EXPECT_EQ(value, w.value_count);
   return dense;
 }
 
@@ -93,7 +102,7 @@ std::vector<float> Decode(const PackedWeights& w) {
   ForEachGroup(w, [&](uint32_t line, uint32_t, uint32_t start) {
     const uint32_t first = w.FirstRow(line), rows = w.RowsOfLine(line);
     if (line != last_line) {
-      const size_t stored = w.value_type == ValueType::kInt8 ? (cell + 3) / 4 * 4 : cell;
+      const size_t stored = w.has_integers() ? (cell + 3) / 4 * 4 : cell;
       line_value += stored * w.RowsOfLine(last_line);
       last_line = line;
       cell = 0;
@@ -104,8 +113,7 @@ std::vector<float> Decode(const PackedWeights& w) {
         for (uint32_t q = first; w.encoding == Encoding::kSlidingRow && q < first + rows; ++q) {
           if (q % rows == slot) row = q;
         }
-        const float scale = w.scales == nullptr ? 1.0f : w.scales[row];
-        dense[size_t{row} * w.columns() + column] += scale * ValueAt(w, line_value, rows, cell, slot);
+        dense[size_t{row} * w.columns() + column] += ScaleOf(w, row) * ValueAt(w, line_value, rows, cell, slot);
       }
     }
   });
@@ -115,7 +123,7 @@ std::vector<float> Decode(const PackedWeights& w) {
 TEST(PackedWeights, GoldenFilesMeanWhatTheManifestSays) {
   for (const auto& row : ReadTable("manifest.txt")) {
     SCOPED_TRACE(row[0]);
-    ASSERT_EQ(row.size(), 20u);
+    ASSERT_EQ(row.size(), 24u);
     const std::vector<uint8_t> bytes = ReadFile(row[0] + ".bin"), expected = ReadFile(row[0] + ".f32");
     PackedWeights w;
     const Status status = ReadPackedWeights(bytes.data(), bytes.size(), &w);
@@ -125,6 +133,11 @@ TEST(PackedWeights, GoldenFilesMeanWhatTheManifestSays) {
                                static_cast<uint32_t>(w.value_type),
                                static_cast<uint32_t>(w.activation),
                                static_cast<uint32_t>(w.padding),
+                               w.keep_num_dims,
+                               static_cast<uint32_t>(w.activation_type),
+                               static_cast<uint32_t>(w.rounding),
+                               static_cast<uint32_t>(w.weight_zero_point),
+                               w.band_rows,
                                w.out_channels,
                                w.kernel_h,
                                w.kernel_w,
@@ -133,13 +146,12 @@ TEST(PackedWeights, GoldenFilesMeanWhatTheManifestSays) {
                                w.stride_w,
                                w.dilation_h,
                                w.dilation_w,
-                               w.keep_num_dims,
                                w.group_rows,
                                w.group_cols,
                                w.line_count,
                                w.group_count,
                                w.value_count};
-    for (size_t i = 0; i < 19; ++i) EXPECT_EQ(std::to_string(fields[i]), row[i + 1]) << "column " << i + 1;
+    for (size_t i = 0; i < 23; ++i) EXPECT_EQ(std::to_string(fields[i]), row[i + 1]) << "column " << i + 1;
     const std::vector<float> dense = Decode(w);
     ASSERT_EQ(dense.size() * 4, expected.size());
     EXPECT_EQ(memcmp(dense.data(), expected.data(), expected.size()), 0);
@@ -201,15 +213,16 @@ TEST(PackedWeights, RandomDamageNeverReachesOutside) {
       ASSERT_LE(w.FirstRow(line) + w.RowsOfLine(line), w.out_channels);
       weights += w.group_cols * w.RowsOfLine(line);
     });
-    if (w.value_type == ValueType::kInt8) {
-      ASSERT_LE(weights, w.value_count);
-    } else {
-      ASSERT_EQ(weights, w.value_count);
+    ASSERT_EQ(weights, w.value_count);
+    size_t room = w.value_count;
+    if (w.filled) {
+      room = 0;
+      for (uint32_t line = 0; line < w.line_count; ++line) room += w.DotCellsOfLine(line) * w.RowsOfLine(line);
     }
     ForEachWeight(w, [&](uint32_t row, uint32_t column, size_t index) {
       ASSERT_LT(row, w.out_channels);
       ASSERT_LT(column, w.columns());
-      ASSERT_LT(index, w.value_count);
+      ASSERT_LT(index, room);
     });
   }
   EXPECT_GT(accepted, 100);
@@ -288,10 +301,7 @@ TEST(PackedWeights, ForEachWeightVisitsTheDecodedMatrix) {
     if (w.in_blocks()) continue;
     std::vector<float> dense(size_t{w.out_channels} * w.columns(), 0.0f);
     ForEachWeight(w, [&](uint32_t row, uint32_t column, size_t index) {
-      const float value = w.bytes != nullptr    ? w.scales[row] * static_cast<float>(w.bytes[index])
-                          : w.halves != nullptr ? FromHalf(w.halves[index])
-                                                : w.values[index];
-      dense[size_t{row} * w.columns() + column] += value;
+      dense[size_t{row} * w.columns() + column] += ScaleOf(w, row) * NumberAt(w, index);
     });
     EXPECT_EQ(dense, Decode(w));
   }
@@ -308,9 +318,14 @@ TEST(PackedWeights, RandomDamageOfBlocksNeverReachesOutside) {
     spec.in_channels = 7;
     spec.kernel_h = 2;
     std::vector<uint8_t> bytes = BuildPacked(spec, &random).bytes;
-    // Half of the damage goes to the header, ends and rows, where it can do harm; the rest anywhere.
-    const size_t most = round % 4 < 2 ? bytes.size() : 128 + (bytes.size() - 128) / 2;
-    for (int i = 0; i < 2; ++i) bytes[8 + random() % (most - 8)] ^= static_cast<uint8_t>(1u << random() % 8);
+    // Half of the damage goes to columns, rows and counts, where it can do harm; the rest anywhere.
+    PackedWeights header;
+    ASSERT_TRUE(ReadPackedHeader(bytes.data(), bytes.size(), &header).ok());
+    const size_t least = round % 4 < 2 ? 8 : 128 + 4 * header.value_count;
+    if (least < bytes.size()) {
+      for (int i = 0; i < 2; ++i)
+        bytes[least + random() % (bytes.size() - least)] ^= static_cast<uint8_t>(1u << random() % 8);
+    }
     FixHeaderCrc(&bytes);
     Guarded<uint8_t> guarded(bytes);
     PackedWeights w;
@@ -325,16 +340,117 @@ TEST(PackedWeights, RandomDamageOfBlocksNeverReachesOutside) {
   EXPECT_GT(refused, 100);
 }
 
-TEST(PackedWeights, BlocksOfOtherValuesThanFloat32AreRefused) {
-  for (const char* name : {"conv_block_rows_r3.bin", "conv_block_columns.bin"}) {
-    for (const ValueType type : {ValueType::kFloat16, ValueType::kInt8}) {
-      std::vector<uint8_t> bytes = ReadFile(name);
-      PutU32(&bytes, 20, static_cast<uint32_t>(type));
-      FixHeaderCrc(&bytes);
-      PackedWeights w;
-      const Status status = ReadPackedWeights(bytes.data(), bytes.size(), &w);
-      EXPECT_NE(std::string(status.message).find("values of blocks are float32"), std::string::npos) << status.message;
+// The integers of a matrix.
+std::vector<int> Integers(const PackedWeights& w) {
+  std::vector<int> dense(size_t{w.out_channels} * w.columns(), 0);
+  ForEachWeight(w, [&](uint32_t row, uint32_t column, size_t index) {
+    dense[size_t{row} * w.columns() + column] +=
+        w.bytes != nullptr ? w.bytes[index] : w.unsigned_bytes[index] - w.weight_zero_point;
+  });
+  return dense;
+}
+
+TEST(PackedWeights, BlocksOfIntegersAsSingleRowsAreTheSameMatrix) {
+  const std::vector<uint8_t> bytes = ReadFile("fc_int8_block_rows.bin");
+  PackedWeights blocks, rows;
+  ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &blocks).ok());
+  ASSERT_TRUE(BlocksToSingleRows(blocks, &rows).ok());
+  EXPECT_EQ(rows.group_count, blocks.value_count);
+  EXPECT_EQ(Decode(rows), Decode(blocks));
+  // Lines are filled up with what a missing weight is.
+  uint32_t line = 0;
+  for (size_t value = 0; line < rows.line_count; ++line) {
+    const size_t end = value + rows.DotCellsOfLine(line);
+    for (value += rows.CellsOfLine(line); value < end; ++value) EXPECT_EQ(rows.bytes[value], 0);
+  }
+}
+
+TEST(PackedWeights, BlocksOfIntegersThatOverlapAreRefused) {
+  std::mt19937 random(3);
+  int fine = 0, overlap = 0;
+  for (int round = 0; round < 200; ++round) {
+    PackedSpec spec;
+    spec.encoding = round % 2 == 0 ? Encoding::kBlockRows : Encoding::kBlockColumns;
+    spec.group_rows = round % 2 == 0 ? 4 : 1;
+    spec.out_channels = 11, spec.in_channels = 40, spec.density = 0.1;
+    spec.value_type = ValueType::kInt8;
+    const Packed packed = BuildPacked(spec, &random);
+    PackedWeights blocks, rows;
+    ASSERT_TRUE(ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &blocks).ok());
+    if (!BlocksToSingleRows(blocks, &rows).ok()) {
+      ++overlap;
+      continue;
     }
+    ++fine;
+    const std::vector<int> found = Integers(rows);
+    for (size_t i = 0; i < found.size(); ++i) ASSERT_EQ(static_cast<float>(found[i]), packed.dense[i]) << i;
+  }
+  EXPECT_GT(fine, 20);
+  EXPECT_GT(overlap, 20);
+}
+
+TEST(PackedWeights, OldFilesAreRefusedWithWhatToDo) {
+  std::vector<uint8_t> bytes = ReadFile("conv_row_band_r4.bin");
+  PackedWeights w;
+  bytes[4] = 1;
+  FixHeaderCrc(&bytes);
+  EXPECT_STREQ(ReadPackedWeights(bytes.data(), bytes.size(), &w).message,
+               "packed weights: this library reads version 2, got 1; convert the model again");
+  bytes[4] = 3;
+  FixHeaderCrc(&bytes);
+  EXPECT_STREQ(ReadPackedWeights(bytes.data(), bytes.size(), &w).message,
+               "packed weights: this library reads version 2, got 3; use a newer libtfprune");
+}
+
+// Lines that cost nothing in the file must not ask for memory.
+TEST(PackedWeights, ManyLinesWithoutGroupsAreBoundByTheFile) {
+  std::vector<uint8_t> bytes = ReadFile("fc_all_zero.bin");
+  PackedWeights w;
+  ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &w).ok());
+  bytes.resize(128);
+  PutU32(&bytes, 8, 128);
+  PutU32(&bytes, 28, 0x7fffffff);  // out_channels
+  PutU32(&bytes, 60, 1);           // group_rows
+  PutU32(&bytes, 68, 0x7fffffff);  // line_count
+  bytes[21] = 1;                   // column_bytes
+  bytes[22] = 0;                   // count_bits
+  FixHeaderCrc(&bytes);
+  const Status status = ReadPackedWeights(bytes.data(), bytes.size(), &w);
+  EXPECT_NE(std::string(status.message).find("groups of lines of no bits"), std::string::npos) << status.message;
+}
+
+TEST(PackedWeights, BitmapsBecomeStepsThatAreWideEnough) {
+  std::mt19937 random(4);
+  for (const uint32_t columns : {40u, 250u, 65536u}) {
+    for (const uint32_t cols : {1u, 4u}) {
+      PackedSpec spec;
+      spec.column_bytes = 0;
+      spec.group_rows = 2, spec.group_cols = cols;
+      spec.out_channels = 4, spec.in_channels = columns;
+      spec.density = columns < 300 ? 0.3 : 0.002;
+      const Packed packed = BuildPacked(spec, &random);
+      PackedWeights w;
+      const Status status = ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &w);
+      ASSERT_TRUE(status.ok()) << status.message;
+      EXPECT_EQ(w.steps8 != nullptr, columns < 300) << columns;
+      EXPECT_EQ(Decode(w), packed.dense);
+    }
+  }
+}
+
+TEST(PackedWeights, IntegersAreFilledUpOnlyWhereALineEndsWithPartOfAnOperand) {
+  std::mt19937 random(5);
+  for (const uint32_t cols : {1u, 3u, 4u, 8u}) {
+    PackedSpec spec;
+    spec.value_type = ValueType::kInt8;
+    spec.group_cols = cols;
+    spec.out_channels = 10, spec.in_channels = 61;
+    const std::vector<uint8_t> bytes = BuildPacked(spec, &random).bytes;
+    PackedWeights w;
+    ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &w).ok());
+    EXPECT_EQ(w.filled, cols % 4 != 0);
+    EXPECT_EQ(w.repacked_bytes() > 0, w.filled);
+    EXPECT_EQ(w.bytes == reinterpret_cast<const int8_t*>(bytes.data() + 128), !w.filled);
   }
 }
 

@@ -56,7 +56,7 @@ bool ReadConv(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node
   const TfLiteTensor* geometry = TensorAt(context, tflite.inputs, 2);
   PackedWeights weights;
   if (!IsConstant(packed, kTfLiteUInt8) || !ReadPackedHeader(packed->data.raw_const, packed->bytes, &weights).ok() ||
-      weights.value_type == ValueType::kInt8 ||  // float16 is expanded
+      weights.has_integers() ||  // float16 is expanded
       weights.op != Op::kConv2D || static_cast<int64_t>(weights.in_channels) != x->dims->data[3] ||
       geometry == nullptr || geometry->dims == nullptr || !CheckConvGeometry(weights, *geometry).ok()) {
     return false;
@@ -194,8 +194,7 @@ bool ReadPlanarNode(TfLiteContext* context, int index, PlanarNode* node) {
 }
 
 void ActivationBounds(int activation, float* low, float* high) {
-  *low = activation == kActivationNone ? -INFINITY : activation == kActivationReluN1To1 ? -1.0f : 0.0f;
-  *high = activation == kActivationRelu6 ? 6.0f : activation == kActivationReluN1To1 ? 1.0f : INFINITY;
+  ActivationBounds(static_cast<Activation>(activation), low, high);
 }
 
 Status InferPlanarShape(const PlanarNode& node, const TensorSpec& in, const uint32_t* pads, ConvShape* shape,

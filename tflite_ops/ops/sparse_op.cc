@@ -54,6 +54,14 @@ Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected,
   return same ? Status{} : Error("the shape of the geometry tensor contradicts the packed weights");
 }
 
+// The format holds more than there are kernels for.
+Status CheckHasKernels(const PackedWeights& w) {
+  if (w.activation_type == ActivationType::kUInt8) return Error("this library has no kernels for uint8 weights");
+  if (w.activation_type == ActivationType::kInt16) return Error("this library has no kernels for int16 activations");
+  if (w.rounding == Rounding::kBuiltin) return Error("this library has no kernels with the builtin kernels' rounding");
+  return {};
+}
+
 Status ReadWeights(const TfLiteTensor& packed, OpData* data) {
   if (data->packed_data != packed.data.raw_const) {
     data->packed_data = nullptr;
@@ -62,7 +70,7 @@ Status ReadWeights(const TfLiteTensor& packed, OpData* data) {
     if (data->state->tuning() != nullptr) data->packed_crc = Crc32(packed.data.raw_const, packed.bytes);
   }
   if (data->weights.op != data->op) return Error("the packed weights belong to the other tfprune op");
-  return {};
+  return CheckHasKernels(data->weights);
 }
 
 Status ConvShapes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor& geometry, ImageSize* in) {

@@ -124,8 +124,7 @@ class _Question:
     def plan(
         self, encoding: Encoding, size: tuple[int, int], count: BlockCount | GroupCount, packed: PackedShape
     ) -> Plan:
-        weights = count.values if isinstance(count, BlockCount) else count.weights
-        fill = self.count / weights if weights else 1.0
+        fill = self.count / count.values if count.values else 1.0
         known = self.table, self.shape, packed
         return Plan(
             encoding=encoding,

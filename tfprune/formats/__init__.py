@@ -5,31 +5,20 @@ The twin in C++ is ``tflite_ops/formats``; both are tested against the same gold
 """
 
 from tfprune.formats.blocks import BlockCount, Blocks, count_blocks, cut
-from tfprune.formats.cover import GroupCount, count_groups
+from tfprune.formats.count import GroupCount, count_groups
 from tfprune.formats.decode import PackedWeights, decode, read
 from tfprune.formats.encode import encode
-from tfprune.formats.header import (
-    ALIGNMENT,
-    FORMAT_VERSION,
-    HEADER_BYTES,
-    Activation,
-    Encoding,
-    Op,
-    OpSpec,
-    PackedHeader,
-    Padding,
-    ValueType,
-    pack_header,
-    packed_size,
-    unpack_header,
-)
+from tfprune.formats.enums import Activation, ActivationType, Encoding, Op, Padding, Rounding, ValueType
+from tfprune.formats.header import FORMAT_VERSION, OpSpec, PackedHeader, pack_header, unpack_header
 from tfprune.formats.quantization import Quantization
+from tfprune.formats.sections import ALIGNMENT, HEADER_BYTES
 
 __all__ = [
     "ALIGNMENT",
     "FORMAT_VERSION",
     "HEADER_BYTES",
     "Activation",
+    "ActivationType",
     "BlockCount",
     "Blocks",
     "Encoding",
@@ -40,6 +29,7 @@ __all__ = [
     "PackedWeights",
     "Padding",
     "Quantization",
+    "Rounding",
     "ValueType",
     "count_blocks",
     "count_groups",
@@ -47,7 +37,6 @@ __all__ = [
     "decode",
     "encode",
     "pack_header",
-    "packed_size",
     "read",
     "unpack_header",
 ]

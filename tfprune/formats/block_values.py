@@ -10,15 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats.blocks import Blocks, block_bytes
-from tfprune.formats.header import (
-    ALIGNMENT,
-    HEADER_BYTES,
-    MAX_BAND_ROWS,
-    MAX_BLOCK_COLUMNS,
-    Encoding,
-    PackedHeader,
-)
+from tfprune.formats.bit_lists import pack_list, unpack_list
+from tfprune.formats.blocks import Blocks
+from tfprune.formats.enums import Encoding
+from tfprune.formats.header import PackedHeader
+from tfprune.formats.header_checks import MAX_BLOCK_COLUMNS
+from tfprune.formats.sections import Counts
 
 IndexArray = npt.NDArray[np.int64]
 
@@ -72,59 +69,60 @@ def _places(blocks: Blocks, part: slice, values: slice, group_rows: int) -> Bloc
     )
 
 
+def block_lists(blocks: Blocks, counts: Counts) -> dict[str, npt.NDArray[np.uint8]]:
+    """The bytes of the sections of rows, of columns and rows a block, and of blocks a band, by section."""
+    return {
+        "rows": blocks.rows.astype(np.uint8),
+        "counts": pack_list(blocks.column_counts, counts.count_bits),
+        "row_counts": pack_list(blocks.row_counts, counts.row_bits),
+        "band_counts": pack_list(np.diff(blocks.band_ends, prepend=0), counts.band_bits),
+    }
+
+
 def read_blocks(
-    raw: npt.NDArray[np.uint8], header: PackedHeader, column_ends: IndexArray, columns: IndexArray
+    raw: npt.NDArray[np.uint8], header: PackedHeader, column_counts: IndexArray, columns: IndexArray
 ) -> Blocks:
-    """Reads and checks the section of block rows.
+    """Reads and checks what says where the rows of blocks lie.
 
     Args:
         raw: the whole tensor.
         header: its header, checked.
-        column_ends: the line ends, checked.
+        column_counts: columns of each block.
         columns: the column of each group, checked.
 
     Raises:
         PackedFormatError: a rule of ``docs/formats.md`` is broken; the message names it.
     """
-    at, end = header.blocks_offset, header.values_offset
-    if at % ALIGNMENT or not HEADER_BYTES <= at <= end - 4:
-        raise PackedFormatError(
-            f"packed weights: blocks_offset must be a multiple of {ALIGNMENT} between the header and the values, "
-            f"got {at}"
-        )
-    band_rows = int(_numbers(raw, at, 1)[0])
-    if not 1 <= band_rows <= MAX_BAND_ROWS:
-        raise PackedFormatError(f"packed weights: band_rows must lie in [1, {MAX_BAND_ROWS}], got {band_rows}")
-    bands, lines = -(-header.out_channels // band_rows), header.line_count
-    if at + block_bytes(bands, lines, 0) > end:
-        raise PackedFormatError("packed weights: the ends of bands and rows reach over the section of block rows")
-    band_ends = _numbers(raw, at + 4, bands)
-    row_ends = _numbers(raw, at + 4 + 4 * bands, lines)
-    _check_ends("band_ends", band_ends, lines, least=0)
-    visits = int(row_ends[-1]) if lines else 0
-    first = at + block_bytes(bands, lines, 0)
-    if first + visits > end:
-        raise PackedFormatError(f"packed weights: {visits} block rows reach over the section of block rows")
-    _check_ends("row_ends", row_ends, visits, least=1)
-    _check_ends("line_ends", column_ends, header.group_count, least=1)
-    rows = raw[first : first + visits].astype(np.int64)
-    blocks = Blocks(band_rows, band_ends, column_ends, columns, row_ends, rows)
+    at, lines = header.counts.sections, header.line_count
+    row_counts = unpack_list(
+        "rows of blocks", raw[at.row_counts : at.band_counts], lines, header.row_bits, header.row_count
+    )
+    band_counts = unpack_list(
+        "blocks of bands", raw[at.band_counts : at.total], header.band_count, header.band_bits, lines
+    )
+    if (row_counts == 0).any() or (column_counts == 0).any():
+        raise PackedFormatError("packed weights: a block must have at least one row and one column")
+    blocks = Blocks(
+        header.out_channels,
+        header.band_rows,
+        np.cumsum(band_counts),
+        np.cumsum(column_counts),
+        columns,
+        np.cumsum(row_counts),
+        raw[at.rows : at.counts].astype(np.int64),
+    )
     _check_rows(blocks, header)
+    if header.counts.value_type.quantized:
+        _check_overlap(blocks, header)
     return blocks
 
 
-def _numbers(raw: npt.NDArray[np.uint8], offset: int, count: int) -> IndexArray:
-    numbers: IndexArray = np.frombuffer(raw[offset : offset + 4 * count].tobytes(), "<u4").astype(np.int64)
-    return numbers
-
-
-def _check_ends(name: str, ends: IndexArray, last: int, least: int) -> None:
-    steps = np.diff(ends, prepend=0)
-    if (steps < least).any():
-        line = int(np.argmax(steps < least))
-        raise PackedFormatError(f"packed weights: {name} of blocks must grow by at least {least}, not so at {line}")
-    if len(ends) and int(ends[-1]) != last:
-        raise PackedFormatError(f"packed weights: the last of {name} must be {last}, got {ends[-1]}")
+def _check_overlap(blocks: Blocks, header: PackedHeader) -> None:
+    """Kernels of integers store each weight once."""
+    columns = header.columns
+    places = [part.rows * columns + part.columns for part in block_places(blocks, header.group_rows)]
+    if sum(map(len, places)) != len(np.unique(np.concatenate([*places, np.zeros(0, np.int64)]))):
+        raise PackedFormatError("packed weights: two blocks of integers hold the same weight")
 
 
 def _check_rows(blocks: Blocks, header: PackedHeader) -> None:

@@ -17,13 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats.header import (
-    MAX_BLOCK_COLUMNS,
-    MAX_BLOCK_MATRIX_COLUMNS,
-    MAX_BLOCK_ROWS,
-    Encoding,
-    packed_size,
-)
+from tfprune.formats.bit_lists import least_bits
+from tfprune.formats.columns import MAX_STEP
+from tfprune.formats.enums import Encoding, ValueType
+from tfprune.formats.header_checks import MAX_BLOCK_COLUMNS, MAX_BLOCK_ROWS, MAX_COUNTED_COLUMNS
+from tfprune.formats.sections import Counts
 
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.int64]
@@ -45,6 +43,7 @@ class Blocks:
     """Blocks sorted by band; within a band by first column (block-rows) or by channel and positions (block-columns).
 
     Attributes:
+        out_channels: rows of the matrix.
         band_rows: rows of a band; the last one may be shorter.
         band_ends: int64 ``[bands]``, blocks in all bands up to and with each.
         column_ends: int64 ``[blocks]``, columns in all blocks up to and with each.
@@ -53,6 +52,7 @@ class Blocks:
         rows: int64, the rows of each block, counted in its band, rising.
     """
 
+    out_channels: int
     band_rows: int
     band_ends: IndexArray
     column_ends: IndexArray
@@ -74,6 +74,33 @@ class Blocks:
     def column_counts(self) -> IndexArray:
         """Columns of each block."""
         return np.diff(self.column_ends, prepend=0)
+
+    @property
+    def column_steps(self) -> IndexArray:
+        """Columns as differences within each block."""
+        steps = np.diff(self.columns, prepend=0)
+        first = self.column_ends - self.column_counts
+        steps[first] = self.columns[first]
+        return steps
+
+    def counts(self, value_type: ValueType) -> Counts:
+        """What the sizes of the sections follow from."""
+        steps = self.column_steps
+        return Counts(
+            value_type=value_type,
+            out_channels=self.out_channels,
+            columns=0,
+            line_count=len(self.row_ends),
+            group_count=len(self.columns),
+            value_count=int(self.row_counts @ self.column_counts),
+            column_bytes=1 if not len(steps) or int(steps.max()) <= MAX_STEP[1] else 2,
+            column_unit=1,
+            count_bits=least_bits(self.column_counts),
+            row_count=len(self.rows),
+            row_bits=least_bits(self.row_counts),
+            band_count=len(self.band_ends),
+            band_bits=least_bits(np.diff(self.band_ends, prepend=0)),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +151,7 @@ def may_pay(nonzero: BoolArray, encoding: Encoding, in_channels: int, reuse: flo
 
     A quick look that spares the full cut of large matrices of single weights. False where the format has no room.
     """
-    if not nonzero.any() or nonzero.shape[1] > MAX_BLOCK_MATRIX_COLUMNS:
+    if not nonzero.any() or nonzero.shape[1] > MAX_COUNTED_COLUMNS:
         return False
     if encoding == Encoding.BLOCK_COLUMNS and not kernels_fit(nonzero.shape[1], in_channels):
         return False
@@ -143,26 +170,22 @@ def _sample(nonzero: BoolArray, band_rows: int) -> BoolArray:
     return part
 
 
-def count_blocks(blocks: Blocks, encoding: Encoding, group_rows: int) -> BlockCount:
+def count_blocks(
+    blocks: Blocks, encoding: Encoding, group_rows: int, value_type: ValueType = ValueType.FLOAT32
+) -> BlockCount:
     """Counts the work and the bytes of ``blocks``.
 
     Args:
         blocks: the result of :func:`cut`.
         encoding: block-rows or block-columns.
         group_rows: rows of a chunk; 1 for block-columns.
+        value_type: type of the stored values.
     """
     rows, columns = blocks.row_counts, blocks.column_counts
     # Block-columns load the columns of a block once, whatever its rows.
     chunks = np.ones_like(rows) if encoding == Encoding.BLOCK_COLUMNS else -(-rows // group_rows)
-    values, visits = int(rows @ columns), int(rows.sum())
-    section = block_bytes(len(blocks.band_ends), len(rows), visits)
-    size = packed_size(len(rows), len(blocks.columns), values, block_bytes=section)
-    return BlockCount(len(rows), values, visits, int(chunks @ columns), size)
-
-
-def block_bytes(bands: int, blocks: int, visits: int) -> int:
-    """Bytes of the section that says where the rows of blocks lie."""
-    return 4 + 4 * bands + 4 * blocks + visits
+    counts = blocks.counts(value_type)
+    return BlockCount(len(rows), counts.value_count, counts.row_count, int(chunks @ columns), counts.sections.total)
 
 
 def _band_codes(nonzero: BoolArray, band_rows: int) -> npt.NDArray[Any]:
@@ -227,7 +250,7 @@ def _equal_columns(nonzero: BoolArray, band_rows: int) -> Blocks:
     block, row = np.nonzero(bits)
     row_ends = np.cumsum(np.bincount(block, minlength=len(starts)))
     band_ends = np.cumsum(np.bincount(band[starts], minlength=len(codes)))
-    return Blocks(band_rows, band_ends, np.cumsum(counts[by_place]), columns, row_ends, row)
+    return Blocks(nonzero.shape[0], band_rows, band_ends, np.cumsum(counts[by_place]), columns, row_ends, row)
 
 
 def _equal_kernels(nonzero: BoolArray, in_channels: int) -> Blocks:
@@ -257,6 +280,7 @@ def _equal_kernels(nonzero: BoolArray, in_channels: int) -> Blocks:
     columns = tap * step + channel[starts][block] * stride
     bands = -(-height // band_rows)
     return Blocks(
+        height,
         band_rows,
         np.cumsum(np.bincount(band[starts], minlength=bands)),
         np.cumsum(np.bincount(block, minlength=len(starts))),

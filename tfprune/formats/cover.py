@@ -14,18 +14,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.errors import PackedFormatError
-from tfprune.formats.greedy import MOST_WIDTH, count_windows, count_windows_down, window_starts
-from tfprune.formats.header import (
-    MAX_BLOCK_MATRIX_COLUMNS,
-    MAX_COLUMN_STEP,
-    Encoding,
-    ValueType,
-    line_count,
-    most_group_rows,
-    packed_size,
-)
-from tfprune.formats.indexing import DOT_CELLS, values_per_line
+from tfprune.formats.enums import Encoding, ValueType
+from tfprune.formats.greedy import MOST_WIDTH, window_starts
+from tfprune.formats.header_checks import check_group_size
+from tfprune.formats.indexing import DOT_CELLS
 
 BoolArray = npt.NDArray[np.bool_]
 IndexArray = npt.NDArray[np.int64]
@@ -53,48 +45,6 @@ class Groups:
     filler: BoolArray
 
 
-@dataclasses.dataclass(frozen=True)
-class GroupCount:
-    """What a cover would cost.
-
-    Attributes:
-        lines: bands or start rows, used or not.
-        groups: groups to store, fillers included.
-        weights: weights in the groups, the zeros inside groups included.
-        values: values to store: the weights, and what fills up the lines of int8 weights.
-        size: bytes of the packed weights.
-    """
-
-    lines: int
-    groups: int
-    weights: int
-    values: int
-    size: int
-
-
-def check_group_size(shape: tuple[int, int], encoding: Encoding, rows: int, cols: int) -> None:
-    """Refuses group sizes that the format cannot hold for a matrix of ``shape``.
-
-    Raises:
-        PackedFormatError: ``rows`` or ``cols`` outside its range.
-    """
-    most_rows, most_cols = most_group_rows(encoding, shape[0]), 1 if encoding.in_blocks else shape[1]
-    if encoding.in_blocks and shape[1] > MAX_BLOCK_MATRIX_COLUMNS:
-        raise PackedFormatError(
-            f"packed weights: {encoding.name} holds matrices of up to {MAX_BLOCK_MATRIX_COLUMNS} columns, "
-            f"got {shape[1]}"
-        )
-    if not 1 <= rows <= most_rows:
-        raise PackedFormatError(
-            f"packed weights: group_rows must lie in [1, {most_rows}] for {encoding.name} of {shape[0]} rows, "
-            f"got {rows}"
-        )
-    if not 1 <= cols <= most_cols:
-        raise PackedFormatError(
-            f"packed weights: group_cols must lie in [1, {most_cols}] for {encoding.name}, got {cols}"
-        )
-
-
 def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, segment: int = 0) -> Groups:
     """Returns groups of ``rows x cols`` that cover every True of ``nonzero``.
 
@@ -106,7 +56,7 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, segment:
         segment: columns of a kernel position that row-band groups keep inside of, or 0: they may start anywhere.
 
     Returns:
-        The groups in the order of the format, fillers included.
+        The groups in the order of the format, without fillers.
 
     Raises:
         PackedFormatError: ``rows`` or ``cols`` outside its range.
@@ -114,28 +64,28 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, segment:
     check_group_size(nonzero.shape, encoding, rows, cols)
     if encoding == Encoding.ROW_BAND and segment:
         masks = band_masks(nonzero, rows)
-        line, column = _concatenate(_greedy_positions(masks.reshape(-1, segment), cols))
+        line, column = concatenate(greedy_positions(masks.reshape(-1, segment), cols))
         line, first = np.divmod(line, nonzero.shape[1] // segment)
         start = _aligned(masks, line, first * segment, np.minimum(column, segment - cols), cols)
         column = column + first * segment
         groups = Groups(line, start, line * rows, column, np.zeros(line.shape, bool))
     elif encoding == Encoding.ROW_BAND:
-        line, column = _concatenate(_greedy_positions(band_masks(nonzero, rows), cols))
+        line, column = concatenate(greedy_positions(band_masks(nonzero, rows), cols))
         start = np.minimum(column, nonzero.shape[1] - cols)
         groups = Groups(line, start, line * rows, column, np.zeros(line.shape, bool))
     else:
-        block, row = _concatenate(_greedy_positions(_column_blocks(nonzero, cols), rows))
+        block, row = concatenate(greedy_positions(column_blocks(nonzero, cols), rows))
         line = np.minimum(row, nonzero.shape[0] - rows)
         column = block * cols
         start = np.minimum(column, nonzero.shape[1] - cols)
         order = np.lexsort((start, line))
         groups = Groups(line[order], start[order], row[order], column[order], np.zeros(line.shape, bool))
-    return _with_fillers(groups) if nonzero.shape[1] > MAX_COLUMN_STEP else groups
+    return groups
 
 
-def int8_segment(value_type: ValueType, in_channels: int, cols: int) -> int:
-    """The segment of :func:`cover`: int8 groups of whole dot-product operands keep inside a kernel position."""
-    return in_channels if value_type == ValueType.INT8 and cols % DOT_CELLS == 0 and cols <= in_channels else 0
+def integer_segment(value_type: ValueType, in_channels: int, cols: int) -> int:
+    """The segment of :func:`cover`: integer groups of whole dot-product operands keep inside a kernel position."""
+    return in_channels if value_type.quantized and cols % DOT_CELLS == 0 and cols <= in_channels else 0
 
 
 def _aligned(masks: BoolArray, line: IndexArray, base: IndexArray, start: IndexArray, cols: int) -> IndexArray:
@@ -146,48 +96,6 @@ def _aligned(masks: BoolArray, line: IndexArray, base: IndexArray, start: IndexA
     end = base + start + cols
     free = kept[line, end] == kept[line, end - shift]
     return base + start - np.where(free, shift, 0)
-
-
-def count_groups(
-    nonzero: BoolArray,
-    encoding: Encoding,
-    rows: int,
-    cols: int,
-    value_type: ValueType = ValueType.FLOAT32,
-    in_channels: int | None = None,
-) -> GroupCount:
-    """Counts what :func:`cover` would store, without building the groups.
-
-    Args:
-        nonzero: bool ``[R, C]``.
-        encoding: where groups may start.
-        rows: group rows, 1 .. R (sliding-row: at most 16).
-        cols: group columns, 1 .. C.
-        value_type: type of the stored values.
-        in_channels: input channels, where they are not all columns.
-
-    Raises:
-        PackedFormatError: ``rows`` or ``cols`` outside its range.
-    """
-    check_group_size(nonzero.shape, encoding, rows, cols)
-    height, width = nonzero.shape
-    lines = line_count(encoding, height, rows)
-    # The lines of int8 weights are filled up one by one, so that they must be known.
-    segment = int8_segment(value_type, in_channels or width, cols)
-    if width > MAX_COLUMN_STEP or segment or (encoding == Encoding.SLIDING_ROW and value_type == ValueType.INT8):
-        line = cover(nonzero, encoding, rows, cols, segment).line
-        per_line = np.bincount(line, minlength=lines)
-    elif encoding == Encoding.ROW_BAND:
-        per_line = _count_greedy(band_masks(nonzero, rows), cols)
-    else:
-        per_line = np.zeros(lines, np.int64)
-        # Sliding rows have at most 16 rows.
-        down = count_windows_down(nonzero, rows) if cols == 1 else count_windows(_column_blocks(nonzero, cols), rows)
-        per_line[0] = int(down.sum())
-    groups = int(per_line.sum())
-    weights = int(values_per_line(per_line, encoding, height, rows, cols, ValueType.FLOAT32).sum())
-    values = int(values_per_line(per_line, encoding, height, rows, cols, value_type).sum())
-    return GroupCount(lines, groups, weights, values, packed_size(lines, groups, values, value_type, height))
 
 
 def band_masks(nonzero: BoolArray, rows: int) -> BoolArray:
@@ -201,13 +109,13 @@ def band_masks(nonzero: BoolArray, rows: int) -> BoolArray:
     return masks
 
 
-def _column_blocks(nonzero: BoolArray, cols: int) -> BoolArray:
+def column_blocks(nonzero: BoolArray, cols: int) -> BoolArray:
     """The columns as lines, ``cols`` neighbours merged; shape ``[ceil(C / cols), R]``."""
     by_column = np.ascontiguousarray(nonzero.T)
     return band_masks(by_column, cols)
 
 
-def _jump_tables(masks: BoolArray, width: int) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
+def jump_tables(masks: BoolArray, width: int) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
     """Yields first line and table ``next[line, p]`` = first True at or after ``p``, else the length."""
     lines, length = masks.shape
     step = max(1, _CHUNK_ENTRIES // max(1, length + width))
@@ -220,7 +128,7 @@ def _jump_tables(masks: BoolArray, width: int) -> Iterator[tuple[int, npt.NDArra
         yield first, table
 
 
-def _greedy_steps(table: npt.NDArray[np.int32], length: int, width: int) -> Iterator[tuple[IndexArray, IndexArray]]:
+def greedy_steps(table: npt.NDArray[np.int32], length: int, width: int) -> Iterator[tuple[IndexArray, IndexArray]]:
     """Yields (lines still running, their next uncovered position) until no line has any left."""
     line = np.arange(len(table))
     position = table[:, 0].astype(np.int64)
@@ -235,7 +143,7 @@ def _greedy_steps(table: npt.NDArray[np.int32], length: int, width: int) -> Iter
         position = flat[line * table.shape[1] + position + width].astype(np.int64)
 
 
-def _greedy_positions(masks: BoolArray, width: int) -> Iterator[tuple[IndexArray, IndexArray]]:
+def greedy_positions(masks: BoolArray, width: int) -> Iterator[tuple[IndexArray, IndexArray]]:
     """Yields (lines, positions), sorted by line then position, of the greedy cover by windows of ``width``."""
     if width == 1:
         line, position = np.nonzero(masks)
@@ -246,26 +154,14 @@ def _greedy_positions(masks: BoolArray, width: int) -> Iterator[tuple[IndexArray
         yield line, position
         return
     length = masks.shape[1]
-    for first, table in _jump_tables(masks, width):
-        line, position = _concatenate(_greedy_steps(table, length, width))
+    for first, table in jump_tables(masks, width):
+        line, position = concatenate(greedy_steps(table, length, width))
         order = np.lexsort((position, line))
         yield line[order] + first, position[order]
 
 
-def _count_greedy(masks: BoolArray, width: int) -> IndexArray:
-    """Groups of each line's greedy cover."""
-    if width == 1:
-        return np.asarray(np.count_nonzero(masks, axis=1), np.int64)
-    if width <= MOST_WIDTH:
-        return count_windows(masks, width)
-    counts = np.zeros(len(masks), np.int64)
-    for first, table in _jump_tables(masks, width):
-        for line, _ in _greedy_steps(table, masks.shape[1], width):
-            counts[first + line] += 1
-    return counts
-
-
-def _concatenate(pieces: Iterator[tuple[IndexArray, IndexArray]]) -> tuple[IndexArray, IndexArray]:
+def concatenate(pieces: Iterator[tuple[IndexArray, IndexArray]]) -> tuple[IndexArray, IndexArray]:
+    """All lines and all positions of the pieces."""
     empty = np.zeros(0, np.int64)
     lines, positions = [empty], [empty]
     for line, position in pieces:
@@ -274,16 +170,16 @@ def _concatenate(pieces: Iterator[tuple[IndexArray, IndexArray]]) -> tuple[Index
     return np.concatenate(lines), np.concatenate(positions)
 
 
-def _with_fillers(groups: Groups) -> Groups:
-    """Adds groups of zeros so that no start is more than 65,535 columns after the one before it in its line."""
+def with_fillers(groups: Groups, most: int) -> Groups:
+    """Adds groups of zeros so that no start is more than ``most`` columns after the one before it in its line."""
     previous = np.zeros_like(groups.start)
     previous[1:] = np.where(groups.line[1:] == groups.line[:-1], groups.start[:-1], 0)
-    missing = np.maximum(groups.start - previous - 1, 0) // MAX_COLUMN_STEP
+    missing = np.maximum(groups.start - previous - 1, 0) // most
     if not missing.any():
         return groups
     owner = np.repeat(np.arange(len(missing)), missing)
     nth = np.arange(len(owner)) - np.repeat(np.cumsum(missing) - missing, missing) + 1
-    start = previous[owner] + nth * MAX_COLUMN_STEP
+    start = previous[owner] + nth * most
     line = np.concatenate((groups.line, groups.line[owner]))
     starts = np.concatenate((groups.start, start))
     order = np.lexsort((starts, line))

@@ -4,19 +4,25 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
+from tfprune.formats.bit_lists import unpack_list
 from tfprune.formats.block_values import block_places, read_blocks
 from tfprune.formats.blocks import Blocks
-from tfprune.formats.header import HEADER_BYTES, Encoding, PackedHeader, ValueType, unpack_header
-from tfprune.formats.indexing import int8_places, placements, values_per_line
+from tfprune.formats.columns import check_ends, unpack_bitmap, unpack_steps
+from tfprune.formats.enums import ActivationType, Rounding, ValueType
+from tfprune.formats.header import PackedHeader, unpack_header
+from tfprune.formats.indexing import integer_places, placements, values_per_line
 from tfprune.formats.quantization import Quantization, check_scales
+from tfprune.formats.sections import HEADER_BYTES
 
 _MAX_DENSE_BYTES = 2**31 - 1
-_DTYPES = {ValueType.FLOAT32: "<f4", ValueType.FLOAT16: "<f2", ValueType.INT8: "<i1"}
+_DTYPES = {ValueType.FLOAT32: "<f4", ValueType.FLOAT16: "<f2", ValueType.INT8: "<i1", ValueType.UINT8: "<u1"}
+IndexArray = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +33,15 @@ class PackedWeights:
         header: the header's fields.
         line_ends: int64 ``[line_count]``, groups in all lines up to and with each.
         starts: int64 ``[group_count]``, first column of each group.
-        values: ``[value_count]`` as stored: float32, float16 or int8.
-        scales: float32 ``[out_channels]`` of int8 weights, else empty.
+        values: ``[value_count]`` as stored: float32, float16, int8 or uint8.
+        scales: float32 ``[out_channels]`` of integer weights, else empty.
         blocks: rows and columns of the blocks; None where the encoding has groups.
     """
 
     header: PackedHeader
     line_ends: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8]
+    values: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]
     scales: npt.NDArray[np.float32]
     blocks: Blocks | None = None
 
@@ -45,16 +51,16 @@ class PackedWeights:
         return np.repeat(np.arange(len(self.line_ends)), np.diff(self.line_ends, prepend=0))
 
     def matrix(self) -> npt.NDArray[np.float32]:
-        """Returns the dense float32 ``[R, C]`` matrix: the sum of all groups on zeros; int8: times the row's scale.
+        """Returns the dense float32 ``[R, C]`` matrix: the sum of all groups on zeros; integers: times the row's scale.
 
         Raises:
             PackedFormatError: the matrix would take 2 GiB or more, which no ``.tflite`` tensor does.
         """
         matrix = self.stored_matrix()
-        return matrix * self.scales[:, None] if self.header.value_type == ValueType.INT8 else matrix
+        return matrix * self.scales[:, None] if ValueType(self.header.value_type).quantized else matrix
 
     def stored_matrix(self) -> npt.NDArray[np.float32]:
-        """Returns the matrix of the stored numbers: of int8 weights the integers, without their scales.
+        """Returns the stored numbers, of integers less their zero point and without their scales.
 
         Raises:
             PackedFormatError: the matrix would take 2 GiB or more.
@@ -70,21 +76,21 @@ class PackedWeights:
         with np.errstate(all="ignore"):
             if self.blocks is not None:
                 for piece in block_places(self.blocks, header.group_rows):
-                    np.add.at(dense, (piece.rows, piece.columns), self.values[piece.values])
+                    np.add.at(dense, (piece.rows, piece.columns), self._numbers(self.values[piece.values]))
                 return dense
             values = self._values_by_cell()
             for part in placements(
                 self.lines, self.starts, header.encoding, header.out_channels, header.group_rows, header.group_cols
             ):
                 shape = np.broadcast_shapes(part.rows.shape, part.columns.shape)
-                np.add.at(dense, (part.rows, part.columns), values[part.values].reshape(shape))
+                np.add.at(dense, (part.rows, part.columns), self._numbers(values[part.values]).reshape(shape))
         return dense
 
     @property
     def quantization(self) -> Quantization | None:
-        """Scales and zero points of int8 weights, else None."""
+        """Scales and zero points of integer weights, else None."""
         header = self.header
-        if header.value_type != ValueType.INT8:
+        if not ValueType(header.value_type).quantized:
             return None
         return Quantization(
             self.scales,
@@ -92,16 +98,22 @@ class PackedWeights:
             header.input_zero_point,
             header.output_scale,
             header.output_zero_point,
+            ActivationType(header.activation_type),
+            Rounding(header.rounding),
+            header.weight_zero_point,
         )
 
-    def _values_by_cell(self) -> npt.NDArray[np.generic]:
+    def _numbers(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return values.astype(np.float32) - np.float32(self.header.weight_zero_point)
+
+    def _values_by_cell(self) -> npt.NDArray[Any]:
         """The values in the order of float weights."""
         header = self.header
-        if header.value_type != ValueType.INT8:
+        if not ValueType(header.value_type).quantized:
             return self.values
         groups = np.diff(self.line_ends, prepend=0)
-        places, _ = int8_places(groups, header.encoding, header.out_channels, header.group_rows, header.group_cols)
-        return self.values[places]
+        shape = (header.encoding, header.out_channels, header.group_rows, header.group_cols)
+        return self.values[integer_places(groups, *shape)]
 
 
 def read(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> PackedWeights:
@@ -120,20 +132,35 @@ def read(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Packed
             f"packed weights: total_bytes must be the tensor's size {len(raw)}, got {header.total_bytes}; "
             "the data is cut off or something follows it"
         )
-    line_ends = _section(raw, header.line_ends_offset, header.line_count, "<u4").astype(np.int64)
-    _check_line_ends(line_ends, header)
-    if not Encoding(header.encoding).in_blocks:
-        _check_value_count(line_ends, header)
-    steps = _section(raw, header.columns_offset, header.group_count, "<u2").astype(np.int64)
-    starts = _starts(steps, line_ends, header)
-    dtype = _DTYPES[ValueType(header.value_type)]
-    values = _section(raw, header.values_offset, header.value_count, dtype).astype(dtype[1:])
+    counts = header.counts
+    at, value_type = counts.sections, ValueType(header.value_type)
+    groups, starts = _read_columns(raw, header)
+    check_ends(starts, header.group_cols, header.columns)
+    if not header.in_blocks:
+        _check_value_count(groups, header)
+    dtype = _DTYPES[value_type]
+    end = at.values + header.value_count * value_type.size
+    values = np.frombuffer(raw[at.values : end].tobytes(), dtype).astype(dtype[1:])
     scales = np.zeros(0, np.float32)
-    if header.value_type == ValueType.INT8:
-        scales = _section(raw, header.scales_offset, header.out_channels, "<f4").astype(np.float32)
+    if value_type.quantized:
+        end = at.scales + 4 * header.out_channels
+        scales = np.frombuffer(raw[at.scales : end].tobytes(), "<f4").astype(np.float32)
         check_scales(scales, header.out_channels)
-    blocks = read_blocks(raw, header, line_ends, starts) if Encoding(header.encoding).in_blocks else None
-    return PackedWeights(header, line_ends, starts, values, scales, blocks)
+    blocks = read_blocks(raw, header, groups, starts) if header.in_blocks else None
+    return PackedWeights(header, np.cumsum(groups), starts, values, scales, blocks)
+
+
+def _read_columns(raw: npt.NDArray[np.uint8], header: PackedHeader) -> tuple[IndexArray, IndexArray]:
+    """Groups of each line and the start column of each group."""
+    counts = header.counts
+    at = counts.sections
+    columns = raw[at.columns : at.rows]
+    if not header.column_bytes:
+        return unpack_bitmap(columns, counts)
+    groups = unpack_list(
+        "groups of lines", raw[at.counts : at.row_counts], header.line_count, header.count_bits, header.group_count
+    )
+    return groups, unpack_steps(columns.copy(), groups, header.column_bytes)
 
 
 def decode(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -158,56 +185,11 @@ def _as_bytes(data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> n
     return np.frombuffer(data, np.uint8)
 
 
-def _section(raw: npt.NDArray[np.uint8], offset: int, items: int, dtype: str) -> npt.NDArray[np.generic]:
-    end = offset + items * np.dtype(dtype).itemsize
-    return np.frombuffer(raw[offset:end].tobytes(), dtype)
-
-
-def _check_line_ends(line_ends: npt.NDArray[np.int64], header: PackedHeader) -> None:
-    per_line = np.diff(line_ends, prepend=0)
-    if (per_line < 0).any():
-        line = int(np.argmax(per_line < 0))
-        raise PackedFormatError(
-            f"packed weights: line_ends must never fall, got {line_ends[line]} after {line_ends[line - 1]} "
-            f"at line {line}"
-        )
-    last = int(line_ends[-1]) if len(line_ends) else 0
-    if last != header.group_count:
-        raise PackedFormatError(
-            f"packed weights: the last of line_ends must be group_count {header.group_count}, got {last}"
-        )
-
-
-def _check_value_count(line_ends: npt.NDArray[np.int64], header: PackedHeader) -> None:
-    per_line = np.diff(line_ends, prepend=0)
+def _check_value_count(groups: IndexArray, header: PackedHeader) -> None:
     shape = (header.encoding, header.out_channels, header.group_rows, header.group_cols)
     # In Python's integers: absurd sizes must not wrap.
-    values = int(values_per_line(per_line.astype(object), *shape, header.value_type).sum())
+    values = int(values_per_line(groups.astype(object), *shape).sum())
     if values != header.value_count:
         raise PackedFormatError(
             f"packed weights: value_count must be {values}, the weights of all groups, got {header.value_count}"
         )
-
-
-def _starts(
-    steps: npt.NDArray[np.int64], line_ends: npt.NDArray[np.int64], header: PackedHeader
-) -> npt.NDArray[np.int64]:
-    """Start columns from their differences, checked against their line."""
-    per_line = np.diff(line_ends, prepend=0)
-    line_starts = line_ends - per_line
-    first = np.zeros(len(steps), bool)
-    first[line_starts[per_line > 0]] = True
-    if (steps[~first] == 0).any():
-        group = int(np.argmax(~first & (steps == 0)))
-        raise PackedFormatError(
-            f"packed weights: start columns of a line must rise, group {group} repeats the one before"
-        )
-    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(steps)))
-    starts = total[1:] - np.repeat(total[line_starts], per_line)
-    if (starts + header.group_cols > header.columns).any():
-        group = int(np.argmax(starts + header.group_cols > header.columns))
-        raise PackedFormatError(
-            f"packed weights: a group must end inside its {header.columns} columns, group {group} starts at column "
-            f"{starts[group]} and is {header.group_cols} wide"
-        )
-    return starts

@@ -9,28 +9,30 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats.block_values import block_places
-from tfprune.formats.blocks import Blocks, block_bytes, cut
-from tfprune.formats.cover import Groups, check_group_size, cover, int8_segment
-from tfprune.formats.header import (
-    Encoding,
-    OpSpec,
-    PackedHeader,
-    Sections,
-    ValueType,
-    check_block_values,
-    line_count,
-    pack_header,
-    sections,
-)
-from tfprune.formats.indexing import int8_places, placements, values_per_line
+from tfprune.formats.bit_lists import pack_list
+from tfprune.formats.block_values import block_lists, block_places
+from tfprune.formats.blocks import cut
+from tfprune.formats.columns import MAX_STEP, GroupShape, count_lines, pack_columns, smallest
+from tfprune.formats.cover import Groups, cover, integer_segment, with_fillers
+from tfprune.formats.enums import ActivationType, Encoding, Rounding, ValueType
+from tfprune.formats.header import OpSpec, PackedHeader, pack_header
+from tfprune.formats.header_checks import check_group_size, line_count
+from tfprune.formats.indexing import integer_places, placements
 from tfprune.formats.quantization import Quantization, check_scales
+from tfprune.formats.sections import Counts
 
-_VALUE_TYPES = {"float32": ValueType.FLOAT32, "float16": ValueType.FLOAT16, "int8": ValueType.INT8}
+_VALUE_TYPES = {
+    "float32": ValueType.FLOAT32,
+    "float16": ValueType.FLOAT16,
+    "int8": ValueType.INT8,
+    "uint8": ValueType.UINT8,
+}
+Matrix = npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]
+_FLOATS = Quantization(np.zeros(0, np.float32))
 
 
 def encode(
-    matrix: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.int8],
+    matrix: Matrix,
     spec: OpSpec,
     encoding: Encoding,
     rows: int,
@@ -41,13 +43,13 @@ def encode(
     """Packs ``matrix`` as ``docs/formats.md`` says.
 
     Args:
-        matrix: float32, float16 or int8 ``[R, C]``: output channels by columns in the order (kernel row, kernel
-            column, channel). Its type is that of the stored values.
+        matrix: float32, float16, int8 or uint8 ``[R, C]``: output channels by columns in the order (kernel row, kernel
+            column, channel). Its type is that of the stored values. A uint8 weight is zero where it is the zero point.
         spec: what the op computes; its sizes must be those of ``matrix``.
-        encoding: how groups or blocks are stored; blocks hold float32 only.
+        encoding: how groups or blocks are stored.
         rows: group rows, 1 .. R (sliding-row and block-rows: at most 16; block-columns: 1).
         cols: group columns, 1 .. C (blocks: 1).
-        quantization: scales and zero points; for int8 and for nothing else.
+        quantization: scales and zero points; for int8 and uint8 and for nothing else.
 
     Returns:
         uint8 ``[total_bytes]``. Decoding gives ``matrix`` back exactly; only the sign of a zero is lost.
@@ -62,107 +64,115 @@ def encode(
     _check_matrix(matrix, spec, quantization)
     encoding = Encoding(encoding)
     check_group_size(matrix.shape, encoding, rows, cols)
+    kept = quantization or _FLOATS
+    nonzero = matrix != kept.weight_zero_point
     value_type = _VALUE_TYPES[matrix.dtype.name]
     if encoding.in_blocks:
-        check_block_values(value_type)
-        return _encode_blocks(matrix.astype(np.float32, copy=False), spec, encoding, rows)
-    segment = int8_segment(value_type, spec.in_channels, cols)
-    groups = cover(matrix != 0, encoding, rows, cols, segment)
+        return _encode_blocks(matrix, nonzero, spec, encoding, rows, kept)
+    shape = GroupShape(encoding, spec.out_channels, spec.columns, rows, cols, value_type)
+    groups = cover(nonzero, encoding, rows, cols, integer_segment(value_type, spec.in_channels, cols))
     lines = line_count(encoding, spec.out_channels, rows)
+    counts = smallest(count_lines(groups.line, groups.start, lines, shape), shape)
+    if counts.column_bytes:
+        groups = with_fillers(groups, MAX_STEP[counts.column_bytes])
     per_line = np.bincount(groups.line, minlength=lines)
-    shape = (encoding, spec.out_channels, rows, cols)
-    value_count = int(values_per_line(per_line, *shape, value_type).sum())
-    places = sections(lines, len(groups.line), value_count, value_type, spec.out_channels)
-    counts = (lines, len(groups.line), value_count)
-    header = _header(spec, encoding, (rows, cols), counts, places, value_type, quantization)
-    packed = _start(header)
-    _section(packed, header.line_ends_offset, lines, "<u4")[:] = np.cumsum(per_line)
-    _section(packed, header.columns_offset, len(groups.line), "<u2")[:] = _steps(groups)
-    values = _section(packed, header.values_offset, value_count, matrix.dtype.newbyteorder("<").str)
-    if quantization is None:
+    header = _header(spec, encoding, (rows, cols), counts, kept)
+    packed = _start(header, kept.scales)
+    _put(packed, counts.sections.columns, pack_columns(groups.line, groups.start, counts))
+    if counts.column_bytes:
+        _put(packed, counts.sections.counts, pack_list(per_line, counts.count_bits))
+    values = _values(packed, header, matrix.dtype)
+    if not value_type.quantized:
         _fill_values(values, matrix, groups, header)
-    else:
-        _section(packed, header.scales_offset, spec.out_channels, "<f4")[:] = quantization.scales
-        stored_at, _ = int8_places(per_line, *shape)
-        by_cell = np.zeros(len(stored_at), np.int8)
-        _fill_values(by_cell, matrix, groups, header)
-        values[stored_at] = by_cell
+        return packed
+    by_cell = np.empty(len(values), matrix.dtype)
+    _fill_values(by_cell, matrix, groups, header)
+    values[integer_places(per_line, encoding, spec.out_channels, rows, cols)] = by_cell
     return packed
 
 
 def _encode_blocks(
-    matrix: npt.NDArray[np.float32], spec: OpSpec, encoding: Encoding, rows: int
+    matrix: Matrix,
+    nonzero: npt.NDArray[np.bool_],
+    spec: OpSpec,
+    encoding: Encoding,
+    rows: int,
+    quantization: Quantization,
 ) -> npt.NDArray[np.uint8]:
-    blocks = cut(matrix != 0, encoding, spec.in_channels)
-    lines, visits, value_count = len(blocks.row_ends), len(blocks.rows), int(blocks.row_counts @ blocks.column_counts)
-    counts = (lines, len(blocks.columns), value_count)
-    places = sections(*counts, block_bytes=block_bytes(len(blocks.band_ends), lines, visits))
-    header = _header(spec, encoding, (rows, 1), counts, places)
-    packed = _start(header)
-    _section(packed, header.line_ends_offset, lines, "<u4")[:] = blocks.column_ends
-    _section(packed, header.columns_offset, len(blocks.columns), "<u2")[:] = _column_steps(blocks)
-    where = header.blocks_offset
-    for numbers in (np.array([blocks.band_rows]), blocks.band_ends, blocks.row_ends):
-        _section(packed, where, len(numbers), "<u4")[:] = numbers
-        where += 4 * len(numbers)
-    _section(packed, where, visits, "u1")[:] = blocks.rows
-    values = _section(packed, header.values_offset, value_count, "<f4")
+    blocks = cut(nonzero, encoding, spec.in_channels)
+    counts = blocks.counts(_VALUE_TYPES[matrix.dtype.name])
+    header = _header(spec, encoding, (rows, 1), counts, quantization, blocks.band_rows)
+    packed = _start(header, quantization.scales)
+    _put(packed, counts.sections.columns, blocks.column_steps.astype(f"<u{counts.column_bytes}").view(np.uint8))
+    for name, data in block_lists(blocks, counts).items():
+        _put(packed, getattr(counts.sections, name), data)
+    values = _values(packed, header, matrix.dtype)
     for part in block_places(blocks, rows):
         values[part.values] = matrix[part.rows, part.columns]
     return packed
 
 
-def _start(header: PackedHeader) -> npt.NDArray[np.uint8]:
-    """Zeros of the packed size, with the header written."""
+def _start(header: PackedHeader, scales: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Zeros of the packed size, with header and scales written."""
     head = pack_header(header)
     header.check()
     packed = np.zeros(header.total_bytes, np.uint8)
-    packed[: len(head)] = np.frombuffer(head, np.uint8)
+    _put(packed, 0, np.frombuffer(head, np.uint8))
+    _put(packed, header.counts.sections.scales, scales.astype("<f4").view(np.uint8))
     return packed
+
+
+def _put(packed: npt.NDArray[np.uint8], offset: int, data: npt.NDArray[np.uint8]) -> None:
+    packed[offset : offset + len(data)] = data
+
+
+def _values(packed: npt.NDArray[np.uint8], header: PackedHeader, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The section of values as numbers."""
+    first = header.counts.sections.values
+    return packed[first : first + header.value_count * dtype.itemsize].view(dtype.newbyteorder("<"))
 
 
 def _check_matrix(matrix: npt.NDArray[Any], spec: OpSpec, quantization: Quantization | None) -> None:
     if matrix.dtype.name not in _VALUE_TYPES or matrix.shape != (spec.out_channels, spec.columns):
         raise PackedFormatError(
-            "packed weights: the matrix must be float32, float16 or int8 and of shape "
+            "packed weights: the matrix must be float32, float16, int8 or uint8 and of shape "
             f"{(spec.out_channels, spec.columns)}, got {matrix.dtype} of shape {matrix.shape}"
         )
     if not matrix.size:
         raise PackedFormatError(f"packed weights: the matrix must not be empty, got shape {matrix.shape}")
-    if (matrix.dtype == np.int8) != (quantization is not None):
+    if _VALUE_TYPES[matrix.dtype.name].quantized != (quantization is not None):
         raise PackedFormatError(
-            "packed weights: quantization must be given for an int8 matrix and for no other, "
+            "packed weights: quantization must be given for an int8 or uint8 matrix and for no other, "
             f"got {matrix.dtype} and {'none' if quantization is None else 'a quantization'}"
         )
     if quantization is not None:
         check_scales(quantization.scales, spec.out_channels)
 
 
-def _column_steps(blocks: Blocks) -> npt.NDArray[np.int64]:
-    """Columns as differences within each block."""
-    steps = np.diff(blocks.columns, prepend=0)
-    first = (blocks.column_ends - blocks.column_counts).astype(np.int64)
-    steps[first] = blocks.columns[first]
-    return steps
-
-
 def _header(
     spec: OpSpec,
     encoding: Encoding,
     group: tuple[int, int],
-    counts: tuple[int, int, int],
-    places: Sections,
-    value_type: ValueType = ValueType.FLOAT32,
-    quantization: Quantization | None = None,
+    counts: Counts,
+    quantization: Quantization,
+    band_rows: int = 0,
 ) -> PackedHeader:
-    scales = quantization or Quantization(np.zeros(0, np.float32))
     return PackedHeader(
-        total_bytes=places.total,
+        total_bytes=counts.sections.total,
         op=int(spec.op),
         encoding=int(encoding),
-        value_type=int(value_type),
+        value_type=int(counts.value_type),
         activation=int(spec.activation),
         padding=int(spec.padding),
+        keep_num_dims=int(spec.keep_num_dims),
+        activation_type=int(quantization.activation_type or ActivationType.FLOAT32),
+        rounding=int(quantization.rounding or Rounding.NONE),
+        weight_zero_point=quantization.weight_zero_point,
+        column_bytes=counts.column_bytes,
+        count_bits=counts.count_bits,
+        band_rows=band_rows,
+        row_bits=counts.row_bits,
+        band_bits=counts.band_bits,
         out_channels=spec.out_channels,
         kernel_h=spec.kernel_h,
         kernel_w=spec.kernel_w,
@@ -171,33 +181,18 @@ def _header(
         stride_w=spec.stride_w,
         dilation_h=spec.dilation_h,
         dilation_w=spec.dilation_w,
-        keep_num_dims=int(spec.keep_num_dims),
         group_rows=group[0],
         group_cols=group[1],
-        line_count=counts[0],
-        group_count=counts[1],
-        value_count=counts[2],
-        line_ends_offset=places.line_ends,
-        columns_offset=places.columns,
-        values_offset=places.values,
-        input_scale=float(np.float32(scales.input_scale)),
-        input_zero_point=scales.input_zero_point,
-        output_scale=float(np.float32(scales.output_scale)),
-        output_zero_point=scales.output_zero_point,
-        scales_offset=places.scales,
-        blocks_offset=places.blocks,
+        line_count=counts.line_count,
+        group_count=counts.group_count,
+        value_count=counts.value_count,
+        column_unit=counts.column_unit,
+        row_count=counts.row_count,
+        input_scale=float(np.float32(quantization.input_scale)),
+        input_zero_point=quantization.input_zero_point,
+        output_scale=float(np.float32(quantization.output_scale)),
+        output_zero_point=quantization.output_zero_point,
     )
-
-
-def _section(packed: npt.NDArray[np.uint8], offset: int, items: int, dtype: str) -> npt.NDArray[np.generic]:
-    return packed[offset : offset + items * np.dtype(dtype).itemsize].view(dtype)
-
-
-def _steps(groups: Groups) -> npt.NDArray[np.int64]:
-    """Start columns as differences within each line."""
-    steps: npt.NDArray[np.int64] = groups.start.copy()
-    steps[1:] -= np.where(groups.line[1:] == groups.line[:-1], groups.start[:-1], 0)
-    return steps
 
 
 def _fill_values(values: npt.NDArray[Any], matrix: npt.NDArray[Any], groups: Groups, header: PackedHeader) -> None:
@@ -208,6 +203,6 @@ def _fill_values(values: npt.NDArray[Any], matrix: npt.NDArray[Any], groups: Gro
         # A last group that had to start early overlaps earlier ones: each weight is stored once.
         first_row = groups.first_row[part.groups, None, None]
         first_column = groups.first_column[part.groups, None, None]
-        block[(part.rows < first_row) | (part.columns < first_column)] = 0
-        block[groups.filler[part.groups]] = 0
+        block[(part.rows < first_row) | (part.columns < first_column)] = header.weight_zero_point
+        block[groups.filler[part.groups]] = header.weight_zero_point
         values[part.values] = block.reshape(-1)

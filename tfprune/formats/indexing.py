@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.formats.header import Encoding, ValueType
+from tfprune.formats.enums import Encoding
 
 IndexArray = npt.NDArray[np.int64]
 
@@ -64,12 +64,12 @@ def placements(
             value += size
 
 
-#: Cells of a line that int8 weights keep together: the width of a dot-product instruction's operand.
+#: Cells of a line that integer weights keep together: the width of a dot-product instruction's operand.
 DOT_CELLS = 4
 
 
 def values_per_line(
-    groups: IndexArray, encoding: int, out_channels: int, group_rows: int, group_cols: int, value_type: int
+    groups: IndexArray, encoding: int, out_channels: int, group_rows: int, group_cols: int
 ) -> IndexArray:
     """Stored values of each line.
 
@@ -79,24 +79,20 @@ def values_per_line(
         out_channels: rows of the matrix.
         group_rows: rows of a group.
         group_cols: columns of a group.
-        value_type: int8 lines are filled up to a multiple of four cells.
     """
-    cells = groups * group_cols
-    if value_type == ValueType.INT8:
-        cells = -(-cells // DOT_CELLS) * DOT_CELLS
-    values = cells * group_rows
+    values = groups * group_cols * group_rows
     if encoding == Encoding.ROW_BAND and out_channels % group_rows:
-        values[-1] = cells[-1] * (out_channels % group_rows)
+        values[-1] = groups[-1] * group_cols * (out_channels % group_rows)
     return values
 
 
-def int8_places(
+def integer_places(
     groups: IndexArray, encoding: int, out_channels: int, group_rows: int, group_cols: int
-) -> tuple[IndexArray, int]:
-    """Where int8 weights stand that are given in the order of float weights, and how many values there are.
+) -> IndexArray:
+    """Where integer weights stand that are given in the order of float weights.
 
-    Float weights follow cell by cell and within a cell row by row. Of int8 weights four cells stand together: row by
-    row, and within a row cell by cell.
+    Float weights follow cell by cell and within a cell row by row. Of integers four cells stand together, and so do the
+    one to three that a line has left: row by row, and within a row cell by cell.
 
     Args:
         groups: groups of each line.
@@ -105,17 +101,18 @@ def int8_places(
         group_rows: rows of a group.
         group_cols: columns of a group.
     """
-    shape = (encoding, out_channels, group_rows, group_cols)
-    floats = values_per_line(groups, *shape, ValueType.FLOAT32)
-    bytes_ = values_per_line(groups, *shape, ValueType.INT8)
+    counts = values_per_line(groups, encoding, out_channels, group_rows, group_cols)
     rows = np.full(len(groups), group_rows)
     if encoding == Encoding.ROW_BAND and out_channels % group_rows:
         rows[-1] = out_channels % group_rows
-    within = np.arange(int(floats.sum())) - np.repeat(np.cumsum(floats) - floats, floats)
-    per_value = np.repeat(rows, floats)
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    within = np.arange(len(first)) - first
+    per_value = np.repeat(rows, counts)
     cell, row = np.divmod(within, per_value)
-    first = np.repeat(np.cumsum(bytes_) - bytes_, floats)
-    return first + (cell // DOT_CELLS * per_value + row) * DOT_CELLS + cell % DOT_CELLS, int(bytes_.sum())
+    begin = cell // DOT_CELLS * DOT_CELLS
+    together = np.minimum(DOT_CELLS, np.repeat(groups * group_cols, counts) - begin)
+    places: IndexArray = first + begin * per_value + row * together + cell - begin
+    return places
 
 
 def _rows(line: IndexArray, encoding: int, group_rows: int, rows: int) -> IndexArray:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What int8 weights carry beside their values: scales, and how the activations round the op are quantised."""
+"""What integer weights carry beside their values: scales, zero points, and how the op's input and output are stored."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
+from tfprune.formats.enums import ActivationType, Rounding
 
 
 @dataclasses.dataclass(frozen=True)
 class Quantization:
-    """Scales and zero points of an int8 layer; a real number is ``(quantised - zero_point) * scale``.
+    """Scales and zero points of a layer with integer weights; a real number is ``(quantised - zero_point) * scale``.
 
-    With ``input_scale`` 0 (the default) the layer has float32 activations, which are quantised at run time. Weights
-    have the zero point 0, as in TFLite.
+    With ``input_scale`` 0 (the default) the layer has float32 activations, which are quantised at run time.
 
     Attributes:
         scales: float32 ``[R]``, one for each output channel, finite and above 0.
-        input_scale: of the int8 input, rounded to float32; 0 where the activations are float32.
-        input_zero_point: -128 .. 127.
-        output_scale: of the int8 output; 0 where the activations are float32.
-        output_zero_point: -128 .. 127.
+        input_scale: of the quantised input, rounded to float32; 0 where the activations are float32.
+        input_zero_point: int8: -128 .. 127, uint8: 0 .. 255, int16: 0.
+        output_scale: of the quantised output; 0 where the activations are float32.
+        output_zero_point: as for the input.
+        activation_type: of input and output. None, which becomes the type: int8 where there is an ``input_scale``,
+            else float32.
+        rounding: of the outputs. None, which becomes the rounding: XNNPACK's for int8, the builtin kernels' for uint8
+            and int16, none for float32.
+        weight_zero_point: of uint8 weights, 0 .. 255; int8 weights have 0, as in TFLite.
     """
 
     scales: npt.NDArray[np.float32]
@@ -31,6 +36,20 @@ class Quantization:
     input_zero_point: int = 0
     output_scale: float = 0.0
     output_zero_point: int = 0
+    activation_type: ActivationType | None = None
+    rounding: Rounding | None = None
+    weight_zero_point: int = 0
+
+    def __post_init__(self) -> None:
+        """Fills in what follows from the rest."""
+        if self.activation_type is None:
+            found = ActivationType.INT8 if self.input_scale else ActivationType.FLOAT32
+            object.__setattr__(self, "activation_type", found)
+        if self.rounding is None:
+            usual = {ActivationType.FLOAT32: Rounding.NONE, ActivationType.INT8: Rounding.XNNPACK}
+            object.__setattr__(
+                self, "rounding", usual.get(self.activation_type or ActivationType.FLOAT32, Rounding.BUILTIN)
+            )
 
 
 def check_scales(scales: npt.NDArray[np.float32], out_channels: int) -> None:

@@ -24,10 +24,8 @@ def requantize(
     output_scale = np.float32(quantization.output_scale)
     factors = np.float32(quantization.input_scale) * quantization.scales / output_scale
     zero = quantization.output_zero_point
-    low = -128 if activation == Activation.NONE else zero
-    high = 127
-    if activation == Activation.RELU6:
-        high = min(high, int(np.rint(np.float32(6) / output_scale)) + zero)
+    bounds = np.rint(np.array(activation.bounds, np.float32) / output_scale).astype(np.float64) + zero
+    low, high = max(-128.0, bounds[0]), min(127.0, bounds[1])
     rounded = np.rint(sums.astype(np.float32) * factors).astype(np.float64) + zero
     return np.clip(rounded, low, max(low, high)).astype(np.int8)
 

@@ -167,8 +167,6 @@ def _finish(
         sums = sums + bias.astype(np.float64)
     if quantization is not None and scales is None:
         return requantize(sums, quantization, activation)
-    if activation == Activation.RELU:
-        sums = np.maximum(sums, 0.0)
-    elif activation == Activation.RELU6:
-        sums = np.clip(sums, 0.0, 6.0)
+    if activation != Activation.NONE:
+        sums = np.clip(sums, *activation.bounds)
     return sums.astype(np.float32)

@@ -167,7 +167,10 @@ class ChainModel {
     spec.stride_w = window.stride_w;
     spec.dilation_h = window.dilation_h;
     spec.dilation_w = window.dilation_w;
-    spec.activation = linear ? Activation::kNone : six ? Activation::kRelu6 : Activation::kRelu;
+    spec.activation = linear      ? Activation::kNone
+                      : Chance(5) ? Activation::kReluN1To1
+                      : six       ? Activation::kRelu6
+                                  : Activation::kRelu;
     bytes_.push_back(BuildPacked(spec, &random_).bytes);
     packed_.emplace_back();
     EXPECT_TRUE(ReadPackedWeights(bytes_.back().data(), bytes_.back().size(), &packed_.back()).ok());

@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "tflite_ops/testing/guarded.h"
+#include "tflite_ops/testing/guarded_packed.h"
 #include "tflite_ops/testing/packed_builder.h"
 
 namespace tfprune {
@@ -40,8 +40,9 @@ std::vector<double> DenseConv2D(const PackedSpec& spec, const std::vector<float>
             sum += term;
             size += fabs(term);
           }
-          if (spec.activation != Activation::kNone) sum = std::max(sum, 0.0);
-          if (spec.activation == Activation::kRelu6) sum = std::min(sum, 6.0);
+          const bool one = spec.activation == Activation::kReluN1To1;
+          if (spec.activation != Activation::kNone) sum = std::max(sum, one ? -1.0 : 0.0);
+          if (spec.activation == Activation::kRelu6 || one) sum = std::min(sum, one ? 1.0 : 6.0);
           y.push_back(sum);
           magnitude->push_back(size);
         }
@@ -84,10 +85,9 @@ void CheckAlternatives(const Conv2DPlan& plan, const PackedWeights& weights, con
 void Check(const PackedSpec& spec, const ImageSize& in, bool with_bias, uint32_t seed) {
   std::mt19937 random(seed);
   const Packed packed = BuildPacked(spec, &random);
-  Guarded<uint8_t> bytes(packed.bytes);
-  PackedWeights weights;
-  const Status read = ReadPackedWeights(bytes.data(), bytes.size(), &weights);
-  ASSERT_TRUE(read.ok()) << read.message;
+  GuardedPacked guarded(packed.bytes);
+  PackedWeights& weights = guarded.weights;
+  ASSERT_TRUE(guarded.status.ok()) << guarded.status.message;
   ConvShape shape;
   ASSERT_TRUE(InferConvShape(weights, in, &shape).ok());
   std::uniform_real_distribution<float> value(-2.0f, 2.0f);
@@ -141,7 +141,7 @@ TEST(Conv2D, EveryEncodingAndGroupSize) {
         spec.in_channels = kChannelSizes[seed % 10];
         spec.group_rows = rows;
         spec.group_cols = 1 + seed % std::min(4u, spec.in_channels);
-        spec.activation = seed % 3 == 0 ? Activation::kRelu6 : seed % 3 == 1 ? Activation::kRelu : Activation::kNone;
+        spec.activation = static_cast<Activation>(seed % 4);
         Check(spec, {1 + seed % 3, 1 + seed % 7, 1 + seed % 11}, seed % 4 != 0, seed);
         if (HasFatalFailure()) return;
         ++seed;
@@ -164,7 +164,7 @@ TEST(Conv2D, BlocksOfEverySize) {
         spec.kernel_h = spec.kernel_w = seed % 3 == 0 ? 3 : 1;
         spec.stride_h = spec.stride_w = 1 + seed % 5 / 4;
         spec.density = seed % 7 == 0 ? 0.05 : 0.4;
-        spec.activation = seed % 3 == 0 ? Activation::kRelu6 : seed % 3 == 1 ? Activation::kRelu : Activation::kNone;
+        spec.activation = static_cast<Activation>(seed % 4);
         Check(spec, {1 + seed % 3, 1 + seed % 7, 1 + seed % 11}, seed % 4 != 0, seed);
         if (HasFatalFailure()) return;
         ++seed;
@@ -292,7 +292,8 @@ TEST(Conv2D, ValidKernelLargerThanImageIsRefused) {
 
 // The dense op lets a NaN through its activation; so must every kernel, or a broken input would look like a number.
 TEST(Conv2D, NanPassesThroughEveryActivation) {
-  for (const Activation activation : {Activation::kNone, Activation::kRelu, Activation::kRelu6}) {
+  for (const Activation activation :
+       {Activation::kNone, Activation::kRelu, Activation::kReluN1To1, Activation::kRelu6}) {
     for (const Encoding encoding : kEncodings) {
       for (const uint32_t width : {1u, 40u}) {
         PackedSpec spec;

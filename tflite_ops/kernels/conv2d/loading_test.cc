@@ -63,7 +63,7 @@ TEST(Conv2D, HalvesOfASinglePixelAreReadInPlaceOrExpanded) {
             for (uint32_t r = 0; r < channels; ++r) ASSERT_EQ(y[r], wide[r]) << r;
             EXPECT_EQ(plan.weight_bytes().in_place, 2u * stored.value_count);
             EXPECT_EQ(plan.weight_bytes().repacked, 0u);
-            EXPECT_EQ(plan.weight_bytes().offsets, 0u);
+            EXPECT_EQ(plan.weight_bytes().offsets, stored.step_bytes());
           }
         }
       }
@@ -92,8 +92,9 @@ TEST(Conv2D, WhatIsMadeOfTheWeightsIsCounted) {
         EXPECT_EQ(made.repacked, 0u);
         const bool columns_in_place = arch == Arch::kReference || (size == 1 && !weights.in_blocks());
         const size_t lines = columns_in_place ? 0 : weights.line_count + kEmptyLines;
-        EXPECT_GE(made.offsets, columns_in_place ? 0 : size_t{4} * weights.group_count);
-        EXPECT_LE(made.offsets, columns_in_place ? 0 : 4 * (weights.group_count + 2 * lines));
+        const size_t offsets = made.offsets - weights.step_bytes();
+        EXPECT_GE(offsets, columns_in_place ? 0 : size_t{4} * weights.group_count);
+        EXPECT_LE(offsets, columns_in_place ? 0 : 4 * (weights.group_count + 2 * lines));
       }
     }
   }

@@ -26,7 +26,7 @@ WeightBytes Conv2DPlan::weight_bytes() const {
   const size_t cells = size_t{w.group_count} * w.group_cols;
   const size_t places = kernel_.steps ? StepsBegin(w, w.line_count + kEmptyLines) : cells;
   if (cell_offsets_.data() != nullptr) bytes.offsets = places * sizeof(uint32_t);
-  bytes.offsets += size_t{part_count_} * w.line_count * sizeof(uint32_t);
+  bytes.offsets += size_t{part_count_} * w.line_count * sizeof(uint32_t) + w.step_bytes();
   return bytes;
 }
 
@@ -48,7 +48,7 @@ Status Conv2DPlan::PrepareOffsets() {
     if (kernel_.steps) offset += 2;
     // Steps from group to group instead of dividing every column by the channels.
     for (uint32_t tap = 0, channel = 0; group < w.line_ends[line]; ++group) {
-      channel += w.column_deltas[group];
+      channel += w.Step(group);
       for (; channel >= w.in_channels; ++tap) channel -= w.in_channels;
       for (uint32_t i = 0, t = tap, c = channel; i < w.group_cols; ++i) {
         *offset++ = static_cast<uint32_t>(places[t] + c * channel_bytes);

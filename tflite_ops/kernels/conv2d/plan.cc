@@ -17,7 +17,7 @@ constexpr size_t kAliasingStride = 256;  // floats: planes a multiple of this ap
 constexpr size_t kValuesOfTask = 16384;  // weights that one thread rounds at a time
 
 // Float32 weights on their way to float16.
-struct Rounding {
+struct RoundingJob {
   const float* values;
   size_t count;
   ToHalvesFn to_halves;
@@ -26,7 +26,7 @@ struct Rounding {
   void Run(ThreadPool* pool, uint32_t threads) {
     const size_t tasks = (count + kValuesOfTask - 1) / kValuesOfTask;
     const auto round = [](void* context, size_t task, uint32_t) {
-      const Rounding& all = *static_cast<Rounding*>(context);
+      const RoundingJob& all = *static_cast<RoundingJob*>(context);
       const size_t begin = task * kValuesOfTask, rest = all.count - begin;
       all.to_halves(all.values + begin, rest < kValuesOfTask ? rest : kValuesOfTask, all.halves + begin);
     };
@@ -75,8 +75,7 @@ void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads, cons
   value_bytes_ = sizeof(float);
   halves_ = nullptr;
   threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
-  low_ = weights.activation == Activation::kNone ? -INFINITY : 0.0f;
-  high_ = weights.activation == Activation::kRelu6 ? 6.0f : INFINITY;
+  ActivationBounds(weights.activation, &low_, &high_);
   pointwise_ = weights.kernel_h * weights.kernel_w == 1 && weights.stride_h == 1 && weights.stride_w == 1;
 }
 
@@ -91,7 +90,7 @@ Status Conv2DPlan::UseHalves(const HalfKernelSet& halves, ThreadPool* pool) {
     return Error("convolution: no memory for %u weights in float16", weights_->value_count);
   }
   if (rounded_from_ != weights_->values) {
-    Rounding rounding = {weights_->values, weights_->value_count, halves.to_halves, rounded_halves_.data()};
+    RoundingJob rounding = {weights_->values, weights_->value_count, halves.to_halves, rounded_halves_.data()};
     rounding.Run(pool, threads_);
     rounded_from_ = weights_->values;
   }

@@ -7,8 +7,10 @@ namespace tfprune {
 namespace {
 
 float Activate(Activation activation, float value) {
-  if (activation != Activation::kNone && value < 0.0f) return 0.0f;
-  if (activation == Activation::kRelu6 && value > 6.0f) return 6.0f;
+  float low, high;
+  ActivationBounds(activation, &low, &high);
+  if (value < low) return low;
+  if (value > high) return high;
   return value;
 }
 
@@ -54,7 +56,7 @@ void AddBlocks(const PackedWeights& w, const Position& position, float* out) {
       for (uint32_t chunk = 0; chunk < chunks.count; rows += chunks.Rows(chunk++)) {
         uint32_t column = 0;
         for (uint32_t i = 0; i < block.column_count; ++i) {
-          column += w.column_deltas[block.first_group + i];
+          column += w.Step(block.first_group + i);
           const float input = position.Input(column);
           for (uint32_t r = 0; r < chunks.Rows(chunk); ++r) out[block.first_row + rows[r]] += *value++ * input;
         }

@@ -21,6 +21,7 @@
 #include "tflite_ops/base/status.h"
 #include "tflite_ops/base/thread_pool.h"
 #include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/formats/single_rows.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
 #include "tflite_ops/kernels/conv2d_int8/quantize.h"
 #include "tflite_ops/kernels/conv2d_int8/widen.h"
@@ -105,6 +106,8 @@ class Int8Conv2DPlan {
 
   const PackedWeights* weights_ = nullptr;
   const void* bias_ = nullptr;
+  PackedWeights single_rows_;              // what blocks run as
+  const PackedWeights* blocks_ = nullptr;  // which
   WideWeights wide_;  // what `weights_` points to where single weights run as groups of four columns
   const PackedWeights* widened_ = nullptr;  // whose they are
   ConvShape shape_ = {};

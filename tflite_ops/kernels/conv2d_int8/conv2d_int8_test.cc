@@ -76,6 +76,38 @@ TEST(Int8Conv2D, SingleWeights) {
   }
 }
 
+// Blocks, which run as single weights; some that the builder makes overlap, and such are refused.
+TEST(Int8Conv2D, Blocks) {
+  uint32_t checked = 0;
+  for (uint32_t seed = 5000; seed < 5120; ++seed) {
+    const bool rows = seed % 2 == 0;
+    PackedSpec spec = SpecOf(rows ? Encoding::kBlockRows : Encoding::kBlockColumns, rows ? 3 : 1, 1, seed);
+    spec.out_channels = 3 + seed % 29;
+    spec.in_channels = 4 + seed % 37;
+    spec.kernel_h = spec.kernel_w = 1 + seed % 3 / 2 * 2;
+    spec.density = 0.1;
+    spec.band_rows = 1 + seed % 17;
+    spec.value_type = ValueType::kInt8;
+    // The first number that the checks draw decides what the blocks are: they are built twice.
+    const auto overlaps = [&](bool int8_activations) {
+      std::mt19937 random(seed);
+      if (int8_activations) random.discard(2);
+      PackedSpec same = spec;
+      same.int8_activations = int8_activations;
+      const Packed packed = BuildPacked(same, &random);
+      PackedWeights blocks, single;
+      EXPECT_TRUE(ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &blocks).ok());
+      return !BlocksToSingleRows(blocks, &single).ok();
+    };
+    const ImageSize in = {1 + seed % 2, 1 + seed % 7, 1 + seed % 9};
+    if (!overlaps(true)) CheckInt8(spec, in, seed % 4 != 0, seed), ++checked;
+    if (HasFatalFailure()) return;
+    if (!overlaps(false)) CheckDynamic(spec, in, seed), ++checked;
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(checked, 40u);
+}
+
 TEST(Int8Conv2D, KernelsStridesDilationsAndPadding) {
   uint32_t seed = 1000;
   for (const uint32_t kernel_h : {1u, 2u, 3u}) {
@@ -166,7 +198,8 @@ TEST(Int8Conv2D, ExtremesDoNotSaturate) {
     Packed packed = BuildPacked(spec, &random);
     PackedWeights weights;
     ASSERT_TRUE(ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &weights).ok());
-    memset(packed.bytes.data() + (packed.bytes.size() - weights.value_count), 0x80, weights.value_count);
+    ASSERT_FALSE(weights.filled);
+    memset(packed.bytes.data() + kPackedHeaderBytes, 0x80, weights.value_count);
     const std::vector<int8_t> x(40 * 64, -128);
     ThreadPool pool;
     Workspace workspace;

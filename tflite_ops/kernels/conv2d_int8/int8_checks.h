@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
-#include "tflite_ops/testing/guarded.h"
+#include "tflite_ops/testing/guarded_packed.h"
 #include "tflite_ops/testing/packed_builder.h"
 
 namespace tfprune {
@@ -58,27 +58,26 @@ inline int Requantized(const PackedSpec& spec, uint32_t row, double sum) {
   const float factor = spec.input_scale * (0.001f * static_cast<float>(1 + row % 7)) / spec.output_scale;
   const double zero = spec.output_zero_point;
   double low = -128, high = 127;
-  if (spec.activation != Activation::kNone) low = zero;
-  if (spec.activation == Activation::kRelu6) high = std::min(127.0, std::nearbyint(6.0f / spec.output_scale) + zero);
+  const bool one = spec.activation == Activation::kReluN1To1;
+  const double bound = std::nearbyint((one ? 1.0f : 6.0f) / spec.output_scale);
+  if (spec.activation != Activation::kNone) low = one ? std::max(-128.0, zero - bound) : zero;
+  if (spec.activation == Activation::kRelu6 || one) high = std::min(127.0, zero + bound);
   return static_cast<int>(Clip(std::nearbyint(static_cast<float>(sum) * factor) + zero, low, high));
 }
 
 struct Prepared {
   Packed packed;
-  std::unique_ptr<Guarded<uint8_t>> bytes;  // the packed weights, which end with the values, before a guard page
-  PackedWeights weights;
+  std::unique_ptr<GuardedPacked> guarded;
+  const PackedWeights* weights = nullptr;
   ConvShape shape;
 };
 
 inline void Build(const PackedSpec& spec, const ImageSize& in, std::mt19937* random, Prepared* built) {
   built->packed = BuildPacked(spec, random);
-  built->bytes.reset(new Guarded<uint8_t>(built->packed.bytes));
-  const Status read = ReadPackedWeights(built->bytes->data(), built->bytes->size(), &built->weights);
-  ASSERT_TRUE(read.ok()) << read.message;
-  // Read in place: nothing was copied away from the guard page.
-  ASSERT_EQ(static_cast<const void*>(built->weights.bytes + built->weights.value_count),
-            built->bytes->data() + built->bytes->size());
-  ASSERT_TRUE(InferConvShape(built->weights, in, &built->shape).ok());
+  built->guarded.reset(new GuardedPacked(built->packed.bytes));
+  ASSERT_TRUE(built->guarded->status.ok()) << built->guarded->status.message;
+  built->weights = &built->guarded->weights;
+  ASSERT_TRUE(InferConvShape(*built->weights, in, &built->shape).ok());
 }
 
 // Runs the plan on every arch and several thread counts; outputs end at a guard page and must all be the same bytes.
@@ -93,7 +92,7 @@ void RunEverywhere(const PackedSpec& spec, const Prepared& built, const ImageSiz
     std::vector<T> first;
     for (const uint32_t threads : {1u, 2u, 5u}) {
       Int8Conv2DPlan plan;
-      const Status prepared = plan.Prepare(built.weights, bias, in, arch, threads);
+      const Status prepared = plan.Prepare(*built.weights, bias, in, arch, threads);
       ASSERT_TRUE(prepared.ok()) << prepared.message;
       Guarded<T> y(count);
       memset(y.data(), 0x55, count * sizeof(T));
@@ -142,7 +141,7 @@ inline void CheckDynamic(PackedSpec spec, const ImageSize& in, uint32_t seed) {
   Build(spec, in, &random, &built);
   std::uniform_real_distribution<float> value(-1.0f, 2.0f);
   const size_t pixels = size_t{in.height} * in.width;
-  const bool per_pixel = IsPointwise(built.weights);
+  const bool per_pixel = IsPointwise(*built.weights);
   const size_t parts = in.batch * (per_pixel ? pixels : 1), count = spec.in_channels * (per_pixel ? 1 : pixels);
   Guarded<float> x(parts * count), bias(spec.out_channels);
   for (size_t i = 0; i < bias.size(); ++i) bias[i] = value(random);
@@ -169,8 +168,9 @@ inline void CheckDynamic(PackedSpec spec, const ImageSize& in, uint32_t seed) {
     const size_t row = i % spec.out_channels, pixel = i / spec.out_channels;
     const double product = sums[i] * scales[per_pixel ? pixel : pixel / out_pixels] * (0.001 * (1 + row % 7));
     double expected = product + bias[row];
-    if (spec.activation != Activation::kNone) expected = std::max(expected, 0.0);
-    if (spec.activation == Activation::kRelu6) expected = std::min(expected, 6.0);
+    const bool one = spec.activation == Activation::kReluN1To1;
+    if (spec.activation != Activation::kNone) expected = std::max(expected, one ? -1.0 : 0.0);
+    if (spec.activation == Activation::kRelu6 || one) expected = std::min(expected, one ? 1.0 : 6.0);
     ASSERT_NEAR(y, expected, 1e-6 + 1e-6 * (fabs(product) + fabs(bias[row]))) << where << " at " << i;
   });
 }
@@ -185,7 +185,7 @@ inline PackedSpec SpecOf(Encoding encoding, uint32_t rows, uint32_t cols, uint32
   spec.group_rows = rows;
   spec.group_cols = cols;
   spec.density = 0.4;
-  spec.activation = seed % 3 == 0 ? Activation::kRelu6 : seed % 3 == 1 ? Activation::kRelu : Activation::kNone;
+  spec.activation = static_cast<Activation>(seed % 4);
   return spec;
 }
 

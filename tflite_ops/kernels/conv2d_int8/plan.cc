@@ -49,14 +49,12 @@ Status PrepareChannels(const PackedWeights& w, const void* bias, Int8Channels* c
     if (!isfinite(channels->factors[r]))
       return Error("convolution: the scales of output channel %u are too far apart", r);
   }
-  channels->low = w.activation == Activation::kNone ? -INFINITY : 0.0f;
-  channels->high = w.activation == Activation::kRelu6 ? 6.0f : INFINITY;
+  ActivationBounds(w.activation, &channels->low, &channels->high);
   if (int8) {
     const float zero = static_cast<float>(w.output_zero_point);
-    channels->low = w.activation == Activation::kNone ? -128.0f - zero : 0.0f;
-    channels->high = 127.0f - zero;
-    const float six = 6.0f / w.output_scale;
-    if (w.activation == Activation::kRelu6 && six < channels->high) channels->high = RoundToEven(six);
+    const float low = channels->low / w.output_scale, high = channels->high / w.output_scale;
+    channels->low = low > -128.0f - zero ? RoundToEven(low) : -128.0f - zero;
+    channels->high = high < 127.0f - zero ? RoundToEven(high) : 127.0f - zero;
   }
   return {};
 }
@@ -64,6 +62,11 @@ Status PrepareChannels(const PackedWeights& w, const void* bias, Int8Channels* c
 Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, const ImageSize& in, Arch arch,
                                uint32_t threads) {
   if (weights.value_type != ValueType::kInt8) return Error("convolution: these kernels run int8 weights only");
+  if (weights.in_blocks()) {
+    if (blocks_ != &weights) TFPRUNE_RETURN_IF_ERROR(BlocksToSingleRows(weights, &single_rows_));
+    blocks_ = &weights;
+    return Prepare(single_rows_, bias, in, arch, threads);
+  }
   weights_ = &weights;
   bias_ = bias;
   kernels_ = {};
@@ -266,9 +269,9 @@ WeightBytes Int8Conv2DPlan::weight_bytes() const {
   WeightBytes bytes;
   const bool wide = weights_ == &wide_.weights;
   const PackedWeights& narrow = wide ? *widened_ : *weights_;
-  bytes.in_place = wide || narrow.copied ? 0 : narrow.value_count;
+  bytes.in_place = wide || narrow.copied || narrow.filled ? 0 : narrow.value_count;
   bytes.repacked = narrow.repacked_bytes() + (wide ? wide_.repacked_bytes() : 0);
-  bytes.offsets = (offsets_.capacity() + operand_begins_.capacity()) * sizeof(uint32_t);
+  bytes.offsets = (offsets_.capacity() + operand_begins_.capacity()) * sizeof(uint32_t) + narrow.step_bytes();
   return bytes;
 }
 

@@ -3,37 +3,20 @@
 
 #include <string.h>
 
+#include "tflite_ops/formats/single_rows.h"
+
 namespace tfprune {
 namespace {
 
-// Everything but lines, groups and values, which differ, and what the encodings in blocks have.
-void CopyHeader(const PackedWeights& from, PackedWeights* to) {
-  to->op = from.op;
-  to->encoding = from.encoding;
-  to->activation = from.activation;
-  to->padding = from.padding;
-  to->value_type = from.value_type;
-  to->out_channels = from.out_channels;
-  to->kernel_h = from.kernel_h, to->kernel_w = from.kernel_w, to->in_channels = from.in_channels;
-  to->stride_h = from.stride_h, to->stride_w = from.stride_w;
-  to->dilation_h = from.dilation_h, to->dilation_w = from.dilation_w;
-  to->keep_num_dims = from.keep_num_dims;
-  to->group_rows = 1, to->group_cols = kDotCells;
-  to->line_count = from.line_count;
-  to->scales = from.scales;
-  to->input_scale = from.input_scale, to->output_scale = from.output_scale;
-  to->input_zero_point = from.input_zero_point, to->output_zero_point = from.output_zero_point;
-}
-
 // The next weights of one row.
 struct Singles {
-  const uint16_t* deltas;
+  const PackedWeights* weights;
   const int8_t* bytes;
-  uint32_t left, column;  // column of the first that is left
+  uint32_t group, left, column;  // of the first that is left
 
   void Next() {
-    --left, ++deltas, ++bytes;
-    if (left > 0) column += *deltas;
+    --left, ++group, ++bytes;
+    if (left > 0) column += weights->Step(group);
   }
 };
 
@@ -64,9 +47,8 @@ bool Cover(Singles singles, uint32_t channels, Group group) {
 }
 
 Singles SinglesOfRow(const PackedWeights& w, uint32_t row, size_t value) {
-  const uint16_t* deltas = w.column_deltas + w.FirstGroup(row);
-  const uint32_t count = w.line_ends[row] - w.FirstGroup(row);
-  return {deltas, w.bytes + value, count, count > 0 ? uint32_t{*deltas} : 0};
+  const uint32_t first = w.FirstGroup(row), count = w.line_ends[row] - first;
+  return {&w, w.bytes + value, first, count, count > 0 ? w.Step(first) : 0};
 }
 
 }  // namespace
@@ -82,7 +64,7 @@ bool WidenSingles(const PackedWeights& narrow, uint32_t percent, WideWeights* wi
     value += narrow.DotCellsOfLine(row);
   }
   if (groups * 100 > uint64_t{narrow.group_count} * percent) return false;
-  if (!wide->line_ends.Reserve(narrow.line_count) || !wide->column_deltas.Reserve(groups) ||
+  if (!wide->line_ends.Reserve(narrow.line_count) || !wide->steps.Reserve(groups) ||
       !wide->bytes.Reserve(groups * kDotCells)) {
     return false;
   }
@@ -93,7 +75,7 @@ bool WidenSingles(const PackedWeights& narrow, uint32_t percent, WideWeights* wi
     uint32_t column = 0;
     Cover(SinglesOfRow(narrow, row, value), narrow.in_channels, [&](uint32_t start, const int8_t* four) {
       fits = fits && start - column <= UINT16_MAX;
-      wide->column_deltas[done] = static_cast<uint16_t>(start - column);
+      wide->steps[done] = static_cast<uint16_t>(start - column);
       memcpy(wide->bytes.data() + size_t{done} * kDotCells, four, kDotCells);
       column = start;
       ++done;
@@ -101,11 +83,14 @@ bool WidenSingles(const PackedWeights& narrow, uint32_t percent, WideWeights* wi
     wide->line_ends[row] = done;
     value += narrow.DotCellsOfLine(row);
   }
-  CopyHeader(narrow, &wide->weights);
+  CopyLayer(narrow, &wide->weights);
+  wide->weights.encoding = Encoding::kRowBand;
+  wide->weights.group_rows = 1, wide->weights.group_cols = kDotCells;
+  wide->weights.line_count = narrow.line_count;
   wide->weights.group_count = done;
   wide->weights.value_count = done * kDotCells;
   wide->weights.line_ends = wide->line_ends.data();
-  wide->weights.column_deltas = wide->column_deltas.data();
+  wide->weights.steps16 = wide->steps.data();
   wide->weights.bytes = wide->bytes.data();
   return fits;
 }

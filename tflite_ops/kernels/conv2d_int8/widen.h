@@ -12,11 +12,11 @@ namespace tfprune {
 struct WideWeights {
   PackedWeights weights;  // row-band, 1 x 4; points into the arrays and to the scales of the narrow ones
   AlignedArray<uint32_t> line_ends;
-  AlignedArray<uint16_t> column_deltas;
+  AlignedArray<uint16_t> steps;
   AlignedArray<int8_t> bytes;
 
   size_t repacked_bytes() const {
-    return line_ends.capacity() * sizeof(uint32_t) + column_deltas.capacity() * sizeof(uint16_t) + bytes.capacity();
+    return line_ends.capacity() * sizeof(uint32_t) + steps.capacity() * sizeof(uint16_t) + bytes.capacity();
   }
 };
 

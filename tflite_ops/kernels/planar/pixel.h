@@ -29,11 +29,20 @@ struct OffsetInputs {
   const uint32_t* offsets;
   float operator()(size_t i) { return *reinterpret_cast<const float*>(x + offsets[i]); }
 };
-struct DeltaInputs {
+template <typename Step>
+struct StepInputs {
   const float* x;
-  const uint16_t* deltas;
-  float operator()(size_t i) { return *(x += deltas[i]); }
+  const Step* steps;
+  float operator()(size_t i) { return *(x += steps[i]); }
 };
+
+// Calls `add(inputs)` with the inputs of the line whose first group is `first`; groups are one column wide.
+template <typename Add>
+inline __attribute__((always_inline)) void WithSteps(const TileArgs& a, size_t first, Add add) {
+  const PackedWeights& w = *a.weights;
+  if (w.steps8 != nullptr) return add(StepInputs<uint8_t>{a.x, w.steps8 + first});
+  add(StepInputs<uint16_t>{a.x, w.steps16 + first});
+}
 
 // kWidth neighbouring weights of one column.
 template <int kWidth>
@@ -146,7 +155,7 @@ inline void RowBandPixelOf(const TileArgs& a, const Weight* all) {
     const Weight* weights = all + first * w.group_rows;
     float* sums = out + w.FirstRow(line);
     if (w.group_cols == 1) {
-      AddCellsOfPixelAnyRows(DeltaInputs{a.x, w.column_deltas + first}, count, weights, rows, rows, sums);
+      WithSteps(a, first, [&](auto inputs) { AddCellsOfPixelAnyRows(inputs, count, weights, rows, rows, sums); });
     } else {
       AddCellsOfPixelAnyRows(OffsetInputs{x, a.cell_offsets + first}, count, weights, rows, rows, sums);
     }
@@ -177,7 +186,7 @@ inline void SlidingPixelAnyRows(const TileArgs& a) {
       const size_t count = w.CellsOfLine(row);
       const float* weights = w.values + first * rows;
       if (w.group_cols == 1) {
-        AddCellsOfPixelAnyRows(DeltaInputs{a.x, w.column_deltas + first}, count, weights, rows, rows, sums);
+        WithSteps(a, first, [&](auto inputs) { AddCellsOfPixelAnyRows(inputs, count, weights, rows, rows, sums); });
       } else {
         AddCellsOfPixelAnyRows(OffsetInputs{x, a.cell_offsets + first}, count, weights, rows, rows, sums);
       }
@@ -213,9 +222,9 @@ struct SlidingSums {
   }
 };
 
-// Sliding-row weights of kRows rows times one pixel; `weights` are those of the layer's first line.
-template <int kRows, typename Weight>
-inline void SlidingPixelRows(const TileArgs& a, const Weight* weights) {
+// Sliding-row weights of kRows rows times one pixel; `weights` and `steps` are those of the layer's first line.
+template <int kRows, typename Weight, typename Step>
+inline void SlidingPixelRows(const TileArgs& a, const Weight* weights, const Step* steps) {
   const PackedWeights& w = *a.weights;
   float* out = a.segments[0].out;
   const uint32_t first_line = a.row_begin >= kRows - 1 ? a.row_begin - (kRows - 1) : 0;
@@ -226,7 +235,7 @@ inline void SlidingPixelRows(const TileArgs& a, const Weight* weights) {
   for (uint32_t row = first_line; row < a.row_end; ++row) {
     if (row < w.line_count) {
       const size_t first = w.FirstCell(row);
-      const DeltaInputs inputs = {a.x, w.column_deltas + first};
+      const StepInputs<Step> inputs = {a.x, steps + first};
       AddCellsToSums<kRows>(inputs, w.CellsOfLine(row), weights + first * kRows, kRows, sums.value);
     }
     if (row >= a.row_begin) out[row] = ClampOne(sums.Row(row % kRows), a.low, a.high);
@@ -235,12 +244,18 @@ inline void SlidingPixelRows(const TileArgs& a, const Weight* weights) {
 }
 
 // Groups of 4, 8 or 16 rows and one column.
+template <typename Weight, typename Step>
+inline void SlidingPixelSteps(const TileArgs& a, const Weight* weights, const Step* steps) {
+  const uint32_t rows = a.weights->group_rows;
+  if (rows == 16) return SlidingPixelRows<16>(a, weights, steps);
+  if (rows == 8) return SlidingPixelRows<8>(a, weights, steps);
+  SlidingPixelRows<4>(a, weights, steps);
+}
+
 template <typename Weight>
 inline void SlidingPixelOf(const TileArgs& a, const Weight* weights) {
-  const uint32_t rows = a.weights->group_rows;
-  if (rows == 16) return SlidingPixelRows<16>(a, weights);
-  if (rows == 8) return SlidingPixelRows<8>(a, weights);
-  SlidingPixelRows<4>(a, weights);
+  if (a.weights->steps8 != nullptr) return SlidingPixelSteps(a, weights, a.weights->steps8);
+  SlidingPixelSteps(a, weights, a.weights->steps16);
 }
 
 inline void SlidingPixel(const TileArgs& a) {

@@ -10,7 +10,7 @@
 
 #include "tflite_ops/formats/half.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
-#include "tflite_ops/testing/guarded.h"
+#include "tflite_ops/testing/guarded_packed.h"
 #include "tflite_ops/testing/packed_builder.h"
 
 namespace tfprune {
@@ -24,8 +24,8 @@ enum class Values { kRandom, kWhole };
 // One layer with its inputs at guard pages, and the float32 oracle over the same values.
 struct Layer {
   Packed packed;
-  Guarded<uint8_t> bytes;
-  PackedWeights weights;
+  GuardedPacked guarded;
+  PackedWeights& weights;
   ConvShape shape = {};
   Guarded<float> x, bias;
 
@@ -44,9 +44,8 @@ struct Layer {
   // a relative kRounding of the sum of magnitudes.
   std::vector<double> Tolerance() {
     PackedWeights sizes;
-    EXPECT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &sizes).ok());
-    EXPECT_TRUE(ExpandHalves(&sizes, nullptr, 1).ok());
-    std::vector<float> magnitudes(sizes.values, sizes.values + sizes.value_count), inputs(x.size());
+    EXPECT_TRUE(ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &sizes).ok());
+    std::vector<float> magnitudes(weights.values, weights.values + weights.value_count), inputs(x.size());
     for (float& value : magnitudes) value = fabsf(value);
     for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = fabsf(x[i]);
     std::vector<float> offsets(bias.size()), sums(outputs());
@@ -69,11 +68,11 @@ struct Layer {
  private:
   Layer(const PackedSpec& spec, const ImageSize& in, Values values, std::mt19937 random)
       : packed(BuildPacked(spec, &random)),
-        bytes(packed.bytes),
+        guarded(packed.bytes),
+        weights(guarded.weights),
         x(size_t{in.batch} * in.height * in.width * spec.in_channels),
         bias(spec.out_channels) {
-    const Status read = ReadPackedWeights(bytes.data(), bytes.size(), &weights);
-    EXPECT_TRUE(read.ok()) << read.message;
+    EXPECT_TRUE(guarded.status.ok()) << guarded.status.message;
     EXPECT_TRUE(ExpandHalves(&weights, nullptr, 1).ok());
     EXPECT_TRUE(InferConvShape(weights, in, &shape).ok());
     std::uniform_real_distribution<float> value(-2.0f, 2.0f);
@@ -83,7 +82,6 @@ struct Layer {
     for (size_t i = 0; i < x.size(); ++i) x[i] = next();
     for (size_t i = 0; i < bias.size(); ++i) bias[i] = next();
     if (values != Values::kWhole || weights.value_type != ValueType::kFloat32) return;
-    // The values section is the end of the tensor; the reader may have copied nothing, so they change in place.
     float* first = const_cast<float*>(weights.values);
     for (uint32_t i = 0; i < weights.value_count; ++i) first[i] = next();
   }
@@ -152,7 +150,7 @@ TEST(PlanarF16, EveryGroupSizeAndTileOfAPointwiseLayer) {
         spec.in_channels = 1 + seed * 7 % 40;
         spec.group_rows = rows;
         spec.group_cols = 1 + seed % std::min(3u, spec.in_channels);
-        spec.activation = seed % 3 == 0 ? Activation::kRelu6 : seed % 3 == 1 ? Activation::kRelu : Activation::kNone;
+        spec.activation = static_cast<Activation>(seed % 4);
         spec.value_type = seed % 5 == 0 ? ValueType::kFloat16 : ValueType::kFloat32;
         const Values values =
             spec.value_type == ValueType::kFloat32 && seed % 2 == 0 ? Values::kWhole : Values::kRandom;

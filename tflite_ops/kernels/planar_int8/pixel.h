@@ -5,14 +5,15 @@
 
 // The four inputs of an operand from one pixel's bytes, for matrix times one pixel. Groups of whole operands lie side
 // by side; otherwise the columns are collected one by one.
+template <typename Step>
 struct PixelCells {
   const uint8_t* x;
-  const uint16_t* deltas;
+  const Step* steps;
   uint32_t cols, column = 0, left = 0;
 
   inline __attribute__((always_inline)) uint8_t Next() {
     if (left == 0) {
-      column += *deltas++;
+      column += *steps++;
       left = cols;
     }
     return x[column + cols - left--];
@@ -20,14 +21,14 @@ struct PixelCells {
   inline __attribute__((always_inline)) uint32_t NextFour() {
     uint32_t four;
     if (cols == kDotCells) {
-      column += *deltas++;
+      column += *steps++;
       memcpy(&four, x + column, 4);
       return four;
     }
     if (cols == 1) {
-      const uint32_t a = column + deltas[0], b = a + deltas[1], c = b + deltas[2];
-      column = c + deltas[3];
-      deltas += 4;
+      const uint32_t a = column + steps[0], b = a + steps[1], c = b + steps[2];
+      column = c + steps[3];
+      steps += 4;
       return x[a] | x[b] << 8 | x[c] << 16 | static_cast<uint32_t>(x[column]) << 24;
     }
     four = Next();
@@ -75,8 +76,8 @@ inline __attribute__((always_inline)) void AddLanes(const typename S::Sum* sum, 
 }
 
 // kRows rows of every operand of a line at `weights`; several operands share a vector where rows are few.
-template <typename S, int kRows>
-inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_t count, const int8_t* weights,
+template <typename S, int kRows, typename Cells>
+inline __attribute__((always_inline)) void Int8PixelRows(Cells cells, size_t count, const int8_t* weights,
                                                          size_t stride, int32_t* sums) {
   constexpr int kWidth = kRows < S::kLanes ? kRows : S::kLanes, kParts = kRows / kWidth;
   constexpr size_t kTogether = kWidth < S::kLanes ? S::kLanes / kWidth : 1;
@@ -134,8 +135,8 @@ inline __attribute__((always_inline)) void Int8PixelRows(PixelCells cells, size_
 }
 
 // All rows of a line at `weights`.
-template <typename S>
-void Int8PixelLine(PixelCells cells, size_t count, size_t rows, const int8_t* weights, int32_t* sums) {
+template <typename S, typename Cells>
+void Int8PixelCells(Cells cells, size_t count, size_t rows, const int8_t* weights, int32_t* sums) {
   const size_t stride = rows * kDotCells;
   size_t r = 0;
   for (; r + 16 <= rows; r += 16) Int8PixelRows<S, 16>(cells, count, weights + 4 * r, stride, sums + r);
@@ -143,6 +144,16 @@ void Int8PixelLine(PixelCells cells, size_t count, size_t rows, const int8_t* we
   if (rows - r >= 4) Int8PixelRows<S, 4>(cells, count, weights + 4 * r, stride, sums + r), r += 4;
   if (rows - r >= 2) Int8PixelRows<S, 2>(cells, count, weights + 4 * r, stride, sums + r), r += 2;
   if (rows - r >= 1) Int8PixelRows<S, 1>(cells, count, weights + 4 * r, stride, sums + r);
+}
+
+template <typename S>
+void Int8PixelLine(const PackedWeights& w, uint32_t line, const uint8_t* x, size_t rows, const int8_t* weights,
+                   int32_t* sums) {
+  const size_t first = w.FirstGroup(line), count = w.CellsOfLine(line);
+  if (w.steps8 != nullptr) {
+    return Int8PixelCells<S>(PixelCells<uint8_t>{x, w.steps8 + first, w.group_cols}, count, rows, weights, sums);
+  }
+  Int8PixelCells<S>(PixelCells<uint16_t>{x, w.steps16 + first, w.group_cols}, count, rows, weights, sums);
 }
 
 // Sliding-row weights times one pixel. Row q waits in ring[q % group_rows] until its last line; a part begins with the
@@ -156,8 +167,7 @@ void Int8SlidingPixel(const PackedWeights& w, uint32_t row_begin, uint32_t row_e
   for (uint32_t line = 0; line < first_line && line < w.line_count; ++line) value += w.DotCellsOfLine(line) * rows;
   for (uint32_t row = first_line; row < row_end; ++row) {
     if (row < w.line_count) {
-      const PixelCells cells = {x, w.column_deltas + w.FirstGroup(row), w.group_cols};
-      Int8PixelLine<S>(cells, w.CellsOfLine(row), rows, w.bytes + value, ring);
+      Int8PixelLine<S>(w, row, x, rows, w.bytes + value, ring);
       value += w.DotCellsOfLine(row) * rows;
     }
     if (row >= row_begin) AddWrapping(sums + row, ring[row % rows]);
@@ -165,7 +175,7 @@ void Int8SlidingPixel(const PackedWeights& w, uint32_t row_begin, uint32_t row_e
   }
 }
 
-// Row-band weights times one pixel: sums[r] += products for rows [row_begin, row_end). Reads weights and column deltas
+// Row-band weights times one pixel: sums[r] += products for rows [row_begin, row_end). Reads weights and steps
 // in place, once.
 template <typename S>
 void Int8RowBandPixel(const PackedWeights& w, uint32_t row_begin, uint32_t row_end, const uint8_t* x, int32_t* sums) {
@@ -174,8 +184,7 @@ void Int8RowBandPixel(const PackedWeights& w, uint32_t row_begin, uint32_t row_e
   for (uint32_t line = 0; line < first_line; ++line) value += w.DotCellsOfLine(line) * w.group_rows;
   for (uint32_t line = first_line; line < w.line_count && w.FirstRow(line) < row_end; ++line) {
     const size_t rows = w.RowsOfLine(line);
-    const PixelCells cells = {x, w.column_deltas + w.FirstGroup(line), w.group_cols};
-    Int8PixelLine<S>(cells, w.CellsOfLine(line), rows, w.bytes + value, sums + w.FirstRow(line));
+    Int8PixelLine<S>(w, line, x, rows, w.bytes + value, sums + w.FirstRow(line));
     value += w.DotCellsOfLine(line) * rows;
   }
 }
