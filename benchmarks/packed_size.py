@@ -4,7 +4,7 @@
 Where groups are is information: the logarithm of the number of ways to place them. A file cannot be smaller than kept
 values and information together; the ratio of its size to them says how much the format spends beside.
 
-    python -m benchmarks.packed_size
+python benchmarks/packed_size.py
 """
 
 from __future__ import annotations
