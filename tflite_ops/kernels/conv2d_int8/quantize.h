@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflite_ops/base/rounding.h"
+
 namespace tfprune {
 
 // A real number is `(quantised - zero_point) * scale`, and quantised is `clip(rint(real * factor) + zero_point)`.
@@ -23,13 +25,6 @@ QuantizedRange RangeOf(float low, float high);
 
 // Writes `count` bytes; NaN becomes the zero point's neighbour or the zero point, never a fault.
 void Quantize(const float* x, size_t count, const QuantizedRange& range, int8_t* out);
-
-// `value` rounded to the nearest whole number, ties to even. |value| must stay below 2^22.
-inline float RoundToEven(float value) {
-  constexpr float kShift = 12582912.0f;  // 1.5 * 2^23: its neighbours are whole numbers
-  const float shifted = value + kShift;
-  return shifted - kShift;
-}
 
 }  // namespace tfprune
 
