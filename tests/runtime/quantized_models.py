@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One-layer int8 ``.tflite`` files, dense and with a tfprune op, written without the converter.
-
-With ``activations`` None the layer has float32 activations and int8 weights ("dynamic range").
-"""
+"""One-layer quantised ``.tflite`` files, dense and with a tfprune op, written without the converter."""
 
 from __future__ import annotations
 
@@ -14,38 +11,56 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from tfprune.formats import Encoding, Op, OpSpec, Padding, Quantization, encode
+from tfprune.formats import (
+    Activation,
+    ActivationType,
+    Encoding,
+    Op,
+    OpSpec,
+    Padding,
+    Quantization,
+    Rounding,
+    encode,
+)
 from tfprune.formats.header_checks import most_group_rows
 
 Array = npt.NDArray[Any]
 _TYPES = {
     "float32": schema.TensorType.FLOAT32,
     "int8": schema.TensorType.INT8,
+    "int16": schema.TensorType.INT16,
     "int32": schema.TensorType.INT32,
+    "int64": schema.TensorType.INT64,
     "uint8": schema.TensorType.UINT8,
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class QuantizedLayer:
-    """An int8 layer: what both files compute."""
+    """A layer with integer weights: what both files compute."""
 
     spec: OpSpec
-    matrix: npt.NDArray[np.int8]
+    matrix: npt.NDArray[np.int8] | npt.NDArray[np.uint8]
     quantization: Quantization
-    bias: Array
+    bias: Array | None
     input_shape: tuple[int, ...]
 
     @property
     def input_type(self) -> str:
         """Type of input and output."""
-        return "int8" if self.quantization.input_scale else "float32"
+        return ActivationType(self.quantization.activation_type).name.lower()
+
+    @property
+    def integer(self) -> bool:
+        """Whether input and output are integers."""
+        return self.input_type != "float32"
 
     def random_input(self, seed: int = 0) -> Array:
         """Values over the whole range; of float32 ones each image has a range of its own."""
         rng = np.random.default_rng(seed)
-        if self.input_type == "int8":
-            return rng.integers(-128, 128, self.input_shape).astype(np.int8)
+        if self.integer:
+            limits = np.iinfo(self.input_type)
+            return rng.integers(limits.min, limits.max + 1, self.input_shape).astype(self.input_type)
         x = rng.standard_normal(self.input_shape) + 0.3
         return (x * rng.uniform(0.1, 4, (len(x), *[1] * (x.ndim - 1)))).astype(np.float32)
 
@@ -71,8 +86,12 @@ class QuantizedLayer:
             code = schema.BuiltinOperator.FULLY_CONNECTED
         options.fusedActivationFunction = int(spec.activation)
         scales = self.quantization.scales
-        bias_scales = scales * np.float32(self.quantization.input_scale)
-        constants = [(weights, scales), (self.bias, bias_scales if self.input_type == "int8" else None)]
+        # Weights of uint8 have one scale for all channels, which is what the stock op demands.
+        file_scales = scales[:1] if weights.dtype == np.uint8 else scales
+        constants = [(weights, file_scales, self.quantization.weight_zero_point)]
+        if self.bias is not None:
+            bias_scales = file_scales * np.float32(self.quantization.input_scale)
+            constants.append((self.bias, bias_scales if self.integer else None, 0))
         return self._file(constants, code, options, None)
 
     def sparse(self, packed: Array | None = None) -> bytes:
@@ -85,10 +104,12 @@ class QuantizedLayer:
             geometry = [spec.out_channels, spec.stride_h, spec.stride_w]
             geometry += [1, 1] if spec.padding == Padding.SAME else extents
         data = self.packed() if packed is None else packed
-        constants = [(data, None), (np.zeros(geometry, np.int8), None), (self.bias, None)]
+        constants = [(data, None, 0), (np.zeros(geometry, np.int8), None, 0)]
+        if self.bias is not None:
+            constants.append((self.bias, None, 0))
         return self._file(constants, schema.BuiltinOperator.CUSTOM, None, name)
 
-    def _file(self, constants: list[tuple[Array, Any]], code: int, options: Any, custom: str | None) -> bytes:
+    def _file(self, constants: list[tuple[Array, Any, int]], code: int, options: Any, custom: str | None) -> bytes:
         model, graph, operator = schema.ModelT(), schema.SubGraphT(), schema.OperatorT()
         opcode = schema.OperatorCodeT()
         model.version, model.buffers, graph.tensors = 3, [schema.BufferT()], []
@@ -109,13 +130,13 @@ class QuantizedLayer:
             graph.tensors.append(made)
 
         scales = self.quantization
-        int8 = self.input_type == "int8"
-        tensor(self.input_shape, self.input_type, scales.input_scale if int8 else None, scales.input_zero_point, None)
-        for value, value_scales in constants:
-            tensor(value.shape, value.dtype.name, value_scales, 0, value)
+        given = (scales.input_scale, scales.output_scale) if self.integer else (None, None)
+        tensor(self.input_shape, self.input_type, given[0], scales.input_zero_point, None)
+        for value, value_scales, zero_point in constants:
+            tensor(value.shape, value.dtype.name, value_scales, zero_point, value)
         # Only a placeholder shape: LiteRT computes output shapes itself.
         shape = (1, 1, 1, self.spec.out_channels) if self.spec.op == Op.CONV_2D else (1, self.spec.out_channels)
-        tensor(shape, self.input_type, scales.output_scale if int8 else None, scales.output_zero_point, None)
+        tensor(shape, self.input_type, given[1], scales.output_zero_point, None)
         last = len(graph.tensors) - 1
         graph.inputs, graph.outputs = [0], [last]
         operator.opcodeIndex, operator.inputs, operator.outputs = 0, list(range(last)), [last]
@@ -161,3 +182,58 @@ def quantized_layer(
         zeros[1] = -128
     quantization = Quantization(scales, input_scale, zeros[0], output_scale, zeros[1])
     return QuantizedLayer(spec, matrix, quantization, bias, input_shape)
+
+
+def wide_layer(
+    spec: OpSpec,
+    input_shape: tuple[int, ...],
+    seed: int = 0,
+    *,
+    activations: str = "int16",
+    bias: str | None = "int64",
+    group: tuple[int, int] = (4, 4),
+    kept: float = 0.25,
+) -> QuantizedLayer:
+    """A random layer with int16 or uint8 activations; output values spread over the whole range.
+
+    Args:
+        spec: what the op computes.
+        input_shape: of the input.
+        seed: of the random numbers.
+        activations: ``"int16"``, whose weights are int8 with a scale for each channel, or ``"uint8"``, whose weights are
+            uint8 with one scale and a zero point.
+        bias: type of the bias, or None for none.
+        group: rows and columns of the groups that are kept or zero.
+        kept: share of them that is kept.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = spec.out_channels, spec.columns
+    blocks = rng.random((-(-rows // group[0]), -(-columns // group[1]))) < kept
+    mask = np.repeat(np.repeat(blocks, group[0], axis=0), group[1], axis=1)[:rows, :columns]
+    limits = np.iinfo(activations)
+    int16 = activations == "int16"
+    weights = (rng.integers(-127, 128, (rows, columns)) if int16 else rng.integers(-140, 116, (rows, columns))) * mask
+    zeros = [0, 0] if int16 else [int(zero) for zero in rng.integers(0, 256, 2)]
+    scales = rng.uniform(0.001, 0.02, rows).astype(np.float32)
+    if not int16:
+        scales[:] = scales[0]
+    input_scale = float(np.float32(rng.uniform(0.0001, 0.0005) if int16 else rng.uniform(0.01, 0.05)))
+    # Standard deviation of the sums, by that of weights and inputs.
+    deviation = 74 * float(limits.max - limits.min) / 3.4 * np.sqrt(max(1.0, kept * columns))
+    output_scale = float(np.float32(deviation * scales.mean() * input_scale * 6 / (limits.max - limits.min)))
+    if spec.activation not in (Activation.NONE, Activation.RELU):
+        output_scale = float(np.float32(0.0004 if int16 else 0.03))
+        input_scale = float(np.float32(2.0 / (deviation * scales.mean())))
+    offsets = rng.integers(-int(deviation), int(deviation) + 1, rows)
+    quantization = Quantization(
+        scales,
+        input_scale,
+        zeros[0],
+        output_scale,
+        zeros[1],
+        ActivationType[activations.upper()],
+        Rounding.BUILTIN if int16 else Rounding.XNNPACK,
+        0 if int16 else 140,
+    )
+    matrix = weights.astype(np.int8) if int16 else (weights + 140).astype(np.uint8)
+    return QuantizedLayer(spec, matrix, quantization, None if bias is None else offsets.astype(bias), input_shape)

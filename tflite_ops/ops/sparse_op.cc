@@ -7,6 +7,7 @@
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/status.h"
 #include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/kernels/conv2d_int16/conv2d_int16.h"
 #include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
 #include "tflite_ops/ops/tensors.h"
 #include "tflite_ops/ops/tune_layers.h"
@@ -32,12 +33,23 @@ struct OpData : Described {
   uint32_t packed_crc = 0;            // with tuning
   Tuned tuned;
   PackedWeights weights;
-  Conv2DPlan plan;           // for float weights
-  Int8Conv2DPlan int8_plan;  // for int8 weights
+  Conv2DPlan plan;             // for float weights
+  Int8Conv2DPlan int8_plan;    // for integer weights with int8 or float32 activations
+  Int16Conv2DPlan int16_plan;  // for those with uint8 or int16 activations
 
-  bool int8() const { return weights.value_type == ValueType::kInt8; }
-  const ConvShape& shape() const { return int8() ? int8_plan.shape() : plan.shape(); }
-  const char* kernel_name() const { return int8() ? int8_plan.kernel_name() : plan.kernel_name(); }
+  bool int8() const { return weights.has_integers() && !int16(); }
+  bool int16() const { return NeedsInt16(weights); }
+  // Calls `visit` with the plan that runs the weights.
+  template <typename Visit>
+  auto WithPlan(Visit visit) const {
+    return int16() ? visit(int16_plan) : int8() ? visit(int8_plan) : visit(plan);
+  }
+  ConvShape shape() const {
+    return WithPlan([](const auto& plan) { return plan.shape(); });
+  }
+  const char* kernel_name() const {
+    return WithPlan([](const auto& plan) { return plan.kernel_name(); });
+  }
 };
 
 void DescribeOp(const Described* self, uint32_t op, Text* text) {
@@ -45,7 +57,7 @@ void DescribeOp(const Described* self, uint32_t op, Text* text) {
   text->Add("%u\t%d\t%s\t%llu\t%llu\t", op, data.node, data.kernel_name(),
             static_cast<unsigned long long>(data.nanoseconds), static_cast<unsigned long long>(data.runs));
   DescribeTunedConv(data.tuned, text);
-  DescribeWeights(data.int8() ? data.int8_plan.weight_bytes() : data.plan.weight_bytes(), text);
+  DescribeWeights(data.WithPlan([](const auto& plan) { return plan.weight_bytes(); }), text);
 }
 
 Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected, int rank) {
@@ -56,9 +68,8 @@ Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected,
 
 // The format holds more than there are kernels for.
 Status CheckHasKernels(const PackedWeights& w) {
-  if (w.activation_type == ActivationType::kUInt8) return Error("this library has no kernels for uint8 weights");
-  if (w.activation_type == ActivationType::kInt16) return Error("this library has no kernels for int16 activations");
-  if (w.rounding == Rounding::kBuiltin) return Error("this library has no kernels with the builtin kernels' rounding");
+  if (w.activation_type == ActivationType::kInt8 && w.rounding == Rounding::kBuiltin)
+    return Error("this library has no kernels that round int8 as the builtin kernels do");
   return {};
 }
 
@@ -115,7 +126,7 @@ Status FullyConnectedShapes(const OpData& data, const TfLiteTensor& x, const TfL
 }
 
 TfLiteIntArray* OutputDims(const OpData& data, const TfLiteTensor& x, int features) {
-  const ImageSize& out = data.shape().out;
+  const ImageSize out = data.shape().out;
   const int channels = static_cast<int>(data.weights.out_channels);
   if (data.op == Op::kConv2D) {
     TfLiteIntArray* dims = NewDims(4);
@@ -135,18 +146,43 @@ TfLiteIntArray* OutputDims(const OpData& data, const TfLiteTensor& x, int featur
   return dims;
 }
 
-// Types follow from the weights. The bias of int8 weights takes part in checks and is therefore a constant.
+TfLiteType TypeOf(ActivationType type) {
+  switch (type) {
+    case ActivationType::kInt8:
+      return kTfLiteInt8;
+    case ActivationType::kUInt8:
+      return kTfLiteUInt8;
+    case ActivationType::kInt16:
+      return kTfLiteInt16;
+    case ActivationType::kFloat32:
+      break;
+  }
+  return kTfLiteFloat32;
+}
+
+size_t BytesOf(ActivationType type) {
+  return type == ActivationType::kFloat32 ? sizeof(float) : type == ActivationType::kInt16 ? sizeof(int16_t) : 1;
+}
+
+// Types follow from the weights. The bias of integer weights takes part in checks and is therefore a constant.
 Status CheckTypes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor* bias, const TfLiteTensor& y) {
-  const bool int8 = data.weights.HasInt8Activations();
-  TFPRUNE_RETURN_IF_ERROR(CheckTensor("input", x, int8 ? kTfLiteInt8 : kTfLiteFloat32, false));
-  TFPRUNE_RETURN_IF_ERROR(CheckTensor("output", y, int8 ? kTfLiteInt8 : kTfLiteFloat32, false));
+  const ActivationType type = data.weights.activation_type;
+  TFPRUNE_RETURN_IF_ERROR(CheckTensor("input", x, TypeOf(type), false));
+  TFPRUNE_RETURN_IF_ERROR(CheckTensor("output", y, TypeOf(type), false));
   if (bias == nullptr) return {};
-  return CheckTensor("bias", *bias, int8 ? kTfLiteInt32 : kTfLiteFloat32, data.int8());
+  const bool wide = type == ActivationType::kInt16 && bias->type == kTfLiteInt64;
+  const TfLiteType wanted = type == ActivationType::kFloat32 ? kTfLiteFloat32 : wide ? kTfLiteInt64 : kTfLiteInt32;
+  return CheckTensor("bias", *bias, wanted, data.weights.has_integers());
 }
 
 Status PreparePlan(TfLiteContext* context, const TfLiteTensor* bias, const ImageSize& in, OpData* data) {
   const uint32_t threads =
       context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
+  const void* constant = bias == nullptr ? nullptr : bias->data.raw_const;
+  if (data->int16()) {
+    const IntegerBias integers = {constant, bias != nullptr && bias->type == kTfLiteInt64};
+    return data->int16_plan.Prepare(data->weights, integers, in, data->state->arch(), threads);
+  }
   if (!data->int8()) {
     const SharedState& state = *data->state;
     if (!Conv2DPlan::ReadsHalves(data->weights, in, state.arch(), state.precision()))
@@ -155,8 +191,7 @@ Status PreparePlan(TfLiteContext* context, const TfLiteTensor* bias, const Image
         data->plan.Prepare(data->weights, in, state.arch(), threads, state.precision(), {}, data->state->pool()));
     return TuneConv(data->weights, data->packed_crc, in, threads, data->state, &data->plan, &data->tuned);
   }
-  return data->int8_plan.Prepare(data->weights, bias == nullptr ? nullptr : bias->data.raw_const, in,
-                                 data->state->arch(), threads);
+  return data->int8_plan.Prepare(data->weights, constant, in, data->state->arch(), threads);
 }
 
 Status PrepareOp(TfLiteContext* context, OpData* data) {
@@ -194,19 +229,21 @@ Status PrepareOp(TfLiteContext* context, OpData* data) {
 
 Status InvokeOp(TfLiteContext* context, OpData* data) {
   TfLiteTensor& y = context->tensors[data->output];
-  const ImageSize& out = data->shape().out;
+  const ImageSize out = data->shape().out;
   if (out.batch == 0 || out.height == 0 || out.width == 0) return {};
   const size_t values = size_t{out.batch} * out.height * out.width * data->weights.out_channels;
   const TfLiteTensor& x = context->tensors[data->inputs[kInput]];
-  const size_t value_bytes = data->weights.HasInt8Activations() ? 1 : sizeof(float);
+  const size_t value_bytes = BytesOf(data->weights.activation_type);
   if (x.data.raw_const == nullptr || y.data.raw == nullptr || y.bytes < values * value_bytes)
     return Error("input or output has no memory");
   const float* bias = data->inputs[kBias] < 0 ? nullptr : context->tensors[data->inputs[kBias]].data.f;
   Workspace* workspace = data->state->Acquire();
   if (workspace == nullptr) return Error("no memory for scratch");
   const uint64_t start = data->state->profile() ? Nanoseconds() : 0;
-  const bool done = data->int8() ? data->int8_plan.Run(x.data.raw_const, y.data.raw, data->state->pool(), workspace)
-                                 : data->plan.Run(x.data.f, bias, y.data.f, data->state->pool(), workspace);
+  ThreadPool* pool = data->state->pool();
+  const bool done = data->int16()  ? data->int16_plan.Run(x.data.raw_const, y.data.raw, pool, workspace)
+                    : data->int8() ? data->int8_plan.Run(x.data.raw_const, y.data.raw, pool, workspace)
+                                   : data->plan.Run(x.data.f, bias, y.data.f, pool, workspace);
   if (data->state->profile()) data->nanoseconds += Nanoseconds() - start, ++data->runs;
   data->state->GiveBack(workspace);
   if (!done) return Error("no memory for scratch");

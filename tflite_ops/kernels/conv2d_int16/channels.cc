@@ -21,11 +21,16 @@ double PowerOfTwo(int32_t exponent) {
   return power;
 }
 
+// Constants of a file lie at any address.
 int64_t BiasOf(const IntegerBias& bias, uint32_t row) {
+  int64_t wide = 0;
+  int32_t narrow = 0;
   if (bias.data == nullptr) return 0;
-  return bias.wide ? static_cast<const int64_t*>(bias.data)[row] : static_cast<const int32_t*>(bias.data)[row];
+  const char* data = static_cast<const char*>(bias.data);
+  if (bias.wide) memcpy(&wide, data + row * sizeof(wide), sizeof(wide));
+  if (!bias.wide) memcpy(&narrow, data + row * sizeof(narrow), sizeof(narrow));
+  return bias.wide ? wide : narrow;
 }
-
 Status ChooseRequantization(const PackedWeights& w, const IntegerBias& bias, bool rounds_twice, Requantization* how) {
   const bool int16 = w.activation_type == ActivationType::kInt16;
   if (!int16) {
