@@ -23,6 +23,7 @@
 #include "tflite_ops/formats/packed_weights.h"
 #include "tflite_ops/formats/single_rows.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
+#include "tflite_ops/kernels/conv2d/strips.h"
 #include "tflite_ops/kernels/conv2d_int8/quantize.h"
 #include "tflite_ops/kernels/conv2d_int8/widen.h"
 #include "tflite_ops/kernels/planar_int8/planar_int8.h"
@@ -83,23 +84,19 @@ class Int8Conv2DPlan {
 
  private:
   struct Job;
-  struct Strip;
 
   Status PrepareStarts();
   Status ChooseKernels(Arch arch);
   Status ChooseLayout();
   Status ChooseQuads();
-  Status PreparePhases();
-  Status PreparePlanes();
-  void SplitWork(uint32_t threads);
+  PlaneRules Rules() const;
   Status PrepareOffsets();
-  uint32_t PlaceOf(uint32_t column) const;
   uint32_t PlanesOfPhase() const;
-  void FillStrip(const Job& job, const Strip& strip, uint8_t* planes) const;
-  void FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, uint8_t* planes) const;
+  void FillStrip(const Job& job, const StripTask& strip, uint8_t* planes) const;
+  void FillRow(const Job& job, const StripTask& strip, uint32_t phase, uint32_t row, uint8_t* planes) const;
   void ToPlanar(const uint8_t* in, size_t in_stride, size_t count, uint8_t* out) const;
-  size_t PixelsOf(const Strip& strip) const;
-  uint32_t SegmentsOf(const Job& job, const Strip& strip, size_t begin, size_t width, Int8Segment* segments) const;
+  uint32_t SegmentsOf(const Job& job, const StripTask& strip, size_t begin, size_t width, Int8Segment* segments) const;
+  void UseRanges(const Job& job, const StripTask& strip, Int8TileArgs* args) const;
   void RunStrip(const Job& job, size_t task, uint32_t slot) const;
   void RunPixel(const Job& job, size_t task, uint32_t slot) const;
   size_t SlotBytes() const;
@@ -111,7 +108,7 @@ class Int8Conv2DPlan {
   WideWeights wide_;  // what `weights_` points to where single weights run as groups of four columns
   const PackedWeights* widened_ = nullptr;  // whose they are
   ConvShape shape_ = {};
-  ImageSize view_ = {};  // the output as the plan walks it; pixels of a pointwise op become rows of one tile
+  StripPlan strips_;
   Int8KernelSet kernels_ = {};
   Int8Layout layout_ = Int8Layout::kPlanes;
   Int8Channels channels_;
@@ -126,12 +123,6 @@ class Int8Conv2DPlan {
   AlignedArray<int32_t> starts_;             // what the sum of a row starts from
   AlignedArray<uint32_t> offsets_;           // of operands (quads) or cells (planes), bytes
   AlignedArray<uint32_t> operand_begins_;
-  AlignedArray<uint32_t> phases_;  // (row phase, column phase) pairs that some tap reads
-  uint32_t phase_count_ = 0;
-  uint32_t strip_rows_ = 0, strips_per_image_ = 0, row_parts_ = 1;
-  uint32_t halo_rows_ = 0, plane_width_ = 0;
-  size_t plane_stride_ = 0;  // positions from one plane to the next
-  size_t planes_bytes_ = 0;
 };
 
 }  // namespace tfprune

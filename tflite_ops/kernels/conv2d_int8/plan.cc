@@ -9,11 +9,6 @@
 namespace tfprune {
 namespace {
 
-constexpr size_t kPlanesBudget = 384 * 1024;  // bytes: planes of a strip should stay in a core's second-level cache
-constexpr size_t kAliasingBytes = 1024;       // planes a multiple of this apart would compete for cache sets
-
-size_t RoundUp64(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 // Whether every group is whole quads that each lie in one kernel position.
 bool FitsQuads(const PackedWeights& w) {
   if (w.group_cols % kDotCells != 0) return false;
@@ -74,19 +69,14 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
   threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
   TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
   TFPRUNE_RETURN_IF_ERROR(PrepareChannels(weights, bias, &channels_));
-  view_ = shape_.out;
   pointwise_ = IsPointwise(weights);
-  const size_t pixels = size_t{view_.batch} * view_.height * view_.width;
+  const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
   if (arch == Arch::kReference || pixels == 0) return {};
   TFPRUNE_RETURN_IF_ERROR(ChooseKernels(arch));
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.
   single_ = pointwise_ && pixels * 8 <= kernels_.kernel.tile;
   if (single_) {
-    view_ = {1, static_cast<uint32_t>(pixels), 1};
-    strip_rows_ = 1;
-    strips_per_image_ = static_cast<uint32_t>(pixels);
-    row_parts_ = Smaller(DivideUp(threads_, static_cast<uint32_t>(pixels)), weights.line_count);
-    planes_bytes_ = RoundUp64(size_t{weights.out_channels} * sizeof(int32_t));
+    strips_.PrepareSingle(weights, shape_, threads_);
     return PrepareStarts();
   }
   const bool known = widened_ == &weights && kernels_.widen_percent > 0;
@@ -95,13 +85,8 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
     weights_ = &wide_.weights;
     TFPRUNE_RETURN_IF_ERROR(ChooseKernels(arch));
   }
-  if (pointwise_) {
-    const uint32_t tile = static_cast<uint32_t>(kernels_.kernel.tile);
-    view_ = {1, DivideUp(static_cast<uint32_t>(pixels), tile), tile};
-  }
   TFPRUNE_RETURN_IF_ERROR(PrepareStarts());
-  TFPRUNE_RETURN_IF_ERROR(PreparePhases());
-  TFPRUNE_RETURN_IF_ERROR(PreparePlanes());
+  TFPRUNE_RETURN_IF_ERROR(strips_.Prepare(*weights_, shape_, Rules(), threads_));
   return PrepareOffsets();
 }
 
@@ -170,76 +155,10 @@ uint32_t Int8Conv2DPlan::PlanesOfPhase() const {
   return layout_ == Int8Layout::kPlanes ? weights_->in_channels : even_quads_ + between_ends_[kDotCells - 1];
 }
 
-Status Int8Conv2DPlan::PreparePhases() {
-  const PackedWeights& w = *weights_;
-  if (!phases_.Reserve(2 * size_t{w.kernel_h} * w.kernel_w)) return Error("convolution: no memory for its plan");
-  phase_count_ = 0;
-  for (uint32_t tap = 0; tap < w.kernel_h * w.kernel_w; ++tap) {
-    const uint32_t a = tap / w.kernel_w * w.dilation_h % w.stride_h, b = tap % w.kernel_w * w.dilation_w % w.stride_w;
-    uint32_t phase = 0;
-    while (phase < phase_count_ && (phases_[2 * phase] != a || phases_[2 * phase + 1] != b)) ++phase;
-    if (phase < phase_count_) continue;
-    phases_[2 * phase_count_] = a;
-    phases_[2 * phase_count_ + 1] = b;
-    ++phase_count_;
-  }
-  return {};
-}
-
-Status Int8Conv2DPlan::PreparePlanes() {
-  const PackedWeights& w = *weights_;
-  halo_rows_ = (w.kernel_h - 1) * w.dilation_h / w.stride_h;
-  plane_width_ = view_.width + (w.kernel_w - 1) * w.dilation_w / w.stride_w;
-  // Both sums of two numbers below 2^31 fit 32 bits; a plane that large is refused here, before anything multiplies.
-  const uint64_t smallest_plane = (uint64_t{halo_rows_} + 1) * plane_width_;
-  if (smallest_plane > UINT32_MAX >> 3)
-    return Error("convolution: padding makes planes of %llu values", static_cast<unsigned long long>(smallest_plane));
-  SplitWork(threads_);
-  plane_stride_ = size_t{strip_rows_ + halo_rows_} * plane_width_;
-  if (!pointwise_) {
-    plane_stride_ = (plane_stride_ + 2 * kInt8MaxOverrun - 1) / kInt8MaxOverrun * kInt8MaxOverrun;
-    if (plane_stride_ * cell_bytes_ % kAliasingBytes == 0) plane_stride_ += kInt8MaxOverrun;
-  }
-  if (!CheckedMultiply(plane_stride_ * cell_bytes_, size_t{PlanesOfPhase()} * phase_count_, &planes_bytes_) ||
-      planes_bytes_ > (UINT32_MAX >> 1)) {
-    return Error("convolution: %u channels of width %u need more scratch memory than 32-bit offsets reach",
-                 w.in_channels, plane_width_);
-  }
-  // A tile may read behind the last position, a fill may write there.
-  planes_bytes_ = (planes_bytes_ + (kInt8MaxTile * 4 + kInt8MaxOverrun) + 63) / 64 * 64;
-  return {};
-}
-
-// Chooses the rows of a strip, and parts of the output channels where there are too few strips for the threads.
-void Int8Conv2DPlan::SplitWork(uint32_t threads) {
-  const uint32_t tile = static_cast<uint32_t>(kernels_.kernel.tile);
-  strip_rows_ = 1;
-  if (!pointwise_) {
-    const size_t row_bytes = size_t{plane_width_} * PlanesOfPhase() * phase_count_ * cell_bytes_ + 1;
-    const uint32_t budget_rows = static_cast<uint32_t>(kPlanesBudget / row_bytes);
-    const uint32_t least = Smaller(view_.height, DivideUp(2 * tile, plane_width_) + halo_rows_);
-    uint32_t rows = budget_rows > halo_rows_ + least ? budget_rows - halo_rows_ : least;
-    uint32_t strips = DivideUp(view_.height, Smaller(rows, view_.height));
-    if (view_.batch * strips % threads != 0) strips = DivideUp(strips, threads) * threads;
-    rows = DivideUp(view_.height, strips);
-    strip_rows_ = rows < least ? least : rows;
-  }
-  strips_per_image_ = DivideUp(view_.height, strip_rows_);
-  const uint64_t strips = uint64_t{strips_per_image_} * view_.batch;
-  row_parts_ = strips >= threads ? 1 : Smaller(DivideUp(threads, static_cast<uint32_t>(strips)), weights_->line_count);
-}
-
-// Where column `column` (quads: and the three behind it) of position 0 lies, in bytes from the first plane.
-uint32_t Int8Conv2DPlan::PlaceOf(uint32_t column) const {
-  const PackedWeights& w = *weights_;
-  const uint32_t tap = column / w.in_channels, channel = column % w.in_channels;
-  const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w;
-  uint32_t phase = 0;
-  while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != x % w.stride_w) ++phase;
-  const uint32_t plane = layout_ == Int8Layout::kQuads ? plane_of_channel_[channel] : channel;
-  const size_t first = (size_t{phase} * PlanesOfPhase() + plane) * plane_stride_;
-  const size_t place = first + size_t{y / w.stride_h} * plane_width_ + x / w.stride_w;
-  return static_cast<uint32_t>(place * cell_bytes_);
+// A tile may read behind the last position, a fill may write there.
+PlaneRules Int8Conv2DPlan::Rules() const {
+  return {PlanesOfPhase(), cell_bytes_, static_cast<uint32_t>(kernels_.kernel.tile), kInt8MaxOverrun,
+          kInt8MaxTile * 4 + kInt8MaxOverrun};
 }
 
 Status Int8Conv2DPlan::PrepareOffsets() {
@@ -259,7 +178,11 @@ Status Int8Conv2DPlan::PrepareOffsets() {
   for (size_t i = 0; i < operands * (kDotCells / step); ++i) offsets_[i] = 0;
   ForEachGroup(w, [&](uint32_t line, uint32_t group, uint32_t start) {
     const size_t cell = size_t{operand_begins_[line]} * kDotCells + size_t{group - w.FirstGroup(line)} * w.group_cols;
-    for (uint32_t i = 0; i < w.group_cols; i += step) offsets_[(cell + i) / step] = PlaceOf(start + i);
+    for (uint32_t i = 0; i < w.group_cols; i += step) {
+      const uint32_t channel = (start + i) % w.in_channels;
+      const uint32_t plane = layout_ == Int8Layout::kQuads ? plane_of_channel_[channel] : channel;
+      offsets_[(cell + i) / step] = strips_.PlaceOf(start + i, plane);
+    }
   });
   return {};
 }

@@ -16,11 +16,6 @@ struct Int8Conv2DPlan::Job {
   const float* scales;
 };
 
-// Output rows [first, first + rows) of one image.
-struct Int8Conv2DPlan::Strip {
-  uint32_t image, first, rows;
-};
-
 namespace {
 
 constexpr size_t kQuantizeBlock = 8192;  // floats that one task quantises, about
@@ -87,8 +82,9 @@ size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
 }  // namespace
 
 size_t Int8Conv2DPlan::SlotBytes() const {
+  if (single_) return RoundUp(size_t{weights_->out_channels} * sizeof(int32_t));
   // Planes, planar rows, and zero point and scale of each position of a tile.
-  return planes_bytes_ + RoundUp(kInt8ScratchBytes) + 2 * kInt8MaxTile * sizeof(float);
+  return strips_.planes_bytes() + RoundUp(kInt8ScratchBytes) + 2 * kInt8MaxTile * sizeof(float);
 }
 
 bool Int8Conv2DPlan::Run(const void* x, void* y, ThreadPool* pool, Workspace* workspace) const {
@@ -121,9 +117,8 @@ bool Int8Conv2DPlan::Run(const void* x, void* y, ThreadPool* pool, Workspace* wo
     job.zero_points = q.zero_points;
     job.scales = q.scales;
   }
-  const size_t tasks = size_t{view_.batch} * strips_per_image_ * row_parts_;
   pool->Run(
-      threads_, tasks,
+      threads_, strips_.tasks(),
       [](void* context, size_t task, uint32_t slot) {
         const Job& job = *static_cast<const Job*>(context);
         if (job.plan->single_) {
@@ -136,14 +131,25 @@ bool Int8Conv2DPlan::Run(const void* x, void* y, ThreadPool* pool, Workspace* wo
   return true;
 }
 
-void Int8Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const {
-  const PackedWeights& w = *weights_;
-  const size_t strip_index = task / row_parts_;
-  const uint32_t part = static_cast<uint32_t>(task % row_parts_);
-  Strip strip = {static_cast<uint32_t>(strip_index / strips_per_image_),
-                 static_cast<uint32_t>(strip_index % strips_per_image_) * strip_rows_, strip_rows_};
-  if (strip.first + strip.rows > view_.height) strip.rows = view_.height - strip.first;
+// Zero point and scale of each position of float activations: of its pixel, or of the image.
+void Int8Conv2DPlan::UseRanges(const Job& job, const StripTask& strip, Int8TileArgs* args) const {
+  args->row_sums = channels_.row_sums.data();
+  args->scales = weights_->scales;
+  args->bias = static_cast<const float*>(bias_);
+  args->zero_points = job.zero_points + strips_.FirstPixel(strip);
+  args->position_scales = job.scales + strips_.FirstPixel(strip);
+  if (pointwise_) return;
+  float* scales = reinterpret_cast<float*>(args->scratch + RoundUp(kInt8ScratchBytes));
+  int32_t* zeros = reinterpret_cast<int32_t*>(scales + kInt8MaxTile);
+  for (size_t p = 0; p < kInt8MaxTile; ++p)
+    scales[p] = job.scales[strip.image], zeros[p] = job.zero_points[strip.image];
+  args->zero_points = zeros;
+  args->position_scales = scales;
+}
 
+void Int8Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const {
+  const StripTask strip = strips_.TaskOf(task);
+  if (strip.row_begin >= strip.row_end) return;
   uint8_t* planes = job.scratch + slot * SlotBytes();
   Int8Segment segments[kInt8MaxTile + 1];
   Int8TileArgs args = {};
@@ -151,34 +157,21 @@ void Int8Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const 
   args.offsets = offsets_.data();
   args.operand_begins = operand_begins_.data();
   args.starts = starts_.data();
-  args.row_begin = PartBegin(w, part, row_parts_);
-  args.row_end = PartBegin(w, part + 1, row_parts_);
+  args.row_begin = strip.row_begin;
+  args.row_end = strip.row_end;
   args.segments = segments;
-  args.out_stride = w.out_channels;
-  args.scratch = planes + planes_bytes_;
+  args.out_stride = weights_->out_channels;
+  args.scratch = planes + strips_.planes_bytes();
   args.low = channels_.low;
   args.high = channels_.high;
-  if (args.row_begin >= args.row_end) return;
   if (job.zero_points == nullptr) {
     args.factors = channels_.factors.data();
-    args.zero_point = w.output_zero_point;
+    args.zero_point = weights_->output_zero_point;
   } else {
-    args.row_sums = channels_.row_sums.data();
-    args.scales = w.scales;
-    args.bias = static_cast<const float*>(bias_);
-    args.zero_points = job.zero_points + size_t{strip.first} * view_.width;
-    args.position_scales = job.scales + size_t{strip.first} * view_.width;
-    if (!pointwise_) {
-      float* scales = reinterpret_cast<float*>(args.scratch + RoundUp(kInt8ScratchBytes));
-      int32_t* zeros = reinterpret_cast<int32_t*>(scales + kInt8MaxTile);
-      for (size_t p = 0; p < kInt8MaxTile; ++p)
-        scales[p] = job.scales[strip.image], zeros[p] = job.zero_points[strip.image];
-      args.zero_points = zeros;
-      args.position_scales = scales;
-    }
+    UseRanges(job, strip, &args);
   }
   FillStrip(job, strip, planes);
-  const size_t positions = pointwise_ ? PixelsOf(strip) : size_t{strip.rows - 1} * plane_width_ + view_.width;
+  const size_t positions = strips_.PositionsOf(strip);
   const int32_t* zero_points = args.zero_points;
   const float* position_scales = args.position_scales;
   size_t width = 0;
@@ -194,17 +187,11 @@ void Int8Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const 
   }
 }
 
-size_t Int8Conv2DPlan::PixelsOf(const Strip& strip) const {
-  const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
-  const size_t first = size_t{strip.first} * view_.width;
-  return pixels - first < view_.width ? pixels - first : view_.width;
-}
-
 void Int8Conv2DPlan::RunPixel(const Job& job, size_t task, uint32_t slot) const {
   const PackedWeights& w = *weights_;
-  const size_t pixel = task / row_parts_;
-  const uint32_t part = static_cast<uint32_t>(task % row_parts_);
-  const uint32_t begin = PartBegin(w, part, row_parts_), end = PartBegin(w, part + 1, row_parts_);
+  const StripTask strip = strips_.TaskOf(task);
+  const size_t pixel = strips_.FirstPixel(strip);
+  const uint32_t begin = strip.row_begin, end = strip.row_end;
   int32_t* sums = reinterpret_cast<int32_t*>(job.scratch + slot * SlotBytes());
   memcpy(sums + begin, starts_.data() + begin, (end - begin) * sizeof(int32_t));
   kernels_.pixel(w, begin, end, job.x + pixel * w.in_channels, sums);
@@ -223,89 +210,70 @@ void Int8Conv2DPlan::RunPixel(const Job& job, size_t task, uint32_t slot) const 
   }
 }
 
-uint32_t Int8Conv2DPlan::SegmentsOf(const Job& job, const Strip& strip, size_t begin, size_t width,
+uint32_t Int8Conv2DPlan::SegmentsOf(const Job& job, const StripTask& strip, size_t begin, size_t width,
                                     Int8Segment* segments) const {
   const size_t value_bytes = job.zero_points == nullptr ? 1 : sizeof(float);
   const size_t pixel_bytes = size_t{weights_->out_channels} * value_bytes;
-  if (pointwise_) {
-    const size_t first = size_t{strip.first} * view_.width + begin, rest = PixelsOf(strip) - begin;
-    segments[0] = {0, static_cast<uint32_t>(rest < width ? rest : width), job.y + first * pixel_bytes};
-    return 1;
-  }
-  uint32_t count = 0;
-  const size_t end = begin + width;
-  for (size_t row = begin / plane_width_; row < strip.rows && row * plane_width_ < end; ++row) {
-    const size_t row_begin = row * plane_width_, row_end = row_begin + view_.width;
-    const size_t from = row_begin > begin ? row_begin : begin, to = row_end < end ? row_end : end;
-    if (from >= to) continue;
-    const size_t pixel = (size_t{strip.image} * view_.height + strip.first + row) * view_.width + (from - row_begin);
-    segments[count++] = {static_cast<uint32_t>(from - begin), static_cast<uint32_t>(to - from),
-                         job.y + pixel * pixel_bytes};
-  }
+  PixelRun runs[kInt8MaxTile + 1];
+  const uint32_t count = strips_.RunsOf(strip, begin, width, runs);
+  for (uint32_t i = 0; i < count; ++i)
+    segments[i] = {runs[i].begin, runs[i].count, job.y + runs[i].pixel * pixel_bytes};
   return count;
 }
 
 // `count` pixels into all planes of one phase.
 void Int8Conv2DPlan::ToPlanar(const uint8_t* in, size_t in_stride, size_t count, uint8_t* out) const {
   const uint32_t channels = weights_->in_channels;
-  if (layout_ == Int8Layout::kPlanes) return kernels_.to_planes(in, in_stride, count, channels, out, plane_stride_);
+  if (layout_ == Int8Layout::kPlanes)
+    return kernels_.to_planes(in, in_stride, count, channels, out, strips_.plane_stride());
   uint32_t* quads = reinterpret_cast<uint32_t*>(out);
   const size_t whole = channels / kDotCells;
-  kernels_.to_quads(in, in_stride, count, whole, quads, plane_stride_);
+  kernels_.to_quads(in, in_stride, count, whole, quads, strips_.plane_stride());
   if (even_quads_ > whole) {
     for (size_t p = 0; p < count; ++p) {
       uint32_t few = 0;
       memcpy(&few, in + p * in_stride + whole * kDotCells, channels % kDotCells);
-      quads[whole * plane_stride_ + p] = few ^ kernels_.flip * 0x01010101u;
+      quads[whole * strips_.plane_stride() + p] = few ^ kernels_.flip * 0x01010101u;
     }
   }
   for (uint32_t remainder = 1; remainder < kDotCells; ++remainder) {
     const uint32_t begin = between_ends_[remainder - 1], n = between_ends_[remainder] - begin;
     if (n == 0) continue;
-    kernels_.quads_between(quads, plane_stride_, count, remainder, between_.data() + begin, n,
-                           quads + (even_quads_ + begin) * plane_stride_);
+    kernels_.quads_between(quads, strips_.plane_stride(), count, remainder, between_.data() + begin, n,
+                           quads + (even_quads_ + begin) * strips_.plane_stride());
   }
 }
 
-void Int8Conv2DPlan::FillStrip(const Job& job, const Strip& strip, uint8_t* planes) const {
+void Int8Conv2DPlan::FillStrip(const Job& job, const StripTask& strip, uint8_t* planes) const {
   if (pointwise_) {
-    const size_t first = size_t{strip.first} * view_.width;
-    return ToPlanar(job.x + first * weights_->in_channels, weights_->in_channels, PixelsOf(strip), planes);
+    const uint32_t channels = weights_->in_channels;
+    return ToPlanar(job.x + strips_.FirstPixel(strip) * channels, channels, strips_.PositionsOf(strip), planes);
   }
-  for (uint32_t phase = 0; phase < phase_count_; ++phase) {
-    for (uint32_t row = 0; row < strip.rows + halo_rows_; ++row) FillRow(job, strip, phase, row, planes);
+  for (uint32_t phase = 0; phase < strips_.phase_count(); ++phase) {
+    for (uint32_t row = 0; row < strips_.RowsOf(strip); ++row) FillRow(job, strip, phase, row, planes);
   }
 }
 
 // One row of every plane of one phase; places outside the image hold the zero point. The order matters: ToPlanar may
 // write behind the pixels, into what the padding on the right and the next row set afterwards.
-void Int8Conv2DPlan::FillRow(const Job& job, const Strip& strip, uint32_t phase, uint32_t row, uint8_t* planes) const {
+void Int8Conv2DPlan::FillRow(const Job& job, const StripTask& strip, uint32_t phase, uint32_t row,
+                             uint8_t* planes) const {
   const PackedWeights& w = *weights_;
-  const int64_t a = phases_[2 * phase], b = phases_[2 * phase + 1];
-  const int64_t y = int64_t{strip.first + row} * w.stride_h + a - shape_.pad_top;
-  // Input column of plane column i: i * stride_w + shift. Inside the image for i in [left, right).
-  const int64_t shift = b - shape_.pad_left, width = plane_width_, stride = w.stride_w;
-  int64_t left = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
-  int64_t right = shape_.in.width > shift ? (shape_.in.width - shift + stride - 1) / stride : 0;
-  if (y < 0 || y >= shape_.in.height) right = 0;
-  if (right > width) right = width;
-  if (left > right) left = right;
+  const PlaneRow from = strips_.RowOf(strip, phase, row);
   const uint32_t count = PlanesOfPhase();
-  const size_t stride_bytes = plane_stride_ * cell_bytes_;
-  uint8_t* out = planes + size_t{phase} * count * stride_bytes + size_t{row} * plane_width_ * cell_bytes_;
+  const size_t stride_bytes = strips_.plane_stride() * cell_bytes_;
+  uint8_t* out = planes + strips_.PlaceOfRow(phase, row);
   const int32_t zero = job.zero_points == nullptr ? w.input_zero_point : job.zero_points[strip.image];
   const int pad = static_cast<uint8_t>(zero) ^ kernels_.flip;
-  const size_t left_bytes = static_cast<size_t>(left) * cell_bytes_;
-  const size_t right_bytes = static_cast<size_t>(width - right) * cell_bytes_;
+  const size_t left_bytes = from.left * cell_bytes_;
+  const size_t right_bytes = (strips_.plane_width() - from.right) * cell_bytes_;
   for (uint32_t p = 0; left_bytes > 0 && p < count; ++p) memset(out + p * stride_bytes, pad, left_bytes);
-  if (right > left) {
-    const int64_t pixel = (strip.image * int64_t{shape_.in.height} + y) * shape_.in.width + left * stride + shift;
-    ToPlanar(job.x + pixel * w.in_channels, size_t{w.stride_w} * w.in_channels, static_cast<size_t>(right - left),
+  if (from.right > from.left) {
+    ToPlanar(job.x + from.pixel * w.in_channels, size_t{w.stride_w} * w.in_channels, from.right - from.left,
              out + left_bytes);
   }
-  for (uint32_t p = 0; right_bytes > 0 && p < count; ++p) {
-    memset(out + p * stride_bytes + static_cast<size_t>(right) * cell_bytes_, pad, right_bytes);
-  }
+  for (uint32_t p = 0; right_bytes > 0 && p < count; ++p)
+    memset(out + p * stride_bytes + from.right * cell_bytes_, pad, right_bytes);
 }
 
 }  // namespace tfprune
