@@ -17,6 +17,7 @@ _TYPES = {
     "float16": tfl.TensorType.FLOAT16,
     "int8": tfl.TensorType.INT8,
     "int32": tfl.TensorType.INT32,
+    "bool": tfl.TensorType.BOOL,
 }
 
 

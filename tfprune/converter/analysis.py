@@ -198,7 +198,7 @@ def _decide(graph: Graph, layer: Layer, known: Study, min_speedup: float) -> Pla
         plan = choose(layer, known, min_speedup)
         if layer.precision == "int8":
             bias = None if layer.bias is None else graph.constant(graph.tensor(layer.subgraph, layer.bias), np.int32)
-            check_sums(layer.matrix(graph), bias)
+            check_sums(layer.matrix(graph), None if bias is None else np.tile(bias, layer.bias_repeats))
         return plan
     except Refused as refused:
         return refused

@@ -13,6 +13,7 @@ from tfprune.converter.capability import CUSTOM_CODES, Layer
 from tfprune.converter.expand.grouped import Depthwise, Grouped
 from tfprune.converter.graph import Graph
 from tfprune.converter.options import op_options
+from tfprune.converter.passes.idle import drop_idle_writer
 from tfprune.converter.plan import Plan
 from tfprune.converter.schema import TensorType, flexbuffer_map, text, tfl
 from tfprune.formats import Op, encode, read
@@ -49,7 +50,10 @@ def _pack(graph: Graph, layer: Layer, plan: Plan, packed: PackedBuffers) -> None
     options = {**op_options(read(data)), **_dense(graph, op, layer)}
     if getattr(op.builtinOptions, "asymmetricQuantizeInputs", False):
         options["asymmetric_quantize_inputs"] = 1
+    former = [int(index) for index in op.inputs if index >= 0]
     graph.set_inputs(layer.subgraph, op, inputs)
+    for index in set(former).difference(inputs):
+        drop_idle_writer(graph, layer.subgraph, index)
     graph.set_custom(op, CUSTOM_CODES[layer.spec.op], flexbuffer_map(options))
     if layer.surround is not None:
         graph.replace_operator(layer.subgraph, layer.index, layer.surround(graph, op))
