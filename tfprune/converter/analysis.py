@@ -188,7 +188,7 @@ def _study(graph: Graph, layer: Layer, dense_bytes: int, table: CostTable, min_s
     try:
         weights = layer.weights(graph)
         refuse_early(layer, weights, table, min_speedup)
-        return study(layer, layer.matrix(graph), weights.size, dense_bytes, table, min_speedup)
+        return study(layer, layer.matrix(graph), dense_bytes, table, min_speedup, weights.size)
     except Refused as refused:
         return refused
 

@@ -140,19 +140,25 @@ class _Question:
 
 
 def study(
-    layer: Layer, matrix: npt.NDArray[Any], weights: int, dense_bytes: int, table: CostTable, min_speedup: float
+    layer: Layer,
+    matrix: npt.NDArray[Any],
+    dense_bytes: int,
+    table: CostTable,
+    min_speedup: float,
+    weights: int | None = None,
 ) -> Study:
     """Counts and prices every encoding of a weight matrix.
 
     Args:
         layer: the layer.
         matrix: its weights ``[R, C]`` in the type in which they are stored.
-        weights: their number; an expanded matrix has more places.
         dense_bytes: bytes of the weights as they are.
         table: coefficients of the device.
         min_speedup: what the break-even of each encoding is asked for.
+        weights: number of weights of the dense operator, where the matrix is expanded and has more places.
     """
     nonzero = matrix != 0
+    weights = nonzero.size if weights is None else weights
     count = int(np.count_nonzero(nonzero))
     sparsity = Density(count, weights).sparsity
     shape, not_modelled = _modelled(layer.cost_shape, table)
