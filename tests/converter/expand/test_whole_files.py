@@ -132,6 +132,15 @@ def test_a_depthwise_layer_that_cannot_gain_is_refused_before_its_matrix_is_made
     assert "at most" in layer.reason
 
 
+def test_a_depthwise_layer_without_multiplier_is_converted_on_demand_only(tmp_path: Path) -> None:
+    costs = with_stock_costs(tmp_path)
+    dense = Maker(kept=0.02).depthwise((1, 28, 30, 128), 1, (5, 5))
+    found = {speedup: tfprune.convert(dense.data, device=costs, min_speedup=speedup) for speedup in (1.05, 0.9)}
+    assert found[1.05].report.layers[0].reason_code == "not_modelled"
+    assert found[0.9].report.layers[0].verdict == "sparse"
+    np.testing.assert_allclose(predict(found[0.9].tflite, dense.x), run_stock(dense.data, dense.x), atol=3e-5)
+
+
 def test_a_matrix_without_bounds_is_refused() -> None:
     dense = Maker(kept=0.1).depthwise((1, 2, 2, 4096), 1, (3, 3))
     layer = convert(dense.data, min_speedup=0.01).report.layers[0]
