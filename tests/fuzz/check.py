@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold for any bytes: a typed error, or a file that computes what its dense twin does."""
+
+from __future__ import annotations
+
+import enum
+import os
+import pickle
+import resource
+import signal
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import tfprune
+from tfprune.errors import TfpruneError
+from tfprune.runtime.random_inputs import random_inputs
+
+Outputs = dict[str, np.ndarray]
+SECONDS, MEMORY = 20, 8 << 30
+# Larger activations say nothing more and take long on one core.
+_MOST_INPUT_VALUES = 1 << 16
+# Error by the largest output: changed weights need not be well conditioned; int8 files may round dynamically.
+_TOLERANCE = 0.03
+
+
+class Outcome(enum.Enum):
+    """What became of an input."""
+
+    REFUSED = "refused"
+    UNCHANGED = "nothing to convert"
+    STOCK_FAILS = "stock LiteRT refuses, crashes or stops"
+    EQUAL = "runs and equals its dense twin"
+    NOT_COMPARED = "runs; too large or not finite"
+
+
+class FuzzError(AssertionError):
+    """An input that breaks a promise."""
+
+
+def check(data: bytes) -> Outcome:
+    """Converts, inspects, and runs; each run in a process of its own, where it may crash.
+
+    A crash of stock LiteRT on a model without tfprune's ops is its own and ends the check. One on the converted file
+    is ours where the dense twin ran.
+
+    Raises:
+        FuzzError: a crash, a stop, a wrong output, or an error that is not tfprune's.
+    """
+    try:
+        tfprune.inspect(data, device="host")
+        dense, sparse = _pair(data)
+    except TfpruneError:
+        return Outcome.REFUSED
+    if dense == sparse:
+        return Outcome.UNCHANGED
+    expected = _alone(lambda: run(dense))
+    if not isinstance(expected, dict):
+        return Outcome.STOCK_FAILS
+    found = _alone(lambda: run(sparse))
+    if isinstance(found, str):
+        raise FuzzError(f"the converted file {found}, its dense twin runs")
+    return _compare(expected, found)
+
+
+def _pair(data: bytes) -> tuple[bytes, bytes]:
+    """A dense file and one with tfprune's ops that must compute the same."""
+    try:
+        converted = tfprune.convert(data, device="host", min_speedup=1e-6)
+    except tfprune.errors.AlreadyConvertedError:
+        return tfprune.convert(data, target="dense").tflite, data
+    if converted.tflite != converted.dense:
+        # What was just written must be readable.
+        tfprune.inspect(converted.tflite)
+        tfprune.convert(converted.tflite, target="dense")
+    return converted.dense, converted.tflite
+
+
+def run(data: bytes) -> Outputs | None:
+    """Outputs of every signature on seeded inputs; None for inputs that are too large."""
+    model = tfprune.Interpreter(data)
+    outputs: Outputs = {}
+    for key in model.signatures:
+        specs = model.inputs(key)
+        if sum(int(np.prod([max(1, size) for size in spec.shape], dtype=object)) for spec in specs) > _MOST_INPUT_VALUES:
+            return None
+        result = model.predict(random_inputs(specs, None, 0), signature=key)
+        named = result if isinstance(result, dict) else {"": result}
+        outputs |= {f"{key}/{name}": value for name, value in named.items()}
+    return outputs
+
+
+def _compare(expected: Outputs, found: Any) -> Outcome:
+    if not isinstance(found, dict):
+        raise FuzzError(f"the dense twin runs, the converted file does not: {found!r}")
+    for name, value in expected.items():
+        if name not in found or found[name].shape != value.shape or found[name].dtype != value.dtype:
+            raise FuzzError(f"output {name}: {value.dtype} {value.shape} became {found.get(name, np.empty(0)).shape}")
+        if value.dtype.kind not in "fiu" or not value.size:
+            continue
+        one, other = value.astype(np.float64), found[name].astype(np.float64)
+        most = np.abs(one).max()
+        if not np.isfinite(most) or most > 1e15:
+            return Outcome.NOT_COMPARED
+        error = np.abs(one - other).max()
+        if not error <= (_TOLERANCE * max(most, 1e-6) if value.dtype.kind == "f" else 1 + _TOLERANCE * most):
+            raise FuzzError(f"output {name}: off by {error:g} of {most:g}")
+    return Outcome.EQUAL
+
+
+def _alone(task: Callable[[], Any]) -> Any:
+    """The result of a task in a child; its TfpruneError; or, as text, how the child ended otherwise."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        _be_child(task, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        content = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return f"ended by signal {signal.Signals(os.WTERMSIG(status)).name}"
+    return pickle.loads(content) if content else f"ended with status {os.waitstatus_to_exitcode(status)}"
+
+
+def _be_child(task: Callable[[], Any], writer: int) -> None:
+    """Runs the task under limits, sends what it gave and never returns."""
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(SECONDS)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        try:
+            result = task()
+        except TfpruneError as error:
+            result = error
+        # Anything else is sent as text, which no check takes for a result.
+        except BaseException:
+            result = traceback.format_exc()
+        with os.fdopen(writer, "wb") as pipe:
+            pickle.dump(result, pipe)
+    finally:
+        os._exit(0)
