@@ -13,7 +13,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from tfprune.costs import PackedShape, predict_dense, predict_sparse, predict_stock
-from tfprune.costs.predict import step_name
+from tfprune.costs.predict import sparse_work
 from tfprune.costs.table import BYTE_STEPS, KINDS
 
 Load = Callable[[str], ModuleType]
@@ -63,8 +63,8 @@ def test_samples_of_every_step_answer_as_the_dense_layer(load: Load, precision: 
         dense, sparse = (measure.Model(model).answer().astype(float) for model in cost_samples._models(case))
         assert np.abs(dense - sparse).max() <= (1e-4 * np.abs(dense).max() if precision == "float32" else 0)
         packed = cost_samples._shape(case)
-        found = step_name(case.layer.costs(precision), packed)
-        assert found == case.encoding + ("_quads" if case.cols == 4 else "")
+        found = sparse_work({"row_band": 1}, case.layer.costs(precision), packed)
+        assert found.step == case.encoding + ("_quads" if case.cols == 4 else "")
 
 
 def test_a_share_takes_every_step_of_some_layer(load: Load) -> None:
@@ -81,8 +81,14 @@ def _costs() -> dict[str, Any]:
     steps = {
         name: {str(rows): 0.5 * rows + 0.02 * len(name) + 1 for rows in sizes} for name, sizes in BYTE_STEPS.items()
     }
-    kind = {**scalars, "line": 6, "output_value": 7, "step": steps, "visit": {}}
-    return {"source": "made up", "kinds": dict.fromkeys(KINDS, kind), "stock_ops": {}}
+    more = {"dense_value": 9, "line": 6, "line_row": 2, "output_value": 7}
+    kind = {**scalars, **more, "step": steps, "visit": {}}
+    return {
+        "source": "made up",
+        "tile": dict.fromkeys(BYTE_STEPS, 16),
+        "kinds": dict.fromkeys(KINDS, kind),
+        "stock_ops": {},
+    }
 
 
 def test_the_fit_finds_the_coefficients_that_made_the_times(load: Load) -> None:
@@ -99,7 +105,7 @@ def test_the_fit_finds_the_coefficients_that_made_the_times(load: Load) -> None:
         times = predict_dense(table, layer), predict_sparse(table, layer, packed)
         samples.append(cost_samples.Sample(layer, packed, *times))
     assert {sample.layer.kind for sample in samples} == set(wanted["kinds"])
-    fitted, text = fit_costs.fit_layers(samples, "int8")
+    fitted, text = fit_costs.fit_layers(samples, wanted["tile"], "int8")
     assert "median 0%" in text
     again = fit_costs.parse_table(fit_costs.whole("again", "any", {"int8": {**wanted, "kinds": fitted}}), "again")
     assert fit_costs.speedup_errors(again, samples).max() < 0.01

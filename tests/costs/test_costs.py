@@ -23,6 +23,8 @@ from tfprune.costs import (
     predict_sparse,
     table_names,
 )
+from tfprune.costs.predict import sparse_work
+from tfprune.costs.table import BYTE_STEPS, KINDS
 from tfprune.errors import ConversionError, NotModelledError
 
 ARM: dict[str, Any] = json.loads((resources.files("tfprune.costs") / "tables" / "arm64.json").read_text())
@@ -68,10 +70,12 @@ def test_the_formula(tmp_path: Path) -> None:
     _float32(data)["kinds"]["conv_1x1"] = {
         "dense_layer": 7,
         "dense_mac": 0.5,
+        "dense_value": 0.25,
         "sparse_layer": 1000,
         "input_value": 2,
         "column_value": 3,
         "line": 5,
+        "line_row": 29,
         "output_value": 11,
         "step": {**ARM_STEPS, "row_band": dict.fromkeys(SIZES, 13), "block_rows": dict.fromkeys(SIZES[1:], 17)},
         "visit": {"block_rows": 19, "block_columns": 23},
@@ -79,10 +83,10 @@ def test_the_formula(tmp_path: Path) -> None:
     table = _load(tmp_path, data)
     layer = LayerShape(fully_connected=False, out_channels=8, columns=6, kernel_size=1, pixels=20, input_values=60)
     packed = PackedShape("row_band", rows=4, cols=2, lines=2, groups=3, used_columns=4)
-    assert predict_dense(table, layer) == 7 + 0.5 * 8 * 6 * 20
-    assert predict_sparse(table, layer, packed) == 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 13 * 3 * 2 + 11 * 8) * 20
+    assert predict_dense(table, layer) == 7 + 0.5 * 8 * 6 * 20 + 0.25 * 8 * 20
+    assert predict_sparse(table, layer, packed) == 1000 + 2 * 60 + (3 * 4 + (5 + 29 * 4) * 2 + 13 * 3 * 2 + 11 * 8) * 20
     blocks = PackedShape("block_rows", rows=2.5, cols=1, lines=2, groups=3, used_columns=4, visits=6)
-    expected = 1000 + 2 * 60 + (3 * 4 + 5 * 2 + 17 * 3 + 19 * 6 + 11 * 8) * 20
+    expected = 1000 + 2 * 60 + (3 * 4 + (5 + 29 * 2.5) * 2 + 17 * 3 + 19 * 6 + 11 * 8) * 20
     assert predict_sparse(table, layer, blocks) == pytest.approx(expected)
 
 
@@ -120,6 +124,74 @@ def test_a_table_names_what_it_was_not_fitted_on(tmp_path: Path) -> None:
             predict_break_even(table, layer, packed, 0.75)
 
 
+def _int8(data: dict[str, Any]) -> dict[str, Any]:
+    """What a table of int8 layers could say: every coefficient its own."""
+    steps = {name: {str(rows): len(name) + rows for rows in sizes} for name, sizes in BYTE_STEPS.items()}
+    kind = {**_float32(data)["kinds"]["conv_1x1"], "step": steps, "visit": {}}
+    tile = dict(zip(BYTE_STEPS, (64, 64, 16, 16), strict=True))
+    return {"source": "made up", "tile": tile, "kinds": dict.fromkeys(KINDS, kind), "stock_ops": {}}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "cols", "channels", "name"),
+    [
+        ("row_band", 1, 512, "row_band"),
+        ("row_band", 2, 512, "row_band"),
+        ("row_band", 4, 512, "row_band_quads"),
+        ("row_band", 8, 9, "row_band_quads"),
+        ("row_band", 8, 7, "row_band"),
+        ("sliding_row", 1, 512, "sliding_row"),
+        ("sliding_row", 4, 512, "sliding_row_quads"),
+        ("sliding_row", 4, 510, "sliding_row"),
+    ],
+)
+def test_groups_of_four_int8_columns_have_steps_of_their_own(
+    tmp_path: Path, encoding: str, cols: int, channels: int, name: str
+) -> None:
+    data = copy.deepcopy(ARM)
+    data["precisions"]["int8"] = _int8(data)
+    table = _load(tmp_path, data)
+    layer = dataclasses.replace(LAYER, columns=9 * channels, kernel_size=9, precision="int8")
+    packed = PackedShape(encoding, rows=4, cols=cols, lines=128, groups=100, used_columns=512)
+    steps = predict_sparse(table, layer, packed) - predict_sparse(table, layer, dataclasses.replace(packed, groups=0))
+    assert steps == pytest.approx((len(name) + 4) * 100 * cols * layer.pixels)
+    assert sparse_work({}, dataclasses.replace(layer, precision="float32"), packed).step == encoding
+
+
+@pytest.mark.parametrize(
+    ("pixels", "cols", "kind", "positions", "columns"),
+    [
+        (1, 1, "fully_connected_single", 1, 100),
+        (8, 1, "fully_connected_single", 8, 100),
+        (9, 1, "fully_connected_batch", 64, 150),
+        (9, 4, "fully_connected_batch", 16, 450),
+        (49, 4, "conv_1x1", 64, 450),
+        (65, 1, "conv_1x1", 128, 150),
+    ],
+)
+def test_int8_kernels_compute_whole_tiles_and_whole_operands(
+    pixels: int, cols: int, kind: str, positions: int, columns: int
+) -> None:
+    tile = _int8(ARM)["tile"]
+    packed = PackedShape("row_band", rows=4, cols=cols, lines=128, groups=100, used_columns=512, filling=50)
+    work = sparse_work(tile, dataclasses.replace(LAYER, pixels=pixels, precision="int8"), packed)
+    assert work == (kind, "row_band_quads" if cols == 4 else "row_band", positions, columns)
+
+
+def test_windows_run_over_whole_rows() -> None:
+    layer = dataclasses.replace(LAYER, pixels=49, kernel_size=9, columns=9 * 512, precision="int8")
+    packed = PackedShape("sliding_row", rows=4, cols=1, lines=128, groups=100, used_columns=512, filling=50)
+    assert sparse_work(_int8(ARM)["tile"], layer, packed) == ("conv_kxk", "sliding_row", 49, 150)
+
+
+def test_int8_layers_have_no_blocks(tmp_path: Path) -> None:
+    data = copy.deepcopy(ARM)
+    data["precisions"]["int8"] = _int8(data)
+    packed = PackedShape("block_rows", rows=4, cols=1, lines=128, groups=100, used_columns=512, visits=9)
+    with pytest.raises(NotModelledError, match=r"block_rows in int8"):
+        predict_sparse(_load(tmp_path, data), dataclasses.replace(LAYER, precision="int8"), packed)
+
+
 def test_float16_weights_run_as_float32_ones_unless_the_table_knows_better(tmp_path: Path) -> None:
     data = copy.deepcopy(ARM)
     half = dataclasses.replace(LAYER, precision="float16")
@@ -130,7 +202,7 @@ def test_float16_weights_run_as_float32_ones_unless_the_table_knows_better(tmp_p
     data["precisions"]["float16"]["kinds"]["conv_1x1"]["dense_mac"] = 7
     assert predict_dense(_load(tmp_path, data), half) == pytest.approx(7 * LAYER.macs, rel=1e-3)
     del data["precisions"]["float32"], data["precisions"]["float16"]
-    data["precisions"]["int8"] = copy.deepcopy(_float32(ARM))
+    data["precisions"]["int8"] = _int8(ARM)
     with pytest.raises(NotModelledError, match="float16"):
         predict_dense(_load(tmp_path, data), half)
 
@@ -210,6 +282,9 @@ def _broken() -> list[tuple[str, Any]]:
         ("precisions", at("precisions", [])),
         ("float64", at("precisions.float64", {})),
         ("source", at("precisions.float32.source", 5)),
+        ("tile", at("precisions.float32.tile", {})),
+        ("tile", at("precisions.float32.tile.row_band", 0)),
+        ("tile", at("precisions.float32.tile.row_band", 1.5)),
         ("stock_ops", at("precisions.float32.stock_ops", [])),
         ("softmax", at("precisions.float32.stock_ops.softmax", {})),
         ("value", at("precisions.float32.stock_ops.pad", {"layer": 1, "mac": 0, "value": -1})),

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from tfprune.costs.table import BYTE_STEPS, CostTable, KindCosts, steps_of
 from tfprune.errors import NotModelledError
 
 _FEW_PIXELS = 16
 _QUAD = 4  # int8 inputs that are one operand
+_TILE_PART = 8  # positions go one by one up to this part of a tile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,7 @@ class PackedShape:
         groups: groups stored; of blocks how often a column is loaded.
         used_columns: columns that hold any non-zero weight.
         visits: rows of all blocks; 0 for other encodings.
+        filling: group columns of zeros that fill up the lines of int8 weights to whole operands.
     """
 
     encoding: str
@@ -88,12 +91,14 @@ class PackedShape:
     groups: int
     used_columns: int
     visits: int = 0
+    filling: int = 0
 
 
 def predict_dense(table: CostTable, layer: LayerShape) -> float:
     """Time of the dense layer in the table's unit.
 
-    ``dense_layer + dense_mac * multiply-adds``; of another operator `dense_op` the time of that.
+    ``dense_layer + dense_mac * multiply-adds + dense_value * output values``; of another operator `dense_op` the time
+    of that.
 
     Raises:
         NotModelledError: the table was not fitted on the precision or the operator.
@@ -101,7 +106,7 @@ def predict_dense(table: CostTable, layer: LayerShape) -> float:
     if layer.dense_op is not None:
         return predict_stock(table, layer.precision, layer.dense_op)
     costs = kind_costs(table, layer)
-    return costs.dense_layer + costs.dense_mac * layer.macs
+    return costs.dense_layer + costs.dense_mac * layer.macs + costs.dense_value * layer.out_channels * layer.pixels
 
 
 def predict_stock(table: CostTable, precision: str, op: StockOp) -> float:
@@ -127,7 +132,7 @@ def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> 
     """Time of the sparse layer in the table's unit.
 
     The sum of: once per layer; bringing the input into planar form; per used column, line, group column and visited row
-    for each output pixel; storing the outputs; the stock ops round it.
+    for each output position; storing the outputs; the stock ops round it.
 
     Args:
         table: coefficients of the device.
@@ -138,16 +143,47 @@ def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> 
     Raises:
         NotModelledError: the table was not fitted on the precision, the encoding in it or a stock op.
     """
-    costs = kind_costs(table, layer)
-    per_pixel = (
+    known = table.costs(layer.precision)
+    work = sparse_work(known.tile, layer, packed)
+    costs = known.kinds[work.kind]
+    if work.step not in costs.step:
+        raise NotModelledError(f"the cost table {table.name} was not fitted on {work.step} in {layer.precision}")
+    per_position = (
         costs.column_value * packed.used_columns
-        + costs.line * packed.lines
-        + _step(_steps(table, layer, packed), packed.rows) * packed.groups * packed.cols
+        + (costs.line + costs.line_row * packed.rows) * packed.lines
+        + _step(costs.step[work.step], packed.rows) * work.columns
         + costs.visit.get(packed.encoding, 0.0) * packed.visits
-        + costs.output_value * layer.out_channels
     )
+    moved = costs.input_value * layer.input_values + costs.output_value * layer.out_channels * layer.pixels
     layout = sum(predict_stock(table, layer.precision, op) for op in layer.layout_ops)
-    return costs.sparse_layer + costs.input_value * layer.input_values + per_pixel * layer.pixels + layout
+    return costs.sparse_layer + moved + per_position * work.positions + layout
+
+
+class SparseWork(NamedTuple):
+    """How a sparse layer is computed.
+
+    Attributes:
+        kind: whose coefficients apply; few positions are computed one by one, as a single one is.
+        step: name of the steps of its groups.
+        positions: output positions computed, whole tiles.
+        columns: group columns multiplied at each position.
+    """
+
+    kind: str
+    step: str
+    positions: int
+    columns: int
+
+
+def sparse_work(tile: Mapping[str, int], layer: LayerShape, packed: PackedShape) -> SparseWork:
+    """How the sparse layer is computed; `tile` is that of :class:`tfprune.costs.table.PrecisionCosts`."""
+    step, kind, columns = _step_name(layer, packed), layer.kind, packed.groups * packed.cols
+    if kind == "fully_connected_batch" and layer.pixels * _TILE_PART <= tile["row_band"]:
+        kind = "fully_connected_single"
+    if kind == "fully_connected_single":
+        return SparseWork(kind, step, layer.pixels, columns)
+    whole = 1 if kind == "conv_kxk" else tile.get(step, 1)
+    return SparseWork(kind, step, -(-layer.pixels // whole) * whole, columns + packed.filling)
 
 
 def predict_break_even(
@@ -171,20 +207,12 @@ def predict_break_even(
     return None if room <= 0 else max(0.0, 1 - (1 - sparsity) * room / groups)
 
 
-def step_name(layer: LayerShape, packed: PackedShape) -> str:
+def _step_name(layer: LayerShape, packed: PackedShape) -> str:
     """Which steps of the table the groups take: those of operands where int8 kernels read four inputs at once."""
     in_channels = layer.columns // layer.kernel_size
     aligned = packed.encoding == "row_band" or (packed.encoding == "sliding_row" and in_channels % _QUAD == 0)
     quads = aligned and packed.cols % _QUAD == 0 and packed.cols <= in_channels
     return f"{packed.encoding}_quads" if quads and steps_of(layer.precision) is BYTE_STEPS else packed.encoding
-
-
-def _steps(table: CostTable, layer: LayerShape, packed: PackedShape) -> dict[int, float]:
-    name = step_name(layer, packed)
-    steps = kind_costs(table, layer).step
-    if name not in steps:
-        raise NotModelledError(f"the cost table {table.name} was not fitted on {name} in {layer.precision}")
-    return steps[name]
 
 
 def step_parts(known: Iterable[int], rows: float) -> dict[int, float]:

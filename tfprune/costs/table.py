@@ -47,7 +47,17 @@ STOCK_OPS = (
     "transpose",
 )
 _STOCK_SCALARS = ("layer", "mac", "value")
-_SCALARS = ("dense_layer", "dense_mac", "sparse_layer", "input_value", "column_value", "line", "output_value")
+_SCALARS = (
+    "dense_layer",
+    "dense_mac",
+    "dense_value",
+    "sparse_layer",
+    "input_value",
+    "column_value",
+    "line",
+    "line_row",
+    "output_value",
+)
 
 
 def steps_of(precision: str) -> dict[str, tuple[int, ...]]:
@@ -62,10 +72,12 @@ class KindCosts:
     Attributes:
         dense_layer: dense, once per layer.
         dense_mac: dense, per multiply-add.
+        dense_value: dense, per output value.
         sparse_layer: sparse, once per layer.
         input_value: sparse, per input value brought into planar form.
         column_value: sparse, per used column and output pixel.
         line: sparse, per line (band or start row) and output pixel.
+        line_row: sparse, per group row of a line and output pixel.
         output_value: sparse, per output value stored.
         step: sparse, per group column and output pixel, by name of :func:`steps_of` and group rows.
         visit: sparse, per row of a block and output pixel (its sums are loaded and stored), by encoding name.
@@ -73,10 +85,12 @@ class KindCosts:
 
     dense_layer: float
     dense_mac: float
+    dense_value: float
     sparse_layer: float
     input_value: float
     column_value: float
     line: float
+    line_row: float
     output_value: float
     step: dict[str, dict[int, float]]
     visit: dict[str, float]
@@ -103,11 +117,14 @@ class PrecisionCosts:
 
     Attributes:
         source: where they come from.
+        tile: output positions that kernels of pointwise layers compute at once, by name of :func:`steps_of`: fewer take
+            as long. Layers of at most an eighth of ``row_band``'s run position by position.
         kinds: coefficients by kind of layer.
         stock_ops: coefficients by name of :data:`STOCK_OPS`; those that were not fitted are missing.
     """
 
     source: str
+    tile: dict[str, int]
     kinds: dict[str, KindCosts]
     stock_ops: dict[str, StockCosts]
 
@@ -224,15 +241,17 @@ def parse_table(data: Any, where: str) -> CostTable:
 
 
 def _parse_precision(data: Any, steps: dict[str, tuple[int, ...]], where: str, path: str) -> PrecisionCosts:
-    _keys(data, {"source", "kinds", "stock_ops"}, where, path)
+    _keys(data, {"source", "tile", "kinds", "stock_ops"}, where, path)
     _text(data["source"], where, f"{path}.source")
+    _keys(data["tile"], set(steps), where, f"{path}.tile")
+    if not all(type(size) is int and size > 0 for size in data["tile"].values()):
+        raise ConversionError(f"cost table {where}: {path}.tile must hold whole numbers above 0, got {data['tile']}")
     _keys(data["kinds"], set(KINDS), where, f"{path}.kinds")
     kinds = {kind: _parse_kind(data["kinds"][kind], steps, where, f"{path}.kinds.{kind}") for kind in KINDS}
     stock = data["stock_ops"]
     _keys(stock, set(STOCK_OPS) & set(stock if isinstance(stock, dict) else ()), where, f"{path}.stock_ops")
-    return PrecisionCosts(
-        data["source"], kinds, {name: _parse_stock(stock[name], where, f"{path}.stock_ops.{name}") for name in stock}
-    )
+    ops = {name: _parse_stock(stock[name], where, f"{path}.stock_ops.{name}") for name in stock}
+    return PrecisionCosts(data["source"], data["tile"], kinds, ops)
 
 
 def _parse_stock(data: Any, where: str, path: str) -> StockCosts:
