@@ -202,8 +202,7 @@ def packed_shape(
     bands = -(-weights.shape[0] // rows)
     lines = bands if encoding == Encoding.ROW_BAND else weights.shape[0] - rows + 1
     name = "row_band" if encoding == Encoding.ROW_BAND else "sliding_row"
-    filling = (groups.values - groups.weights) // rows
-    return PackedShape(name, rows, cols, lines, groups.groups, used, filling=filling)
+    return PackedShape(name, rows, cols, lines, groups.groups, used, filling=groups.filling)
 
 
 def dense_model(layer: Layer, weights: Matrix, precision: str = "float32") -> bytes:

@@ -84,7 +84,10 @@ def run(data: bytes) -> Outputs | None:
     outputs: Outputs = {}
     for key in model.signatures:
         specs = model.inputs(key)
-        if sum(int(np.prod([max(1, size) for size in spec.shape], dtype=object)) for spec in specs) > _MOST_INPUT_VALUES:
+        if (
+            sum(int(np.prod([max(1, size) for size in spec.shape], dtype=object)) for spec in specs)
+            > _MOST_INPUT_VALUES
+        ):
             return None
         result = model.predict(random_inputs(specs, None, 0), signature=key)
         named = result if isinstance(result, dict) else {"": result}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random small networks: several operators and subgraphs, shared weights and buffers, residuals, open sizes, precisions.
+"""Random small networks: operators and subgraphs, shared weights and buffers, residuals, open sizes, precisions.
 
 Every choice is asked of a function ``choose(low, high)``, so that hypothesis, a fuzzer and a seeded generator can all
 make them.
@@ -73,9 +73,7 @@ class RandomNetwork:
         stride, dilation = ((1, 1), (2, 1), (1, 2))[self._choose(0, 2)]
         reach = (kernel - 1) * dilation + 1
         padding = VALID if min(height, width) > reach and self._flag() else SAME
-        sizes = [
-            -(-size // stride) if padding == SAME else (size - reach) // stride + 1 for size in (height, width)
-        ]
+        sizes = [-(-size // stride) if padding == SAME else (size - reach) // stride + 1 for size in (height, width)]
         options = tfl.Conv2DOptionsT()
         options.padding, options.strideH, options.strideW = padding, stride, stride
         options.dilationHFactor = options.dilationWFactor = dilation

@@ -200,8 +200,8 @@ def wide_layer(
         spec: what the op computes.
         input_shape: of the input.
         seed: of the random numbers.
-        activations: ``"int16"``, whose weights are int8 with a scale for each channel, or ``"uint8"``, whose weights are
-            uint8 with one scale and a zero point.
+        activations: ``"int16"``, whose weights are int8 with a scale for each channel, or ``"uint8"``, whose weights
+            are uint8 with one scale and a zero point.
         bias: type of the bias, or None for none.
         group: rows and columns of the groups that are kept or zero.
         kept: share of them that is kept.

@@ -301,8 +301,8 @@ def _price(question: _Question, candidate: tuple[Encoding, int, int]) -> Plan:
     encoding, rows, cols = candidate
     layer = question.layer
     cost = count_groups(question.nonzero, encoding, rows, cols, layer.value_type, layer.spec.in_channels)
-    name, filling = _ENCODING_NAMES[encoding], (cost.values - cost.weights) // rows
-    packed = PackedShape(name, rows, cols, cost.lines, cost.groups, question.used_columns, filling=filling)
+    name = _ENCODING_NAMES[encoding]
+    packed = PackedShape(name, rows, cols, cost.lines, cost.groups, question.used_columns, filling=cost.filling)
     return question.plan(encoding, (rows, cols), cost, packed)
 
 

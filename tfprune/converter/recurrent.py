@@ -49,7 +49,7 @@ def decide_lstm(
 
 def _study(graph: Graph, matrix: GateMatrix, table: CostTable, min_speedup: float) -> Study:
     weights = matrix.matrix(graph)
-    known = study(matrix, weights, weights.size, matrix.dense_bytes(graph), table, min_speedup)
+    known = study(matrix, weights, matrix.dense_bytes(graph), table, min_speedup)
     candidates = tuple(
         dataclasses.replace(plan, dense_time=plan.dense_time * matrix.runs, sparse_time=plan.sparse_time * matrix.runs)
         for plan in known.candidates

@@ -12,6 +12,7 @@ from tfprune.formats.cover import BoolArray, IndexArray, band_masks, column_bloc
 from tfprune.formats.enums import Encoding, ValueType
 from tfprune.formats.greedy import MOST_WIDTH, window_starts
 from tfprune.formats.header_checks import check_group_size, line_count
+from tfprune.formats.indexing import DOT_CELLS
 
 # A step that needs a filler leaps over at least as many empty columns as the longest step less the widest group that is
 # counted quickly. They hold a whole one of the stretches that a matrix is cut into.
@@ -27,12 +28,14 @@ class GroupCount:
         groups: groups to store, fillers included.
         values: weights to store, the zeros inside groups included.
         size: bytes of the packed weights.
+        filling: group columns of zeros that fill up the lines of int8 weights to whole operands when a kernel runs.
     """
 
     lines: int
     groups: int
     values: int
     size: int
+    filling: int
 
 
 def count_groups(
@@ -69,7 +72,8 @@ def count_groups(
     else:
         counted = _count_bands(_sliding_starts(nonzero, rows), 1)
     counts = smallest(counted, shape)
-    return GroupCount(lines, counts.group_count, counts.value_count, counts.sections.total)
+    filling = int((-counted.groups * cols % DOT_CELLS).sum()) if value_type == ValueType.INT8 else 0
+    return GroupCount(lines, counts.group_count, counts.value_count, counts.sections.total, filling)
 
 
 def _sliding_starts(nonzero: BoolArray, rows: int) -> BoolArray:

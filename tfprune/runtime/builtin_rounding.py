@@ -2,8 +2,8 @@
 """How the builtin kernels of LiteRT round int16x8 layers, which XNNPACK does not run, in numpy.
 
 A layer has int16 activations with zero point 0 and int8 weights. Its exact sums become outputs by a formula that is
-chosen by the op and the type of its bias. All formulas were found by experiment on ``ai-edge-litert`` 2.3.0; ``docs/formats.md``
-says them in words and ``tests/runtime/test_builtin_rounding.py`` compares them with the stock ops.
+chosen by the op and the type of its bias. All formulas were found by experiment on ``ai-edge-litert`` 2.3.0;
+``docs/formats.md`` says them in words and ``tests/runtime/test_builtin_rounding.py`` compares them with the stock ops.
 """
 
 from __future__ import annotations
