@@ -7,8 +7,6 @@ import dataclasses
 from collections import defaultdict
 from typing import Any
 
-import numpy as np
-
 from tfprune.converter.capability import (
     CUSTOM_CODES,
     LSTM_CODE,
@@ -196,9 +194,7 @@ def _study(graph: Graph, layer: Layer, dense_bytes: int, table: CostTable, min_s
 def _decide(graph: Graph, layer: Layer, known: Study, min_speedup: float) -> Plan | Refused:
     try:
         plan = choose(layer, known, min_speedup)
-        if layer.precision == "int8":
-            bias = None if layer.bias is None else graph.constant(graph.tensor(layer.subgraph, layer.bias), np.int32)
-            check_sums(layer.matrix(graph), None if bias is None else np.tile(bias, layer.bias_repeats))
+        check_sums(layer, graph)
         return plan
     except Refused as refused:
         return refused

@@ -157,7 +157,7 @@ def study(
         min_speedup: what the break-even of each encoding is asked for.
         weights: number of weights of the dense operator, where the matrix is expanded and has more places.
     """
-    nonzero = matrix != 0
+    nonzero = matrix != layer.zero_point
     weights = nonzero.size if weights is None else weights
     count = int(np.count_nonzero(nonzero))
     sparsity = Density(count, weights).sparsity
@@ -178,8 +178,8 @@ def study(
         extra_bytes=OPERATOR_BYTES + int(np.prod(layer.geometry, dtype=object)),
     )
     candidates = tuple(_price(question, candidate) for candidate in _candidates(nonzero, count))
-    # Blocks of other values have no kernels.
-    in_blocks = _BLOCK_SIZES if layer.value_type == ValueType.FLOAT32 else ()
+    # Integers in blocks run as single weights.
+    in_blocks = _BLOCK_SIZES if layer.value_type in (ValueType.FLOAT32, ValueType.FLOAT16) else ()
     counted = ((encoding, _count_blocks(nonzero, encoding, layer.spec.in_channels)) for encoding in in_blocks)
     candidates += tuple(_price_blocks(question, encoding, blocks) for encoding, blocks in counted if blocks is not None)
     return Study(sparsity, _pattern(nonzero, count, candidates), dense_bytes, candidates, dense_time, not_modelled)

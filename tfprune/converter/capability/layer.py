@@ -29,6 +29,8 @@ STORED: dict[str, tuple[npt.DTypeLike, ValueType]] = {
     "float16": (np.float16, ValueType.FLOAT16),
     "int8": (np.int8, ValueType.INT8),
     "dynamic": (np.int8, ValueType.INT8),
+    "uint8": (np.uint8, ValueType.UINT8),
+    "int16": (np.int8, ValueType.INT8),
 }
 _ACTIVATION_NAMES = {
     number: name for name, number in vars(tfl.ActivationFunctionType).items() if isinstance(number, int)
@@ -50,10 +52,11 @@ class Numbers:
     """Where the weights of an operator are stored, and as what.
 
     Attributes:
-        precision: ``"float32"``; ``"float16"``: float32 made by ``DEQUANTIZE`` from a float16 constant; ``"int8"``:
-            int8 weights and activations; ``"dynamic"``: int8 weights, float32 activations.
+        precision: ``"float32"``; ``"float16"``: float32 made by ``DEQUANTIZE`` from a float16 constant; ``"int8"`` and
+            ``"uint8"``: weights and activations; ``"dynamic"``: int8 weights, float32 activations; ``"int16"``: int8
+            weights, int16 activations.
         source: tensor index of the constant.
-        quantization: scales and zero points of int8 weights; None for others.
+        quantization: scales and zero points of integer weights; None for others.
     """
 
     precision: str
@@ -132,9 +135,18 @@ class Layer:
             Refused: as :meth:`weights`.
         """
         weights = self.weights(graph)
-        if self.expand is not None:
+        if self.expand is None:
+            return weights.reshape(self.spec.out_channels, self.spec.columns)
+        if not self.zero_point:
             return self.expand(weights)
-        return weights.reshape(self.spec.out_channels, self.spec.columns)
+        # What an expansion adds is 0, which uint8 weights store as their zero point.
+        expanded = self.expand(weights.astype(np.int16) - self.zero_point) + self.zero_point
+        return expanded.astype(weights.dtype)
+
+    @property
+    def zero_point(self) -> int:
+        """What a stored weight is where the weight is 0."""
+        return 0 if self.numbers.quantization is None else self.numbers.quantization.weight_zero_point
 
     def meaning(self) -> tuple[Any, ...]:
         """What the packed weights say beside the matrix; layers of one buffer and one meaning can share them."""

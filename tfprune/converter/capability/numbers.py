@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.converter.capability.layer import BIAS_INPUT, STORED, WEIGHTS_INPUT, Numbers, Refused
+from tfprune.converter.capability.layer import BIAS_INPUT, STORED, WEIGHTS_INPUT, Layer, Numbers, Refused
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import TensorType
-from tfprune.formats import Quantization
+from tfprune.formats import ActivationType, Quantization, Rounding
+
+Scales = npt.NDArray[np.float32]
 
 _TYPE_NAMES = {number: name.lower() for name, number in vars(TensorType).items() if isinstance(number, int)}
 # Input, weights as they are stored, output.
@@ -20,8 +23,40 @@ _PRECISIONS = {
     ("float32", "float16", "float32"): "float16",
     ("int8", "int8", "int8"): "int8",
     ("float32", "int8", "float32"): "dynamic",
+    ("uint8", "uint8", "uint8"): "uint8",
+    ("int16", "int8", "int16"): "int16",
 }
-_LARGEST_SUM = 2**31 - 1
+_FLOATS = ("float32", "float16", "dynamic")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Activations:
+    """What integer activations may be, and how the default interpreter computes with them.
+
+    Attributes:
+        kind: their type in the format.
+        rounding: XNNPACK's where it runs such ops, else that of the builtin kernels.
+        zero_points: lowest and highest zero point.
+        largest: largest size of an input without its zero point.
+        largest_sum: what no sum may exceed.
+        bias: types that a bias may have; None of them for a convolution's ``int32`` beside int16.
+    """
+
+    kind: ActivationType
+    rounding: Rounding
+    zero_points: tuple[int, int]
+    largest: int
+    largest_sum: int
+    bias: tuple[str, ...] = ("int32",)
+
+
+_ACTIVATIONS = {
+    "int8": _Activations(ActivationType.INT8, Rounding.XNNPACK, (-128, 127), 255, 2**31 - 1),
+    "uint8": _Activations(ActivationType.UINT8, Rounding.XNNPACK, (0, 255), 255, 2**31 - 1),
+    "int16": _Activations(ActivationType.INT16, Rounding.BUILTIN, (0, 0), 2**15, 2**37, ("int32", "int64")),
+}
+# From this on the builtin kernels of int16 fail.
+_INT16_FACTOR = 128
 
 
 def read_numbers(
@@ -58,13 +93,21 @@ def read_numbers(
         raise Refused("weights_elsewhere", "the weights are in another file")
     if stored.isVariable or graph.constant(stored, STORED[precision][0]) is None:
         raise Refused("weights_not_constant", "the weights are not a constant of the file")
-    if precision not in ("int8", "dynamic"):
+    if precision in ("float32", "float16"):
         return Numbers(precision, source)
     shape = graph.shape(stored)
-    scales = _weight_scales(stored, shape[axis] if len(shape) > axis else 1, axis)
+    scales, zero_point = _weight_scales(stored, precision, shape[axis] if len(shape) > axis else 1, axis)
     if precision == "dynamic":
         return Numbers(precision, source, Quantization(scales))
-    return Numbers(precision, source, Quantization(scales, *_per_tensor("input", x), *_per_tensor("output", output)))
+    return Numbers(precision, source, _quantization(_ACTIVATIONS[precision], scales, zero_point, x, output))
+
+
+def _quantization(known: _Activations, scales: Scales, zero_point: int, x: Any, output: Any) -> Quantization:
+    given, made = _per_tensor("input", x, known.zero_points), _per_tensor("output", output, known.zero_points)
+    factor = float(given[0] * scales.astype(np.float64).max() / made[0])
+    if known.kind == ActivationType.INT16 and factor >= _INT16_FACTOR:
+        raise Refused("quantization", f"input_scale * scale / output_scale must be below 128, got {factor:g}")
+    return Quantization(scales, *given, *made, known.kind, known.rounding, zero_point)
 
 
 def read_bias(
@@ -79,24 +122,43 @@ def read_bias(
         return None
     source = source_of(graph, subgraph, int(op.inputs[bias_input]))
     bias = graph.tensor(subgraph, source)
-    wanted = "int32" if numbers.precision == "int8" else "float32"
-    allowed = ("float32", "float16") if wanted == "float32" else (wanted,)
+    allowed = ("float32", "float16") if numbers.precision in _FLOATS else _ACTIVATIONS[numbers.precision].bias
     name = _type_name(bias)
-    if name not in allowed or bias.isVariable or graph.constant(bias, name) is None:
-        raise Refused("bias_not_constant", f"the bias must be a {wanted} constant of the file, got {name}")
+    # The builtin kernel of such a convolution reads beyond the end of an int32 bias.
+    overrun = numbers.precision == "int16" and name == "int32" and graph.op_name(op) != "FULLY_CONNECTED"
+    if name not in allowed or overrun or bias.isVariable or graph.constant(bias, name) is None:
+        raise Refused(
+            "bias_not_constant",
+            f"the bias must be a constant of the file of type {' or '.join(allowed)}"
+            f"{' (int64 in convolutions)' if numbers.precision == 'int16' else ''}, got {name}",
+        )
     if graph.shape(bias) != (out_channels,):
         raise Refused("bias_shape", f"the bias must have shape [{out_channels}], got {list(graph.shape(bias))}")
     return source
 
 
-def check_sums(matrix: npt.NDArray[Any], bias: npt.NDArray[Any] | None) -> None:
-    """Refuses int8 weights whose sums may leave 32 bits, ``|bias[r]| + 255 * sum_c |q[r, c]| >= 2^31``."""
-    largest = 255 * np.abs(matrix.astype(np.int16)).sum(axis=1, dtype=np.int64)
-    if bias is not None:
-        largest = largest + np.abs(bias.astype(np.int64))
-    if int(largest.max(initial=0)) > _LARGEST_SUM:
+def check_sums(layer: Layer, graph: Graph) -> None:
+    """Refuses integer weights whose sums may leave what the kernels add up exactly.
+
+    That is ``|bias[r]| + largest * sum_c |q[r, c]|``, with the largest input that the type of the activations has.
+
+    Raises:
+        Refused: a row's sums may exceed 2^31 - 1 (int16 activations: 2^37).
+    """
+    if layer.precision in _FLOATS:
+        return
+    known = _ACTIVATIONS[layer.precision]
+    sizes = np.abs(layer.matrix(graph).astype(np.int16) - layer.zero_point)
+    largest = known.largest * sizes.sum(axis=1, dtype=np.int64)
+    if layer.bias is not None:
+        tensor = graph.tensor(layer.subgraph, layer.bias)
+        bias = graph.constant(tensor, _type_name(tensor))
+        assert bias is not None, "the reader of the layer looked at it"
+        largest += np.tile(np.abs(bias.astype(np.int64)), layer.bias_repeats)
+    if int(largest.max(initial=0)) > known.largest_sum:
         row = int(largest.argmax())
-        raise Refused("sums", f"the sums of output channel {row} may leave 32 bits, got up to {int(largest[row])}")
+        bits = known.largest_sum.bit_length()
+        raise Refused("sums", f"the sums of output channel {row} may leave {bits} bits, got up to {int(largest[row])}")
 
 
 def source_of(graph: Graph, subgraph: int, index: int) -> int:
@@ -113,32 +175,38 @@ def _type_name(tensor: Any) -> str:
     return str(_TYPE_NAMES.get(tensor.type, tensor.type))
 
 
-def _per_tensor(what: str, tensor: Any) -> tuple[float, int]:
-    """The one scale and zero point of an int8 activation."""
-    scales, zero_points = _parameters(tensor)
-    if len(scales) != 1 or len(zero_points) != 1 or not (np.isfinite(scales[0]) and scales[0] > 0):
+def _per_tensor(what: str, tensor: Any, zero_points: tuple[int, int]) -> tuple[float, int]:
+    """The one scale and zero point of an integer activation."""
+    scales, found = _parameters(tensor)
+    if len(scales) != 1 or len(found) != 1 or not (np.isfinite(scales[0]) and scales[0] > 0):
         raise Refused("quantization", f"the {what} must have one scale above 0 and one zero point")
-    if not -128 <= zero_points[0] <= 127:
-        raise Refused("quantization", f"the zero point of the {what} must lie in -128 .. 127, got {zero_points[0]}")
-    return float(scales[0]), int(zero_points[0])
+    low, high = zero_points
+    if not low <= found[0] <= high:
+        raise Refused("quantization", f"the zero point of the {what} must lie in {low} .. {high}, got {found[0]}")
+    return float(scales[0]), int(found[0])
 
 
-def _weight_scales(tensor: Any, out_channels: int, axis: int) -> npt.NDArray[np.float32]:
+def _weight_scales(tensor: Any, precision: str, out_channels: int, axis: int) -> tuple[Scales, int]:
+    """Scales for every output channel, and the zero point."""
     scales, zero_points = _parameters(tensor)
-    if len(scales) not in (1, out_channels) or not np.all(np.isfinite(scales) & (scales > 0)):
-        raise Refused("quantization", f"the weights must have one or {out_channels} scales above 0, got {len(scales)}")
+    unsigned = precision == "uint8"
+    if len(scales) not in ((1,) if unsigned else (1, out_channels)) or not np.all(np.isfinite(scales) & (scales > 0)):
+        wanted = "one scale" if unsigned else f"one or {out_channels} scales"
+        raise Refused("quantization", f"the weights must have {wanted} above 0, got {len(scales)}")
     if len(scales) > 1 and tensor.quantization.quantizedDimension != axis:
         raise Refused(
             "quantization",
             f"the scales of the weights must lie along axis {axis}, got {tensor.quantization.quantizedDimension}",
         )
-    if np.any(zero_points != 0):
-        raise Refused("quantization", "the zero points of int8 weights must be 0")
-    return np.ascontiguousarray(np.broadcast_to(scales, (out_channels,)))
+    zero_point = int(zero_points[0]) if unsigned and len(zero_points) == 1 else 0
+    if np.any(zero_points != zero_point) or not 0 <= zero_point <= 255:
+        wanted = "one in 0 .. 255" if unsigned else "0"
+        raise Refused("quantization", f"the zero points of {_type_name(tensor)} weights must be {wanted}")
+    return np.ascontiguousarray(np.broadcast_to(scales, (out_channels,))), zero_point
 
 
-def _parameters(tensor: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def _parameters(tensor: Any) -> tuple[Scales, npt.NDArray[np.int64]]:
     quantization = tensor.quantization
     if quantization is None or quantization.scale is None or quantization.zeroPoint is None:
-        raise Refused("quantization", "int8 tensors must have scales and zero points")
+        raise Refused("quantization", "integer tensors must have scales and zero points")
     return np.asarray(quantization.scale, np.float32), np.asarray(quantization.zeroPoint, np.int64)

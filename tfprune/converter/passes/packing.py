@@ -21,9 +21,14 @@ from tfprune.formats import Op, encode, read
 #: Packed weights already in the file, by dense buffer, meaning and encoding: its buffer.
 PackedBuffers = dict[tuple[Any, ...], int]
 
-_BIAS_TYPES = {TensorType.FLOAT16: np.float16, TensorType.FLOAT32: np.float32, TensorType.INT32: np.int32}
+_BIAS_TYPES: dict[int, npt.DTypeLike] = {
+    TensorType.FLOAT16: np.float16,
+    TensorType.FLOAT32: np.float32,
+    TensorType.INT32: np.int32,
+    TensorType.INT64: np.int64,
+}
 # Versions under which TFLite knows these precisions of a CONV_2D; without bias a FULLY_CONNECTED has version 6.
-_CONV_2D_VERSIONS = {"float32": 1, "float16": 1, "int8": 3, "dynamic": 5}
+_CONV_2D_VERSIONS = {"float32": 1, "float16": 1, "uint8": 1, "int8": 3, "int16": 4, "dynamic": 5}
 _FULLY_CONNECTED_VERSION = 6
 
 

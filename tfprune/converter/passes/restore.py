@@ -22,14 +22,21 @@ from tfprune.converter.passes.dequantize import dequantize
 from tfprune.converter.report import LayerReport
 from tfprune.converter.schema import BuiltinOperator, TensorType, read_flexbuffer_map, text, tfl
 from tfprune.errors import ModelError, PackedFormatError
-from tfprune.formats import Op, OpSpec, PackedWeights, ValueType
+from tfprune.formats import ActivationType, Op, OpSpec, PackedWeights, ValueType
 
 _BIAS_INPUT = 3
 _SUFFIX = "/packed"
+_BIAS_TYPES = {
+    ActivationType.FLOAT32: TensorType.FLOAT32,
+    ActivationType.INT8: TensorType.INT32,
+    ActivationType.UINT8: TensorType.INT32,
+    ActivationType.INT16: TensorType.INT64,
+}
 _STORED = {
     ValueType.FLOAT32: (np.float32, TensorType.FLOAT32),
     ValueType.FLOAT16: (np.float16, TensorType.FLOAT16),
     ValueType.INT8: (np.int8, TensorType.INT8),
+    ValueType.UINT8: (np.uint8, TensorType.UINT8),
 }
 _DEPTHWISE = "DEPTHWISE_CONV_2D"
 _DENSE_NAMES = {Op.CONV_2D: "CONV_2D", Op.FULLY_CONNECTED: "FULLY_CONNECTED"}
@@ -111,13 +118,17 @@ def _dense_weights(packed: PackedWeights, grouping: Depthwise | Grouped | None, 
         matrix = packed.stored_matrix()
     except PackedFormatError as error:
         raise ModelError(f"{where}: {error}") from error
-    matrix = matrix.astype(_STORED[ValueType(packed.header.value_type)][0], copy=False)
     if grouping is None:
-        return matrix.reshape(_shape(spec, grouping))
-    weights = grouping.dense(matrix, (spec.kernel_h, spec.kernel_w))
-    if np.count_nonzero(weights) != np.count_nonzero(matrix):
-        raise ModelError(f"{where}: it has weights between groups that its options keep apart; convert the model again")
-    return weights
+        weights = matrix.reshape(_shape(spec, grouping))
+    else:
+        weights = grouping.dense(matrix, (spec.kernel_h, spec.kernel_w))
+        if np.count_nonzero(weights) != np.count_nonzero(matrix):
+            raise ModelError(
+                f"{where}: it has weights between groups that its options keep apart; convert the model again"
+            )
+    if packed.header.weight_zero_point:
+        weights = weights + np.float32(packed.header.weight_zero_point)
+    return weights.astype(_STORED[ValueType(packed.header.value_type)][0], copy=False)
 
 
 def _shape(spec: OpSpec, grouping: Depthwise | Grouped | None) -> tuple[int, ...]:
@@ -148,28 +159,30 @@ def _restore_weights(
         dense = _dense_weights(packed, grouping, text(tensor.name))
         weights = graph.replace_constant(*place, dense.reshape(-1).view(np.uint8))
         restored[key] = int(graph.tensor(subgraph, weights).buffer)
-    if packed.header.value_type == ValueType.INT8:
-        graph.tensor(subgraph, weights).quantization = _quantization(packed.scales, isinstance(grouping, Depthwise))
+    if ValueType(packed.header.value_type).quantized:
+        zero_point = packed.header.weight_zero_point
+        graph.tensor(subgraph, weights).quantization = _quantization(
+            packed.scales, isinstance(grouping, Depthwise), zero_point
+        )
     return weights
 
 
 def _no_bias(graph: Graph, subgraph: int, name: str, packed: PackedWeights) -> int:
     """A bias of zeros, without which stock LiteRT refuses a convolution."""
     header = packed.header
-    int8 = header.value_type == ValueType.INT8 and header.input_scale > 0
-    kind = TensorType.INT32 if int8 else TensorType.FLOAT32
-    zeros = np.zeros(4 * header.out_channels, np.uint8)
+    kind = _BIAS_TYPES[ActivationType(header.activation_type)]
+    zeros = np.zeros((8 if kind == TensorType.INT64 else 4) * header.out_channels, np.uint8)
     bias = graph.add_constant(subgraph, f"{name}/bias", kind, [header.out_channels], zeros)
-    if int8:
+    if kind != TensorType.FLOAT32:
         graph.tensor(subgraph, bias).quantization = _quantization(packed.scales * np.float32(header.input_scale))
     return bias
 
 
-def _quantization(scales: npt.NDArray[np.float32], depthwise: bool = False) -> Any:
+def _quantization(scales: npt.NDArray[np.float32], depthwise: bool = False, zero_point: int = 0) -> Any:
     """Scales along the output channels; one where all are equal."""
     quantization = tfl.QuantizationParametersT()
     quantization.scale = scales[:1] if np.all(scales == scales[0]) else scales
-    quantization.zeroPoint = np.zeros(len(quantization.scale), np.int64)
+    quantization.zeroPoint = np.full(len(quantization.scale), zero_point, np.int64)
     quantization.quantizedDimension = 3 if depthwise and len(quantization.scale) > 1 else 0
     return quantization
 
