@@ -213,7 +213,8 @@ def wide_layer(
     limits = np.iinfo(activations)
     int16 = activations == "int16"
     weights = (rng.integers(-127, 128, (rows, columns)) if int16 else rng.integers(-140, 116, (rows, columns))) * mask
-    zeros = [0, 0] if int16 else [int(zero) for zero in rng.integers(0, 256, 2)]
+    lowest = 0 if spec.activation.bounds[0] == 0 else 100
+    zeros = [0, 0] if int16 else [int(rng.integers(0, 256)), int(rng.integers(lowest, lowest + 50))]
     scales = rng.uniform(0.001, 0.02, rows).astype(np.float32)
     if not int16:
         scales[:] = scales[0]

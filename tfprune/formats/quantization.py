@@ -26,8 +26,8 @@ class Quantization:
         output_zero_point: as for the input.
         activation_type: of input and output. None, which becomes the type: int8 where there is an ``input_scale``,
             else float32.
-        rounding: of the outputs. None, which becomes the rounding: XNNPACK's for int8, the builtin kernels' for uint8
-            and int16, none for float32.
+        rounding: of the outputs. None, which becomes the rounding: XNNPACK's for int8 and uint8, the builtin kernels'
+            for int16, none for float32.
         weight_zero_point: of uint8 weights, 0 .. 255; int8 weights have 0, as in TFLite.
     """
 
@@ -46,9 +46,9 @@ class Quantization:
             found = ActivationType.INT8 if self.input_scale else ActivationType.FLOAT32
             object.__setattr__(self, "activation_type", found)
         if self.rounding is None:
-            usual = {ActivationType.FLOAT32: Rounding.NONE, ActivationType.INT8: Rounding.XNNPACK}
+            usual = {ActivationType.FLOAT32: Rounding.NONE, ActivationType.INT16: Rounding.BUILTIN}
             object.__setattr__(
-                self, "rounding", usual.get(self.activation_type or ActivationType.FLOAT32, Rounding.BUILTIN)
+                self, "rounding", usual.get(self.activation_type or ActivationType.FLOAT32, Rounding.XNNPACK)
             )
 
 

@@ -3,7 +3,7 @@
 
 A layer has int16 activations with zero point 0 and int8 weights. Its exact sums become outputs by a formula that is
 chosen by the op and the type of its bias. All formulas were found by experiment on ``ai-edge-litert`` 2.3.0;
-``docs/formats.md`` says them in words and ``tests/runtime/test_builtin_rounding.py`` compares them with the stock ops.
+``docs/formats.md`` has them too, and ``tests/runtime/test_builtin_rounding.py`` compares them with the stock ops.
 """
 
 from __future__ import annotations
@@ -148,11 +148,12 @@ def output_limits(output_scale: float, activation: Activation) -> tuple[int, int
 
     Args:
         output_scale: of the output.
-        activation: RELU bounds at 0, RELU6 at 0 and 6.
+        activation: its bounds in multiples of ``output_scale``.
     """
     low, high = INT16_LIMITS
-    if activation != Activation.NONE:
-        low = 0
-    if activation == Activation.RELU6:
-        high = min(high, int(_away_from_zero(np.asarray(np.float32(6) / np.float32(output_scale), np.float64))))
+    bounds = np.array(activation.bounds, np.float32) / np.float32(output_scale)
+    if bounds[0] > low:
+        low = int(_away_from_zero(bounds[:1].astype(np.float64))[0])
+    if bounds[1] < high:
+        high = int(_away_from_zero(bounds[1:].astype(np.float64))[0])
     return low, high

@@ -1,33 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How int8 layers round, in numpy: requantisation of sums, and quantisation of float32 activations at run time."""
+"""How XNNPACK rounds, in numpy: requantisation of sums, and quantisation of float32 activations at run time."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.formats import Activation, Quantization
+from tfprune.formats import Activation, ActivationType, Quantization
 
 FloatArray = npt.NDArray[np.float32]
 
 
 def requantize(
     sums: npt.NDArray[np.float64], quantization: Quantization, activation: Activation
-) -> npt.NDArray[np.int8]:
+) -> npt.NDArray[np.int8] | npt.NDArray[np.uint8]:
     """Returns ``clip(rint(float32(sum) * (s_in * s_w / s_out)) + zero_point)``, all in float32 as XNNPACK computes it.
 
     Args:
         sums: whole numbers ``[..., R]`` that fit 32 bits, the bias included.
-        quantization: of a layer with int8 activations.
+        quantization: of a layer with int8 or uint8 activations.
         activation: clamps in the quantised domain.
     """
     output_scale = np.float32(quantization.output_scale)
     factors = np.float32(quantization.input_scale) * quantization.scales / output_scale
     zero = quantization.output_zero_point
+    unsigned = quantization.activation_type == ActivationType.UINT8
+    limits = np.iinfo(np.uint8) if unsigned else np.iinfo(np.int8)
     bounds = np.rint(np.array(activation.bounds, np.float32) / output_scale).astype(np.float64) + zero
-    low, high = max(-128.0, bounds[0]), min(127.0, bounds[1])
+    low, high = max(float(limits.min), bounds[0]), min(float(limits.max), bounds[1])
     rounded = np.rint(sums.astype(np.float32) * factors).astype(np.float64) + zero
-    return np.clip(rounded, low, max(low, high)).astype(np.int8)
+    clipped = np.clip(rounded, low, max(low, high))
+    return clipped.astype(np.uint8) if unsigned else clipped.astype(np.int8)
 
 
 def quantize_activations(x: FloatArray, *, per_pixel: bool) -> tuple[npt.NDArray[np.float64], FloatArray]:

@@ -11,12 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import RuntimeInputError
-from tfprune.formats import Activation, Op, OpSpec, PackedWeights, Padding, read
+from tfprune.formats import (
+    Activation,
+    ActivationType,
+    Op,
+    OpSpec,
+    PackedHeader,
+    PackedWeights,
+    Padding,
+    Quantization,
+    read,
+)
+from tfprune.runtime.builtin_rounding import int16_rounding, requantize_int16
+from tfprune.runtime.library import load_library
 from tfprune.runtime.quantized_reference import quantize_activations, requantize
 
 FloatArray = npt.NDArray[np.float32]
-Activations = FloatArray | npt.NDArray[np.int8]
-Bias = FloatArray | npt.NDArray[np.int32]
+Activations = FloatArray | npt.NDArray[np.int8] | npt.NDArray[np.uint8] | npt.NDArray[np.int16]
+Bias = FloatArray | npt.NDArray[np.int32] | npt.NDArray[np.int64]
 PackedData = bytes | npt.NDArray[np.uint8]
 
 
@@ -45,9 +57,9 @@ def conv2d(x: Activations, packed: PackedData, bias: Bias | None = None) -> Acti
     """``TfpruneConv2D``: ``y[n, i, j, r] = act(bias[r] + sum_{k, l, c} W[r, k, l, c] * x[n, i*s + k*d - p, ..., c])``.
 
     Args:
-        x: float32 (int8 where the weights say so) ``[N, H, W, in_channels]``; places outside it count as zero.
+        x: float32 (or the integers that the weights name) ``[N, H, W, in_channels]``; places outside it count as zero.
         packed: packed weights of a convolution (``docs/formats.md``).
-        bias: float32 (with int8 activations int32) ``[out_channels]``, or None.
+        bias: float32 (int32 with integer activations; with int16 also int64) ``[out_channels]``, or None.
 
     Returns:
         ``[N, H', W', out_channels]`` of the type of ``x``.
@@ -90,10 +102,10 @@ def fully_connected(x: Activations, packed: PackedData, bias: Bias | None = None
     """``TfpruneFullyConnected``: ``y[b, r] = act(bias[r] + sum_c W[r, c] * x[b, c])``.
 
     Args:
-        x: float32 (int8 where the weights say so); its last dimensions multiply to ``in_channels`` (with
+        x: float32 (or the integers that the weights name); its last dimensions multiply to ``in_channels`` (with
             ``keep_num_dims`` the last one alone).
         packed: packed weights of a fully-connected op (``docs/formats.md``).
-        bias: float32 (with int8 activations int32) ``[out_channels]``, or None.
+        bias: float32 (int32 with integer activations; with int16 also int64) ``[out_channels]``, or None.
 
     Returns:
         ``[product of the other dimensions, out_channels]``, or with ``keep_num_dims`` the other dimensions followed
@@ -130,7 +142,7 @@ def _activations(
     """What the weights are multiplied with, and the scales of activations that are quantised at run time."""
     if weights.quantization is None:
         return x.astype(np.float64), None
-    if x.dtype == np.int8:
+    if x.dtype != np.float32:
         return x.astype(np.float64) - weights.quantization.input_zero_point, None
     values, scales = quantize_activations(x.astype(np.float32), per_pixel=per_pixel)
     return values, scales
@@ -145,15 +157,18 @@ def _feature_dims(x: Activations, spec: OpSpec) -> int:
 
 
 def _check_types(op: str, x: Activations, bias: Bias | None, weights: PackedWeights) -> None:
-    quantization = weights.quantization
-    int8 = quantization is not None and quantization.input_scale > 0
-    if x.dtype != (np.int8 if int8 else np.float32):
-        raise RuntimeInputError(f"{op}: x must be {'int8' if int8 else 'float32'}, got {x.dtype}")
+    activation_type = ActivationType(weights.header.activation_type)
+    expected = activation_type.name.lower()
+    if x.dtype != expected:
+        raise RuntimeInputError(f"{op}: x must be {expected}, got {x.dtype}")
     channels = weights.header.out_channels
     if bias is not None and bias.shape != (channels,):
         raise RuntimeInputError(f"{op}: bias must have shape [{channels}], got {list(bias.shape)}")
-    if bias is not None and bias.dtype != (np.int32 if int8 else np.float32):
-        raise RuntimeInputError(f"{op}: bias must be {'int32' if int8 else 'float32'}, got {bias.dtype}")
+    types = {ActivationType.FLOAT32: ["float32"], ActivationType.INT16: ["int32", "int64"]}.get(
+        activation_type, ["int32"]
+    )
+    if bias is not None and bias.dtype.name not in types:
+        raise RuntimeInputError(f"{op}: bias must be {' or '.join(types)}, got {bias.dtype}")
 
 
 def _finish(
@@ -165,8 +180,20 @@ def _finish(
         sums = sums * scales.astype(np.float64) * quantization.scales.astype(np.float64)
     if bias is not None:
         sums = sums + bias.astype(np.float64)
+    if quantization is not None and quantization.activation_type == ActivationType.INT16:
+        return _finish_int16(sums, bias, weights.header, quantization)
     if quantization is not None and scales is None:
         return requantize(sums, quantization, activation)
     if activation != Activation.NONE:
         sums = np.clip(sums, *activation.bounds)
     return sums.astype(np.float32)
+
+
+def _finish_int16(
+    sums: npt.NDArray[np.float64], bias: Bias | None, header: PackedHeader, quantization: Quantization
+) -> npt.NDArray[np.int16]:
+    """As the stock op rounds on this machine; a float64 holds the exact sums."""
+    bias_type = None if bias is None else bias.dtype.name
+    rounding = int16_rounding(Op(header.op), bias_type, wide_x86=load_library().detected_arch.startswith("avx"))
+    scales = (quantization.input_scale, quantization.scales, quantization.output_scale)
+    return requantize_int16(sums.astype(np.int64), rounding, *scales, header.spec.activation)

@@ -19,6 +19,7 @@
 #include "tflite_ops/base/status.h"
 #include "tflite_ops/base/thread_pool.h"
 #include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/formats/single_rows.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
 #include "tflite_ops/kernels/conv2d/strips.h"
 #include "tflite_ops/kernels/planar_int16/planar_int16.h"
@@ -98,6 +99,8 @@ class Int16Conv2DPlan {
   void ClearSums(uint32_t place, uint32_t rows, const Tile& tile) const;
 
   const PackedWeights* weights_ = nullptr;
+  PackedWeights single_rows_;              // what blocks run as
+  const PackedWeights* blocks_ = nullptr;  // which
   ConvShape shape_ = {};
   Int16KernelSet kernels_ = {};
   Int16Channels channels_;

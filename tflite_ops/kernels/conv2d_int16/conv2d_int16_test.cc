@@ -124,10 +124,10 @@ TEST(Int16Conv2D, ExtremesDoNotOverflow) {
 std::string Refusal(const PackedSpec& spec, const LayerKind& kind, double input_scale = 0.05, int64_t bias = 0) {
   Layer layer;
   Build(spec, kind, {1, 4, 4}, 5, &layer);
-  layer.weights.input_scale = static_cast<float>(input_scale);
+  layer.weights().input_scale = static_cast<float>(input_scale);
   if (bias != 0) layer.bias64[1] = bias, layer.bias32[1] = static_cast<int32_t>(bias);
   Int16Conv2DPlan plan;
-  return plan.Prepare(layer.weights, layer.bias(), {1, 4, 4}, DetectedArch(), 1).message;
+  return plan.Prepare(layer.weights(), layer.bias(), {1, 4, 4}, DetectedArch(), 1).message;
 }
 
 TEST(Int16Conv2D, WhatHasNoEqualIsRefused) {
@@ -182,12 +182,12 @@ TEST(Int16Conv2D, TheForcedArchIsTheOneThatRuns) {
   Build(SpecOf(Encoding::kRowBand, 4, 4, 2), {}, {1, 8, 16}, 1, &layer);
   for (const Arch arch : SupportedArchs()) {
     Int16Conv2DPlan plan;
-    ASSERT_TRUE(plan.Prepare(layer.weights, layer.bias(), {1, 8, 16}, arch, 1).ok());
+    ASSERT_TRUE(plan.Prepare(layer.weights(), layer.bias(), {1, 8, 16}, arch, 1).ok());
     const std::string expected =
         arch == Arch::kReference ? "reference_int16" : std::string("planes_int16/") + ArchName(arch);
     EXPECT_EQ(plan.kernel_name(), expected);
     Int16Conv2DPlan single;
-    ASSERT_TRUE(single.Prepare(layer.weights, layer.bias(), {1, 1, 1}, arch, 1).ok());
+    ASSERT_TRUE(single.Prepare(layer.weights(), layer.bias(), {1, 1, 1}, arch, 1).ok());
     if (arch == Arch::kReference) continue;
     EXPECT_EQ(single.kernel_name(), std::string("pixel_int16/") + ArchName(arch));
   }

@@ -14,6 +14,7 @@
 
 #include "tflite_ops/kernels/conv2d_int16/conv2d_int16.h"
 #include "tflite_ops/testing/guarded.h"
+#include "tflite_ops/testing/guarded_packed.h"
 #include "tflite_ops/testing/packed_builder.h"
 
 namespace tfprune {
@@ -37,13 +38,13 @@ struct LayerKind {
 struct Layer {
   PackedSpec spec;
   LayerKind kind;
-  Packed packed;
-  PackedWeights weights;
+  std::unique_ptr<GuardedPacked> packed;
   std::vector<uint8_t> unsigned_values;
   std::vector<int64_t> bias64;
   std::vector<int32_t> bias32;
   ConvShape shape;
 
+  PackedWeights& weights() const { return packed->weights; }
   IntegerBias bias() const {
     if (!kind.with_bias) return {};
     return kind.wide_bias ? IntegerBias{bias64.data(), true} : IntegerBias{bias32.data(), false};
@@ -59,15 +60,16 @@ inline void Build(const PackedSpec& spec, const LayerKind& kind, const ImageSize
   layer->spec.value_type = ValueType::kInt8;
   layer->spec.int8_activations = true;
   layer->spec.activation = Activation::kNone;
-  layer->packed = BuildPacked(layer->spec, &random);
-  PackedWeights& w = layer->weights;
-  const Status read = ReadPackedWeights(layer->packed.bytes.data(), layer->packed.bytes.size(), &w);
-  ASSERT_TRUE(read.ok()) << read.message;
+  layer->packed.reset(new GuardedPacked(BuildPacked(layer->spec, &random).bytes));
+  ASSERT_TRUE(layer->packed->status.ok()) << layer->packed->status.message;
+  PackedWeights& w = layer->weights();
+  size_t stored = 0;
+  for (uint32_t line = 0; line < w.line_count; ++line) stored += w.DotCellsOfLine(line) * w.RowsOfLine(line);
   w.activation = spec.activation;
   w.input_zero_point = w.output_zero_point = 0;
   w.activation_type = ActivationType::kInt16;
   w.rounding = Rounding::kBuiltin;
-  if (kind.extremes) memset(const_cast<int8_t*>(w.bytes), 0x80, w.value_count);
+  if (kind.extremes) memset(const_cast<int8_t*>(w.bytes), 0x80, stored);
   if (!kind.int16) {
     w.activation_type = ActivationType::kUInt8;
     w.rounding = Rounding::kXnnpack;
@@ -75,7 +77,7 @@ inline void Build(const PackedSpec& spec, const LayerKind& kind, const ImageSize
     w.weight_zero_point = 93;
     w.input_zero_point = kind.extremes ? 0 : static_cast<int>(random() % 256);
     w.output_zero_point = static_cast<int>(random() % 256);
-    for (uint32_t i = 0; i < w.value_count; ++i)
+    for (size_t i = 0; i < stored; ++i)
       layer->unsigned_values.push_back(static_cast<uint8_t>(kind.extremes ? 255 : w.bytes[i] + 100));
     w.unsigned_bytes = layer->unsigned_values.data();
     w.bytes = nullptr;
@@ -89,7 +91,7 @@ inline void Build(const PackedSpec& spec, const LayerKind& kind, const ImageSize
 
 // The exact sum of one output, over the stored weights one by one; knows nothing of lines, pairs or planes.
 inline std::vector<int64_t> ExactSums(const Layer& layer, const std::vector<int64_t>& x) {
-  const PackedWeights& w = layer.weights;
+  const PackedWeights& w = layer.weights();
   const ConvShape& shape = layer.shape;
   const uint32_t columns = w.columns();
   std::vector<int64_t> dense(size_t{w.out_channels} * columns), sums;
@@ -124,7 +126,7 @@ inline int64_t Rounded(__int128 value, int by) {
 
 // An output by the formulas of docs/formats.md, in wider arithmetic than the kernels use.
 inline int64_t Expected(const Layer& layer, uint32_t row, int64_t sum) {
-  const PackedWeights& w = layer.weights;
+  const PackedWeights& w = layer.weights();
   const double in = w.input_scale, scale = w.scales[row], out = w.output_scale;
   float low_bound, high_bound;
   ActivationBounds(w.activation, &low_bound, &high_bound);
@@ -163,7 +165,7 @@ void RunEverywhere(const Layer& layer, const ImageSize& in, Guarded<T>* x, const
   for (const Arch arch : SupportedArchs()) {
     for (const uint32_t threads : {1u, 2u, 5u}) {
       Int16Conv2DPlan plan;
-      const Status prepared = plan.Prepare(layer.weights, layer.bias(), in, arch, threads);
+      const Status prepared = plan.Prepare(layer.weights(), layer.bias(), in, arch, threads);
       ASSERT_TRUE(prepared.ok()) << prepared.message;
       Guarded<T> y(expected.size());
       memset(y.data(), 0x55, y.size() * sizeof(T));
@@ -187,7 +189,7 @@ void CheckOf(const PackedSpec& spec, const LayerKind& kind, const ImageSize& in,
   for (size_t i = 0; i < x.size(); ++i) {
     x[i] = static_cast<T>(random());
     if (kind.extremes) x[i] = kind.int16 ? static_cast<T>(-32768) : static_cast<T>(255);
-    centred.push_back(x[i] - layer.weights.input_zero_point);
+    centred.push_back(x[i] - layer.weights().input_zero_point);
   }
   std::vector<int64_t> expected = ExactSums(layer, centred);
   for (size_t i = 0; i < expected.size(); ++i) {

@@ -11,6 +11,11 @@ Status Int16Conv2DPlan::Prepare(const PackedWeights& weights, const IntegerBias&
                                 uint32_t threads) {
   if (!NeedsInt16(weights) || !weights.has_integers())
     return Error("convolution: these kernels run int16 and uint8 activations only");
+  if (weights.in_blocks()) {
+    if (blocks_ != &weights) TFPRUNE_RETURN_IF_ERROR(BlocksToSingleRows(weights, &single_rows_));
+    blocks_ = &weights;
+    return Prepare(single_rows_, bias, in, arch, threads);
+  }
   weights_ = &weights;
   kernels_ = {};
   single_ = false;
@@ -90,9 +95,9 @@ WeightBytes Int16Conv2DPlan::weight_bytes() const {
   if (weights_ == nullptr) return {};
   WeightBytes bytes;
   bytes.repacked = weights_->repacked_bytes() + wide_weights_.capacity() * sizeof(int16_t);
-  bytes.offsets =
-      (offsets_.capacity() + pair_begins_.capacity()) * sizeof(uint32_t) + weight_begins_.capacity() * sizeof(size_t);
-  if (kernels_.sums == nullptr && !weights_->copied) bytes.in_place = weights_->value_count;
+  bytes.offsets = (offsets_.capacity() + pair_begins_.capacity()) * sizeof(uint32_t) +
+                  weight_begins_.capacity() * sizeof(size_t) + weights_->step_bytes();
+  if (kernels_.sums == nullptr && !weights_->copied && !weights_->filled) bytes.in_place = weights_->value_count;
   return bytes;
 }
 
