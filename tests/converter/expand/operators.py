@@ -136,13 +136,8 @@ class Maker:
     ) -> Dense:
         """A transposed convolution with the smallest output, ``more`` larger where that is allowed."""
         x, weights = self.activation(shape), self.weights((rows, *kernel, shape[3]), 0)
-        sizes = []
-        for size, taps, step in zip(shape[1:3], kernel, stride, strict=True):
-            every = (out for out in range(1, 9 * (size + taps)) if Axis(size, taps, step, out, padding == SAME).valid)
-            sizes.append(list(every))
-        out = [found[min(more, len(found) - 1)] for found in sizes]
         options = window(tfl.TransposeConvOptionsT, stride, None, padding, activation)
-        result = (shape[0], *out, rows)
+        result = (shape[0], *transposed_sizes(shape[1:3], kernel, stride, padding, more), rows)
         inputs = [constant(np.array(result, np.int32)), weights, x, self.bias(weights, rows) if bias else None]
         return self.dense("TRANSPOSE_CONV", options, inputs, x, result)
 
@@ -164,6 +159,25 @@ class Maker:
         sizes = spatial(shape[1:4], kernel, stride, dilation, padding)
         inputs = [x, weights, self.bias(weights, rows) if bias else None]
         return self.dense("CONV_3D", options, inputs, x, (shape[0], *sizes, rows))
+
+    def conv_3d_transpose(
+        self,
+        shape: tuple[int, ...],
+        rows: int,
+        kernel: tuple[int, int, int],
+        stride: tuple[int, int, int],
+        *,
+        padding: int = SAME,
+        more: int = 0,
+        bias: bool = True,
+        activation: int = NONE,
+    ) -> Dense:
+        x, weights = self.activation(shape), self.weights((*kernel, rows, shape[4]), 3)
+        options = window(tfl.Conv3DOptionsT, stride[1:], (1, 1), padding, activation)
+        options.strideD = stride[0]
+        result = (shape[0], *transposed_sizes(shape[1:4], kernel, stride, padding, more), rows)
+        inputs = [constant(np.array(result, np.int32)), weights, x, self.bias(weights, rows) if bias else None]
+        return self.dense("CONV_3D_TRANSPOSE", options, inputs, x, result)
 
     def batch_matmul(
         self,
@@ -202,4 +216,14 @@ def spatial(sizes: Any, kernel: Any, stride: Any, dilation: Any, padding: int) -
     found = []
     for size, taps, step, gap in zip(sizes, kernel, stride, dilation, strict=True):
         found.append(-(-size // step) if padding == SAME else (size - (taps - 1) * gap - 1) // step + 1)
+    return found
+
+
+def transposed_sizes(sizes: Any, kernel: Any, stride: Any, padding: int, more: int) -> list[int]:
+    """Output sizes of a transposed convolution: the smallest ones, ``more`` larger where that is allowed."""
+    found = []
+    for size, taps, step in zip(sizes, kernel, stride, strict=True):
+        every = range(1, (size + 1) * step + taps)
+        allowed = [out for out in every if Axis(size, taps, step, out, padding == SAME).valid]
+        found.append(allowed[min(more, len(allowed) - 1)])
     return found

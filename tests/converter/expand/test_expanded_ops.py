@@ -126,6 +126,22 @@ def test_volume(kernel: tuple[int, int, int], options: dict[str, object]) -> Non
     check(Maker(seed=3).conv_3d((2, 6, 7, 5, 4), 8, kernel, **options))
 
 
+@pytest.mark.parametrize("padding", [SAME, VALID])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "more"),
+    [
+        ((3, 3, 3), (2, 2, 2), 1),
+        ((3, 2, 4), (2, 1, 3), 0),
+        ((1, 3, 3), (1, 2, 2), 9),
+        ((2, 2, 2), (3, 3, 3), 9),
+        ((2, 1, 1), (2, 1, 1), 0),
+    ],
+)
+def test_transposed_volume(padding: int, kernel: tuple[int, int, int], stride: tuple[int, int, int], more: int) -> None:
+    maker = Maker(seed=more, kept=0.5)
+    check(maker.conv_3d_transpose((2, 3, 4, 5, 6), 4, kernel, stride, padding=padding, more=more, activation=RELU))
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("batch", "batch_rank"), [((), 0), ((2,), 0), ((3,), 1), ((2, 3), 1), ((2, 3), 2)])
 @pytest.mark.parametrize(
@@ -152,6 +168,7 @@ def test_a_product_with_one_matrix_needs_no_other_op() -> None:
     [
         lambda maker: maker.transpose_conv((1, 4, 5, 8), 6, (4, 3), (2, 3), padding=VALID, more=1),
         lambda maker: maker.conv_3d((1, 6, 7, 5, 4), 8, (3, 3, 3)),
+        lambda maker: maker.conv_3d_transpose((1, 3, 4, 5, 4), 8, (3, 3, 3), (2, 2, 2), bias=False),
         lambda maker: maker.conv_2d((1, 6, 7, 16), 8, (3, 3), 2),
         lambda maker: maker.batch_matmul((1, 3), 1, 4, 8, 12),
     ],

@@ -10,6 +10,7 @@ from tfprune.converter.capability import (
     batch_matmul,
     conv_2d,
     conv_3d,
+    conv_3d_transpose,
     depthwise_conv_2d,
     fully_connected,
     lstm,
@@ -51,6 +52,7 @@ CAPABILITIES: dict[str, Reader] = {
     "BATCH_MATMUL": batch_matmul.read,
     "CONV_2D": conv_2d.read,
     "CONV_3D": conv_3d.read,
+    "CONV_3D_TRANSPOSE": conv_3d_transpose.read,
     "DEPTHWISE_CONV_2D": depthwise_conv_2d.read,
     "FULLY_CONNECTED": fully_connected.read,
     "TRANSPOSE_CONV": transpose_conv.read,
@@ -59,7 +61,6 @@ CAPABILITIES: dict[str, Reader] = {
 
 #: Operators whose weights people prune and that have no sparse kernel: listed in reports, never rewritten.
 WITHOUT_KERNEL = (
-    "CONV_3D_TRANSPOSE",
     "EMBEDDING_LOOKUP",
     "UNIDIRECTIONAL_SEQUENCE_RNN",
 )

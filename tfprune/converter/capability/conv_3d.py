@@ -32,6 +32,8 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         Refused: it has a form without sparse kernel, or contradicts itself.
     """
     place = Place(graph, subgraph, index, op, read_numbers(graph, subgraph, op, _CHANNEL_AXIS))
+    if place.numbers.quantization is not None:
+        raise Refused("precision", "LiteRT has no CONV_3D with integer weights")
     options = check_options(op, tfl.Conv3DOptionsT)
     shape, x_shape, y_shape = place.weights_shape, place.input_shape, place.output_shape
     if len(shape) != 5 or len(x_shape) != 5 or len(y_shape) != 5 or min(shape) < 1 or x_shape[4] != shape[3]:

@@ -67,32 +67,50 @@ def _sizes(place: Place, options: Any) -> tuple[SubPixel, bool]:
     shape, x_shape = place.weights_shape, place.input_shape
     if len(shape) != 4 or len(x_shape) != 4 or min(shape) < 1 or x_shape[3] != shape[3]:
         raise Refused("malformed", f"an input of shape {list(x_shape)} does not fit weights of {list(shape)}")
-    place.check_fixed()
-    strides = (options.strideH, options.strideW)
-    check_window(shape[1:3], strides, (1, 1))
-    out, fixed = _output(place)
-    same = options.padding == Padding.SAME
-    axes = [Axis(x_shape[1 + i], shape[1 + i], strides[i], out[i], same) for i in (0, 1)]
-    if not all(axis.valid for axis in axes):
-        raise Refused("malformed", f"an output of {out} does not belong to an input of {x_shape[1:3]}")
+    axes, fixed = transposed_axes(place, options, shape[1:3], (options.strideH, options.strideW))
     return SubPixel(*axes), fixed
 
 
-def _output(place: Place) -> tuple[tuple[int, int], bool]:
-    """Height and width of the output, and whether its shape is a constant of the file.
+def transposed_axes(
+    place: Place, options: Any, kernel: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[list[Axis], bool]:
+    """The axes of a transposed convolution, and whether the file fixes the whole output shape.
+
+    Args:
+        place: the operator; its input 0 is the output's shape.
+        options: its options.
+        kernel: taps along each axis.
+        strides: along each axis.
+
+    Raises:
+        Refused: a size is not in the file, or LiteRT does not take these sizes.
+    """
+    place.check_fixed()
+    check_window(kernel, strides, (1,) * len(kernel))
+    out, fixed = _output(place, len(kernel))
+    same = options.padding == Padding.SAME
+    sizes = zip(place.input_shape[1:], kernel, strides, out, strict=False)
+    axes = [Axis(*each, same) for each in sizes]
+    if not all(axis.valid for axis in axes):
+        raise Refused("malformed", f"an output of {out} does not belong to an input of {place.input_shape[1:-1]}")
+    return axes, fixed
+
+
+def _output(place: Place, axes: int) -> tuple[tuple[int, ...], bool]:
+    """Sizes of the output along the axes, and whether its shape is a constant of the file.
 
     A file with a batch of any size packs the shape from that and constants.
     """
     graph, subgraph = place.graph, place.subgraph
     shape = graph.input_tensor(subgraph, place.op, _OUTPUT_SHAPE)
     known = None if shape is None else graph.constant(shape, np.int32)
-    if known is not None and known.shape == (4,):
-        return (int(known[1]), int(known[2])), True
+    if known is not None and known.shape == (axes + 2,):
+        return tuple(int(size) for size in known[1:-1]), True
     writer = graph.writer(subgraph, int(place.op.inputs[_OUTPUT_SHAPE]))
-    if writer is None or graph.op_name(writer) != "PACK" or len(writer.inputs) != 4:
-        raise Refused("dynamic_shape", "the output's height and width must be constants of the file")
-    sizes = [graph.constant(graph.tensor(subgraph, int(part)), np.int32) for part in writer.inputs[1:3]]
-    if any(size is None or size.size != 1 for size in sizes):
-        raise Refused("dynamic_shape", "the output's height and width must be constants of the file")
-    height, width = (int(size.reshape(())) for size in sizes if size is not None)
-    return (height, width), False
+    if writer is None or graph.op_name(writer) != "PACK" or len(writer.inputs) != axes + 2:
+        raise Refused("dynamic_shape", "the output's sizes but for the batch must be constants of the file")
+    sizes = [graph.constant(graph.tensor(subgraph, int(part)), np.int32) for part in writer.inputs[1:-1]]
+    found = tuple(int(size.reshape(())) for size in sizes if size is not None and size.size == 1)
+    if len(found) != axes:
+        raise Refused("dynamic_shape", "the output's sizes but for the batch must be constants of the file")
+    return found, False

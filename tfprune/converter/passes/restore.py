@@ -43,7 +43,7 @@ _DENSE_NAMES = {Op.CONV_2D: "CONV_2D", Op.FULLY_CONNECTED: "FULLY_CONNECTED"}
 # Dense weights already in the file, by the buffer of the packed ones and how they were expanded: their buffer.
 _RestoredBuffers = dict[tuple[Any, ...], int]
 # Dense ops that may lack a bias, while the convolution that they became may not.
-_WITHOUT_BIAS = ("TRANSPOSE_CONV", "CONV_3D")
+_WITHOUT_BIAS = ("TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE")
 
 
 def rewrite(graph: Graph) -> list[LayerReport]:
