@@ -73,9 +73,7 @@ def _crop(editor: Editor, op: Any, log: Log) -> None:
     before = _cost(editor, site, None, None, None)
     best = min(_choices(editor, site, nonzero), key=lambda choice: choice.cost, default=None)
     if best is None:
-        raise Refused(
-            "image_size", "the smaller kernel needs padding or cuts that depend on the image size, which is not fixed"
-        )
+        raise Refused("image_size", "where a smaller kernel must lie depends on the image size, or on its values' range")
     if best.cost >= before:
         raise Refused("no_gain", "moving the image to where the smaller kernel needs it costs more than is saved")
     _apply(editor, site, best)
@@ -120,6 +118,8 @@ def _choices(editor: Editor, site: _Site, nonzero: np.ndarray[Any, Any]) -> list
     for row in crops(np.asarray(nonzero.any(axis=1))):
         for column in crops(np.asarray(nonzero.any(axis=0))):
             pair = (row, column)
+            if (row.taps, column.taps) == nonzero.shape:
+                continue
             if stays_same(rows, row) and stays_same(columns, column):
                 found.append(_Choice(pair, None, _cost(editor, site, pair, None, None)))
             first, second = placement(rows, row), placement(columns, column)

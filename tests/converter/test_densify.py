@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TFLite's own sparse encoding read back: against an encoder by definition, and files of the TFLite converter."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as tfl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.models import fully_connected_model
+from tfprune.converter.graph import Graph
+from tfprune.converter.passes import densify
+from tfprune.converter.stock.sparse_encoding import encode
+from tfprune.errors import ModelError
+
+_TYPES = {np.float32: tfl.TensorType.FLOAT32, np.float16: tfl.TensorType.FLOAT16, np.int8: tfl.TensorType.INT8}
+_VECTORS = {
+    "uint8": (tfl.Uint8VectorT, tfl.SparseIndexVector.Uint8Vector, np.uint8),
+    "uint16": (tfl.Uint16VectorT, tfl.SparseIndexVector.Uint16Vector, np.uint16),
+    "int32": (tfl.Int32VectorT, tfl.SparseIndexVector.Int32Vector, np.int32),
+}
+
+
+def vector(values: list[int], width: str) -> tuple[Any, int]:
+    table, kind, dtype = _VECTORS[width]
+    found = table()
+    found.values = np.array(values, dtype)
+    return found, kind
+
+
+def reference_encode(
+    dense: np.ndarray, blocks: dict[int, int], order: list[int], compressed: set[int], width: str
+) -> tuple[Any, np.ndarray]:
+    """Walks the dimensions in traversal order: dense ones fully, compressed ones where something is not zero."""
+    block_map = sorted(blocks)
+    sizes = [size // blocks.get(axis, 1) for axis, size in enumerate(dense.shape)] + [blocks[a] for a in block_map]
+    split = dense.reshape([each for a in range(dense.ndim) for each in (sizes[a], blocks.get(a, 1))])
+    outer = [2 * axis for axis in range(dense.ndim)]
+    expanded = split.transpose(outer + [2 * axis + 1 for axis in range(dense.ndim)])
+    expanded = expanded.reshape(sizes).transpose(order)
+    lines: list[tuple[int, ...]] = [()]
+    sparsity = tfl.SparsityParametersT()
+    sparsity.traversalOrder, sparsity.blockMap = np.array(order, np.int32), np.array(block_map, np.int32)
+    sparsity.dimMetadata = []
+    for level, dimension in enumerate(order):
+        entry = tfl.DimensionMetadataT()
+        if dimension in compressed:
+            entry.format = tfl.DimensionType.SPARSE_CSR
+            kept = [[i for i in range(sizes[dimension]) if np.any(expanded[(*line, i)])] for line in lines]
+            segments = [0, *itertools.accumulate(len(each) for each in kept)]
+            entry.arraySegments, entry.arraySegmentsType = vector(segments, width)
+            entry.arrayIndices, entry.arrayIndicesType = vector([i for each in kept for i in each], width)
+            lines = [(*line, i) for line, each in zip(lines, kept, strict=True) for i in each]
+        else:
+            entry.format, entry.denseSize = tfl.DimensionType.DENSE, sizes[dimension]
+            lines = [(*line, i) for line in lines for i in range(sizes[dimension])]
+        sparsity.dimMetadata.append(entry)
+        assert level < expanded.ndim
+    return sparsity, np.array([expanded[line] for line in lines], dense.dtype)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[np.ndarray, dict[int, int], list[int], set[int], str]:
+    rank = draw(st.integers(1, 4))
+    blocks = {axis: draw(st.integers(1, 4)) for axis in range(rank) if draw(st.booleans())}
+    shape = [draw(st.integers(1, 3)) * blocks.get(axis, 1) for axis in range(rank)]
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    dense = rng.integers(1, 99, shape) * (rng.random(shape) < 0.4)
+    # The dimensions of blocks come last, as every writer has them.
+    order = [*draw(st.permutations(range(rank))), *(rank + place for place in range(len(blocks)))]
+    compressed = {axis for axis in range(rank) if draw(st.booleans())}
+    dtype = draw(st.sampled_from(list(_TYPES)))
+    return dense.astype(dtype), blocks, order, compressed, draw(st.sampled_from(list(_VECTORS)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(cases())
+def test_every_form_is_decoded(case: tuple[np.ndarray, dict[int, int], list[int], set[int], str]) -> None:
+    dense, *form = case
+    sparsity, values = reference_encode(dense, *form)
+    kind = _TYPES[dense.dtype.type]
+    found = densify.decode(sparsity, dense.shape, kind, np.frombuffer(values.tobytes(), np.uint8), "it")
+    np.testing.assert_array_equal(found, dense)
+    assert found.dtype == dense.dtype
+
+
+def test_our_own_encoding_is_decoded() -> None:
+    rng = np.random.default_rng(0)
+    for rows, columns in ((3, 8), (300, 1200), (1, 4)):
+        kept = rng.random((rows, columns // 4)) < 0.3
+        dense = (rng.normal(size=(rows, columns)) * np.repeat(kept, 4, 1)).astype(np.float32)
+        sparsity, values = encode(dense)
+        expected, same = reference_encode(dense, {1: 4}, [0, 1, 2], {1}, "int32")
+        np.testing.assert_array_equal(values, same)
+        np.testing.assert_array_equal(
+            sparsity.dimMetadata[1].arraySegments.values, expected.dimMetadata[1].arraySegments.values
+        )
+        found = densify.decode(sparsity, dense.shape, tfl.TensorType.FLOAT32, values.view(np.uint8), "it")
+        np.testing.assert_array_equal(found, dense)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda s: setattr(s, "traversalOrder", np.array([0, 1, 1], np.int32)),
+        lambda s: setattr(s, "traversalOrder", None),
+        lambda s: setattr(s, "blockMap", np.array([7], np.int32)),
+        lambda s: setattr(s, "blockMap", np.array([], np.int32)),
+        lambda s: setattr(s, "dimMetadata", s.dimMetadata[:2]),
+        lambda s: setattr(s.dimMetadata[0], "denseSize", 2**30),
+        lambda s: setattr(s.dimMetadata[2], "denseSize", 0),
+        lambda s: setattr(s.dimMetadata[2], "denseSize", 3),
+        lambda s: setattr(s.dimMetadata[1], "arraySegments", None),
+        lambda s: setattr(s.dimMetadata[1].arraySegments, "values", np.array([0, 5, 2, 3], np.uint8)),
+        lambda s: setattr(s.dimMetadata[1].arrayIndices, "values", np.full(3, 99, np.uint8)),
+        lambda s: setattr(s.dimMetadata[1], "arrayIndices", None),
+    ],
+)
+def test_corrupt_encodings_are_named(damage: Any) -> None:
+    dense = np.zeros((3, 8), np.float32)
+    dense[:, :2] = 1
+    sparsity, values = encode(dense)
+    damage(sparsity)
+    with pytest.raises(ModelError, match="it: sparse weights are corrupt"):
+        densify.decode(sparsity, dense.shape, tfl.TensorType.FLOAT32, values.view(np.uint8), "it")
+
+
+@pytest.mark.parametrize("shape", [(2**20, 2**20), (0, 8), ()])
+def test_shapes_outside_the_range_are_named(shape: tuple[int, ...]) -> None:
+    sparsity, values = encode(np.ones((3, 8), np.float32))
+    with pytest.raises(ModelError, match="shape"):
+        densify.decode(sparsity, shape, tfl.TensorType.FLOAT32, values.view(np.uint8), "it")
+
+
+def test_a_dense_file_is_left_alone() -> None:
+    data = fully_connected_model(np.eye(8, dtype=np.float32), np.ones(8, np.float32))
+    graph = Graph(data)
+    assert densify.rewrite(graph) == 0
+    assert graph.to_bytes() == Graph(data).to_bytes()
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_files_of_the_tflite_converter(halves: bool) -> None:
+    """Convolutions come as DENSIFY operators, fully-connected blocks as sparse weights of the operator itself."""
+    tf = pytest.importorskip("tensorflow")
+    rng = np.random.default_rng(1)
+    kernel = (rng.normal(size=(3, 3, 16, 32)) * (rng.random((3, 3, 16, 32)) < 0.1)).astype(np.float32)
+    matrix = (rng.normal(size=(64, 32)) * np.repeat(rng.random((64, 8)) < 0.1, 4, 1)).astype(np.float32)
+    single = (rng.normal(size=(400, 64)) * (rng.random((400, 64)) < 0.1)).astype(np.float32)
+    # In halves from the start, so that rounding makes no difference.
+    kernel, matrix, single = (each.astype(np.float16).astype(np.float32) for each in (kernel, matrix, single))
+    weights = [tf.Variable(each) for each in (kernel, matrix, single)]
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 6, 6, 16], tf.float32)])
+    def network(x: Any) -> Any:
+        x = tf.reduce_mean(tf.nn.conv2d(x, weights[0], 1, "SAME"), [1, 2])
+        x = tf.linalg.matmul(x, weights[1], transpose_b=True)
+        return tf.linalg.matmul(x, weights[2], transpose_b=True)
+
+    module = tf.Module()
+    module.network, module.weights = network, weights
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], module)
+    converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
+    if halves:
+        converter.optimizations.append(tf.lite.Optimize.DEFAULT)
+        converter.target_spec.supported_types = [tf.float16]
+    graph = Graph(converter.convert())
+    names = [graph.op_name(op) for _, _, op in graph.operators()]
+    assert "DENSIFY" in names
+    assert densify.rewrite(graph) == 3
+    after = Graph(graph.to_bytes())
+    assert "DENSIFY" not in [after.op_name(op) for _, _, op in after.operators()]
+    constants = {}
+    for tensor in after.model.subgraphs[0].tensors:
+        found = after.constant(tensor, np.float16 if tensor.type == tfl.TensorType.FLOAT16 else np.float32)
+        if found is not None:
+            constants[found.shape] = found
+    np.testing.assert_array_equal(constants[32, 3, 3, 16], kernel.transpose(3, 0, 1, 2))
+    np.testing.assert_array_equal(constants[64, 32], matrix)
+    np.testing.assert_array_equal(constants[400, 64], single)
