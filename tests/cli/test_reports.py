@@ -99,6 +99,10 @@ def test_inspect_takes_device_and_speedup(model: Path) -> None:
     document = json.loads(run("inspect", model, "--device", "host", "--min-speedup", 500, "--json").stdout)
     assert (document["table"], document["min_speedup"], document["converted_layers"]) == ("host", 500, 0)
     assert run("inspect", model, "--device", "toaster").exit_code == 2
+    assert run("inspect", model, "--target", "dense").exit_code == 2
+    assert run("inspect", model, "--precision", "int4").exit_code == 2
+    document = json.loads(run("inspect", model, "--target", "stock", "--json").stdout)
+    assert (document["action"], document["output_bytes"]) == ("inspect", None)
     assert run("inspect", model, "--min-speedup", 0).exit_code == 2
 
 

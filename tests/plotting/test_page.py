@@ -69,8 +69,8 @@ def test_page_holds_every_layer_and_its_mask() -> None:
     assert "<title>my model" in text
     assert report.outcome("layers with weights") in text
     for layer in report.layers:
-        assert f'id="layer-0-{layer.index}"' in text
-        assert f'href="#layer-0-{layer.index}"' in text
+        assert f'id="layer-{layer.index}"' in text
+        assert f'href="#layer-{layer.index}"' in text
     assert "64x3x3x16" in text
     assert "no weight is zero" in text
     assert text.count("<tr>") == 1 + len(report.layers)

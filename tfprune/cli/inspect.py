@@ -7,13 +7,24 @@ from pathlib import Path
 
 import click
 
+from tfprune.cli.arrays import read_arrays
 from tfprune.cli.console import print_json, working
+from tfprune.cli.convert import DATA_OPTION
 from tfprune.cli.layers_table import print_layers
 from tfprune.cli.outputs import check_apart
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--precision", default="float32", show_default=True, help="Of a Keras model: float32, float16, int8 or dynamic."
+)
+@click.option(
+    DATA_OPTION,
+    type=click.Path(path_type=Path),
+    help="For --precision int8: a .npy file with examples, or .npz with an array for each input.",
+)
+@click.option("--target", default="delegate", show_default=True, help="What would run the file: delegate or stock.")
 @click.option("--device", default="arm64", show_default=True, help="Cost table that decides which layers gain.")
 @click.option(
     "--min-speedup", type=float, default=1.05, show_default=True, help="A layer predicted to gain less stays dense."
@@ -43,6 +54,9 @@ from tfprune.cli.outputs import check_apart
 @click.option("--overwrite", is_flag=True, help="Replace the page and the picture if they exist.")
 def inspect(
     model: Path,
+    precision: str,
+    representative_data: Path | None,
+    target: str,
     device: str,
     min_speedup: float,
     wide: bool,
@@ -60,7 +74,8 @@ def inspect(
         raise click.UsageError("--layer and --sparsity say how to draw: give --masks FILE too")
     if masks is None and html is None and overwrite:
         raise click.UsageError("--overwrite is for what is written: give --masks FILE or --html FILE too")
-    check_apart({"MODEL": model, "--html": html, "--masks": masks})
+    for name, path in (("MODEL", model), ("--masks", masks)):
+        check_apart({name: path, "--html": html})
     with working("Reading the model"):
         if html is not None:
             from tfprune.converter.converted import check_target
@@ -69,7 +84,14 @@ def inspect(
             check_target(html, overwrite=overwrite, source=model)
         if masks is not None:
             tfprune.plot_masks(model, list(layers) or None, output=masks, overwrite=overwrite, sparsity=sparsity)
-        report = tfprune.inspect(model, device=device, min_speedup=min_speedup)
+        report = tfprune.inspect(
+            model,
+            precision=precision,
+            representative_data=None if representative_data is None else read_arrays(representative_data, DATA_OPTION),
+            device=device,
+            target=target,
+            min_speedup=min_speedup,
+        )
         if html is not None:
             report.save_html(html, title=model.name, overwrite=overwrite)
     if as_json:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import math
@@ -102,7 +103,10 @@ def convert(
 def inspect(
     model: Any,
     *,
+    precision: str = "float32",
+    representative_data: Any = None,
     device: str | os.PathLike[str] = _DEFAULT_DEVICE,
+    target: str = "delegate",
     min_speedup: float = _DEFAULT_MIN_SPEEDUP,
     custom_objects: Mapping[str, Any] | None = None,
 ) -> ConversionReport:
@@ -112,7 +116,10 @@ def inspect(
 
     Args:
         model: a Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file, or the bytes of one.
+        precision: as in :func:`convert`.
+        representative_data: as in :func:`convert`.
         device: cost table behind the verdicts: ``"arm64"``, ``"host"``, or the path of a JSON table.
+        target: ``"delegate"`` or ``"stock"``, as in :func:`convert`.
         min_speedup: least predicted speed-up of a layer, a finite number above 0.
         custom_objects: classes and functions by name that a ``.keras`` file needs.
 
@@ -122,6 +129,7 @@ def inspect(
 
     Raises:
         ModelError: not a model, cut off or corrupt.
+        AlreadyConvertedError: a file with tfprune's ops for ``target="stock"``.
         ConversionError: an argument outside its range, or a Keras model that cannot be converted.
 
     Example:
@@ -129,15 +137,24 @@ def inspect(
         >>> print(report)
         >>> report.save_html("classifier.html")
     """
+    _one_of("precision", precision, PRECISIONS)
+    _one_of("target", target, TARGETS[:2])
+    if target == "stock":
+        options = {"precision": precision, "representative_data": representative_data, "device": device}
+        converted = convert(model, **options, target=target, min_speedup=min_speedup, custom_objects=custom_objects)
+        return dataclasses.replace(converted.report, action="inspect", output_bytes=None)
     _check_min_speedup(min_speedup)
     table = load_table(device)
-    data, _, subject = tflite_bytes(model, custom_objects)
+    quantizer = Quantizer(precision, representative_data)
+    quantizer.check()
+    data, _, subject = tflite_bytes(model, custom_objects, quantizer)
     graph = Graph(data, subject)
     sink_invariant_constants(graph)
-    layers = [finding.report() for finding in analyse(graph, table, float(min_speedup))]
+    findings = analyse(graph, table, float(min_speedup), halves=precision == "float16")
     packed = packed_reports(graph, table)
     note = f"{len(packed)} layer(s) were converted before" if packed else None
-    return _report("inspect", layers + packed, table, float(min_speedup), data, None, note)
+    layers = [finding.report() for finding in findings] + packed
+    return _report("inspect", layers, table, float(min_speedup), data, None, note)
 
 
 def _to_sparse(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tfprune.sparsity.measure import Density
 
 #: Name of the metadata entry in which a converted file says how it was made.
 METADATA_NAME = "tfprune"
+_LSTM_PARTS = ("input", "recurrent")
 _INT8_BY_INPUT = {"float32": "dynamic", "int8": "int8", "uint8": "uint8", "int16": "int16"}
 
 
@@ -35,8 +37,17 @@ def packed_reports(graph: Graph, table: CostTable) -> list[LayerReport]:
         ModelError: an op's weights are missing or break a rule of the format.
     """
     patterns = _patterns(graph)
-    reports = (packed_report(graph, *operator, "sparse", table) for operator in packed_operators(graph))
-    return [dataclasses.replace(layer, pattern=patterns.get((layer.subgraph, layer.index))) for layer in reports]
+    reports = []
+    seen: Counter[tuple[int, int]] = Counter()
+    for operator in packed_operators(graph):
+        layer = packed_report(graph, *operator, "sparse", table)
+        place = (layer.subgraph, layer.index)
+        # An LSTM stands twice.
+        name = f"{layer.name}/{_LSTM_PARTS[seen[place]]}" if layer.op == LSTM_CODE else layer.name
+        found = patterns.get(place, [])[seen[place] :]
+        reports.append(dataclasses.replace(layer, name=name, pattern=found[0] if found else None))
+        seen[place] += 1
+    return reports
 
 
 def packed_report(
@@ -149,11 +160,13 @@ def _packed_shape(packed: PackedWeights) -> PackedShape:
     return PackedShape(name, step_rows, 1, len(rows), loads, np.unique(blocks.columns).size, int(rows.sum()))
 
 
-def _patterns(graph: Graph) -> dict[tuple[int, int], str]:
-    """What the metadata of a converted file say about the zeros of each layer."""
+def _patterns(graph: Graph) -> dict[tuple[int, int], list[str]]:
+    """What the metadata of a converted file say about the zeros of each layer; of an LSTM about both matrices."""
+    found: dict[tuple[int, int], list[str]] = defaultdict(list)
     try:
-        layers = json.loads(graph.metadata(METADATA_NAME) or b"{}")["layers"]
-        return {(int(layer["subgraph"]), int(layer["operator"])): str(layer["pattern"]) for layer in layers}
+        for layer in json.loads(graph.metadata(METADATA_NAME) or b"{}")["layers"]:
+            found[int(layer["subgraph"]), int(layer["operator"])].append(str(layer["pattern"]))
     # Metadata are anybody's: what cannot be read says nothing.
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
+    return found

@@ -78,6 +78,11 @@ class LayerReport:
         """Whether the input holds the layer as an op of tfprune."""
         return self.op.startswith("Tfprune")
 
+    @property
+    def converted(self) -> bool:
+        """Whether the verdict is ``"sparse"`` or, for the stock runtime, ``"smaller"``."""
+        return self.verdict in ("sparse", "smaller")
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data."""
         return {**dataclasses.asdict(self), "shape": list(self.shape)}
@@ -108,9 +113,7 @@ def totals(layers: Sequence[LayerReport]) -> Totals:
     """Sums over ``layers``."""
 
     def pair(dense: str, sparse: str) -> tuple[Any, Any]:
-        known = [
-            (getattr(layer, dense), getattr(layer, sparse), layer.verdict in ("sparse", "smaller")) for layer in layers
-        ]
+        known = [(getattr(layer, dense), getattr(layer, sparse), layer.converted) for layer in layers]
         known = [each for each in known if each[0] is not None]
         after = (packed if is_sparse and packed is not None else before for before, packed, is_sparse in known)
         return sum(before for before, _, _ in known), sum(after)
@@ -148,7 +151,7 @@ class ConversionReport:
     @property
     def converted_layers(self) -> int:
         """Layers with the verdict ``"sparse"`` or ``"smaller"``."""
-        return sum(layer.verdict in ("sparse", "smaller") for layer in self.layers)
+        return sum(layer.converted for layer in self.layers)
 
     @property
     def totals(self) -> Totals:
@@ -157,11 +160,11 @@ class ConversionReport:
 
     def outcome(self, noun: str = "layers") -> str:
         """How many layers became sparse, or would; those of a file that was converted before are so already."""
+        became = "smaller" if any(layer.verdict == "smaller" for layer in self.layers) else "sparse"
         if self.action != "inspect":
-            became = "smaller" if any(layer.verdict == "smaller" for layer in self.layers) else "sparse"
             return f"{self.converted_layers} of {len(self.layers)} {noun} became {became}"
         before = sum(layer.packed_before for layer in self.layers)
-        text = f"{self.converted_layers - before} of {len(self.layers) - before} {noun} would become sparse"
+        text = f"{self.converted_layers - before} of {len(self.layers) - before} {noun} would become {became}"
         return f"{text}, {before} are sparse already" if before else text
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,11 @@ def render(report: ConversionReport, title: str) -> str:
 
     environment = _environment()
     pictures = _pictures(report)
-    cards = [_card(layer, pictures.get((layer.subgraph, layer.index)), report) for layer in report.layers]
+    cards = []
+    for number, layer in enumerate(report.layers):
+        # The two matrices of an LSTM stand one after the other, here and there.
+        waiting = pictures.get((layer.subgraph, layer.index))
+        cards.append(_card(number, layer, waiting.pop(0) if waiting else None, report))
     page = environment.get_template(_TEMPLATE).render(
         title=title, report=report, columns=COLUMNS, cards=cards, figures=_figures(report)
     )
@@ -81,8 +86,8 @@ def _environment() -> Any:
     )
 
 
-def _pictures(report: ConversionReport) -> dict[tuple[int, int], str]:
-    """Masks of all layers of the report that hold a zero, by subgraph and operator."""
+def _pictures(report: ConversionReport) -> dict[tuple[int, int], list[str | None]]:
+    """Masks of the report's layers by subgraph and operator; None for one without zeros."""
     from tfprune.converter.graph import Graph
 
     if report.model is None:
@@ -91,20 +96,24 @@ def _pictures(report: ConversionReport) -> dict[tuple[int, int], str]:
             "tfprune.convert or tfprune.inspect."
         )
     wanted = {(layer.subgraph, layer.index) for layer in report.layers}
-    pictures = {}
+    pictures: dict[tuple[int, int], list[str | None]] = defaultdict(list)
     for subgraph, index, layer in tflite_layers(Graph(report.model)):
-        if (subgraph, index) in wanted and np.count_nonzero(layer.matrix) < layer.matrix.size:
-            data = base64.b64encode(mask_png(layer)).decode()
-            pictures[subgraph, index] = f"data:image/png;base64,{data}"
+        if (subgraph, index) in wanted:
+            full = np.count_nonzero(layer.matrix) == layer.matrix.size
+            pictures[subgraph, index].append(None if full else _data_uri(mask_png(layer)))
     return pictures
 
 
-def _card(layer: LayerReport, picture: str | None, report: ConversionReport) -> Card:
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _card(number: int, layer: LayerReport, picture: str | None, report: ConversionReport) -> Card:
     from tfprune.converter.columns import COLUMNS
 
     cells = tuple((column.text(layer), _sort_key(column.value(layer))) for column in COLUMNS)
-    anchor, name = f"layer-{layer.subgraph}-{layer.index}", short_name(layer.name) or "(no name)"
-    return Card(anchor, name, layer, cells, tuple(_facts(layer, report)), picture)
+    name = short_name(layer.name) or "(no name)"
+    return Card(f"layer-{number}", name, layer, cells, tuple(_facts(layer, report)), picture)
 
 
 def _sort_key(value: float | str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -22,6 +22,16 @@ from tfprune.tables import short_name
 
 _KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _NAMES_SHOWN = 12
+_LSTM = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+# Ops whose weights are one matrix, and the rank in which a file holds them.
+_OP_RANKS = {
+    "BATCH_MATMUL": 2,
+    "CONV_2D": 4,
+    "CONV_3D": 5,
+    "DEPTHWISE_CONV_2D": 4,
+    "FULLY_CONNECTED": 2,
+    "TRANSPOSE_CONV": 4,
+}
 # Kernels by name alone: dense, conv1d and conv2d.
 _RANKS = (2, 3, 4)
 #: A weight matrix as a kernel of its own.
@@ -187,7 +197,7 @@ def _tflite_layers(data: bytes, subject: str) -> Iterator[LayerWeights]:
 
 
 def tflite_layers(graph: Any) -> Iterator[tuple[int, int, LayerWeights]]:
-    """Subgraph, operator and weights of every operator whose weights can be drawn.
+    """Subgraph, operator and weights of every operator whose weights can be drawn; two matrices of an LSTM.
 
     Args:
         graph: A `tfprune.converter.graph.Graph`. Weights of tfprune's ops are unpacked, quantised ones made real.
@@ -197,40 +207,51 @@ def tflite_layers(graph: Any) -> Iterator[tuple[int, int, LayerWeights]]:
     """
     from tfprune.converter.analysis import packed_operators
     from tfprune.converter.capability import layer_name
+
+    packed: dict[tuple[int, int], list[Any]] = defaultdict(list)
+    for subgraph, index, _, weights in packed_operators(graph):
+        packed[subgraph, index].append(weights)
+    for subgraph, index, op in graph.operators():
+        known = packed.get((subgraph, index))
+        matrices = map(_unpacked, known) if known else _stock_matrices(graph, subgraph, index, op)
+        for matrix, window in matrices:
+            shaped = matrix.reshape(matrix.shape[0], math.prod(window), -1)
+            yield subgraph, index, LayerWeights(layer_name(graph, subgraph, op), shaped, window)
+
+
+def _unpacked(weights: Any) -> tuple[npt.NDArray[Any], tuple[int, ...]]:
     from tfprune.formats import Op
 
-    packed = {(subgraph, index): weights for subgraph, index, _, weights in packed_operators(graph)}
-    for subgraph, index, op in graph.operators():
-        if (subgraph, index) in packed:
-            header = packed[subgraph, index].header
-            window: tuple[int, ...] = () if header.op == Op.FULLY_CONNECTED else (header.kernel_h, header.kernel_w)
-            found: npt.NDArray[Any] | None = _unpacked(packed[subgraph, index])
-        else:
-            found, window = _stock_matrix(graph, subgraph, op)
-        if found is not None:
-            matrix = found.reshape(found.shape[0], math.prod(window), -1)
-            yield subgraph, index, LayerWeights(layer_name(graph, subgraph, op), matrix, window)
-
-
-def _unpacked(weights: Any) -> npt.NDArray[Any]:
+    header = weights.header
+    window = () if header.op == Op.FULLY_CONNECTED else (header.kernel_h, header.kernel_w)
     try:
-        return np.asarray(weights.matrix())
+        return np.asarray(weights.matrix()), window
     except PackedFormatError as error:
         raise ModelError(str(error)) from error
 
 
-def _stock_matrix(graph: Any, subgraph: int, op: Any) -> tuple[npt.NDArray[Any] | None, tuple[int, ...]]:
-    """Weights of a stock op, output channels first, and their kernel; None for ops without weights that can be read."""
+def _stock_matrices(
+    graph: Any, subgraph: int, index: int, op: Any
+) -> Iterator[tuple[npt.NDArray[Any], tuple[int, ...]]]:
+    """Weights of a stock op, output channels first, and their kernel; none where they cannot be read."""
+    from tfprune.converter.capability import LstmLayer, examine
     from tfprune.converter.weights import real_weights, stored_weights
 
     name = graph.op_name(op)
-    ranks = {"FULLY_CONNECTED": 2, "CONV_2D": 4, "TRANSPOSE_CONV": 4, "DEPTHWISE_CONV_2D": 4}
-    tensor = stored_weights(graph, subgraph, op) if name in ranks else None
+    if name == _LSTM:
+        layer = examine(graph, subgraph, index, op)
+        for gates in layer.matrices if isinstance(layer, LstmLayer) else ():
+            yield gates.weights(graph), ()
+        return
+    rank = _OP_RANKS.get(name)
+    tensor = stored_weights(graph, subgraph, op) if rank is not None else None
     weights = None if tensor is None else real_weights(graph, tensor)
-    if weights is None or weights.ndim != ranks[name] or not weights.size:
-        return None, ()
-    if name == "FULLY_CONNECTED":
-        return weights, ()
-    if name == "DEPTHWISE_CONV_2D":
+    if weights is None or weights.ndim != rank or not weights.size:
+        return
+    if name == "BATCH_MATMUL" and not getattr(op.builtinOptions, "adjY", False):
+        weights = weights.T
+    elif name == "DEPTHWISE_CONV_2D":
         weights = weights.transpose(3, 1, 2, 0)
-    return weights, weights.shape[1:3]
+    elif name == "CONV_3D":
+        weights = weights.transpose(4, 0, 1, 2, 3)
+    yield weights, weights.shape[1:-1]
