@@ -12,9 +12,11 @@ from ai_edge_litert import schema_py_generated as tfl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tfprune
 from tests.models import fully_connected_model
 from tfprune.converter.graph import Graph
 from tfprune.converter.passes import densify
+from tfprune.converter.sparse_constant import decode
 from tfprune.converter.stock.sparse_encoding import encode
 from tfprune.errors import ModelError
 
@@ -84,7 +86,7 @@ def test_every_form_is_decoded(case: tuple[np.ndarray, dict[int, int], list[int]
     dense, *form = case
     sparsity, values = reference_encode(dense, *form)
     kind = _TYPES[dense.dtype.type]
-    found = densify.decode(sparsity, dense.shape, kind, np.frombuffer(values.tobytes(), np.uint8), "it")
+    found = decode(sparsity, dense.shape, kind, np.frombuffer(values.tobytes(), np.uint8), "it")
     np.testing.assert_array_equal(found, dense)
     assert found.dtype == dense.dtype
 
@@ -100,7 +102,7 @@ def test_our_own_encoding_is_decoded() -> None:
         np.testing.assert_array_equal(
             sparsity.dimMetadata[1].arraySegments.values, expected.dimMetadata[1].arraySegments.values
         )
-        found = densify.decode(sparsity, dense.shape, tfl.TensorType.FLOAT32, values.view(np.uint8), "it")
+        found = decode(sparsity, dense.shape, tfl.TensorType.FLOAT32, values.view(np.uint8), "it")
         np.testing.assert_array_equal(found, dense)
 
 
@@ -127,14 +129,14 @@ def test_corrupt_encodings_are_named(damage: Any) -> None:
     sparsity, values = encode(dense)
     damage(sparsity)
     with pytest.raises(ModelError, match="it: sparse weights are corrupt"):
-        densify.decode(sparsity, dense.shape, tfl.TensorType.FLOAT32, values.view(np.uint8), "it")
+        decode(sparsity, dense.shape, tfl.TensorType.FLOAT32, values.view(np.uint8), "it")
 
 
 @pytest.mark.parametrize("shape", [(2**20, 2**20), (0, 8), ()])
 def test_shapes_outside_the_range_are_named(shape: tuple[int, ...]) -> None:
     sparsity, values = encode(np.ones((3, 8), np.float32))
     with pytest.raises(ModelError, match="shape"):
-        densify.decode(sparsity, shape, tfl.TensorType.FLOAT32, values.view(np.uint8), "it")
+        decode(sparsity, shape, tfl.TensorType.FLOAT32, values.view(np.uint8), "it")
 
 
 def test_a_dense_file_is_left_alone() -> None:
@@ -169,7 +171,8 @@ def test_files_of_the_tflite_converter(halves: bool) -> None:
     if halves:
         converter.optimizations.append(tf.lite.Optimize.DEFAULT)
         converter.target_spec.supported_types = [tf.float16]
-    graph = Graph(converter.convert())
+    data = converter.convert()
+    graph = Graph(data)
     names = [graph.op_name(op) for _, _, op in graph.operators()]
     assert "DENSIFY" in names
     assert densify.rewrite(graph) == 3
@@ -183,3 +186,11 @@ def test_files_of_the_tflite_converter(halves: bool) -> None:
     np.testing.assert_array_equal(constants[32, 3, 3, 16], kernel.transpose(3, 0, 1, 2))
     np.testing.assert_array_equal(constants[64, 32], matrix)
     np.testing.assert_array_equal(constants[400, 64], single)
+
+    packed = tfprune.convert(data, device="host", min_speedup=0.01)
+    assert {layer.verdict for layer in packed.report.layers} == {"sparse"}, packed.report
+    after = Graph(packed.tflite)
+    assert not {"DENSIFY", "DEQUANTIZE"} & {after.op_name(op) for _, _, op in after.operators()}
+    assert tfprune.verify(data, packed.tflite, rtol=1e-5).ok
+    # Layers that stay dense keep the form in which they were.
+    assert tfprune.convert(data, min_speedup=1e6).tflite == data

@@ -40,10 +40,6 @@ def _uneven_channels(builder: ModelBuilder, graph: Any) -> None:
     graph.tensors[0].shape = np.array([1, 8, 8, 40], np.int32)
 
 
-def _sparse_tensor(builder: ModelBuilder, graph: Any) -> None:
-    graph.tensors[1].sparsity = tfl.SparsityParametersT()
-
-
 def _half(builder: ModelBuilder, graph: Any) -> None:
     graph.tensors[1].type = tfl.TensorType.FLOAT16
 
@@ -76,7 +72,6 @@ def _external(builder: ModelBuilder, graph: Any) -> None:
     ("change", "code"),
     [
         (_uneven_channels, "malformed"),
-        (_sparse_tensor, "already_sparse"),
         (_half, "precision"),
         (_computed, "weights_not_constant"),
         (_computed_bias, "bias_not_constant"),

@@ -131,14 +131,13 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
             found = dataclasses.replace(found, halve=halves and found.precision == "float32")
             weights = graph.tensor(subgraph, found.numbers.source)
         shape = () if weights is None else graph.shape(weights)
-        raw = None if weights is None else graph.raw(weights)
         finding = Finding(
             subgraph,
             index,
             layer_name(graph, subgraph, op),
             graph.op_name(op),
             shape,
-            0 if raw is None else len(raw),
+            0 if weights is None else graph.stored_bytes(weights),
             found if isinstance(found, Layer) else None,
             None,
             found if isinstance(found, Refused) else Refused("undecided", ""),

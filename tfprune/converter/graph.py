@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,13 @@ from tfprune.converter.schema import (
     tfl,
     write_model,
 )
+from tfprune.converter.sparse_constant import decode_tensor, stored_bytes
 from tfprune.errors import ConversionError, ModelError
 from tfprune.runtime.structure import Structure
 
 _ABSENT = -1
+#: Operators that turn a constant as it is stored into what others read.
+CONVERSIONS = ("DEQUANTIZE", "DENSIFY")
 
 
 class Graph:
@@ -96,6 +99,14 @@ class Graph:
             self._writers[subgraph] = {int(output): op for op in operators for output in op.outputs}
         return self._writers[subgraph].get(index)
 
+    def source(self, subgraph: int, index: int) -> int:
+        """The constant behind :data:`CONVERSIONS`, or ``index`` itself where there is none."""
+        found, writer = index, self.writer(subgraph, index)
+        while writer is not None and self.op_name(writer) in CONVERSIONS and len(writer.inputs) == 1:
+            found = int(writer.inputs[0])
+            writer = self.writer(subgraph, found)
+        return found if found >= 0 and self.raw(self.tensor(subgraph, found)) is not None else index
+
     def shape(self, tensor: Any) -> tuple[int, ...]:
         """Shape of a tensor as the file gives it; unknown sizes are 1 there."""
         return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
@@ -103,16 +114,17 @@ class Graph:
     def buffer_uses(self, buffer: int) -> int:
         """How often operators, graph inputs and outputs, signatures and metadata use a buffer.
 
-        A ``DEQUANTIZE`` counts as often as its result is used.
+        One of the :data:`CONVERSIONS` counts as often as its result is used.
         """
         uses = sum(index == buffer for index in metadata_buffers(self.model))
         for graph, users in zip(self.model.subgraphs, self._tensor_users, strict=True):
             holders = {index for index, tensor in enumerate(graph.tensors) if tensor.buffer == buffer}
             uses += sum(users[index] for index in holders)
             for op in graph.operators:
-                if holders.intersection(map(int, op.inputs)) and self.op_name(op) == "DEQUANTIZE":
+                if holders.intersection(map(int, op.inputs)) and self.op_name(op) in CONVERSIONS:
                     # The operator is a user of its input and of its output.
                     uses += users[int(op.outputs[0])] - 2
+                    holders.add(int(op.outputs[0]))
         return uses
 
     def raw(self, tensor: Any) -> npt.NDArray[np.uint8] | None:
@@ -120,9 +132,23 @@ class Graph:
         data = self.model.buffers[tensor.buffer].data
         return None if data is None or not len(data) else data
 
-    def constant(self, tensor: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any] | None:
-        """Values of a constant in its shape, or None where the tensor has none or not as many as its shape says."""
+    def stored_bytes(self, tensor: Any) -> int:
+        """Bytes that a constant takes in the file: of one in TFLite's own sparse encoding with its indices."""
         raw = self.raw(tensor)
+        if tensor.sparsity is not None:
+            return stored_bytes(tensor, raw)
+        return 0 if raw is None else len(raw)
+
+    def constant(self, tensor: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any] | None:
+        """Values of a constant in its shape, or None where the tensor has none or not as many as its shape says.
+
+        Raises:
+            ModelError: the constant has TFLite's own sparse encoding, and its parts contradict each other.
+        """
+        raw = self.raw(tensor)
+        if raw is not None and tensor.sparsity is not None:
+            values = decode_tensor(tensor, raw)
+            return values if values.dtype == dtype else None
         shape = self.shape(tensor)
         wanted = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
         if raw is None or min(shape, default=1) < 0 or len(raw) != wanted:
@@ -338,16 +364,23 @@ class Graph:
             graph.operators = [op for operators in kept for op in operators]
 
     def _drop_idle_conversions(self) -> None:
-        """Drops every ``DEQUANTIZE`` of a constant whose result nothing uses any more."""
+        """Drops every conversion of a constant whose result nothing uses any more."""
         for number, graph in enumerate(self.model.subgraphs):
             users = tensor_users(self.model, number)
-
-            def idle(op: Any, graph: Any = graph, users: Mapping[int, int] = users) -> bool:
+            idle = set()
+            # What a conversion reads may be another one's result, which stands before it.
+            for op in reversed(graph.operators):
+                if self.op_name(op) not in CONVERSIONS or not self._is_constant(number, int(op.inputs[0])):
+                    continue
                 # The operator itself is a user of its output.
-                constant = len(op.inputs) == 1 and self.raw(graph.tensors[int(op.inputs[0])]) is not None
-                return self.op_name(op) == "DEQUANTIZE" and constant and users[int(op.outputs[0])] == 1
+                if users[int(op.outputs[0])] == 1:
+                    users[int(op.inputs[0])] -= 1
+                    idle.add(id(op))
+            graph.operators = [op for op in graph.operators if id(op) not in idle]
 
-            graph.operators = [op for op in graph.operators if not idle(op)]
+    def _is_constant(self, subgraph: int, index: int) -> bool:
+        """Whether a tensor is a constant, or converted from one."""
+        return self.raw(self.tensor(subgraph, self.source(subgraph, index))) is not None
 
     def _find_loss(self, data: bytes, structure: Structure) -> str | None:
         if structure.newer is not None:

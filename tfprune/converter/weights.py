@@ -20,7 +20,7 @@ _BY_INPUT = {("float32", "int8"): "dynamic", ("int16", "int8"): "int16"}
 
 
 def stored_weights(graph: Graph, subgraph: int, op: Any) -> Any | None:
-    """The constant tensor that holds an operator's weights, behind a ``DEQUANTIZE`` where there is one.
+    """The constant tensor that holds an operator's weights, behind conversions such as ``DEQUANTIZE``.
 
     Args:
         graph: the model.
@@ -33,12 +33,7 @@ def stored_weights(graph: Graph, subgraph: int, op: Any) -> Any | None:
     weights = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
     if weights is None or graph.raw(weights) is not None:
         return weights
-    index = int(op.inputs[WEIGHTS_INPUT])
-    for writer in graph.model.subgraphs[subgraph].operators:
-        if index in map(int, writer.outputs) and graph.op_name(writer) == "DEQUANTIZE":
-            source = graph.input_tensor(subgraph, writer, 0)
-            return weights if source is None or graph.raw(source) is None else source
-    return weights
+    return graph.tensor(subgraph, graph.source(subgraph, int(op.inputs[WEIGHTS_INPUT])))
 
 
 def precision_of(graph: Graph, subgraph: int, op: Any) -> str | None:
@@ -68,11 +63,10 @@ def weight_values(graph: Graph, tensor: Any) -> npt.NDArray[Any] | None:
         tensor: the ``TensorT`` of the weights.
 
     Returns:
-        An array in the tensor's shape; None where it is no constant of the file, is in TFLite's own sparse format, or
-        has a type that is not read here.
+        An array in the tensor's shape; None where it is no constant of the file, or has a type that is not read here.
     """
     name = type_name(tensor)
-    if tensor.sparsity is not None or tensor.externalBuffer:
+    if tensor.externalBuffer:
         return None
     if name == "bfloat16":
         bits = graph.constant(tensor, np.uint16)

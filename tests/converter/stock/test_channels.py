@@ -86,7 +86,7 @@ def test_residuals_are_respected(precision: str) -> None:
 def test_a_residual_from_the_input_holds_all() -> None:
     net = Network("float32", (1, 6, 6, 8), 0)
     y = net.conv(net.x, weights(8, 3, 8, empty=3), np.zeros(8))
-    after, layers = shrunk(net.build(net.conv(net.add(net.x, y), weights(4, 3, 8), np.zeros(4))))
+    _, layers = shrunk(net.build(net.conv(net.add(net.x, y), weights(4, 3, 8), np.zeros(4))))
     assert [layer.verdict for layer in layers] == ["dense", "dense"]
     assert "3 empty filters stay: the channels come from outside" in (layers[0].reason or "")
 

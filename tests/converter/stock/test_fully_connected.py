@@ -157,7 +157,9 @@ def _beside_int8(data: bytes) -> bytes:
     tensor.quantization = tfl.QuantizationParametersT()
     tensor.quantization.scale, tensor.quantization.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
     graph.model.subgraphs[0].tensors.append(tensor)
-    graph.model.subgraphs[0].outputs = np.append(graph.model.subgraphs[0].outputs, len(graph.model.subgraphs[0].tensors) - 1).astype(np.int32)
+    graph.model.subgraphs[0].outputs = np.append(
+        graph.model.subgraphs[0].outputs, len(graph.model.subgraphs[0].tensors) - 1
+    ).astype(np.int32)
     return graph.to_bytes()
 
 

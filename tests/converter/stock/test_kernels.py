@@ -97,7 +97,8 @@ def test_depthwise(
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 @pytest.mark.parametrize(
-    ("rows", "stride", "expected"), [([0, 1, 0], 2, []), ([0, 1, 1], 2, []), ([1, 1, 0], 2, ["PAD"]), ([1, 1, 0], 1, ["PAD"])]
+    ("rows", "stride", "expected"),
+    [([0, 1, 0], 2, []), ([0, 1, 1], 2, []), ([1, 1, 0], 2, ["PAD"]), ([1, 1, 0], 1, ["PAD"])],
 )
 def test_a_pad_of_its_own_becomes_smaller_or_goes(
     precision: str, rows: list[int], stride: int, expected: list[str]

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.converter.capability.layer import STORED, Layer, Matrix, Numbers, Refused, halved, product
-from tfprune.converter.capability.numbers import source_of
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import TensorType, tfl
 from tfprune.costs import LayerShape
@@ -163,13 +162,11 @@ def _check_form(op: Any, options: Any) -> None:
 
 
 def _gates(graph: Graph, subgraph: int, op: Any, first: int) -> tuple[int, ...]:
-    sources = tuple(source_of(graph, subgraph, int(op.inputs[first + gate])) for gate in range(GATES))
+    sources = tuple(graph.source(subgraph, int(op.inputs[first + gate])) for gate in range(GATES))
     tensors = [graph.tensor(subgraph, source) for source in sources]
     for tensor in tensors:
         if len(graph.shape(tensor)) != 2 or min(graph.shape(tensor)) < 1:
             raise Refused("malformed", f"the weights must have 2 dimensions, got {list(graph.shape(tensor))}")
-        if tensor.sparsity is not None:
-            raise Refused("already_sparse", "the weights already have TFLite's own sparse format")
     return sources
 
 
@@ -210,7 +207,7 @@ def _matrix(
 def _bias(graph: Graph, subgraph: int, op: Any, gate: int, units: int) -> int | None:
     if graph.input_tensor(subgraph, op, _BIASES + gate) is None:
         return None
-    source = source_of(graph, subgraph, int(op.inputs[_BIASES + gate]))
+    source = graph.source(subgraph, int(op.inputs[_BIASES + gate]))
     values = _constant(graph, subgraph, source, _precision(graph, subgraph, source))
     if values.shape != (units,):
         raise Refused("bias_shape", f"a bias must have shape [{units}], got {list(values.shape)}")

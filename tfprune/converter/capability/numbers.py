@@ -80,15 +80,13 @@ def read_numbers(
     if x is None or weights is None or len(op.outputs) != 1 or op.outputs[0] < 0:
         raise Refused("malformed", "the operator lacks an input or its output")
     output = graph.tensor(subgraph, int(op.outputs[0]))
-    source = source_of(graph, subgraph, int(op.inputs[weights_input]))
+    source = graph.source(subgraph, int(op.inputs[weights_input]))
     stored = graph.tensor(subgraph, source)
     types = (_type_name(x), _type_name(stored), _type_name(output))
     precision = _PRECISIONS.get(types)
     # Halves are weights behind a DEQUANTIZE, all others are the op's own input.
-    if precision is None or (precision == "float16") != (stored is not weights):
+    if precision is None or (precision == "float16") != (weights.type != stored.type):
         raise Refused("precision", f"no sparse kernel for {types[0]} input, {types[1]} weights and {types[2]} output")
-    if stored.sparsity is not None:
-        raise Refused("already_sparse", "the weights already have TFLite's own sparse format")
     if stored.externalBuffer:
         raise Refused("weights_elsewhere", "the weights are in another file")
     if stored.isVariable or graph.constant(stored, STORED[precision][0]) is None:
@@ -120,7 +118,7 @@ def read_bias(
     """
     if graph.input_tensor(subgraph, op, bias_input) is None:
         return None
-    source = source_of(graph, subgraph, int(op.inputs[bias_input]))
+    source = graph.source(subgraph, int(op.inputs[bias_input]))
     bias = graph.tensor(subgraph, source)
     allowed = ("float32", "float16") if numbers.precision in _FLOATS else _ACTIVATIONS[numbers.precision].bias
     name = _type_name(bias)
@@ -159,16 +157,6 @@ def check_sums(layer: Layer, graph: Graph) -> None:
         row = int(largest.argmax())
         bits = known.largest_sum.bit_length()
         raise Refused("sums", f"the sums of output channel {row} may leave {bits} bits, got up to {int(largest[row])}")
-
-
-def source_of(graph: Graph, subgraph: int, index: int) -> int:
-    """The constant behind a ``DEQUANTIZE``, or ``index`` itself."""
-    writer = graph.writer(subgraph, index)
-    if writer is not None and graph.op_name(writer) == "DEQUANTIZE" and len(writer.inputs) == 1:
-        source = int(writer.inputs[0])
-        if source >= 0 and graph.raw(graph.tensor(subgraph, source)) is not None:
-            return source
-    return index
 
 
 def _type_name(tensor: Any) -> str:

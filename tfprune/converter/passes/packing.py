@@ -13,6 +13,7 @@ from tfprune.converter.capability import CUSTOM_CODES, Layer
 from tfprune.converter.expand.grouped import Depthwise, Grouped
 from tfprune.converter.graph import Graph
 from tfprune.converter.options import op_options
+from tfprune.converter.passes.densify import plain_version
 from tfprune.converter.passes.idle import drop_idle_writer
 from tfprune.converter.plan import Plan
 from tfprune.converter.schema import TensorType, flexbuffer_map, text, tfl
@@ -114,4 +115,6 @@ def _dense(graph: Graph, op: Any, layer: Layer) -> dict[str, int | str]:
         known["dense_version"] = _CONV_2D_VERSIONS[layer.precision]
     elif layer.spec.op == Op.FULLY_CONNECTED and name != "FULLY_CONNECTED":
         known["dense_version"] = _FULLY_CONNECTED_VERSION
+    elif name == "FULLY_CONNECTED" and graph.tensor(layer.subgraph, layer.numbers.source).sparsity is not None:
+        known["dense_version"] = plain_version(op)
     return known

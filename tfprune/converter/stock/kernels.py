@@ -73,7 +73,9 @@ def _crop(editor: Editor, op: Any, log: Log) -> None:
     before = _cost(editor, site, None, None, None)
     best = min(_choices(editor, site, nonzero), key=lambda choice: choice.cost, default=None)
     if best is None:
-        raise Refused("image_size", "where a smaller kernel must lie depends on the image size, or on its values' range")
+        raise Refused(
+            "image_size", "where a smaller kernel must lie depends on the image size, or on its values' range"
+        )
     if best.cost >= before:
         raise Refused("no_gain", "moving the image to where the smaller kernel needs it costs more than is saved")
     _apply(editor, site, best)
