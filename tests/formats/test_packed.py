@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from tfprune.errors import PackedFormatError
 from tfprune.formats import (
     Activation,
+    ActivationType,
     Encoding,
     Op,
     OpSpec,
     Padding,
     Quantization,
+    Rounding,
     ValueType,
     count_groups,
     decode,
@@ -145,6 +147,60 @@ def test_sliding_values_are_rotated_by_row() -> None:
     assert packed.values.tolist() == [30, 10, 20]  # slots 0, 1, 2 hold rows 3, 1, 2
 
 
+@st.composite
+def wide_packings(draw: st.DrawFn) -> tuple[np.ndarray, Encoding, int, int]:
+    rows, cols = draw(st.integers(1, 20)), draw(st.integers(200, 3000))
+    encoding = draw(st.sampled_from(GROUPED))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    matrix = rng.standard_normal((rows, cols)).astype(np.float32)
+    matrix[rng.random((rows, cols)) < draw(st.sampled_from([0.5, 0.8, 0.9, 0.97, 0.99, 0.999]))] = 0
+    if draw(st.booleans()):  # whole groups at multiples of four
+        matrix *= np.repeat(rng.random((rows, -(-cols // 4))) < 0.3, 4, axis=1)[:, :cols]
+    return matrix, encoding, draw(st.integers(1, most_group_rows(encoding, rows))), draw(st.sampled_from([1, 2, 4, 17]))
+
+
+@settings(deadline=None, max_examples=100)
+@given(wide_packings(), st.sampled_from(["float32", "float16", "int8"]))
+def test_wide_matrices_come_back_and_are_counted(packing: tuple[np.ndarray, Encoding, int, int], dtype: str) -> None:
+    matrix, encoding, rows, cols = packing
+    stored = (matrix * (40 if dtype == "int8" else 1)).astype(dtype)
+    data = encode(
+        stored,
+        fully_connected(matrix.shape),
+        encoding,
+        rows,
+        cols,
+        quantization=quantization(len(matrix)) if dtype == "int8" else None,
+    )
+    packed = read(data)
+    np.testing.assert_array_equal(packed.stored_matrix(), stored.astype(np.float32))
+    count = count_groups(stored != 0, encoding, rows, cols, ValueType[dtype.upper()])
+    header = packed.header
+    assert (count.groups, count.values, count.size) == (header.group_count, header.value_count, len(data))
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "cols", "column_bytes", "column_unit"),
+    [(0.5, 1, 0, 1), (0.5, 4, 0, 4), (0.95, 1, 1, 1), (0.95, 4, 1, 1), (0.9995, 1, 2, 1), (0.9995, 4, 2, 1)],
+)
+def test_start_columns_take_the_smallest_form(sparsity: float, cols: int, column_bytes: int, column_unit: int) -> None:
+    rng = np.random.default_rng(5)
+    matrix = np.repeat(rng.random((64, 4000 // cols)) >= sparsity, cols, axis=1).astype(np.float32)
+    header = read(encode(matrix, fully_connected(matrix.shape), Encoding.ROW_BAND, 1, cols)).header
+    assert (header.column_bytes, header.column_unit) == (column_bytes, column_unit)
+    assert (header.count_bits == 0) == (column_bytes == 0)
+
+
+def test_lines_of_the_same_number_of_groups_store_no_counts() -> None:
+    matrix = np.zeros((16, 700), np.float32)
+    for row in range(16):
+        matrix[row, row : row + 600 : 30] = 1
+    header = read(encode(matrix, fully_connected(matrix.shape), Encoding.ROW_BAND, 1)).header
+    assert (header.column_bytes, header.count_bits) == (1, 0)
+    matrix[0] = 0
+    assert read(encode(matrix, fully_connected(matrix.shape), Encoding.ROW_BAND, 1)).header.count_bits > 0
+
+
 @pytest.mark.parametrize("encoding", GROUPED)
 @pytest.mark.parametrize("start", [65_535, 65_536, 65_537, 131_070, 131_071, 200_000])
 def test_wide_gaps_are_bridged(encoding: Encoding, start: int) -> None:
@@ -154,6 +210,45 @@ def test_wide_gaps_are_bridged(encoding: Encoding, start: int) -> None:
     np.testing.assert_array_equal(decode(packed), matrix)
     assert read(packed).header.group_count == max(1, -(-start // 65_535))
     assert count_groups(matrix != 0, encoding, 2, 1).size == len(packed)
+
+
+def test_uint8_weights_have_a_zero_point() -> None:
+    matrix = np.full((5, 9), 120, np.uint8)
+    matrix[[0, 1, 3], [0, 2, 8]] = [0, 255, 121]
+    kind = Quantization(np.full(5, 0.5, np.float32), 0.1, 3, 0.2, 200, ActivationType.UINT8, weight_zero_point=120)
+    for encoding in GROUPED:
+        packed = read(encode(matrix, fully_connected(matrix.shape), encoding, 2, 2, quantization=kind))
+        np.testing.assert_array_equal(packed.stored_matrix(), matrix.astype(np.float32) - 120)
+        np.testing.assert_array_equal(packed.matrix(), (matrix.astype(np.float32) - 120) * 0.5)
+        found = packed.quantization
+        assert found is not None
+        assert (found.activation_type, found.rounding) == (ActivationType.UINT8, Rounding.BUILTIN)
+        assert (found.weight_zero_point, found.output_zero_point) == (120, 200)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fields", "message"),
+    [
+        ("int8", {"activation_type": ActivationType.UINT8}, "activation_type must fit INT8"),
+        ("uint8", {"activation_type": ActivationType.INT8}, "activation_type must fit UINT8"),
+        ("uint8", {"activation_type": ActivationType.UINT8, "weight_zero_point": 256}, "weight_zero_point"),
+        ("uint8", {"activation_type": ActivationType.UINT8, "input_zero_point": -1}, "input_zero_point"),
+        ("int8", {"activation_type": ActivationType.INT16, "output_zero_point": 1}, "output_zero_point"),
+        ("int8", {"weight_zero_point": 1}, "weight_zero_point of INT8"),
+        ("int8", {"rounding": Rounding.NONE}, "rounding of quantised activations"),
+    ],
+)
+def test_types_that_do_not_fit_are_refused(dtype: str, fields: dict[str, int], message: str) -> None:
+    given_ = quantization(2, **{"input_scale": 1.0, "output_scale": 1.0, **fields})
+    with pytest.raises(PackedFormatError, match=message):
+        encode(np.ones((2, 4), dtype), fully_connected((2, 4)), Encoding.ROW_BAND, 1, quantization=given_)
+
+
+def test_files_of_version_1_are_refused() -> None:
+    packed = encode(np.eye(4, dtype=np.float32), fully_connected((4, 4)), Encoding.ROW_BAND, 1)
+    packed[4] = 1
+    with pytest.raises(PackedFormatError, match="version must be 2, got 1; convert the model again"):
+        decode(packed)
 
 
 def test_special_values_survive() -> None:

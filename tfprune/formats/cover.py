@@ -146,8 +146,7 @@ def greedy_steps(table: npt.NDArray[np.int32], length: int, width: int) -> Itera
 def greedy_positions(masks: BoolArray, width: int) -> Iterator[tuple[IndexArray, IndexArray]]:
     """Yields (lines, positions), sorted by line then position, of the greedy cover by windows of ``width``."""
     if width == 1:
-        line, position = np.nonzero(masks)
-        yield line, position
+        yield np.divmod(np.flatnonzero(masks), masks.shape[1])
         return
     if width <= MOST_WIDTH:
         line, position = np.nonzero(window_starts(masks, width))

@@ -37,7 +37,7 @@ TEST(Conv2D, HalvesOfASinglePixelAreReadInPlaceOrExpanded) {
           spec.encoding = encoding, spec.group_rows = rows, spec.group_cols = cols;
           spec.out_channels = channels, spec.in_channels = 31;
           spec.value_type = ValueType::kFloat16;
-          Guarded<uint8_t> bytes(BuildPacked(spec, &random).bytes);
+          const std::vector<uint8_t> bytes = BuildPacked(spec, &random).bytes;
           PackedWeights stored, expanded;
           ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &stored).ok());
           ASSERT_TRUE(ReadPackedWeights(bytes.data(), bytes.size(), &expanded).ok());
