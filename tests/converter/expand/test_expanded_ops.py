@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.converter.expand.operators import (
+    NONE,
     RELU,
     RELU6,
+    RELU_N1_TO_1,
     SAME,
     TANH,
     VALID,
@@ -76,6 +78,7 @@ def check(dense: Dense, expected: list[str] | None = None) -> None:
         {"activation": RELU},
         {"stride": (2, 1), "dilation": (1, 2), "padding": VALID},
         {"stride": (2, 2), "activation": RELU6},
+        {"activation": RELU_N1_TO_1},
     ],
 )
 def test_grouped(precision: str, groups: int, options: dict[str, object]) -> None:
@@ -206,16 +209,30 @@ def test_litert_computes_nothing_for_a_fused_tanh_and_neither_do_we() -> None:
         assert np.abs(run_stock(dense.data, dense.x)).max() > 1
 
 
-@given(
-    st.integers(0, 2**32 - 1),
-    st.sampled_from(PRECISIONS),
-    st.tuples(st.integers(1, 7), st.integers(1, 7)),
-    st.tuples(st.integers(1, 6), st.integers(1, 6)),
-    st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    st.sampled_from([SAME, VALID]),
-    st.integers(0, 5),
-)
-@settings(max_examples=25, deadline=None)
+def equal(dense: Dense) -> None:
+    """Equal outputs, or a refusal for a good reason; for random sizes, of which some are odd."""
+    (finding,) = analyse(Graph(dense.data), load_table(STEADY_COSTS), 1e-6)
+    if isinstance(finding.outcome, Refused) and finding.outcome.code == "no_zeros":
+        return
+    y, found = run_stock(dense.data, dense.x), predict(forced(dense.data), dense.x)
+    assert found.shape == y.shape
+    if y.dtype == np.int8:
+        np.testing.assert_array_equal(found, y)
+    else:
+        np.testing.assert_allclose(found, y, atol=3e-5)
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+ANY_PADDING = st.sampled_from([SAME, VALID])
+ANY_ACTIVATION = st.sampled_from([NONE, RELU, RELU6, RELU_N1_TO_1])
+
+
+def sizes(most: int, axes: int = 2) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.tuples(*[st.integers(1, most)] * axes)
+
+
+@given(SEEDS, st.sampled_from(PRECISIONS), sizes(7), sizes(6), sizes(4), ANY_PADDING, st.integers(0, 5), ANY_ACTIVATION)
+@settings(max_examples=20, deadline=None)
 def test_transposed_convolutions_of_any_sizes(
     seed: int,
     precision: str,
@@ -224,19 +241,65 @@ def test_transposed_convolutions_of_any_sizes(
     stride: tuple[int, int],
     padding: int,
     more: int,
+    activation: int,
 ) -> None:
-    dense = Maker(precision, seed, kept=0.6).transpose_conv(
-        (2, *size, 4), 4, kernel, stride, padding=padding, more=more
-    )
+    maker = Maker(precision, seed, kept=0.6)
+    dense = maker.transpose_conv((2, *size, 4), 4, kernel, stride, padding=padding, more=more, activation=activation)
     (finding,) = analyse(Graph(dense.data), load_table(STEADY_COSTS), 1e-6)
-    if isinstance(finding.outcome, Refused) and finding.outcome.code in ("rounding", "no_zeros"):
-        # Where XNNPACK declines.
-        reaches = ((n - 1) * s + k < n * s for n, k, s in zip(size, kernel, stride, strict=True))
-        assert finding.outcome.code == "no_zeros" or (padding == SAME and any(reaches))
+    if isinstance(finding.outcome, Refused) and finding.outcome.code == "rounding":
+        # Where XNNPACK declines: some tap reaches less far than the output.
+        assert padding == SAME
+        assert any((n - 1) * s + k < n * s for n, k, s in zip(size, kernel, stride, strict=True))
         return
-    sparse = forced(dense.data)
-    y, found = run_stock(dense.data, dense.x), predict(sparse, dense.x)
-    if precision == "int8":
-        np.testing.assert_array_equal(found, y)
-    else:
-        np.testing.assert_allclose(found, y, atol=3e-5)
+    equal(dense)
+
+
+@given(
+    SEEDS,
+    st.sampled_from(PRECISIONS),
+    st.sampled_from([(1, 3), (2, 4), (4, 8), (5, 5)]),
+    sizes(7),
+    sizes(4),
+    sizes(3),
+    sizes(3),
+    ANY_PADDING,
+    ANY_ACTIVATION,
+)
+@settings(max_examples=20, deadline=None)
+def test_grouped_and_depthwise_convolutions_of_any_sizes(
+    seed: int,
+    precision: str,
+    groups: tuple[int, int],
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: int,
+    activation: int,
+) -> None:
+    if padding == VALID:
+        size = tuple(n + (k - 1) * d for n, k, d in zip(size, kernel, dilation, strict=True))
+    maker = Maker(precision, seed, kept=0.5)
+    options = {"stride": stride, "dilation": dilation, "padding": padding, "activation": activation}
+    count, rows = groups
+    equal(maker.conv_2d((2, *size, 2 * count), 2 * rows, kernel, count, **options))
+    equal(maker.depthwise((2, *size, count), rows // count, kernel, **options))
+
+
+@given(SEEDS, sizes(5, 3), sizes(3, 3), sizes(3, 3), sizes(2, 3), ANY_PADDING, st.integers(0, 3), ANY_ACTIVATION)
+@settings(max_examples=20, deadline=None)
+def test_volumes_of_any_sizes(
+    seed: int,
+    size: tuple[int, ...],
+    kernel: tuple[int, int, int],
+    stride: tuple[int, int, int],
+    dilation: tuple[int, int, int],
+    padding: int,
+    more: int,
+    activation: int,
+) -> None:
+    maker = Maker(seed=seed, kept=0.5)
+    large = size if padding == SAME else [n + (k - 1) * d for n, k, d in zip(size, kernel, dilation, strict=True)]
+    options = {"padding": padding, "activation": activation}
+    equal(maker.conv_3d((2, *large, 3), 4, kernel, stride=stride, dilation=dilation, **options))
+    equal(maker.conv_3d_transpose((2, *size, 3), 4, kernel, stride, more=more, **options))
