@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random small networks: operators and subgraphs, shared weights and buffers, residuals, open sizes, precisions.
+"""Random small networks: operators, subgraphs, shared weights and buffers, residuals, open sizes, precisions.
 
 Every choice is asked of a function ``choose(low, high)``, so that hypothesis, a fuzzer and a seeded generator can all
 make them.

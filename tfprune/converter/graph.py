@@ -24,7 +24,7 @@ from tfprune.converter.schema import (
     write_model,
 )
 from tfprune.converter.sparse_constant import decode_tensor, stored_bytes
-from tfprune.errors import ConversionError, ModelError
+from tfprune.errors import ConversionError
 from tfprune.runtime.structure import Structure
 
 _ABSENT = -1
@@ -48,7 +48,6 @@ class Graph:
         """
         self.model, structure = read_model(data, subject)
         self._subject = subject
-        self._check()
         self._tensor_users = [tensor_users(self.model, number) for number in range(len(self.model.subgraphs))]
         self._buffer_users = buffer_users(self.model)
         self._zeros: dict[int, int] = {}
@@ -129,7 +128,8 @@ class Graph:
 
     def raw(self, tensor: Any) -> npt.NDArray[np.uint8] | None:
         """Bytes of a constant, or None for a tensor without any."""
-        data = self.model.buffers[tensor.buffer].data
+        # Buffer 0 stands for no buffer, whatever it holds.
+        data = self.model.buffers[tensor.buffer].data if tensor.buffer else None
         return None if data is None or not len(data) else data
 
     def stored_bytes(self, tensor: Any) -> int:
@@ -390,48 +390,6 @@ class Graph:
         except ValueError as error:
             return f"behind the model stands something that nothing in it describes ({error})"
         return None
-
-    def _check(self) -> None:
-        """Every index of the file against what it points into."""
-        model = self.model
-        model.operatorCodes = model.operatorCodes or []
-        if not model.subgraphs:
-            raise ModelError(f"{self._subject}: a .tflite file has at least one subgraph, got none")
-        for number, graph in enumerate(model.subgraphs):
-            graph.tensors = graph.tensors or []
-            graph.operators = graph.operators or []
-            graph.inputs = _indices(graph.inputs)
-            graph.outputs = _indices(graph.outputs)
-            count = len(graph.tensors)
-            self._check_indices(f"subgraph {number}", (graph.inputs, graph.outputs), count, absent=False)
-            for tensor in graph.tensors:
-                self._check_indices(f"a tensor of subgraph {number}", ([tensor.buffer],), len(model.buffers))
-            for index, op in enumerate(graph.operators):
-                where = f"operator {index} of subgraph {number}"
-                op.inputs, op.outputs = _indices(op.inputs), _indices(op.outputs)
-                self._check_indices(where, ([op.opcodeIndex],), len(model.operatorCodes))
-                inside = [] if op.intermediates is None else op.intermediates
-                self._check_indices(where, (op.inputs, op.outputs, inside), count, absent=True)
-        for entry in model.metadata or []:
-            self._check_indices("metadata", ([entry.buffer],), len(model.buffers))
-        old_metadata = [] if model.metadataBuffer is None else model.metadataBuffer
-        self._check_indices("metadata", (old_metadata,), len(model.buffers))
-        for signature in model.signatureDefs or []:
-            self._check_indices("a signature", ([signature.subgraphIndex],), len(model.subgraphs))
-            entries = [*(signature.inputs or []), *(signature.outputs or [])]
-            tensors = model.subgraphs[signature.subgraphIndex].tensors
-            self._check_indices("a signature", ([entry.tensorIndex for entry in entries],), len(tensors))
-
-    def _check_indices(self, where: str, lists: Iterable[Any], count: int, absent: bool = False) -> None:
-        lowest = _ABSENT if absent else 0
-        for indices in lists:
-            for index in indices:
-                if not lowest <= index < count:
-                    raise ModelError(f"{self._subject}: {where} refers to item {index} of {count}; the file is corrupt")
-
-
-def _indices(values: Any) -> Any:
-    return np.zeros(0, np.int32) if values is None else values
 
 
 def _tensor(name: str, kind: int, shape: Iterable[int], buffer: int) -> Any:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from tfprune.converter.appended import AppendedFiles
 from tfprune.converter.references import metadata_buffers
-from tfprune.errors import ConversionError, ModelError
+from tfprune.errors import ConversionError
 from tfprune.runtime import schema_layout
-from tfprune.runtime.structure import Structure, check_structure
+from tfprune.runtime.structure import Structure
+from tfprune.runtime.unpacked import unpack
 
 # Loaded by name: the generated module has no type information.
 tfl: Any = importlib.import_module("ai_edge_litert.schema_py_generated")
@@ -97,20 +98,16 @@ def read_model(data: bytes, subject: str = "model") -> tuple[Any, Structure]:
     Raises:
         ModelError: not a TFLite file, cut off or corrupt.
     """
-    structure = check_structure(data, subject)
-    try:
-        model = tfl.ModelT.InitFromPackedBuf(data, 0)
-    # The generated reader raises whatever the corrupt bytes lead to (struct.error, ValueError, MemoryError, ...).
-    except Exception as error:
-        raise ModelError(f"{subject}: not a readable .tflite file: {type(error).__name__}: {error}") from error
-    model.buffers = [_buffer(buffer, data) for buffer in model.buffers or []]
-    for graph in model.subgraphs or []:
-        graph.operators = [_operator(op, data) for op in graph.operators or []]
+    model, structure = unpack(data, subject)
+    model.buffers = [_buffer(buffer, data) for buffer in model.buffers]
+    for graph in model.subgraphs:
+        graph.operators = [_operator(op, data) for op in graph.operators]
     return model, structure
 
 
 def _buffer(buffer: Any, data: bytes) -> AlignedBuffer:
-    if buffer.offset > 1:
+    # LiteRT looks for an offset only where there is no list of bytes, even an empty one.
+    if buffer.data is None and buffer.offset > 1:
         return AlignedBuffer(np.frombuffer(data, np.uint8, buffer.size, buffer.offset), outside=True)
     return AlignedBuffer(buffer.data)
 

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from tfprune.errors import ModelError
-from tfprune.runtime.structure import check_structure
+from tfprune.runtime.unpacked import check_runnable, unpack
 
 CUSTOM_OP_PREFIX = b"Tfprune"
 
@@ -52,17 +52,10 @@ def read_model(model: str | os.PathLike[str] | bytes, name: str = "model") -> Mo
             content = path.read_bytes()
         except OSError as error:
             raise ModelError(f"`{path}` cannot be read: {error.strerror}; give the path of a .tflite file") from error
-    # LiteRT trusts every offset of a file.
-    check_structure(content, f"`{name}`")
-    return ModelFile(name, content, _custom_ops(content))
-
-
-def _custom_ops(content: bytes) -> tuple[str, ...]:
-    """Names of tfprune's operator codes; a dense file must run where the library is not installed."""
-    from ai_edge_litert.schema_py_generated import Model
-
-    model = Model.GetRootAs(content, 0)
-    codes = [model.OperatorCodes(index).CustomCode() for index in range(model.OperatorCodesLength())]
-    return tuple(
-        sorted({code.decode(errors="replace") for code in codes if code and code.startswith(CUSTOM_OP_PREFIX)})
-    )
+    # LiteRT trusts every offset and most numbers of a file.
+    unpacked, _ = unpack(content, f"`{name}`")
+    check_runnable(unpacked, f"`{name}`")
+    # A dense file must run where the library is not installed.
+    codes = {bytes(code.customCode or b"") for code in unpacked.operatorCodes}
+    ours = sorted(code.decode(errors="replace") for code in codes if code.startswith(CUSTOM_OP_PREFIX))
+    return ModelFile(name, content, tuple(ours))
