@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ai_edge_litert import schema_py_generated as tfl
 import tfprune
 from tests.converter.helpers import STEADY_COSTS, convert
 from tests.models.builder import ModelBuilder, conv_model, fully_connected_model, pruned
+from tests.models.recurrent import LstmFile
 from tests.runtime.quantized_models import quantized_layer
 from tfprune.converter.columns import COLUMNS, NARROW, amount
 from tfprune.costs import load_table, predict_dense
@@ -117,6 +119,37 @@ def test_inspect_takes_the_options_that_change_the_verdict() -> None:
         tfprune.inspect(data, device="toaster")
 
 
+def test_inspect_takes_target_and_precision() -> None:
+    data = _model()
+    report = _inspect(data, target="stock")
+    expected = tfprune.convert(data, target="stock").report
+    assert report.layers == expected.layers
+    assert (report.action, report.output_bytes) == ("inspect", None)
+    halves = _inspect(data, precision="float16")
+    assert halves.layers == convert(data, precision="float16").report.layers
+    assert halves.totals.final_bytes < _inspect(data).totals.final_bytes
+    with pytest.raises(ConversionError, match="target"):
+        _inspect(data, target="dense")
+    with pytest.raises(ConversionError, match="precision"):
+        _inspect(data, precision="int4")
+
+
+def test_both_matrices_of_an_lstm_are_named() -> None:
+    data = LstmFile(units=64, features=48).build()
+    converted = convert(data, min_speedup=0.01)
+    after = _inspect(converted.tflite).layers
+    before = converted.report.layers
+    assert [layer.verdict for layer in before] == ["sparse", "sparse"]
+    for field in ("name", "shape", "pattern", "encoding", "fill", "sparsity", "dense_bytes", "precision"):
+        assert [getattr(layer, field) for layer in after] == [getattr(layer, field) for layer in before], field
+    assert [layer.name.rsplit("/", 1)[1] for layer in after] == ["input", "recurrent"]
+    pictures = [
+        re.findall(r'src="(data:.*?)"', report.to_html()) for report in (converted.report, _inspect(converted.tflite))
+    ]
+    assert len(set(pictures[0])) == 2
+    assert pictures[0] == pictures[1]
+
+
 def test_fill_counts_the_zeros_that_groups_hold() -> None:
     weights = WEIGHTS.copy()
     weights[::8] = 0  # Two rows of every other group of four.
@@ -139,10 +172,10 @@ def _depthwise(weights: np.ndarray) -> bytes:
     return builder.build()
 
 
-def test_zeros_are_counted_where_no_kernel_is() -> None:
+def test_zeros_are_counted_where_no_kernel_can_run() -> None:
     weights = pruned((1, 3, 3, 16), 0.5, rows=1)
     (layer,) = _inspect(_depthwise(weights)).layers
-    assert layer.reason_code == "no_kernel"
+    assert layer.reason_code == "malformed"  # It has no options.
     assert layer.sparsity == pytest.approx(np.mean(weights == 0))
     assert (layer.precision, layer.dense_macs, layer.considered) == ("float32", None, None)
     # A quantised zero is the zero point.

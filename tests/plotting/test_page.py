@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 
 import tfprune as tp
 from tests.models.builder import ModelBuilder, pruned
 from tests.runtime.quantized_models import quantized_layer
+from tfprune.converter.graph import Graph
 from tfprune.errors import ModelError, OutputError
 from tfprune.formats import Op, OpSpec
 from tfprune.plotting.panels import _averaged
 from tfprune.plotting.pictures import mask_png
-from tfprune.plotting.weights import LayerWeights
+from tfprune.plotting.weights import LayerWeights, tflite_layers
 
 
 def _model() -> bytes:
@@ -116,6 +118,25 @@ def test_masks_of_quantised_layers_are_drawn() -> None:
     pictures = [re.findall(r'src="(.*?)"', page) for page in pages]
     assert len(pictures[0]) == 1
     assert pictures[0] == pictures[1]
+
+
+def test_masks_of_other_operators_are_drawn() -> None:
+    builder = ModelBuilder()
+    x = builder.tensor("x", (1, 4, 6, 6, 8))
+    volume = builder.constant("volume", np.ascontiguousarray(pruned((16, 2, 3, 3, 8), 0.7).transpose(1, 2, 3, 4, 0)))
+    y = builder.tensor("y", (1, 4, 6, 6, 16))
+    options = tfl.Conv3DOptionsT()
+    builder.operator(
+        builder.opcode(tfl.BuiltinOperator.CONV_3D), [x, volume], [y], options, tfl.BuiltinOptions.Conv3DOptions
+    )
+    z = builder.tensor("z", (1, 4, 6, 6, 32))
+    constant = builder.constant("product", pruned((16, 32), 0.5, rows=1))
+    builder.operator(builder.opcode(tfl.BuiltinOperator.BATCH_MATMUL), [y, constant], [z])
+    builder.io([x], [z])
+    graph = Graph(builder.build())
+    found = [layer.matrix.shape for _, _, layer in tflite_layers(graph)]
+    assert found == [(16, 18, 8), (32, 1, 16)]
+    assert next(tflite_layers(graph))[2].window == (2, 3, 3)
 
 
 def test_a_model_without_layers_has_a_page() -> None:
