@@ -65,7 +65,7 @@ Status ReadWeights(const OpData& data, const TfLiteTensor& tensor, const ImageSi
     TFPRUNE_RETURN_IF_ERROR(ReadPackedWeights(tensor.data.raw_const, tensor.bytes, &weights->packed));
     weights->data = tensor.data.raw_const;
   }
-  if (weights->packed.value_type == ValueType::kInt8 ||
+  if (weights->packed.has_integers() ||
       Conv2DPlan::ReadsHalves(weights->packed, pixels, data.state->arch(), Precision::kF32)) {
     return {};  // LstmPlan refuses int8
   }

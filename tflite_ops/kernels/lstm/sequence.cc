@@ -7,7 +7,7 @@ namespace {
 constexpr uint32_t kGates = 4;
 
 Status CheckWeights(const PackedWeights& w, const char* name) {
-  if (w.op != Op::kFullyConnected || w.value_type == ValueType::kInt8) {
+  if (w.op != Op::kFullyConnected || w.has_integers()) {
     return Error("the %s weights must be fully connected and float", name);
   }
   if (w.activation != Activation::kNone) return Error("the %s weights must have no activation", name);
