@@ -37,7 +37,7 @@ class Maker:
     """Makes operators of one precision with pruned random weights.
 
     Attributes:
-        precision: ``"float32"`` or ``"int8"``.
+        precision: ``"float32"``, ``"int8"``, ``"uint8"`` or ``"int16"`` (with int8 weights).
         seed: of weights and inputs.
         kept: share of weights that are not zero.
         batch: whether the file says that the batch may have any size.
@@ -53,32 +53,38 @@ class Maker:
 
     def activation(self, shape: tuple[int, ...], scale: float = 0.05, zero_point: int = 3) -> Value:
         signature = (-1, *shape[1:]) if self.batch else None
-        if self.precision == "int8":
-            return Value(shape, "int8", None, scale, zero_point, signature=signature)
-        return Value(shape, signature=signature)
+        if self.precision == "float32":
+            return Value(shape, signature=signature)
+        zero_points = {"int8": zero_point, "uint8": zero_point + 128, "int16": 0}
+        return Value(shape, self.precision, None, scale, zero_points[self.precision], signature=signature)
 
     def values(self, *shape: int) -> Array:
-        if self.precision == "int8":
-            return self._rng.integers(-128, 128, shape).astype(np.int8)
-        return self._rng.standard_normal(shape).astype(np.float32)
+        if self.precision == "float32":
+            return self._rng.standard_normal(shape).astype(np.float32)
+        limits = np.iinfo(self.precision)
+        return self._rng.integers(limits.min, limits.max + 1, shape).astype(self.precision)
 
     def weights(self, shape: tuple[int, ...], axis: int | None) -> Value:
-        """Pruned weights; int8 ones with a scale for each place along ``axis``."""
+        """Pruned weights; int8 ones with a scale for each place along ``axis``, uint8 ones with a zero point."""
         keep = self._rng.random(shape) < self.kept
-        if self.precision == "int8":
+        if self.precision == "uint8":
+            values = self._rng.integers(-120, 136, shape) * keep + 120
+            return constant(values.astype(np.uint8), np.float32(0.006), 120)
+        if self.precision != "float32":
             count = 1 if axis is None else shape[axis]
             scales = self._rng.uniform(0.002, 0.01, count).astype(np.float32)
             return constant((self._rng.integers(-127, 128, shape) * keep).astype(np.int8), scales, axis=axis or 0)
         return constant((self._rng.standard_normal(shape) * keep).astype(np.float32))
 
     def bias(self, weights: Value, channels: int) -> Value:
-        if self.precision == "int8":
-            values = self._rng.integers(-2000, 2000, channels).astype(np.int32)
+        if self.precision != "float32":
+            kind = np.int64 if self.precision == "int16" else np.int32
+            values = self._rng.integers(-2000, 2000, channels).astype(kind)
             return constant(values, weights.real_scale * np.float32(0.05))
         return constant(self._rng.standard_normal(channels).astype(np.float32))
 
     def dense(self, name: str, options: Any, inputs: list[Value | None], x: Value, shape: tuple[int, ...]) -> Dense:
-        """The operator with an output whose int8 values spread over their range."""
+        """The operator with an output whose integers spread over their range."""
         weights = next(
             value for value in inputs if value is not None and value.data is not None and value.data.ndim > 1
         )

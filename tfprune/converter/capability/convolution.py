@@ -8,7 +8,7 @@ from typing import Any
 
 from tfprune.converter.capability.layer import Layer, Numbers, Refused, activation, product
 from tfprune.converter.capability.numbers import read_bias
-from tfprune.converter.expand.steps import Shape, Step, shape_after
+from tfprune.converter.expand.steps import DepthToSpace, Shape, Step, shape_after
 from tfprune.converter.expand.surround import Surround, layout_costs
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import tfl
@@ -119,13 +119,16 @@ def fused_activation(number: int, numbers: Numbers) -> Activation:
 
 
 def check_rounding(numbers: Numbers) -> None:
-    """Refuses int8 operators that XNNPACK leaves to LiteRT's builtin kernels, which round in another way.
+    """Refuses int8 and uint8 operators that XNNPACK leaves to LiteRT's builtin kernels, which round in another way.
 
     Raises:
-        Refused: int8.
+        Refused: int8 or uint8.
     """
-    if numbers.precision == "int8":
-        raise Refused("rounding", "stock LiteRT runs this int8 operator without XNNPACK, whose rounding is another one")
+    if numbers.precision in ("int8", "uint8"):
+        raise Refused(
+            "rounding",
+            f"stock LiteRT runs this {numbers.precision} operator without XNNPACK, whose rounding is another one",
+        )
 
 
 def check_expandable(numbers: Numbers) -> None:
@@ -172,6 +175,8 @@ def convolution(place: Place, spec: OpSpec, expansion: Expansion | None = None) 
     before = () if expansion is None else expansion.before
     after = () if expansion is None else expansion.after
     repeats = 1 if expansion is None else expansion.bias_repeats
+    if place.numbers.precision == "int16" and any(isinstance(step, DepthToSpace) for step in (*before, *after)):
+        raise Refused("precision", "LiteRT has no DEPTH_TO_SPACE for int16, which this operator would need behind it")
     x_shape = shape_after(before, place.input_shape)
     y_shape = _output_shape(spec, x_shape) if after else place.output_shape
     cost_shape = LayerShape(

@@ -6,7 +6,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tfprune.converter.capability.convolution import Expansion, Place, check_options, convolution, convolution_spec
+from tfprune.converter.capability.convolution import (
+    Expansion,
+    Place,
+    check_options,
+    check_rounding,
+    convolution,
+    convolution_spec,
+)
 from tfprune.converter.capability.layer import Layer, Refused
 from tfprune.converter.capability.numbers import read_numbers
 from tfprune.converter.expand.grouped import Depthwise
@@ -24,6 +31,8 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         Refused: it has a form without sparse kernel, or contradicts itself.
     """
     place = Place(graph, subgraph, index, op, read_numbers(graph, subgraph, op, _CHANNEL_AXIS))
+    if place.numbers.precision == "uint8":
+        check_rounding(place.numbers)
     options = check_options(op, tfl.DepthwiseConv2DOptionsT)
     shape, x_shape, y_shape = place.weights_shape, place.input_shape, place.output_shape
     if len(shape) != 4 or len(x_shape) != 4 or len(y_shape) != 4 or min(shape) < 1 or shape[0] != 1:

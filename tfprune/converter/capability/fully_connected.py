@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfprune.converter.capability.layer import Layer, Refused, activation, product
+import numpy as np
+
+from tfprune.converter.capability.layer import Layer, Numbers, Refused, activation, product
 from tfprune.converter.capability.numbers import read_bias, read_numbers
 from tfprune.converter.graph import Graph
 from tfprune.converter.known_shapes import Sizes, known_shape
-from tfprune.converter.schema import tfl
+from tfprune.converter.schema import TensorType, tfl
 from tfprune.costs import LayerShape
 from tfprune.formats import Op, OpSpec
 
@@ -54,7 +56,27 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         precision=numbers.precision,
     )
     bias = read_bias(graph, subgraph, op, numbers, out_channels)
+    _check_scales(graph, subgraph, numbers, bias)
     return Layer(subgraph, index, spec, (out_channels, rank, 1 + keep), cost_shape, numbers, bias)
+
+
+def _check_scales(graph: Graph, subgraph: int, numbers: Numbers, bias: int | None) -> None:
+    """Refuses int16 layers whose file repeats one scale for all channels, unless their bias is int64.
+
+    Their stock op multiplies scales in float64, but with a single scale in float32; packed weights have a scale for
+    each channel and take equal ones for a single one.
+    """
+    found = graph.tensor(subgraph, numbers.source).quantization
+    if numbers.precision != "int16" or numbers.quantization is None or len(found.scale) == 1:
+        return
+    if bias is not None and graph.tensor(subgraph, bias).type == TensorType.INT64:
+        return
+    single, scale = np.float32(numbers.quantization.input_scale), numbers.quantization.scales[:1]
+    products = float(single * scale[0]), float(single) * float(scale[0])
+    if np.all(numbers.quantization.scales == scale) and products[0] != products[1]:
+        raise Refused(
+            "rounding", "all channels have the same scale, which stock LiteRT computes otherwise than one scale"
+        )
 
 
 def _feature_rank(shape: Sizes, features: int) -> int:

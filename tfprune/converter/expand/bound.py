@@ -54,7 +54,7 @@ def refuse_early(layer: Layer, weights: npt.NDArray[Any], table: CostTable, min_
     """
     if layer.expand is None or layer.shared_rows is None:
         return
-    nonzero = int(np.count_nonzero(weights))
+    nonzero = int(np.count_nonzero(weights != layer.zero_point))
     if nonzero == weights.size:
         raise Refused("no_zeros", "no weight is zero")
     try:
