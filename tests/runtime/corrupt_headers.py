@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-from tests.runtime.quantized_models import QuantizedLayer, quantized_layer
+from tests.runtime.quantized_models import QuantizedLayer, quantized_layer, wide_layer
 from tests.runtime.tiny_models import TinyLayer, conv_layer, dense_layer
 from tfprune.errors import TfpruneError
 from tfprune.formats import HEADER_BYTES, Encoding, Op, OpSpec, Padding
@@ -47,16 +47,18 @@ def runs(layer: TinyLayer | QuantizedLayer, packed: bytes) -> bool:
 
 
 def main() -> None:
-    """Every field with every value, for convolutions and fully-connected layers of float32 and int8."""
+    """Every field with every value, for convolutions and fully-connected layers of every type of activation."""
     layers = [conv_layer(padding=padding, stride=stride) for padding in Padding for stride in (1, 2)]
     layers += [conv_layer(kernel=1, padding=Padding.VALID), dense_layer()]
     # A dilated one, whose header differs from the model's geometry in nothing but the number that is changed.
     layers.append(dataclasses.replace(layers[0], spec=dataclasses.replace(layers[0].spec, dilation_w=2)))
     spec = OpSpec(Op.CONV_2D, 16, 8, 3, 3, padding=Padding.SAME)
-    int8 = [quantized_layer(spec, (1, 7, 7, 8), dynamic=dynamic) for dynamic in (False, True)]
-    int8.append(quantized_layer(OpSpec(Op.FULLY_CONNECTED, 16, 24), (1, 24), dynamic=True))
+    integers = [quantized_layer(spec, (1, 7, 7, 8), dynamic=dynamic) for dynamic in (False, True)]
+    integers.append(quantized_layer(OpSpec(Op.FULLY_CONNECTED, 16, 24), (1, 24), dynamic=True))
+    integers.append(wide_layer(spec, (1, 7, 7, 8)))
+    integers.append(wide_layer(OpSpec(Op.FULLY_CONNECTED, 16, 24), (1, 24), activations="uint8", bias="int32"))
     outcomes = []
-    cases = [(layer, encoding) for layer in [*layers, *int8] for encoding in Encoding]
+    cases = [(layer, encoding) for layer in [*layers, *integers] for encoding in Encoding]
     for layer, encoding in cases:
         packed = layer.packed(encoding).tobytes()
         for field in FIELD_NAMES:

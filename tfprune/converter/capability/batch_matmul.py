@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfprune.converter.capability.convolution import Place, check_expandable, check_rounding
+from tfprune.converter.capability.convolution import Place, check_rounding
 from tfprune.converter.capability.layer import Layer, Refused, product
 from tfprune.converter.capability.numbers import read_numbers
 from tfprune.converter.expand.batched import Product
@@ -35,7 +35,8 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         raise Refused("weights_not_constant", "neither operand is a constant of the file")
     weights_input = 0 if left else 1
     numbers = read_numbers(graph, subgraph, op, 0, 1 - weights_input, weights_input)
-    check_expandable(numbers)
+    if numbers.precision in ("uint8", "int16"):
+        raise Refused("precision", f"no sparse kernel rounds as LiteRT's matrix product of {numbers.precision} does")
     if left:
         # XNNPACK takes int8 constants on the right only.
         check_rounding(numbers)

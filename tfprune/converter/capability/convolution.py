@@ -16,8 +16,6 @@ from tfprune.costs import LayerShape, StockOp
 from tfprune.formats import Activation, Op, OpSpec, Padding
 
 EXTENT_LIMIT = 2**31
-# Zeros between blocks mean 0, and all operators round in one way.
-_EXPANDABLE = ("float32", "float16", "int8", "dynamic")
 # LiteRT's CPU kernels of convolutions take these and compute nothing for them: results stay as they are.
 _IGNORED = (tfl.ActivationFunctionType.TANH, tfl.ActivationFunctionType.SIGN_BIT)
 
@@ -131,16 +129,6 @@ def check_rounding(numbers: Numbers) -> None:
         )
 
 
-def check_expandable(numbers: Numbers) -> None:
-    """Refuses precisions in which other operators than CONV_2D and FULLY_CONNECTED have a rounding of their own.
-
-    Raises:
-        Refused: such a precision.
-    """
-    if numbers.precision not in _EXPANDABLE:
-        raise Refused("precision", f"no sparse kernel for this operator in {numbers.precision}")
-
-
 @dataclasses.dataclass(frozen=True)
 class Expansion:
     """How an operator becomes a convolution over an expanded matrix.
@@ -170,8 +158,6 @@ def convolution(place: Place, spec: OpSpec, expansion: Expansion | None = None) 
     Raises:
         Refused: the bias is no constant of the expected type and shape.
     """
-    if expansion is not None:
-        check_expandable(place.numbers)
     before = () if expansion is None else expansion.before
     after = () if expansion is None else expansion.after
     repeats = 1 if expansion is None else expansion.bias_repeats
