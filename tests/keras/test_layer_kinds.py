@@ -128,12 +128,25 @@ def test_layers_of_attention_are_found() -> None:
     assert [matrix_shape(tuple(each.variable.shape), each.layout).rows for each in prunable] == [16] * 4
 
 
+@pytest.mark.parametrize("layer", [layers.LSTM(8), layers.GRU(8), layers.SimpleRNN(8)], ids=lambda x: x.name)
+def test_cells_of_recurrent_layers_are_pruned_where_they_are(layer: Any) -> None:
+    model = keras.Sequential([keras.Input((5, 16)), layers.Bidirectional(layer), layers.Dense(2)])
+    prunable, _ = find_weights(model, None, 1)
+    assert [each.variable.name for each in prunable] == ["kernel", "recurrent_kernel"] * 2
+    assert {str(each.layout) for each in prunable} == {"dense"}
+    model.compile("adam", "mse", run_eagerly=True)
+    callback = PruningCallback(Groups(rows=4), ConstantSparsity(0.75, frequency=1), min_weights=1)
+    x = np.random.default_rng(0).standard_normal((4, 5, 16)).astype(np.float32)
+    model.fit(x, np.ones((4, 2)), batch_size=2, verbose=0, callbacks=[callback])
+    for each in prunable:
+        assert np.mean(np.array(each.variable) == 0) == pytest.approx(0.75)
+
+
 @pytest.mark.parametrize(
     "layer",
     [
         layers.Embedding(9, 8),
         layers.EinsumDense("abc,c->ab", output_shape=(None,)),
-        layers.LSTM(4),
         layers.Conv1DTranspose(4, 3),
     ],
     ids=lambda layer: type(layer).__name__,

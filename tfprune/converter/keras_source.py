@@ -22,6 +22,8 @@ from tfprune.errors import ConversionError, ModelError
 _UNKNOWN_OBJECT = re.compile(
     r"(?:could not locate|unknown) (?:class|function|layer|object)[^'\"]*['\"]([^'\"]+)", re.IGNORECASE
 )
+# The operator in which a loop collects its outputs, step by step.
+_LOOP_OUTPUTS = b"TensorListReserve"
 
 
 def from_model(
@@ -120,6 +122,11 @@ def _export(model: Any, quantizer: Quantizer, tensorflow: Any, subject: str) -> 
 
 
 def _convert(folder: Path, quantizer: Quantizer, tensorflow: Any, subject: str, names: tuple[str, ...] = ()) -> bytes:
+    if quantizer.precision == "int8" and _LOOP_OUTPUTS in (folder / "saved_model.pb").read_bytes():
+        raise ConversionError(
+            f"{subject}: TensorFlow's calibration for 'int8' crashes on recurrent layers that run as loops; use "
+            "precision 'dynamic', or build these layers with unroll=True"
+        )
     try:
         # TensorFlow prints what it saved on the way and warns of its own deprecated parts; nobody asked for that.
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -131,6 +138,11 @@ def _convert(folder: Path, quantizer: Quantizer, tensorflow: Any, subject: str, 
         raise
     # TensorFlow raises its own and Python's errors of many kinds for graphs that it cannot convert.
     except Exception as error:
+        if _LOOP_OUTPUTS.decode() in str(error):
+            raise ConversionError(
+                f"{subject}: TFLite needs a fixed batch for recurrent layers that run as loops; build the model with "
+                "keras.Input(shape, batch_size=1), or these layers with unroll=True"
+            ) from error
         raise ConversionError(
             f"{subject}: TensorFlow could not convert it to TFLite: {type(error).__name__}: {_first_line(str(error))}"
         ) from error

@@ -31,6 +31,11 @@ _KERNELS: tuple[tuple[type, tuple[tuple[str, str], ...]], ...] = (
     (keras.layers.SeparableConv1D, (("depthwise_kernel", "depthwise_conv1d"), ("pointwise_kernel", "conv1d"))),
     (keras.layers.SeparableConv2D, (("depthwise_kernel", "depthwise_conv2d"), ("pointwise_kernel", "conv2d"))),
 )
+# Their loops are layers of their own, without kernels.
+_KERNELS += tuple(
+    (cell, (("kernel", "dense"), ("recurrent_kernel", "dense")))
+    for cell in (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell)
+)
 _DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
 
 
