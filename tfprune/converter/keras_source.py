@@ -59,7 +59,7 @@ def from_model(
                 "the same model under the float32 policy and copy the weights with set_weights"
             )
     with keras.saving.custom_object_scope(dict(custom_objects or {})):
-        return _export(model, quantizer, tensorflow, subject)
+        return _export(model, quantizer, keras, tensorflow, subject)
 
 
 def from_file(
@@ -107,18 +107,32 @@ def from_saved_model(path: Path, quantizer: Quantizer, tensorflow: Callable[[], 
     return _convert(path, quantizer, tensorflow(), f"`{path}`")
 
 
-def _export(model: Any, quantizer: Quantizer, tensorflow: Any, subject: str) -> bytes:
+def _export(model: Any, quantizer: Quantizer, keras: Any, tensorflow: Any, subject: str) -> bytes:
     """Through a SavedModel: TensorFlow's way from a Keras model hides every error of the export behind another one."""
     names = tuple(str(tensor.name) for tensor in model.inputs)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            model.export(folder, format="tf_saved_model", verbose=False)
+            options = {} if (signature := _fixed_batches(model, keras)) is None else {"input_signature": signature}
+            model.export(folder, format="tf_saved_model", verbose=False, **options)
         # Keras and TensorFlow raise errors of many kinds for models that they cannot export.
         except Exception as error:
             raise ConversionError(
                 f"{subject}: Keras could not export it: {type(error).__name__}: {_first_line(str(error))}"
             ) from error
         return _convert(Path(folder), quantizer, tensorflow, subject, names)
+
+
+def _fixed_batches(model: Any, keras: Any) -> list[Any] | None:
+    """Inputs of the model with the batch that they fix, which Keras' export opens; None where there is none."""
+    if all(tensor.shape[0] is None for tensor in model.inputs):
+        return None
+
+    def spec(tensor: Any) -> Any:
+        return keras.InputSpec(shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+
+    if isinstance(model, keras.Sequential):
+        return [spec(tensor) for tensor in model.inputs]
+    return [keras.tree.map_structure(spec, model.input)]
 
 
 def _convert(folder: Path, quantizer: Quantizer, tensorflow: Any, subject: str, names: tuple[str, ...] = ()) -> bytes:
