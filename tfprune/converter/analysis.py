@@ -185,7 +185,9 @@ def _study(graph: Graph, layer: Layer, dense_bytes: int, table: CostTable, min_s
     try:
         weights = layer.weights(graph)
         refuse_early(layer, weights, table, min_speedup)
-        return study(layer, layer.matrix(graph), dense_bytes, table, min_speedup, weights.size)
+        # Of an expanded matrix only the places are made here: booleans take the least memory.
+        matrix = layer.matrix(graph) if layer.expand is None else layer.expand(weights != 0)
+        return study(layer, matrix, dense_bytes, table, min_speedup, weights.size)
     except Refused as refused:
         return refused
 

@@ -151,7 +151,7 @@ def study(
 
     Args:
         layer: the layer.
-        matrix: its weights ``[R, C]`` in the type in which they are stored.
+        matrix: its weights ``[R, C]``, or which of them are not zero.
         dense_bytes: bytes of the weights as they are.
         table: coefficients of the device.
         min_speedup: what the break-even of each encoding is asked for.
@@ -332,10 +332,14 @@ def _pattern(nonzero: npt.NDArray[np.bool_], count: int, candidates: tuple[Plan,
         return "all zero"
     blocks = [plan for plan in candidates if plan.encoding.in_blocks]
     filled = [plan for plan in candidates if plan.fill >= _PATTERN_FILL and not plan.encoding.in_blocks]
-    best = max(filled, key=lambda plan: (plan.rows * plan.cols, plan.encoding == Encoding.ROW_BAND, plan.fill))
+    best = max(
+        filled, key=lambda plan: (plan.rows * plan.cols, plan.encoding == Encoding.ROW_BAND, plan.fill), default=None
+    )
+    # Few weights far apart: fillers between them outnumber them in every encoding.
+    size = 1 if best is None else best.rows * best.cols
     rows = _longest_runs(np.ascontiguousarray(nonzero.T), MOST_ROWS)
-    if rows > best.rows * best.cols:
+    if rows > size:
         return f"{_ENCODING_NAMES[Encoding.SLIDING_ROW]} {rows}x1"
-    if best.rows * best.cols > 1:
+    if best is not None and size > 1:
         return best.encoding_name
     return min(blocks, key=lambda plan: plan.sparse_time).encoding_name if blocks else "unstructured"

@@ -13,7 +13,7 @@ from tfprune.converter.expand.surround import Surround, layout_costs
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import tfl
 from tfprune.costs import LayerShape, StockOp
-from tfprune.formats import Activation, Op, OpSpec, Padding
+from tfprune.formats import Activation, Op, OpSpec, Padding, Rounding
 
 EXTENT_LIMIT = 2**31
 # LiteRT's CPU kernels of convolutions take these and compute nothing for them: results stay as they are.
@@ -117,12 +117,12 @@ def fused_activation(number: int, numbers: Numbers) -> Activation:
 
 
 def check_rounding(numbers: Numbers) -> None:
-    """Refuses int8 and uint8 operators that XNNPACK leaves to LiteRT's builtin kernels, which round in another way.
+    """Refuses quantised operators that XNNPACK leaves to LiteRT's builtin kernels, which round in another way.
 
     Raises:
-        Refused: int8 or uint8.
+        Refused: a precision that is packed with XNNPACK's rounding.
     """
-    if numbers.precision in ("int8", "uint8"):
+    if numbers.quantization is not None and numbers.quantization.rounding == Rounding.XNNPACK:
         raise Refused(
             "rounding",
             f"stock LiteRT runs this {numbers.precision} operator without XNNPACK, whose rounding is another one",
