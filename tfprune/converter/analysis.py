@@ -97,7 +97,7 @@ class Finding:
         if layer is None:
             return {}
         runs = 1 if self.gates is None else self.gates.runs
-        macs = {"dense_macs": layer.cost_shape.macs * runs}
+        macs = {"dense_macs": layer.cost_shape.dense_macs * runs}
         if plan is None and self.known is not None and self.known.candidates:
             plan = min(self.known.candidates, key=lambda candidate: candidate.sparse_time)
         if plan is None:

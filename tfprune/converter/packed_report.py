@@ -5,23 +5,32 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from tfprune.converter.analysis import packed_operators
 from tfprune.converter.capability import LSTM_CODE, layer_name
+from tfprune.converter.expand.surround import SPARSE_OUTPUT
 from tfprune.converter.graph import Graph
 from tfprune.converter.report import LayerReport
+from tfprune.converter.schema import read_flexbuffer_map
 from tfprune.converter.weights import type_name
-from tfprune.costs import CostTable, LayerShape, PackedShape, predict_dense, predict_sparse
+from tfprune.costs import CostTable, LayerShape, PackedShape, StockOp, predict_dense, predict_sparse
 from tfprune.errors import NotModelledError
 from tfprune.formats import Encoding, Op, PackedWeights, ValueType
 from tfprune.sparsity.measure import Density
 
 #: Name of the metadata entry in which a converted file says how it was made.
 METADATA_NAME = "tfprune"
+_EXPANDED_OPS = {
+    "BATCH_MATMUL": "batch_matmul",
+    "CONV_3D": "conv_3d",
+    "CONV_3D_TRANSPOSE": "conv_3d_transpose",
+    "DEPTHWISE_CONV_2D": "depthwise_conv_2d",
+    "TRANSPOSE_CONV": "transpose_conv",
+}
 _LSTM_PARTS = ("input", "recurrent")
 _INT8_BY_INPUT = {"float32": "dynamic", "int8": "int8", "uint8": "uint8", "int16": "int16"}
 
@@ -36,16 +45,18 @@ def packed_reports(graph: Graph, table: CostTable) -> list[LayerReport]:
     Raises:
         ModelError: an op's weights are missing or break a rule of the format.
     """
+    operators = packed_operators(graph)
     patterns = _patterns(graph)
+    if len(patterns) != len(operators):
+        patterns = [None] * len(operators)
     reports = []
     seen: Counter[tuple[int, int]] = Counter()
-    for operator in packed_operators(graph):
+    for operator, pattern in zip(operators, patterns, strict=True):
         layer = packed_report(graph, *operator, "sparse", table)
         place = (layer.subgraph, layer.index)
         # An LSTM stands twice.
         name = f"{layer.name}/{_LSTM_PARTS[seen[place]]}" if layer.op == LSTM_CODE else layer.name
-        found = patterns.get(place, [])[seen[place] :]
-        reports.append(dataclasses.replace(layer, name=name, pattern=found[0] if found else None))
+        reports.append(dataclasses.replace(layer, name=name, pattern=pattern))
         seen[place] += 1
     return reports
 
@@ -71,7 +82,7 @@ def packed_report(
         table: coefficients of the device; None leaves the predictions out.
     """
     header = packed.header
-    weights = header.out_channels * header.columns
+    weights = _dense_weights(op, packed)
     kernel = () if header.op == Op.FULLY_CONNECTED else (header.kernel_h, header.kernel_w)
     name = f"{Encoding(header.encoding).name.lower()} {header.group_rows}x{header.group_cols}"
     nonzero = int(np.count_nonzero(packed.values))
@@ -82,7 +93,7 @@ def packed_report(
     return LayerReport(
         subgraph=subgraph,
         index=index,
-        name=layer_name(graph, subgraph, op),
+        name=layer_name(graph, subgraph, op).removesuffix(SPARSE_OUTPUT),
         op=graph.op_name(op),
         shape=(header.out_channels, *kernel, header.in_channels),
         sparsity=Density(nonzero, weights).sparsity,
@@ -98,7 +109,7 @@ def packed_report(
         precision=shape.precision,
         considered=name,
         fill=nonzero / header.value_count if header.value_count else 1.0,
-        dense_macs=shape.macs,
+        dense_macs=shape.dense_macs,
         sparse_macs=header.value_count * shape.pixels,
         dense_time=dense_time,
         sparse_time=sparse_time,
@@ -131,15 +142,37 @@ def _layer_shape(graph: Graph, subgraph: int, op: Any, packed: PackedWeights) ->
     fully_connected = header.op == Op.FULLY_CONNECTED
     by_input = fully_connected and graph.op_name(op) != LSTM_CODE
     pixels = input_values // header.columns if by_input else int(np.prod(output_shape[:-1], dtype=object))
+    pixels = max(1, pixels)
     return LayerShape(
         fully_connected=fully_connected,
         out_channels=header.out_channels,
         columns=header.columns,
         kernel_size=header.kernel_h * header.kernel_w,
-        pixels=max(1, pixels),
+        pixels=pixels,
         input_values=input_values,
         precision=_precision(graph, subgraph, op, packed),
+        dense_op=_dense_op(op, packed, pixels),
     )
+
+
+def _dense_op(op: Any, packed: PackedWeights, pixels: int) -> StockOp | None:
+    """The dense operator where it was expanded, as the options name it."""
+    options = read_flexbuffer_map(op.customOptions)
+    name = _EXPANDED_OPS.get(str(options.get("dense_op")))
+    if name is None and options.get("groups", 1) != 1:
+        name = "grouped_conv_2d"
+    if name is None:
+        return None
+    # Whatever the operator was, each of its weights is used once for each pixel that the sparse op puts out.
+    return StockOp(name, _dense_weights(op, packed) * pixels, packed.header.out_channels * pixels)
+
+
+def _dense_weights(op: Any, packed: PackedWeights) -> int:
+    """Weights of the dense operator; its matrix has more places where it was expanded."""
+    places = packed.header.out_channels * packed.header.columns
+    said = read_flexbuffer_map(op.customOptions).get("dense_weights")
+    least = max(1, int(np.count_nonzero(packed.values)))
+    return said if isinstance(said, int) and least <= said <= places else places
 
 
 def _packed_shape(packed: PackedWeights) -> PackedShape:
@@ -160,13 +193,13 @@ def _packed_shape(packed: PackedWeights) -> PackedShape:
     return PackedShape(name, step_rows, 1, len(rows), loads, np.unique(blocks.columns).size, int(rows.sum()))
 
 
-def _patterns(graph: Graph) -> dict[tuple[int, int], list[str]]:
-    """What the metadata of a converted file say about the zeros of each layer; of an LSTM about both matrices."""
-    found: dict[tuple[int, int], list[str]] = defaultdict(list)
+def _patterns(graph: Graph) -> list[str | None]:
+    """What the metadata of a converted file say about the zeros of its layers, in the order of their operators.
+
+    Their numbers are those of the dense file, in which other operators stood between.
+    """
     try:
-        for layer in json.loads(graph.metadata(METADATA_NAME) or b"{}")["layers"]:
-            found[int(layer["subgraph"]), int(layer["operator"])].append(str(layer["pattern"]))
+        return [str(layer["pattern"]) for layer in json.loads(graph.metadata(METADATA_NAME) or b"{}")["layers"]]
     # Metadata are anybody's: what cannot be read says nothing.
     except (ValueError, TypeError, KeyError, AttributeError):
-        return {}
-    return found
+        return []

@@ -68,6 +68,11 @@ class LayerShape:
         """Multiply-adds of the whole matrix."""
         return self.out_channels * self.columns * self.pixels
 
+    @property
+    def dense_macs(self) -> int:
+        """Multiply-adds of the dense operator."""
+        return self.macs if self.dense_op is None else self.dense_op.macs
+
 
 @dataclasses.dataclass(frozen=True)
 class PackedShape:

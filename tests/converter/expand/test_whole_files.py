@@ -109,6 +109,23 @@ def test_the_report_counts_the_weights_of_the_dense_operator() -> None:
     assert layer.sparsity == pytest.approx(0.75, abs=0.02)
     assert layer.dense_bytes == 4 * 128 * 9 * 16
     assert layer.shape == (128, 3, 3, 16)
+    assert layer.dense_macs == 9 * 10 * 128 * 9 * 16
+
+
+@pytest.mark.parametrize("kind", ["conv_2d", "transpose_conv", "batch_matmul", "conv_3d"])
+def test_a_converted_file_is_reported_with_the_weights_of_the_dense_operator(kind: str) -> None:
+    maker = Maker(kept=0.1)
+    made: dict[str, Dense] = {
+        "conv_2d": maker.conv_2d((1, 9, 10, 64), 128, (3, 3), 2),
+        "transpose_conv": maker.transpose_conv((1, 9, 10, 64), 48, (4, 4), (2, 2)),
+        "batch_matmul": maker.batch_matmul((4,), 1, 20, 96, 64),
+        "conv_3d": maker.conv_3d((1, 5, 9, 10, 16), 32, (3, 3, 3)),
+    }
+    converted = convert(made[kind].data, min_speedup=0.01)
+    (before,) = converted.report.layers
+    (after,) = tfprune.inspect(converted.tflite).layers
+    same = ("sparsity", "dense_bytes", "dense_macs", "pattern", "name", "encoding")
+    assert {name: getattr(after, name) for name in same} == {name: getattr(before, name) for name in same}
 
 
 def with_stock_costs(folder: Path) -> Path:

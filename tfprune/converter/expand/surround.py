@@ -21,6 +21,8 @@ _BuiltinOptions = tfl.BuiltinOptions
 _VERSIONS = {"PAD": 2, "RESHAPE": 1, "TRANSPOSE": 2, "SLICE": 2, "DEPTH_TO_SPACE": 1, "STRIDED_SLICE": 2}
 _CONCATENATION_VERSION = 2
 _DEPTH_AXIS, _CHANNEL_AXIS = 1, 4
+#: What the name of a sparse op's own output adds to that of the layer.
+SPARSE_OUTPUT = "/sparse"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Surround:
         graph.set_inputs(self.subgraph, op, [source, *map(int, op.inputs[1:])])
         before, writer.operators = writer.operators, []
         if self.after:
-            source = writer.activation("sparse", like, self.output)
+            source = writer.activation(SPARSE_OUTPUT[1:], like, self.output)
             op.outputs = np.array([source], np.int32)
             for step in self.after[:-1]:
                 source = writer.step(step, source)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def _pack(graph: Graph, layer: Layer, plan: Plan, packed: PackedBuffers) -> None
     inputs = [int(op.inputs[layer.activation_input]), weights, geometry]
     if layer.bias is not None:
         inputs.append(_place_bias(graph, layer, layer.bias))
-    options = {**op_options(read(data)), **_dense(graph, op, layer)}
+    options = {**op_options(read(data)), **_dense(graph, op, layer, math.prod(graph.shape(source)))}
     if getattr(op.builtinOptions, "asymmetricQuantizeInputs", False):
         options["asymmetric_quantize_inputs"] = 1
     former = [int(index) for index in op.inputs if index >= 0]
@@ -105,10 +106,12 @@ def _repeated(quantization: Any, times: int) -> Any:
     return made
 
 
-def _dense(graph: Graph, op: Any, layer: Layer) -> dict[str, int | str]:
+def _dense(graph: Graph, op: Any, layer: Layer, weights: int) -> dict[str, int | str]:
     """Options that say which dense op stood here, and which one `target="dense"` is to write."""
     name = graph.op_name(op)
     known: dict[str, int | str] = {"dense_op": name, "dense_version": graph.version(op)}
+    if layer.expand is not None:
+        known["dense_weights"] = weights
     if isinstance(layer.expand, (Depthwise, Grouped)):
         known["groups"] = layer.expand.channels if isinstance(layer.expand, Depthwise) else layer.expand.groups
     elif layer.spec.op == Op.CONV_2D and name != "CONV_2D":
