@@ -15,7 +15,7 @@ CPP_SOURCES := $(shell find tflite_ops -name '*.h' -o -name '*.cc' -o -name '*.i
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-sanitizers build-aarch64 demo bench clean
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-sanitizers build-aarch64 fuzz demo bench clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -82,6 +82,12 @@ test-aarch64: build-aarch64  ## C++ and Python tests of the aarch64 library unde
 	bazel test --config=aarch64 //...
 	$(BIN)/python -m pytest -m aarch64 tests/aarch64 tests/packaging
 	bazel shutdown
+
+# An input that fails is kept in build/fuzz; `python -m tests.fuzz --replay FILE` runs it again.
+FUZZ_SECONDS ?= 1800
+fuzz: setup  ## Change files and packed weights for FUZZ_SECONDS (half an hour); stops at the first broken promise.
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --progress-bar off -c $(CONSTRAINTS) -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --atheris
 
 demo: setup  ## Train, prune, convert and measure a network on Fashion-MNIST; writes report.html.
 	$(BIN)/python examples/fashion_mnist.py

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import faulthandler
 import os
 import pickle
 import resource
@@ -135,6 +136,7 @@ def _alone(task: Callable[[], Any]) -> Any:
 def _be_child(task: Callable[[], Any], writer: int) -> None:
     """Runs the task under limits, sends what it gave and never returns."""
     try:
+        faulthandler.disable()
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(SECONDS)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))

@@ -143,6 +143,9 @@ def write_model(model: Any, appended: AppendedFiles | None = None) -> bytes:
         raise ConversionError(
             "the converted model's tables must stay below 2 GiB; convert parts of the model"
         ) from error
+    # What the generated writer says to a number that its field does not hold, such as a stride of packed weights.
+    except (TypeError, struct.error) as error:
+        raise ConversionError(f"the converted model cannot be written: {error}; its input is corrupt") from error
     tables = builder.Output()
     data = _Data(len(tables))
     for buffer in model.buffers:

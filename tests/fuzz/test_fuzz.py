@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the fuzzer found stays mended, its checks notice what they should, and a bounded run finds nothing."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as tfl
+
+import tfprune
+from tests.converter.helpers import convert
+from tests.converter.test_rewrite import chain
+from tests.fuzz.check import FuzzError, Outcome, _alone, _compare, check, run
+from tests.models import conv_model, pruned
+from tests.models.compare import differences
+from tfprune.errors import ConversionError, ModelError
+from tfprune.formats import HEADER_BYTES, read
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_SECONDS = 75
+
+
+def changed(data: bytes, change: Callable[[Any], None]) -> bytes:
+    model = tfl.ModelT.InitFromPackedBuf(data, 0)
+    change(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def small() -> bytes:
+    return conv_model(pruned((32, 3, 3, 16)), np.ones(32, np.float32), (1, 3, 3))
+
+
+def test_a_signature_without_an_input_is_refused() -> None:
+    """The subgraph would run on whatever the memory holds."""
+
+    def forget(model: Any) -> None:
+        model.signatureDefs[1].inputs = []
+
+    with pytest.raises(ModelError, match="every input"):
+        tfprune.Interpreter(changed(chain().build(), forget))
+
+
+def test_an_operator_that_reads_what_nothing_has_written_is_refused() -> None:
+    """LiteRT would read from a null pointer."""
+    for place in (0, 1):
+
+        def loosen(model: Any, place: int = place) -> None:
+            model.subgraphs[0].inputs = np.zeros(0, np.int32)
+            if place:
+                model.buffers[model.subgraphs[0].tensors[1].buffer].data = None
+                model.subgraphs[0].inputs = np.zeros(1, np.int32)
+
+        with pytest.raises(ModelError, match=f"reads tensor {place}"):
+            tfprune.Interpreter(changed(small(), loosen))
+
+
+def test_numbers_that_no_field_holds_are_refused_when_weights_are_restored() -> None:
+    sparse = bytearray(convert(small(), min_speedup=1e-6).tflite)
+    start = sparse.index(b"TFPK")
+    header = read(np.frombuffer(bytes(sparse[start:]), np.uint8)[: _packed_bytes(bytes(sparse))]).header
+    place = next(at for at in range(start + 8, start + HEADER_BYTES, 4) if sparse[at : at + 4] == b"\1\0\0\0")
+    assert header.stride_h == 1
+    refused = 0
+    for at in range(place, start + HEADER_BYTES - 4, 4):
+        # No field is this large, but some could be for all that the format says.
+        content = bytearray(sparse)
+        struct.pack_into("<I", content, at, 2**32 - 2)
+        crc = zlib.crc32(content[start : start + HEADER_BYTES - 4])
+        struct.pack_into("<I", content, start + HEADER_BYTES - 4, crc)
+        try:
+            tfprune.convert(bytes(content), target="dense")
+        except (ModelError, ConversionError):
+            refused += 1
+    assert refused > 10
+
+
+def _packed_bytes(data: bytes) -> int:
+    model = tfl.ModelT.InitFromPackedBuf(data, 0)
+    return next(len(b.data) for b in model.buffers if b.data is not None and bytes(b.data[:4]) == b"TFPK")
+
+
+def test_a_buffer_with_bytes_and_an_offset_is_read_as_litert_reads_it() -> None:
+    def both(model: Any) -> None:
+        for buffer in model.buffers:
+            buffer.offset, buffer.size = 100, 8
+
+    data = changed(small(), both)
+    sparse = convert(data, min_speedup=1e-6).tflite
+    assert sparse != data
+    np.testing.assert_array_equal(*(run(content)["/"] for content in (small(), data)))
+    assert check(data) == Outcome.EQUAL
+
+
+def test_buffer_0_is_no_buffer_whatever_it_holds() -> None:
+    def fill(model: Any) -> None:
+        weights = model.subgraphs[0].tensors[1]
+        model.buffers[0].data, weights.buffer = model.buffers[weights.buffer].data, 0
+
+    data = changed(small(), fill)
+    assert convert(data, min_speedup=1e-6).report.layers[0].reason_code == "weights_not_constant"
+    with pytest.raises(ModelError, match="nothing has"):
+        tfprune.Interpreter(data)
+
+
+def test_the_checks_notice_what_they_should(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check(small()) == Outcome.EQUAL
+    assert check(small()[:-40]) == Outcome.REFUSED
+    assert _alone(os.abort) == "ended by signal SIGABRT"
+    assert "ZeroDivisionError" in _alone(lambda: 1 / 0)
+    expected = run(small())
+    assert expected is not None
+    for wrong in ({}, {"/": expected["/"] + 1}, {"/": expected["/"][:, :2]}, {"/": expected["/"] * np.nan}, None):
+        with pytest.raises(FuzzError):
+            _compare(expected, wrong)
+    monkeypatch.setattr("tests.fuzz.check.SECONDS", 1)
+    assert _alone(lambda: [None for _ in iter(int, 1)]) == "ended by signal SIGALRM"
+    sparse = convert(small(), min_speedup=1e-6).tflite
+    assert differences(small(), sparse)
+
+
+@pytest.mark.slow
+def test_a_bounded_run_finds_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "--seconds", str(RUN_SECONDS), "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=10 * RUN_SECONDS)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert Outcome.EQUAL.value in done.stdout
