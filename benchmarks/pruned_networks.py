@@ -81,7 +81,7 @@ class PrunedNetwork:
                 kernel = np.asarray(layer.kernel)
                 mask = tp.select(kernel, tp.patterns.Groups(rows=4), self.sparsity, layout="conv2d")
                 layer.kernel.assign(kernel * mask / np.sqrt(1 - self.sparsity))
-        _set_statistics(model, random)
+        set_statistics(model, random)
         return model
 
     def write_dense(self, path: Path) -> float:
@@ -106,7 +106,7 @@ class PrunedNetwork:
         return path
 
 
-def _set_statistics(model: Any, random: np.random.Generator) -> None:
+def set_statistics(model: Any, random: np.random.Generator) -> None:
     """Gives every BatchNorm the statistics of random images, disturbed, and random factors and offsets.
 
     Statistics that do not fit the activations saturate ReLU6 layer after layer, and the network then amplifies rounding

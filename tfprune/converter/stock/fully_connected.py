@@ -31,7 +31,8 @@ def rewrite(editor: Editor, log: Log) -> None:
             try:
                 if quantized:
                     raise Refused("quantized_file", "stock runtimes cannot load sparse weights in a quantized model")
-                _encode(editor, op)
+                _check_gain(editor, op)
+                encode_weights(editor, op)
                 log.changed(op, NAME)
             except Refused as refused:
                 log.refused(op, NAME, refused.code, refused.text)
@@ -52,7 +53,20 @@ def most_blocks(weights: int, rows: int | None) -> float:
     return max(found, default=0.0)
 
 
-def _encode(editor: Editor, op: Any) -> None:
+def encode_weights(editor: Editor, op: Any) -> None:
+    """Encodes the float32 weights of an operator, whether or not it gains; nothing else may use them."""
+    weights = editor.constant(op, WEIGHTS_INPUT)
+    assert weights is not None
+    sparsity, values = encode(weights.values)
+    weights.tensor.sparsity = sparsity
+    editor.graph.model.buffers.append(AlignedBuffer(values.view(np.uint8)))
+    weights.tensor.buffer = len(editor.graph.model.buffers) - 1
+    editor.graph.set_builtin(
+        op, BuiltinOperator.FULLY_CONNECTED, _SPARSE_VERSION, op.builtinOptionsType, op.builtinOptions
+    )
+
+
+def _check_gain(editor: Editor, op: Any) -> None:
     weights = editor.constant(op, WEIGHTS_INPUT)
     x = editor.input(op, 0)
     _check(editor, op, weights, x)
@@ -68,14 +82,6 @@ def _encode(editor: Editor, op: Any) -> None:
         raise Refused("too_slow", f"{share:.1%} of the 1x{BLOCK} blocks hold weights; {enough}")
     if encoded_bytes(kept) >= matrix.nbytes:
         raise Refused("not_smaller", f"encoded {encoded_bytes(kept)} bytes, dense {matrix.nbytes}")
-    sparsity, values = encode(matrix)
-    # Nothing else uses the tensor.
-    weights.tensor.sparsity = sparsity
-    editor.graph.model.buffers.append(AlignedBuffer(values.view(np.uint8)))
-    weights.tensor.buffer = len(editor.graph.model.buffers) - 1
-    editor.graph.set_builtin(
-        op, BuiltinOperator.FULLY_CONNECTED, _SPARSE_VERSION, op.builtinOptionsType, op.builtinOptions
-    )
 
 
 def _check(editor: Editor, op: Any, weights: Constant | None, x: int | None) -> None:
