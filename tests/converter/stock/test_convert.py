@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tfprune.convert(target="stock")``: what the file and the report say, and when nothing changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import tfprune
+from tests.converter.helpers import convert
+from tests.converter.stock.graphs import Network, assert_same
+from tests.models import conv_model, pruned
+from tests.models.builder import RELU
+from tfprune.converter.graph import Graph
+from tfprune.errors import AlreadyConvertedError
+
+
+def network() -> bytes:
+    net = Network("float32", (1, 12, 12, 16), 0)
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(64, 3, 3, 16)) / 12, rng.normal(size=(32, 3, 3, 64)) / 24
+    first[:20], first[:, 0], second[:, :, 0], second[:, :, 2] = 0, 0, 0, 0
+    y = net.conv(net.x, first, -np.ones(64), activation=RELU)
+    z = net.conv(y, second, np.ones(32))
+    return net.build(net.conv(z, rng.normal(size=(8, 1, 1, 32)), np.ones(8)))
+
+
+def test_the_report_says_what_became_of_each_layer() -> None:
+    data = network()
+    result = tfprune.convert(data, target="stock")
+    assert [layer.encoding for layer in result.report.layers] == [
+        "kernel 3x3 to 2x3, filters 64 to 44",
+        "kernel 3x3 to 3x1, inputs 64 to 44",
+        None,
+    ]
+    first, second, last = result.report.layers
+    assert (first.verdict, second.verdict, last.verdict) == ("smaller", "smaller", "dense")
+    assert (first.dense_macs, first.sparse_macs) == (144 * 64 * 9 * 16, 144 * 44 * 6 * 16)
+    assert (second.dense_bytes, second.packed_bytes) == (4 * 32 * 9 * 64, 4 * 32 * 3 * 44)
+    assert (last.reason_code, last.reason) == ("no_zeros", "no weight is zero")
+    assert result.report.converted_layers == 2
+    assert "2 of 3 layers with weights became smaller" in str(result.report)
+    assert len(result.tflite) < 0.6 * len(data)
+    assert result.dense == data
+    assert_same(data, result.tflite)
+
+
+def test_the_metadata_says_how_the_file_was_made() -> None:
+    content = Graph(tfprune.convert(network(), target="stock").tflite).metadata("tfprune")
+    assert content is not None
+    made = json.loads(content)
+    assert made["options"] == {"target": "stock"}
+    assert [layer["operator"] for layer in made["layers"]] == [0, 1]
+    assert made["layers"][0]["became"] == "kernel 3x3 to 2x3, filters 64 to 44"
+
+
+def test_the_same_input_gives_the_same_bytes_and_is_not_changed() -> None:
+    data = network()
+    copy = bytes(bytearray(data))
+    assert tfprune.convert(data, target="stock").tflite == tfprune.convert(bytearray(data), target="stock").tflite
+    assert data == copy
+
+
+def test_a_file_without_anything_to_do_comes_back() -> None:
+    data = conv_model(pruned((16, 3, 3, 8), sparsity=0.5), np.ones(16, np.float32))
+    result = tfprune.convert(data, target="stock")
+    assert result.tflite == data
+    assert result.report.layers[0].reason_code == "kernel_positions"
+    assert "no layer was changed" in str(result.report)
+
+
+def test_a_file_that_would_not_be_smaller_comes_back() -> None:
+    """One row of nine weights goes, and the metadata takes more."""
+    values = np.ones((1, 3, 3, 1), np.float32)
+    values[:, 0] = 0
+    data = conv_model(values, np.ones(1, np.float32))
+    result = tfprune.convert(data, target="stock")
+    assert result.tflite == data
+    layer = result.report.layers[0]
+    assert (layer.verdict, layer.reason_code, layer.sparse_macs) == ("dense", "file_not_smaller", None)
+
+
+def test_a_file_with_our_ops_is_refused() -> None:
+    sparse = convert(conv_model(pruned((64, 3, 3, 32)))).tflite
+    with pytest.raises(AlreadyConvertedError, match="target='dense'"):
+        tfprune.convert(sparse, target="stock")
+
+
+def test_signatures_and_subgraphs_survive() -> None:
+    graph = Graph(network())
+    before = graph.model.subgraphs[0]
+    after = Graph(tfprune.convert(network(), target="stock").tflite).model.subgraphs[0]
+    for old, new in zip((before.inputs, before.outputs), (after.inputs, after.outputs), strict=True):
+        assert [before.tensors[i].name for i in old] == [after.tensors[i].name for i in new]
+
+
+def test_the_command(tmp_path: Path) -> None:
+    from tfprune.cli import main
+
+    source = tmp_path / "net.tflite"
+    source.write_bytes(network())
+    output = tmp_path / "small.tflite"
+    done = CliRunner().invoke(main, ["convert", str(source), "--target", "stock", "-o", str(output), "--json"])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)["report"]
+    assert report["converted_layers"] == 2
+    assert output.read_bytes() == tfprune.convert(source, target="stock").tflite
+    done = CliRunner().invoke(main, ["convert", str(source), "--target", "stock", "-o", str(tmp_path / "again.tflite")])
+    assert "became smaller" in done.output
