@@ -18,9 +18,10 @@ from tests.runtime.tiny_models import dense_layer
 from tfprune.converter import verify as module
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import text
-from tfprune.converter.verify import DYNAMIC_RTOL, RTOL, verify
+from tfprune.converter.verify import DYNAMIC_RTOL, HALF_RTOL, RTOL, verify
 from tfprune.errors import DelegateError, RuntimeInputError, TfpruneError
-from tfprune.formats import Op, OpSpec, read
+from tfprune.formats import Encoding, Op, OpSpec, encode, read
+from tfprune.runtime.interpreter import Interpreter
 
 
 def _network() -> bytes:
@@ -40,8 +41,9 @@ def _damaged(sparse: bytes, name: str, factor: float = 1.5) -> bytes:
             continue
         tensor = graph.input_tensor(subgraph, op, 1)
         raw = np.array(graph.raw(tensor))
-        header = read(raw).header
-        values = raw[header.values_offset : header.values_offset + 4 * header.value_count].view(np.float32)
+        stored = read(raw).values.tobytes()
+        place = raw.tobytes().index(stored)
+        values = raw[place : place + len(stored)].view(np.float32)
         values[np.abs(values).argmax()] *= factor
         graph.model.buffers[tensor.buffer].data = raw
         return graph.to_bytes()
@@ -305,6 +307,30 @@ def test_dynamic_range_has_a_tolerance_of_its_own() -> None:
     assert report
     assert report.rtol == DYNAMIC_RTOL
     assert verify(*files, rtol=1e-3).rtol == 1e-3
+
+
+def test_halves_of_a_float32_model_have_a_tolerance_of_their_own() -> None:
+    layer = dense_layer()
+    halves = encode(layer.matrix.astype(np.float16), layer.spec, Encoding.ROW_BAND, 4)
+    report = verify(layer.dense(), layer.sparse(halves), layers=True)
+    assert report
+    assert report.rtol == HALF_RTOL
+    assert 1e-5 < report.outputs[0].max_rel_error < 1e-3
+    # A file of halves against its own sparse twin is compared as tightly as float32.
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 24], batch=True)
+    constant = builder.constant("half", layer.matrix.astype(np.float16))
+    weights = builder.tensor("weights", list(layer.matrix.shape))
+    builder.operator(builder.opcode(tfl.BuiltinOperator.DEQUANTIZE, version=3), [constant], [weights])
+    y = builder.fully_connected(x, weights, layer.bias, name="y")
+    builder.io([x], [y])
+    builder.signature("serving_default", {"image": x}, {"scores": y})
+    dense = builder.build()
+    key = next(iter(Interpreter(layer.dense()).signatures))
+    assert Interpreter(dense).signatures == (key,)
+    report = verify(dense, layer.sparse(halves), layers=True)
+    assert report
+    assert report.rtol == RTOL
 
 
 def test_backends() -> None:

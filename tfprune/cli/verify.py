@@ -27,7 +27,7 @@ EXIT_DIFFERENT = 1
 @click.option(
     "--rtol",
     type=float,
-    help="Largest relative error that passes.  [default: 1e-4; 1e-2 for dynamic-range models]",
+    help="Largest relative error that passes.  [default: 1e-4; 1e-2 for dynamic range, and for halves against float32]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 @click.pass_context

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tfprune.converter.analysis import packed_operators
 from tfprune.converter.differences import Difference
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import TensorType
 from tfprune.converter.twins import SIGNATURE, match, portions, signature_subgraph, with_outputs
 from tfprune.converter.verify_report import LayerCheck, OutputCheck, VerifyReport
 from tfprune.errors import DelegateError, RuntimeInputError
+from tfprune.formats import ValueType
 from tfprune.runtime.interpreter import Inputs, Interpreter, TensorSpec
 from tfprune.runtime.model_file import ModelFile, read_model
 from tfprune.runtime.random_inputs import random_inputs
@@ -31,6 +33,9 @@ RTOL = 1e-4
 #: The same where activations are quantised while the model runs: a difference in the last bit of a float may move a
 #: value to the next of 256 steps.
 DYNAMIC_RTOL = 1e-2
+#: The same where the sparse file holds weights as halves that the dense one does not: each is rounded by up to 2^-11 of
+#: itself, and layers add that up.
+HALF_RTOL = 1e-2
 #: Bytes of intermediate tensors of one model that are asked for in one pass over the inputs.
 PASS_BYTES = 64 << 20
 # Passes for which the batch of given inputs is made smaller.
@@ -73,7 +78,8 @@ def verify(
             are no substitute for data.
         backend: what runs the sparse model: ``"cpu"``.
         rtol: largest relative error that passes, at least 0. Default: 1e-4; 1e-2 where the dense file holds
-            dynamic-range layers (int8 weights, float32 activations that are quantised while it runs).
+            dynamic-range layers (int8 weights, float32 activations that are quantised while it runs), or where float32
+            weights were packed as halves.
         layers: whether every tensor that an operator writes is compared, and the first one that differs is named.
             Tensors are matched by name and order. They are read from files in which they are outputs, in several
             passes, so that memory stays bounded. Layers that the delegate runs as one chain are cut there; the outputs
@@ -156,13 +162,18 @@ class _Pair:
         return Interpreter(read_model(content, self.files[side].name))
 
     def default_rtol(self) -> float:
-        """The tolerance for the precision of the dense model."""
+        """The tolerance for the precisions of the two models."""
         graph = self.graph(0)
         for subgraph, _, op in graph.operators():
             types = [tensor and tensor.type for tensor in (graph.input_tensor(subgraph, op, side) for side in (0, 1))]
             if graph.op_name(op) in _DYNAMIC_OPS and types == [TensorType.FLOAT32, TensorType.INT8]:
                 return DYNAMIC_RTOL
-        return RTOL
+        return HALF_RTOL if self._rounded_to_halves() else RTOL
+
+    def _rounded_to_halves(self) -> bool:
+        packed = (weights.header.value_type for *_, weights in packed_operators(self.graph(1)))
+        tensors = (tensor.type for part in self.graph(0).model.subgraphs for tensor in part.tensors)
+        return ValueType.FLOAT16 in packed and TensorType.FLOAT16 not in tensors
 
 
 def _check_backend(backend: Any) -> None:
