@@ -108,6 +108,7 @@ def test_geometry_is_int8_zeros_and_options_repeat_the_header() -> None:
     assert options["value_count"] == header.value_count
     assert (options["encoding_name"], options["value_type_name"]) == ("row_band", "float32")
     assert (options["activation_name"], options["padding_name"]) == ("none", "same")
+    assert (options["activation_type_name"], options["rounding_name"]) == ("float32", "none")
     assert options["sparsity"] == pytest.approx(np.mean(pruned((64, 3, 3, 32)) == 0), abs=1e-6)
     code = graph.model.operatorCodes[op.opcodeIndex]
     assert code.builtinCode == code.deprecatedBuiltinCode == tfl.BuiltinOperator.CUSTOM

@@ -9,12 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from tfprune.formats import FORMAT_VERSION, Activation, Encoding, PackedWeights, Padding, ValueType
+from tfprune.formats import (
+    FORMAT_VERSION,
+    Activation,
+    ActivationType,
+    Encoding,
+    PackedWeights,
+    Padding,
+    Rounding,
+    ValueType,
+)
 
 _NAMES: dict[str, type[enum.IntEnum]] = {
     "activation": Activation,
+    "activation_type": ActivationType,
     "encoding": Encoding,
     "padding": Padding,
+    "rounding": Rounding,
     "value_type": ValueType,
 }
 

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import numpy.typing as npt
 
 from tfprune.converter.analysis import Finding
 from tfprune.converter.capability import LSTM_CODE, GateMatrix, LstmLayer
 from tfprune.converter.graph import Graph
+from tfprune.converter.options import op_options
 from tfprune.converter.passes.packing import PackedBuffers
 from tfprune.converter.plan import Plan
 from tfprune.converter.schema import TensorType, flexbuffer_map, text
 from tfprune.formats import FORMAT_VERSION, encode, read
+
+# What the options say of each of the two matrices.
+_SAID = ("encoding", "encoding_name", "group_rows", "group_cols", "value_type_name", "sparsity")
 
 
 def rewrite(graph: Graph, findings: list[Finding], packed: PackedBuffers) -> None:
@@ -31,7 +33,7 @@ def rewrite(graph: Graph, findings: list[Finding], packed: PackedBuffers) -> Non
 def _pack(graph: Graph, layer: LstmLayer, findings: list[Finding]) -> None:
     op = graph.model.subgraphs[layer.subgraph].operators[layer.index]
     name = text(graph.tensor(layer.subgraph, int(op.outputs[0])).name)
-    options: dict[str, int | str] = {
+    options: dict[str, int | float | str] = {
         "version": FORMAT_VERSION,
         "dense_version": graph.version(op),
         "units": layer.units,
@@ -45,8 +47,8 @@ def _pack(graph: Graph, layer: LstmLayer, findings: list[Finding]) -> None:
         data = _encode(graph, finding.gates, finding.outcome)
         part = finding.gates.part
         weights.append(graph.add_constant(layer.subgraph, f"{name}/{part}/packed", TensorType.UINT8, [len(data)], data))
-        header = dataclasses.asdict(read(data).header)
-        options |= {f"{part}_{field}": header[field] for field in ("encoding", "group_rows", "group_cols")}
+        said = op_options(read(data))
+        options |= {f"{part}_{field}": said[field] for field in _SAID}
     geometry = graph.add_zeros(layer.subgraph, f"{name}/geometry", layer.matrices[0].geometry)
     bias = _float_constant(graph, layer, f"{name}/bias", layer.bias(graph))
     clip = _float_constant(graph, layer, f"{name}/cell_clip", np.array([layer.cell_clip], np.float32))

@@ -16,6 +16,7 @@ from tfprune.converter.report import LayerReport
 from tfprune.converter.stock.editor import Editor
 from tfprune.converter.stock.log import Log
 from tfprune.converter.stock.sparse_encoding import BLOCK
+from tfprune.converter.weights import precision_of
 from tfprune.sparsity.measure import Density
 
 LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -117,6 +118,7 @@ def layer_report(editor: Editor, before: Before, log: Log) -> LayerReport:
         break_even=None,
         reason_code=None if reason is None else reason.code,
         reason=None if reason is None else reason.text,
+        precision=precision_of(editor.graph, before.subgraph, before.op),
         dense_macs=None if old is None else old.macs,
         sparse_macs=new.macs if changed and new is not None else None,
     )
