@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from rich.progress import track
 
+from integers import Matrix
 from measure import Models
-from one_op import Layer, Matrix, block_weights, dense_model, grouped_weights, packed_shape, sparse_model
+from one_op import Layer, block_weights, dense_model, grouped_weights, packed_shape, sparse_model
 from results_file import Rows, read_rows, write_rows
 from stock_ops import StockLayer, stock_model
 from tfprune.converter.plan import CHUNK_ROWS

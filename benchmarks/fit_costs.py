@@ -24,6 +24,7 @@ import numpy.typing as npt
 from scipy.optimize import lsq_linear
 
 from cost_samples import Measure, Sample, StockSample, cases, samples, step_rows, stock_samples
+from integers import INTEGERS
 from measure import AARCH64, REPOSITORY, aarch64_instructions, host_microseconds
 from one_op import read_layers
 from stock_ops import measurable, read_stock_layers
@@ -50,20 +51,25 @@ from tfprune.costs.table import (
 )
 from tfprune.runtime.machine import machine_facts
 
-MEASURED = ("float32", "int8", "dynamic")
+MEASURED = ("float32", *INTEGERS)
 UNITS = {"host": "microseconds", "arm64": "aarch64 instructions"}
 #: Largest error of an answer by the largest magnitude; int8 inputs may differ by a step or two.
-RTOL = {"float32": 1e-4, "int8": 2e-2, "dynamic": 2e-2}
+RTOL = dict.fromkeys(INTEGERS, 2e-2) | {"float32": 1e-4}
 PARTS = ("layers", "stock-ops")
 STOCK_MARK = "; beside them "
 #: Positions of the planes and of the last quads of int8 kernels, of AVX-512 VNNI and of the dot product.
 TILES = {"host": (64, 16), "arm64": (16, 4)}
+#: Precisions that run in 16 bits, and the positions of their tiles.
+WIDE = ("uint8", "int16")
+WIDE_TILES = {"host": (64, 64), "arm64": (32, 32)}
 DENSE_SCALARS = ("dense_layer", "dense_mac", "dense_value")
 SCALARS = ("sparse_layer", "input_value", "column_value", "line", "line_row", "output_value")
 ROUNDS = 10
 HELD_OUT = 4  # one in so many measurements
 #: Least cost of a multiply-add of a sparse step, in those of the dense layer: no kernel multiplies much faster.
 CHEAPEST = 0.8
+#: That of int16, whose dense kernels are plain loops.
+CHEAPEST_INT16 = 0.02
 Array = npt.NDArray[np.float64]
 
 
@@ -71,7 +77,8 @@ def tile_of(device: str, precision: str) -> dict[str, int]:
     """Positions that kernels of pointwise layers compute at once, as the table has them."""
     if steps_of(precision) is not BYTE_STEPS:
         return dict.fromkeys(steps_of(precision), 1)
-    return {name: TILES[device][name.endswith("_quads")] for name in BYTE_STEPS}
+    tiles = WIDE_TILES if precision in WIDE else TILES
+    return {name: tiles[device][name.endswith("_quads")] for name in BYTE_STEPS}
 
 
 def sparse_features(work: SparseWork, layer: LayerShape, packed: PackedShape) -> list[float]:
@@ -116,20 +123,39 @@ def fit_dense(found: list[Sample]) -> Array:
 
 def fit_sparse(found: list[tuple[SparseWork, Sample]], precision: str, dense_mac: float) -> dict[str, Any]:
     """Coefficients of sparse layers of one kind."""
+    known, shared = step_rows(precision), shared_steps(precision)
+    first, last = len(SCALARS), len(SCALARS) + len(known)
     features = np.array([sparse_features(work, sample.layer, sample.packed) for work, sample in found])
-    known, least = step_rows(precision), np.zeros(features.shape[1])
-    least[len(SCALARS) :][: len(known)] = [CHEAPEST * dense_mac * rows for _, rows in known]
-    rounded = [_rounded(cost) for cost in relative_fit(features, np.array([one.sparse for _, one in found]), least)]
-    steps = dict(zip(known, rounded[len(SCALARS) :], strict=False))
+    features = np.hstack([features[:, :first], features[:, first:last] @ shared, features[:, last:]])
+    cheapest = CHEAPEST_INT16 if precision == "int16" else CHEAPEST
+    least = np.zeros(features.shape[1])
+    rows = np.array([[float(size)] for _, size in known])
+    least[first : first + shared.shape[1]] = cheapest * dense_mac / (shared / rows).max(axis=0)
+    costs = relative_fit(features, np.array([one.sparse for _, one in found]), least)
+    rounded = [_rounded(cost) for cost in costs]
+    fitted = shared @ costs[first : first + shared.shape[1]]
+    steps = dict(zip(known, map(_rounded, fitted), strict=True))
     for name in _blocks(precision):
         # What the fit could not tell from the visits costs as much as with fewer rows.
-        for fewer, rows in pairwise(BLOCK_STEP_ROWS):
-            steps[name, rows] = max(steps[name, fewer], steps[name, rows])
+        for fewer, more in pairwise(BLOCK_STEP_ROWS):
+            steps[name, more] = max(steps[name, fewer], steps[name, more])
     return {
         **dict(zip(SCALARS, rounded, strict=False)),
         "step": {name: {str(rows): steps[name, rows] for rows in sizes} for name, sizes in steps_of(precision).items()},
-        "visit": dict(zip(_blocks(precision), rounded[len(SCALARS) + len(known) :], strict=True)),
+        "visit": dict(zip(_blocks(precision), rounded[first + shared.shape[1] :], strict=True)),
     }
+
+
+def shared_steps(precision: str) -> Array:
+    """What of each unknown of the fit is in each step, ``[steps, unknowns]``.
+
+    Each step is an unknown of its own, but for kernels in 16 bits, which take four rows at once however they are
+    stored: there the unknowns are one, two and four rows.
+    """
+    known = step_rows(precision)
+    if precision not in WIDE:
+        return np.eye(len(known))
+    return np.array([[rows / size if size == min(rows, 4) else 0.0 for size in (1, 2, 4)] for _, rows in known])
 
 
 def fit_kinds(found: list[Sample], tile: dict[str, int], precision: str) -> dict[str, Any]:

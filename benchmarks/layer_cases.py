@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tfprune as tp
+from integers import Matrix
 from measure import FOLDER
-from one_op import Layer, Matrix, count_layers, dense_model, sparse_model
+from one_op import Layer, count_layers, dense_model, sparse_model
 from tfprune.converter.analysis import packed_operators
 from tfprune.converter.graph import Graph
 from tfprune.formats import Encoding

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from integers import INTEGERS, Integers, Matrix, zero_point
 from tfprune.converter.schema import AlignedBuffer, write_model
 from tfprune.costs.predict import LayerShape, PackedShape
 from tfprune.formats import (
@@ -19,7 +20,6 @@ from tfprune.formats import (
     Op,
     OpSpec,
     Padding,
-    Quantization,
     ValueType,
     count_blocks,
     count_groups,
@@ -29,9 +29,6 @@ from tfprune.formats import (
 from tfprune.formats.blocks import BAND_SIZES
 
 ALIGNMENT = 64
-Matrix = npt.NDArray[np.float32]
-#: Real value of a step of an int8 input; inputs take all values.
-INPUT_SCALE = 1 / 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +194,7 @@ def packed_shape(
         found = count_blocks(cut(nonzero, encoding, layer.in_channels), encoding, rows)
         name = encoding.name.lower()
         return PackedShape(name, found.values / found.loads, 1, found.blocks, found.loads, used, found.visits)
-    values = ValueType.INT8 if precision in ("int8", "dynamic") else ValueType.FLOAT32
+    values = ValueType.INT8 if precision in INTEGERS else ValueType.FLOAT32
     groups = count_groups(nonzero, encoding, rows, cols, values, layer.in_channels)
     bands = -(-weights.shape[0] // rows)
     lines = bands if encoding == Encoding.ROW_BAND else weights.shape[0] - rows + 1
@@ -208,22 +205,27 @@ def packed_shape(
 def dense_model(layer: Layer, weights: Matrix, precision: str = "float32") -> bytes:
     """The layer as a stock op; a depthwise layer's weights are ``[channels, positions]`` as well.
 
-    With ``"int8"`` everything is int8, with ``"dynamic"`` the weights are, with a scale a channel; no weight but a zero
-    becomes zero.
+    No weight but a zero becomes a zero of integer weights.
     """
     bias: npt.NDArray[Any] = np.zeros(layer.out_channels, np.float32)
     values: npt.NDArray[Any] = weights
     scales: list[npt.NDArray[Any] | None] = []
-    if precision in ("int8", "dynamic"):
-        values, scale = quantized(weights)
-        scales = [None, scale]
-    if precision == "int8":
-        scales = [np.array([INPUT_SCALE]), scale, INPUT_SCALE * scale, np.array([output_scale(weights)])]
-        bias = bias.astype(np.int32)
+    integers = INTEGERS.get(precision)
+    if integers is not None:
+        values, scale = integers.quantized(weights)
+        bias = bias.astype(integers.bias)
+        scales = _scales(integers, weights, [integers.stored_scale(scale)], scale)
     if layer.kind == "fc":
         options: Any = schema.FullyConnectedOptionsT()
         options.asymmetricQuantizeInputs = precision == "dynamic"  # as the TFLite converter writes it
-        return op_model(layer.ends, [values, bias], schema.BuiltinOperator.FULLY_CONNECTED, options, scales=scales)
+        return op_model(
+            layer.ends,
+            [values, bias],
+            schema.BuiltinOperator.FULLY_CONNECTED,
+            options,
+            scales=scales,
+            precision=precision,
+        )
     depthwise = layer.kind == "depthwise"
     options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
     options.padding = schema.Padding.SAME
@@ -232,22 +234,18 @@ def dense_model(layer: Layer, weights: Matrix, precision: str = "float32") -> by
     if depthwise:
         options.depthMultiplier = layer.out_channels // layer.in_channels
         kernel = values.T.reshape(1, layer.kernel, layer.kernel, layer.out_channels)
-        return op_model(layer.ends, [kernel, bias], schema.BuiltinOperator.DEPTHWISE_CONV_2D, options, scales=scales)
+        return op_model(
+            layer.ends,
+            [kernel, bias],
+            schema.BuiltinOperator.DEPTHWISE_CONV_2D,
+            options,
+            scales=scales,
+            precision=precision,
+        )
     kernel = values.reshape(layer.out_channels, layer.kernel, layer.kernel, layer.in_channels)
-    return op_model(layer.ends, [kernel, bias], schema.BuiltinOperator.CONV_2D, options, scales=scales)
-
-
-def quantized(weights: Matrix) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Int8 weights and a scale for each row; no weight but a zero becomes zero."""
-    scale = np.maximum(np.abs(weights).max(axis=1), 1e-6) / 127
-    steps = np.round(weights / scale[:, None])
-    return np.where((weights != 0) & (steps == 0), np.sign(weights), steps).astype(np.int8), scale.astype(np.float32)
-
-
-def output_scale(weights: Matrix) -> float:
-    """Scale of an int8 output whose values spread over the whole range."""
-    spread = np.sqrt((weights.astype(np.float64) ** 2).sum(axis=1).max()) * 128 / np.sqrt(3) * INPUT_SCALE
-    return float(4 * spread / 127)
+    return op_model(
+        layer.ends, [kernel, bias], schema.BuiltinOperator.CONV_2D, options, scales=scales, precision=precision
+    )
 
 
 def sparse_model(
@@ -261,19 +259,17 @@ def sparse_model(
         encoding: how they are packed.
         rows: group rows.
         cols: group columns.
-        precision: ``"float32"``, ``"float16"`` (weights), ``"int8"`` (everything) or ``"dynamic"``.
+        precision: ``"float32"``, ``"float16"`` (weights) or one of :data:`integers.INTEGERS`.
     """
     values: npt.NDArray[Any] = weights.astype(np.float16) if precision == "float16" else weights
     bias: npt.NDArray[Any] = np.zeros(layer.out_channels, np.float32)
     scales: list[npt.NDArray[Any] | None] = []
     quantization = None
-    if precision in ("int8", "dynamic"):
-        values, scale = quantized(weights)
-        quantization = Quantization(scale)
-    if precision == "int8":
-        quantization = Quantization(scale, INPUT_SCALE, 0, output_scale(weights), 0)
-        scales = [np.array([INPUT_SCALE]), None, None, INPUT_SCALE * scale, np.array([output_scale(weights)])]
-        bias = bias.astype(np.int32)
+    integers = INTEGERS.get(precision)
+    if integers is not None:
+        values, scale = integers.quantized(weights)
+        quantization, bias = integers.quantization(weights, scale), bias.astype(integers.bias)
+        scales = _scales(integers, weights, [None, None], scale)
     conv = layer.kind == "conv"
     spec = OpSpec(
         op=Op.CONV_2D if conv else Op.FULLY_CONNECTED,
@@ -289,10 +285,23 @@ def sparse_model(
     geometry = np.zeros((layer.out_channels, stride, stride, 1, 1) if conv else (layer.out_channels, 1, 1), np.int8)
     packed = encode(values, spec, encoding, rows, cols, quantization=quantization)
     name = "TfpruneConv2D" if conv else "TfpruneFullyConnected"
-    return op_model(layer.ends, [packed, geometry, bias], schema.BuiltinOperator.CUSTOM, None, name, scales)
+    return op_model(
+        layer.ends, [packed, geometry, bias], schema.BuiltinOperator.CUSTOM, None, name, scales, precision=precision
+    )
 
 
-_TYPES = {name: getattr(schema.TensorType, name.upper()) for name in ("float32", "int8", "uint8", "int32")}
+def _scales(
+    integers: Integers, weights: Matrix, constants: list[npt.NDArray[Any] | None], scale: npt.NDArray[np.float32]
+) -> list[npt.NDArray[Any] | None]:
+    """Scales of input, constants, bias and output; float32 ones have none."""
+    if integers.activations is None:
+        return [None, *constants]
+    bias = integers.stored_scale(scale) * np.float32(integers.input_scale)
+    return [np.array([integers.input_scale]), *constants, bias, np.array([integers.output_scale(weights)])]
+
+
+_NAMES = ("float32", "int8", "uint8", "int16", "int32", "int64")
+_TYPES = {name: getattr(schema.TensorType, name.upper()) for name in _NAMES}
 
 
 def op_model(
@@ -303,6 +312,7 @@ def op_model(
     custom: str | None = None,
     scales: Sequence[npt.NDArray[Any] | None] = (),
     order: Sequence[int] | None = None,
+    precision: str = "float32",
 ) -> bytes:
     """A file of one op.
 
@@ -312,16 +322,19 @@ def op_model(
         code: number of a stock op, or that of custom ones.
         options: the stock op's options.
         custom: name of a custom op.
-        scales: of input, constants and output; with one of the input, input and output are int8.
+        scales: of input, constants and output.
         order: the op's inputs, 0 being the input and ``n`` the n-th constant; default: in this order.
+        precision: that of input and output.
     """
     model, graph, op, opcode = schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
     model.version, model.description, model.buffers = 3, b"", [AlignedBuffer()]
 
+    activations = INTEGERS[precision].activations if precision in INTEGERS else None
+
     def tensor(name: str, shape: tuple[int, ...], data: npt.NDArray[Any] | None) -> Any:
         made = schema.TensorT()
         made.shape, made.name, made.buffer = np.array(shape, np.int32), name.encode(), 0
-        made.type = schema.TensorType.FLOAT32
+        made.type = _TYPES[np.dtype(activations or np.float32).name]
         if data is not None:
             made.type = _TYPES[data.dtype.name]
             model.buffers.append(AlignedBuffer(np.frombuffer(data.tobytes(), np.uint8), ALIGNMENT))
@@ -336,9 +349,8 @@ def op_model(
     last = len(graph.tensors) - 1
     for made, scale in zip(graph.tensors, scales, strict=False):
         if scale is not None:
-            made.quantization = _quantization(scale, made.shape)
-    if scales and scales[0] is not None:
-        graph.tensors[0].type = graph.tensors[last].type = schema.TensorType.INT8
+            zero = zero_point(np.uint8) if made.type == schema.TensorType.UINT8 else 0
+            made.quantization = _quantization(scale, made.shape, zero)
     graph.inputs, graph.outputs = np.array([0], np.int32), np.array([last], np.int32)
     op.opcodeIndex, op.inputs, op.outputs = 0, np.array(order or range(last), np.int32), graph.outputs
     if options is not None:
@@ -351,9 +363,9 @@ def op_model(
     return write_model(model)
 
 
-def _quantization(scale: npt.NDArray[Any], shape: npt.NDArray[np.int32]) -> Any:
-    """Symmetric; several scales lie along the last axis of depthwise weights and biases, else along the first."""
+def _quantization(scale: npt.NDArray[Any], shape: npt.NDArray[np.int32], zero: int) -> Any:
+    """Several scales lie along the last axis of depthwise weights and biases, else along the first."""
     found = schema.QuantizationParametersT()
-    found.scale, found.zeroPoint = scale.astype(np.float32), np.zeros(len(scale), np.int64)
+    found.scale, found.zeroPoint = scale.astype(np.float32), np.full(len(scale), zero, np.int64)
     found.quantizedDimension = len(shape) - 1 if len(scale) > 1 and shape[0] != len(scale) else 0
     return found

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from one_op import INPUT_SCALE, op_model, output_scale, quantized
+from integers import INTEGERS
+from one_op import op_model
 from tfprune.costs import StockOp
 
 OPERATORS = schema.BuiltinOperator
@@ -87,23 +88,22 @@ def stock_model(layer: StockLayer, precision: str, seed: int = 0) -> bytes:
     matrix = np.moveaxis(weights, axis, 0).reshape(shape[axis], -1)
     bias: list[Array] = [] if layer.name == "batch_matmul" else [np.zeros(layer.out_channels, np.float32)]
     scales: list[Array | None] = []
-    if precision != "float32":
-        by_channel, scale = quantized(matrix)
-        if layer.name == "batch_matmul":  # one scale for all
-            by_channel, scale = quantized(matrix.reshape(1, -1))
-        weights = np.moveaxis(by_channel.reshape(np.moveaxis(weights, axis, 0).shape), 0, axis)
+    if precision in INTEGERS:
+        integers, one = INTEGERS[precision], layer.name == "batch_matmul"  # one scale for all
+        values, scale = integers.quantized(matrix.reshape(1, -1) if one else matrix)
+        weights = np.moveaxis(values.reshape(np.moveaxis(weights, axis, 0).shape), 0, axis)
+        scale, bias = integers.stored_scale(scale), [each.astype(integers.bias) for each in bias]
         scales = [None, scale]
-        if precision == "int8":
-            bias = [each.astype(np.int32) for each in bias]
-            out = np.array([output_scale(matrix)])
-            scales = [np.array([INPUT_SCALE]), scale, *(INPUT_SCALE * scale for _ in bias), out]
+        if integers.activations is not None:
+            first = np.array([integers.input_scale])
+            scales = [first, scale, *(first * scale for _ in bias), np.array([integers.output_scale(matrix)])]
     ends = (layer.in_shape, layer.out_shape)
     constants = [np.ascontiguousarray(weights), *bias]
     if layer.name != "transpose_conv":
-        return op_model(ends, constants, code, options, scales=scales)
+        return op_model(ends, constants, code, options, scales=scales, precision=precision)
     constants = [*constants, np.array(layer.out_shape, np.int32)]
     scales = [*scales[:3], None, *scales[3:]]
-    return op_model(ends, constants, code, options, scales=scales, order=(3, 1, 0, 2))
+    return op_model(ends, constants, code, options, scales=scales, order=(3, 1, 0, 2), precision=precision)
 
 
 Weights = tuple[Shape, int, int, Any]
@@ -173,11 +173,23 @@ def _move(layer: StockLayer, precision: str) -> bytes:
     else:
         options, code = schema.TransposeOptionsT(), OPERATORS.TRANSPOSE
         constants = [np.array([0, 2, 3, 1, 4], np.int32)]
-    scale = np.array([INPUT_SCALE])
-    scales = [scale, *[None] * len(constants), scale] if precision == "int8" else []
-    return op_model((layer.in_shape, layer.out_shape), constants, code, options, scales=scales, order=order)
+    integers = INTEGERS.get(precision)
+    scales: list[Array | None] = []
+    if integers is not None and integers.activations is not None:
+        scale = np.array([integers.input_scale])
+        scales = [scale, *[None] * len(constants), scale]
+    return op_model(
+        (layer.in_shape, layer.out_shape), constants, code, options, scales=scales, order=order, precision=precision
+    )
 
 
 def measurable(layer: StockLayer, precision: str) -> bool:
-    """Whether LiteRT has the op in the precision: CONV_3D is float32 only."""
-    return layer.name != "conv_3d" or precision == "float32"
+    """Whether LiteRT has the op in the precision: some lack some types."""
+    return layer.name not in _LACKING.get(precision, ("conv_3d",))
+
+
+_LACKING: dict[str, tuple[str, ...]] = {
+    "float32": (),
+    "uint8": ("conv_3d", "batch_matmul"),
+    "int16": ("conv_3d", "depth_to_space"),
+}

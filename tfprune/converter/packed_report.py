@@ -184,7 +184,9 @@ def _packed_shape(packed: PackedWeights) -> PackedShape:
         starts = np.unique(packed.starts)
         used = np.unique(starts[:, None] + np.arange(header.group_cols)).size
         sizes = (header.group_rows, header.group_cols, header.line_count, header.group_count)
-        return PackedShape(name, *sizes, used_columns=used)
+        # Rows of int8 lines hold whole operands.
+        filling = max(0, header.value_count // header.group_rows - header.group_count * header.group_cols)
+        return PackedShape(name, *sizes, used_columns=used, filling=filling)
     blocks = packed.blocks
     rows, columns = blocks.row_counts, blocks.column_counts
     chunks = np.ones_like(rows) if encoding == Encoding.BLOCK_COLUMNS else -(-rows // header.group_rows)
