@@ -22,7 +22,7 @@ from tfprune.costs import (
 )
 from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
 from tfprune.errors import NotModelledError
-from tfprune.formats import BlockCount, Encoding, GroupCount, ValueType, count_blocks, count_groups, cut
+from tfprune.formats import BlockCount, Encoding, GroupCount, count_blocks, count_groups, cut
 from tfprune.formats.blocks import may_pay
 from tfprune.sparsity.measure import Density
 
@@ -178,9 +178,7 @@ def study(
         extra_bytes=OPERATOR_BYTES + int(np.prod(layer.geometry, dtype=object)),
     )
     candidates = tuple(_price(question, candidate) for candidate in _candidates(nonzero, count))
-    # Integers in blocks run as single weights.
-    in_blocks = _BLOCK_SIZES if layer.value_type in (ValueType.FLOAT32, ValueType.FLOAT16) else ()
-    counted = ((encoding, _count_blocks(nonzero, encoding, layer.spec.in_channels)) for encoding in in_blocks)
+    counted = ((encoding, _count_blocks(nonzero, encoding, layer)) for encoding in _BLOCK_SIZES)
     candidates += tuple(_price_blocks(question, encoding, blocks) for encoding, blocks in counted if blocks is not None)
     return Study(sparsity, _pattern(nonzero, count, candidates), dense_bytes, candidates, dense_time, not_modelled)
 
@@ -306,19 +304,27 @@ def _price(question: _Question, candidate: tuple[Encoding, int, int]) -> Plan:
     return question.plan(encoding, (rows, cols), cost, packed)
 
 
-def _count_blocks(nonzero: npt.NDArray[np.bool_], encoding: Encoding, in_channels: int) -> BlockCount | None:
+def _count_blocks(nonzero: npt.NDArray[np.bool_], encoding: Encoding, layer: Layer) -> BlockCount | None:
     """What blocks would cost; None where they hold too few weights to be worth it, or cannot hold the matrix."""
+    in_channels = layer.spec.in_channels
     if not may_pay(nonzero, encoding, in_channels, _LEAST_REUSE):
         return None
     rows = min(_BLOCK_SIZES[encoding], nonzero.shape[0])
-    found = count_blocks(cut(nonzero, encoding, in_channels), encoding, rows)
+    found = count_blocks(cut(nonzero, encoding, in_channels), encoding, rows, layer.value_type)
     return found if found.values >= _LEAST_REUSE * max(found.loads, found.visits) else None
 
 
 def _price_blocks(question: _Question, encoding: Encoding, cost: BlockCount) -> Plan:
-    name, rows = _ENCODING_NAMES[encoding], min(_BLOCK_SIZES[encoding], question.layer.spec.out_channels)
-    step_rows = cost.values / cost.loads
-    packed = PackedShape(name, step_rows, 1, cost.blocks, cost.loads, question.used_columns, cost.visits)
+    layer, used = question.layer, question.used_columns
+    rows = min(_BLOCK_SIZES[encoding], layer.spec.out_channels)
+    if layer.value_type.quantized:
+        # Integers in blocks run as single weights: smaller, and not faster.
+        single = count_groups(question.nonzero, Encoding.ROW_BAND, 1, 1, layer.value_type)
+        name = _ENCODING_NAMES[Encoding.ROW_BAND]
+        packed = PackedShape(name, 1, 1, single.lines, cost.values, used, filling=single.filling)
+    else:
+        step_rows = cost.values / cost.loads
+        packed = PackedShape(_ENCODING_NAMES[encoding], step_rows, 1, cost.blocks, cost.loads, used, cost.visits)
     return question.plan(encoding, (rows, 1), cost, packed)
 
 
