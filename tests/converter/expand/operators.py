@@ -14,6 +14,8 @@ from tests.models.one_op import Array, Value, constant, one_op, tfl
 from tfprune.converter.expand.transposed import Axis
 
 SAME, VALID = 0, 1
+# Precisions with float32 activations.
+FLOATS = ("float32", "dynamic")
 NONE, RELU, RELU_N1_TO_1, RELU6, TANH = 0, 1, 2, 3, 4
 
 
@@ -37,7 +39,7 @@ class Maker:
     """Makes operators of one precision with pruned random weights.
 
     Attributes:
-        precision: ``"float32"``, ``"int8"``, ``"uint8"`` or ``"int16"`` (with int8 weights).
+        precision: ``"float32"``, ``"int8"``, ``"uint8"``, ``"dynamic"`` or ``"int16"`` (with int8 weights).
         seed: of weights and inputs.
         kept: share of weights that are not zero.
         batch: whether the file says that the batch may have any size.
@@ -53,13 +55,13 @@ class Maker:
 
     def activation(self, shape: tuple[int, ...], scale: float = 0.05, zero_point: int = 3) -> Value:
         signature = (-1, *shape[1:]) if self.batch else None
-        if self.precision == "float32":
+        if self.precision in FLOATS:
             return Value(shape, signature=signature)
         zero_points = {"int8": zero_point, "uint8": zero_point + 128, "int16": 0}
         return Value(shape, self.precision, None, scale, zero_points[self.precision], signature=signature)
 
     def values(self, *shape: int) -> Array:
-        if self.precision == "float32":
+        if self.precision in FLOATS:
             return self._rng.standard_normal(shape).astype(np.float32)
         limits = np.iinfo(self.precision)
         return self._rng.integers(limits.min, limits.max + 1, shape).astype(self.precision)
@@ -77,7 +79,7 @@ class Maker:
         return constant((self._rng.standard_normal(shape) * keep).astype(np.float32))
 
     def bias(self, weights: Value, channels: int) -> Value:
-        if self.precision != "float32":
+        if self.precision not in FLOATS:
             kind = np.int64 if self.precision == "int16" else np.int32
             values = self._rng.integers(-2000, 2000, channels).astype(kind)
             return constant(values, weights.real_scale * np.float32(0.05))

@@ -185,6 +185,25 @@ def test_any_batch(make: Callable[[Maker], Dense]) -> None:
         np.testing.assert_allclose(sparse.predict(x), y, atol=3e-5)
 
 
+@pytest.mark.parametrize(
+    ("make", "tolerance"),
+    [
+        (lambda maker: maker.conv_2d((2, 7, 8, 24), 36, (3, 3), 3), 1e-6),
+        (lambda maker: maker.depthwise((2, 7, 8, 24), 1, (3, 3)), 1e-6),
+        (lambda maker: maker.transpose_conv((2, 5, 6, 16), 8, (3, 3), (2, 2)), 1e-6),
+        (lambda maker: maker.batch_matmul((2,), 0, 6, 16, 12), 1e-6),
+        # One range for each image in stock LiteRT, for each pixel here; each matrix there, all matrices here.
+        (lambda maker: maker.conv_2d((2, 7, 8, 24), 36, (1, 1), 3), 2e-2),
+        (lambda maker: maker.transpose_conv((2, 5, 6, 16), 8, (2, 2), (2, 2)), 2e-2),
+        (lambda maker: maker.batch_matmul((3,), 1, 6, 16, 12), 2e-2),
+    ],
+)
+def test_dynamic_range(make: Callable[[Maker], Dense], tolerance: float) -> None:
+    dense = make(Maker("dynamic"))
+    y = run_stock(dense.data, dense.x)
+    np.testing.assert_allclose(predict(forced(dense.data), dense.x), y, atol=tolerance * np.abs(y).max())
+
+
 def test_grouped_and_depthwise_weights_come_back_as_they_were() -> None:
     maker = Maker("int8")
     for dense in (maker.conv_2d((1, 6, 7, 16), 8, (3, 3), 2), maker.depthwise((1, 6, 7, 8), 2, (3, 3))):

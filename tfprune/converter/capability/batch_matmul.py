@@ -37,6 +37,8 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     numbers = read_numbers(graph, subgraph, op, 0, 1 - weights_input, weights_input)
     if numbers.precision in ("uint8", "int16"):
         raise Refused("precision", f"no sparse kernel rounds as LiteRT's matrix product of {numbers.precision} does")
+    if left and numbers.precision == "dynamic":
+        raise Refused("precision", "LiteRT has no product of int8 weights on the left with a float activation")
     if left:
         # XNNPACK takes int8 constants on the right only.
         check_rounding(numbers)
