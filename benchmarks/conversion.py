@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tfprune as tp
-from conversion_files import NETWORKS
+from conversion_files import LARGE, NETWORKS
 from peak_memory import megabytes
 from results_file import facts, read_rows, write_rows
 
@@ -91,7 +91,9 @@ def show(rows: list[Row], console: Console) -> None:
 
 @click.command()
 @click.option("--time-and-memory", is_flag=True, help="Seconds and peak memory of converting large files.")
-@click.option("--network", "networks", multiple=True, type=click.Choice(list(NETWORKS)), help="Default: all.")
+@click.option(
+    "--network", "networks", multiple=True, type=click.Choice(list(NETWORKS)), help="Default: the large ones."
+)
 @click.option("--processes", default=3, show_default=True, type=click.IntRange(min=1), help="For each network.")
 @click.option("--device", default="arm64", show_default=True, help="Cost table of the verdicts.")
 @click.option(
@@ -116,7 +118,7 @@ def main(
         raise click.UsageError("say what to measure: --time-and-memory")
     rows = read_rows(output) if output else {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in networks or NETWORKS:
+        for name in networks or LARGE:
             key = f"time and memory, {name}, {device}"
             if key not in rows:
                 rows[key] = measure(name, processes, device, Path(folder))

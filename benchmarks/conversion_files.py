@@ -156,5 +156,18 @@ def wide_layers(sparsity: float = 0.8, rows: int = 4, seed: int = 0) -> bytes:
     return network.file(image, network.fully_connected(network.fully_connected(flat, 4096), 4096))
 
 
+def tiny(sparsity: float = 0.8, rows: int = 4, seed: int = 0) -> bytes:
+    """Every operator of the others in 0.2 MB: to see that a script runs."""
+    network = Network(sparsity, rows, seed)
+    image = network.tensor("image", (1, 16, 16, 8))
+    x = network.max_pool(network.conv(image, 64, 3))
+    x = network.add(network.conv(x, 64, 3), x)
+    features = network.fully_connected(network.flatten(x), 4)
+    scores = network.fully_connected(network.mean(x), 4)
+    return network.file(image, network.add(features, scores))
+
+
 #: Networks by name.
-NETWORKS: dict[str, Callable[[], bytes]] = {"resnet50": resnet50, "wide_layers": wide_layers}
+NETWORKS: dict[str, Callable[[], bytes]] = {"resnet50": resnet50, "wide_layers": wide_layers, "tiny": tiny}
+#: Those that are measured unless others are named.
+LARGE = ("resnet50", "wide_layers")

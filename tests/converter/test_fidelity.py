@@ -27,9 +27,9 @@ from tfprune.runtime.structure import check_structure
 LABELS = "cat\ndog\n"
 
 
-def everything() -> ModelBuilder:
+def everything(size: int = 10) -> ModelBuilder:
     """Parts of the schema that a small network does not use: all of them must survive."""
-    builder = chain()
+    builder = chain(size)
     model, graph = builder.model, builder.model.subgraphs[0]
     state = builder.tensor("state", [1, 4])
     graph.tensors[state].isVariable = True

@@ -19,15 +19,15 @@ from tfprune.converter.graph import Graph
 from tfprune.formats import Activation, Op, OpSpec, Padding
 
 
-def chain() -> ModelBuilder:
+def chain(size: int = 10) -> ModelBuilder:
     builder = ModelBuilder()
-    x = builder.tensor("x", [1, 10, 10, 32], batch=True)
+    x = builder.tensor("x", [1, size, size, 32], batch=True)
     a = builder.conv_2d(x, pruned((64, 3, 3, 32)), np.arange(64, dtype=np.float32), activation=RELU, name="first")
-    odd = builder.tensor("odd", [1, 10, 10, 64], batch=True)
+    odd = builder.tensor("odd", [1, size, size, 64], batch=True)
     mystery = builder.operator(builder.opcode(tfl.BuiltinOperator.CUSTOM, "Mystery"), [a], [odd])
     builder.model.subgraphs[0].operators[mystery].customOptions = np.array([1, 2, 3], np.uint8)
     b = builder.conv_2d(odd, pruned((128, 1, 1, 64), seed=1), np.ones(128, np.float32), name="second")
-    y = builder.fully_connected(b, pruned((16, 12800), seed=2), np.ones(16, np.float32), name="head")
+    y = builder.fully_connected(b, pruned((16, 128 * size * size), seed=2), np.ones(16, np.float32), name="head")
     builder.io([x], [y])
     builder.signature("serve", {"image": x}, {"scores": y})
     builder.signature("features", {"image": x}, {"features": b})

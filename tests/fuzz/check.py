@@ -13,10 +13,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import ai_edge_litert.interpreter  # noqa: F401  (loaded once here, not by every child)
 import numpy as np
 
 import tfprune
 from tfprune.errors import TfpruneError
+from tfprune.runtime.library import load_library
 from tfprune.runtime.random_inputs import random_inputs
 
 Outputs = dict[str, np.ndarray]
@@ -25,6 +27,9 @@ SECONDS, MEMORY = 20, 8 << 30
 _MOST_INPUT_VALUES = 1 << 16
 # Error by the largest output: changed weights need not be well conditioned; int8 files may round dynamically.
 _TOLERANCE = 0.03
+
+
+load_library()
 
 
 class Outcome(enum.Enum):

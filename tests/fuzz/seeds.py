@@ -34,9 +34,8 @@ def _dense() -> Iterator[bytes]:
     yield conv_model(pruned((8, 1, 1, 8)), size=(2, 3, 3))
     yield fully_connected_model(pruned((8, 32)), bias)
     yield _residual()
-    small = everything()
-    yield small.build()
-    yield small.build_with_outside_buffers()
+    yield everything(2).build()
+    yield everything(2).build_with_outside_buffers()
     for precision in PRECISIONS:
         for number in range(3):
             yield RandomNetwork(random.Random(f"{precision} {number}").randint, precision).build()

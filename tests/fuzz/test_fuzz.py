@@ -42,13 +42,16 @@ def small() -> bytes:
     return conv_model(pruned((32, 3, 3, 16)), np.ones(32, np.float32), (1, 3, 3))
 
 
-def test_a_signature_without_an_input_is_refused() -> None:
+@pytest.mark.parametrize("inputs", [0, 1])
+def test_a_signature_that_does_not_name_an_input_is_refused(inputs: int) -> None:
     """The subgraph would run on whatever the memory holds."""
 
     def forget(model: Any) -> None:
-        model.signatureDefs[1].inputs = []
+        signature = model.signatureDefs[1]
+        signature.inputs[0].name = None
+        signature.inputs = signature.inputs[:inputs]
 
-    with pytest.raises(ModelError, match="every input"):
+    with pytest.raises(ModelError, match="name every input"):
         tfprune.Interpreter(changed(chain().build(), forget))
 
 

@@ -68,11 +68,20 @@ def check_runnable(model: Any, subject: str) -> None:
                 )
             known |= {int(each) for each in op.outputs}
     for signature in model.signatureDefs:
-        inputs = {int(entry.tensorIndex) for entry in signature.inputs or []}
-        if not inputs.issuperset(map(int, model.subgraphs[signature.subgraphIndex].inputs)):
+        _check_signature(signature, model.subgraphs[signature.subgraphIndex], subject)
+
+
+def _check_signature(signature: Any, graph: Any, subject: str) -> None:
+    for what, entries, tensors in (
+        ("input", signature.inputs or [], graph.inputs),
+        ("output", signature.outputs or [], []),
+    ):
+        names = [entry.name for entry in entries]
+        numbers = {int(entry.tensorIndex) for entry in entries}
+        if None in names or len(set(names)) < len(names) or not numbers.issuperset(map(int, tensors)):
             raise ModelError(
-                f"{subject}: a signature must name every input of its subgraph {signature.subgraphIndex}; "
-                "the file is corrupt"
+                f"{subject}: a signature must name every {what} of its subgraph {signature.subgraphIndex}, each by "
+                "another name; the file is corrupt"
             )
 
 

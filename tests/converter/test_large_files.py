@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file of more than 2 GiB: written with its data behind the FlatBuffer, read, converted, run and made dense again."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+import tfprune
+from tests.converter.helpers import convert, names
+from tests.models import ModelBuilder, pruned
+from tests.models.compare import differences
+from tfprune.converter.schema import AlignedBuffer, write_model
+
+MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(MEMORY < 12 << 30, reason="needs 12 GB of free memory")]
+# Weights of 2.2 GB without a zero.
+OUTPUTS, FEATURES = 16_384, 36_000
+
+
+def large_file() -> bytes:
+    builder = ModelBuilder()
+    image, features = builder.tensor("image", [1, 8, 8, 32]), builder.tensor("features", [1, FEATURES])
+    small = builder.conv_2d(image, pruned((64, 3, 3, 32)), np.ones(64, np.float32), name="small")
+    weights = np.full((OUTPUTS, FEATURES), 0.001, np.float32)
+    weights[:, 0] = np.arange(OUTPUTS)
+    builder.model.buffers = [AlignedBuffer(buffer.data) for buffer in builder.model.buffers]
+    builder.model.buffers.append(AlignedBuffer(weights.reshape(-1).view(np.uint8)))
+    large = builder.tensor("large/kernel", weights.shape, buffer=len(builder.model.buffers) - 1)
+    builder.io([image, features], [small, builder.fully_connected(features, large, name="large")])
+    return write_model(builder.model)
+
+
+def test_a_file_above_2_gib() -> None:
+    dense = large_file()
+    assert len(dense) > 2**31
+    sparse = convert(dense).tflite
+    assert names(sparse) == ["TfpruneConv2D", "FULLY_CONNECTED"]
+    assert 2**31 < len(sparse) < len(dense)
+    assert not [place for place in differences(dense, sparse) if "op 1" in place]
+    model = tfprune.Interpreter(sparse)
+    image = np.random.default_rng(0).standard_normal((1, 8, 8, 32), np.float32)
+    features = np.zeros((1, FEATURES), np.float32)
+    features[0, 0], features[0, -1] = 1, 1000
+    found = model.predict({"image": image, "features": features})
+    assert isinstance(found, dict)
+    np.testing.assert_allclose(found["large"][0], np.arange(OUTPUTS) + 1, rtol=1e-6)
