@@ -20,7 +20,13 @@ SCALE, ZERO = 0.05, -7
 _CODES = tfl.BuiltinOperator
 _OPTIONS = tfl.BuiltinOptions
 # 2 for all others.
-_INT8_VERSIONS = {_CODES.CONV_2D: 3, _CODES.DEPTHWISE_CONV_2D: 3, _CODES.FULLY_CONNECTED: 4, _CODES.RESHAPE: 1}
+_INT8_VERSIONS = {
+    _CODES.CONV_2D: 3,
+    _CODES.DEPTHWISE_CONV_2D: 3,
+    _CODES.FULLY_CONNECTED: 4,
+    _CODES.RESHAPE: 1,
+    _CODES.EXPAND_DIMS: 1,
+}
 
 
 class Network:
@@ -44,7 +50,7 @@ class Network:
         kind = "int8" if self.precision == "int8" else "float32"
         index = self.builder.tensor(name, shape, kind, batch=self.batch)
         if kind == "int8":
-            self._quantize(index, [SCALE], ZERO)
+            self.quantize(index, [SCALE], ZERO)
         return index
 
     def constant(self, name: str, values: np.ndarray) -> int:
@@ -65,11 +71,11 @@ class Network:
         shape[axis] = count
         stored = np.clip(np.rint(values / scales.reshape(shape)), -127, 127).astype(np.int8)
         index = self.builder.constant(name, stored)
-        self._quantize(index, scales, 0, axis)
+        self.quantize(index, scales, 0, axis)
         if bias is None:
             return [index]
         place = self.builder.constant(f"{name}/bias", np.rint(bias / (SCALE * scales)).astype(np.int32))
-        self._quantize(place, SCALE * scales, 0)
+        self.quantize(place, SCALE * scales, 0)
         return [index, place]
 
     def conv(self, x: int, values: np.ndarray, bias: np.ndarray | None, **options: Any) -> int:
@@ -104,7 +110,7 @@ class Network:
         options.dilationHFactor, options.dilationWFactor = dilation
         inputs = [x, *self.weights(f"w{len(self.tensors)}", values, axis, bias)]
         kind = _OPTIONS.Conv2DOptions if axis == 0 else _OPTIONS.DepthwiseConv2DOptions
-        return self._add(code, inputs, [n, *out, values.shape[axis]], options, kind)
+        return self.op(code, inputs, [n, *out, values.shape[axis]], options, kind)
 
     def dense(self, x: int, values: np.ndarray, bias: np.ndarray | None, activation: int = NONE) -> int:
         options = tfl.FullyConnectedOptionsT()
@@ -112,61 +118,62 @@ class Network:
         inputs = [x, *self.weights(f"w{len(self.tensors)}", values, 0, bias)]
         rows = int(np.prod(self.shape(x))) // values.shape[1]
         shape = [rows, values.shape[0]]
-        return self._add(_CODES.FULLY_CONNECTED, inputs, shape, options, _OPTIONS.FullyConnectedOptions)
+        return self.op(_CODES.FULLY_CONNECTED, inputs, shape, options, _OPTIONS.FullyConnectedOptions)
 
     def add(self, a: int, b: int, activation: int = NONE) -> int:
         options = tfl.AddOptionsT()
         options.fusedActivationFunction = activation
-        return self._add(_CODES.ADD, [a, b], self.shape(a), options, _OPTIONS.AddOptions)
+        return self.op(_CODES.ADD, [a, b], self.shape(a), options, _OPTIONS.AddOptions)
 
     def multiply(self, a: int, b: int) -> int:
-        return self._add(_CODES.MUL, [a, b], self.shape(a), tfl.MulOptionsT(), _OPTIONS.MulOptions)
+        return self.op(_CODES.MUL, [a, b], self.shape(a), tfl.MulOptionsT(), _OPTIONS.MulOptions)
 
     def concat(self, parts: Sequence[int], axis: int = 3) -> int:
         options = tfl.ConcatenationOptionsT()
         options.axis = axis
         shape = list(self.shape(parts[0]))
         shape[axis] = sum(self.shape(part)[axis] for part in parts)
-        return self._add(_CODES.CONCATENATION, list(parts), shape, options, _OPTIONS.ConcatenationOptions)
+        return self.op(_CODES.CONCATENATION, list(parts), shape, options, _OPTIONS.ConcatenationOptions)
 
     def relu(self, x: int) -> int:
-        return self._add(_CODES.RELU, [x], self.shape(x))
+        return self.op(_CODES.RELU, [x], self.shape(x))
 
     def pool(self, x: int, code: int) -> int:
         options = tfl.Pool2DOptionsT()
         options.padding, options.strideH, options.strideW = SAME, 2, 2
         options.filterHeight = options.filterWidth = 3
         n, h, w, c = self.shape(x)
-        return self._add(code, [x], [n, -(-h // 2), -(-w // 2), c], options, _OPTIONS.Pool2DOptions)
+        return self.op(code, [x], [n, -(-h // 2), -(-w // 2), c], options, _OPTIONS.Pool2DOptions)
 
     def pad(self, x: int, amounts: Sequence[Sequence[int]]) -> int:
         place = self.builder.constant(f"pad{len(self.tensors)}", np.array(amounts, np.int32))
         shape = [size + before + after for size, (before, after) in zip(self.shape(x), amounts, strict=True)]
-        return self._add(_CODES.PAD, [x, place], shape, tfl.PadOptionsT(), _OPTIONS.PadOptions)
+        return self.op(_CODES.PAD, [x, place], shape, tfl.PadOptionsT(), _OPTIONS.PadOptions)
 
     def mean(self, x: int) -> int:
         axes = self.builder.constant(f"axes{len(self.tensors)}", np.array([1, 2], np.int32))
         n, _, _, c = self.shape(x)
-        return self._add(_CODES.MEAN, [x, axes], [n, c], tfl.ReducerOptionsT(), _OPTIONS.ReducerOptions)
+        return self.op(_CODES.MEAN, [x, axes], [n, c], tfl.ReducerOptionsT(), _OPTIONS.ReducerOptions)
 
     def reshape(self, x: int, shape: Sequence[int]) -> int:
         wanted = [-1, *shape[1:]] if self.batch else list(shape)
         place = self.builder.constant(f"shape{len(self.tensors)}", np.array(wanted, np.int32))
         options = tfl.ReshapeOptionsT()
         options.newShape = np.array(wanted, np.int32)
-        return self._add(_CODES.RESHAPE, [x, place], shape, options, _OPTIONS.ReshapeOptions)
+        return self.op(_CODES.RESHAPE, [x, place], shape, options, _OPTIONS.ReshapeOptions)
 
     def build(self, *outputs: int) -> bytes:
         self.builder.io([self.x], outputs)
         return self.builder.build()
 
-    def _add(self, code: int, inputs: list[int], shape: Sequence[int], options: Any = None, kind: int = 0) -> int:
+    def op(self, code: int, inputs: Sequence[int], shape: Sequence[int], options: Any = None, kind: int = 0) -> int:
+        """Adds an operator with one output; returns the output."""
         y = self.activation(f"t{len(self.tensors)}", shape)
         version = _INT8_VERSIONS.get(code, 2) if self.precision == "int8" else 1
         self.builder.operator(self.builder.opcode(code, version=version), inputs, [y], options, kind)
         return y
 
-    def _quantize(self, index: int, scales: Any, zero: int, axis: int = 0) -> None:
+    def quantize(self, index: int, scales: Any, zero: int, axis: int = 0) -> None:
         quantization = tfl.QuantizationParametersT()
         quantization.scale = np.asarray(scales, np.float32)
         quantization.zeroPoint = np.full(len(scales), zero, np.int64)

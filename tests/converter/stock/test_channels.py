@@ -207,7 +207,7 @@ def test_run_time_ranges_are_kept() -> None:
     stored = np.clip(np.rint(second / 0.01), -127, 127).astype(np.int8)
     graph_tensor.type = tfl.TensorType.INT8
     graph_tensor.buffer = net.builder.buffer(stored)
-    net._quantize(net.tensors.index(graph_tensor), [0.01], 0)
+    net.quantize(net.tensors.index(graph_tensor), [0.01], 0)
     code = net.builder.opcode(tfl.BuiltinOperator.FULLY_CONNECTED, version=3)
     net.builder.model.subgraphs[0].operators[1].opcodeIndex = code
     data = net.builder.build()
