@@ -21,7 +21,7 @@ from tfprune.costs.table import steps_of
 from tfprune.formats import Encoding
 
 SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95)
-SAVED = 32  # measurements between two writes of the file
+SAVED = 16  # measurements between two writes of the file
 ENCODINGS = {encoding.name.lower(): encoding for encoding in Encoding}
 Measure = Callable[[Iterable[Models]], Iterable[tuple[float, ...]]]
 
