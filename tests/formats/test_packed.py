@@ -222,7 +222,7 @@ def test_uint8_weights_have_a_zero_point() -> None:
         np.testing.assert_array_equal(packed.matrix(), (matrix.astype(np.float32) - 120) * 0.5)
         found = packed.quantization
         assert found is not None
-        assert (found.activation_type, found.rounding) == (ActivationType.UINT8, Rounding.BUILTIN)
+        assert (found.activation_type, found.rounding) == (ActivationType.UINT8, Rounding.XNNPACK)
         assert (found.weight_zero_point, found.output_zero_point) == (120, 200)
 
 
