@@ -157,7 +157,7 @@ def study(
         min_speedup: what the break-even of each encoding is asked for.
         weights: number of weights of the dense operator, where the matrix is expanded and has more places.
     """
-    nonzero = matrix != layer.zero_point
+    nonzero = matrix if matrix.dtype == np.bool_ else matrix != layer.zero_point
     weights = nonzero.size if weights is None else weights
     count = int(np.count_nonzero(nonzero))
     sparsity = Density(count, weights).sparsity
