@@ -40,7 +40,7 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     )
     options = check_options(op, tfl.TransposeConvOptionsT)
     plan, fixed = _sizes(place, options)
-    if not fixed or (plan.rows.same and (plan.rows.adjusted or plan.columns.adjusted)):
+    if not fixed or (plan.rows.same and (plan.rows.gapped or plan.columns.gapped)):
         check_rounding(place.numbers)
     rows, _, _, channels = place.weights_shape
     spec = OpSpec(

@@ -50,9 +50,9 @@ class Axis:
         return max(0, (self.size - 1) * self.stride + self.kernel - self.output) // 2 if self.same else 0
 
     @property
-    def adjusted(self) -> bool:
-        """Whether the output reaches further than the last tap of the last input."""
-        return self.output > (self.size - 1) * self.stride + self.kernel
+    def gapped(self) -> bool:
+        """Whether some outputs have no tap."""
+        return self.kernel < self.stride
 
     @property
     def steps(self) -> int:
