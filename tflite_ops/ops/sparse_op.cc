@@ -164,11 +164,22 @@ size_t BytesOf(ActivationType type) {
   return type == ActivationType::kFloat32 ? sizeof(float) : type == ActivationType::kInt16 ? sizeof(int16_t) : 1;
 }
 
+// Scale and zero point stand in the file twice, and the stock ops around this one follow the tensor's.
+Status CheckQuantization(const char* name, const TfLiteTensor& tensor, float scale, int32_t zero_point) {
+  const bool same = tensor.params.scale == scale && tensor.params.zero_point == zero_point;
+  return same ? Status{} : Error("the quantization of the %s contradicts the packed weights", name);
+}
+
 // Types follow from the weights. The bias of integer weights takes part in checks and is therefore a constant.
 Status CheckTypes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor* bias, const TfLiteTensor& y) {
   const ActivationType type = data.weights.activation_type;
   TFPRUNE_RETURN_IF_ERROR(CheckTensor("input", x, TypeOf(type), false));
   TFPRUNE_RETURN_IF_ERROR(CheckTensor("output", y, TypeOf(type), false));
+  if (type != ActivationType::kFloat32) {
+    const PackedWeights& w = data.weights;
+    TFPRUNE_RETURN_IF_ERROR(CheckQuantization("input", x, w.input_scale, w.input_zero_point));
+    TFPRUNE_RETURN_IF_ERROR(CheckQuantization("output", y, w.output_scale, w.output_zero_point));
+  }
   if (bias == nullptr) return {};
   const bool wide = type == ActivationType::kInt16 && bias->type == kTfLiteInt64;
   const TfLiteType wanted = type == ActivationType::kFloat32 ? kTfLiteFloat32 : wide ? kTfLiteInt64 : kTfLiteInt32;
