@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
         name = (
             f"network_with_a_name/block_{place}_expand_relu/Relu6;network_with_a_name/block_{place}_expand/convolution"
         )
-        y = builder.conv_2d(y, pruned((512, 3, 3, 512), kept), np.zeros(512, np.float32), name=name)
+        y = builder.conv_2d(y, pruned((512, 1, 1, 512), kept), np.zeros(512, np.float32), name=name)
     builder.io([0], [y])
     path = tmp_path / "model.tflite"
     path.write_bytes(builder.build())
