@@ -25,6 +25,7 @@ from rich.table import Table
 import tfprune as tp
 from measure import AARCH64, aarch64_instructions
 from pruned_networks import PrunedNetwork
+from tfprune.formats import HEADER_BYTES, unpack_header
 from tfprune.runtime.machine import machine_facts
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "resnet50")
@@ -53,9 +54,9 @@ def peak_megabytes() -> float:
 def with_one_weight_changed(sparse: bytes) -> bytes:
     """The file with one weight changed, the largest of its first packed tensor: what an equality check must notice."""
     at = sparse.find(b"TFPK")
-    count = int.from_bytes(sparse[at + 84 : at + 88], "little")
-    first = at + int.from_bytes(sparse[at + 96 : at + 100], "little")
-    values = np.frombuffer(sparse, np.float32, count, first).copy()
+    header = unpack_header(sparse[at : at + HEADER_BYTES])
+    first = at + header.counts.sections.values
+    values = np.frombuffer(sparse, np.float32, header.value_count, first).copy()
     values[np.argmax(np.abs(values))] *= -4
     return sparse[:first] + values.tobytes() + sparse[first + values.nbytes :]
 

