@@ -111,7 +111,7 @@ def convert_one(dense: Path, sparse: Path) -> Row:
         "bytes": len(converted.dense),
         "sparse by dense": len(converted.tflite) / len(converted.dense),
         "seconds": seconds,
-        "peak by file": peak * 2**20 / len(converted.dense),
+        "peak MB": peak,
     }
     if converted.tflite == converted.dense:
         return {**row, "outputs": "same file"}
@@ -123,7 +123,7 @@ def convert_one(dense: Path, sparse: Path) -> Row:
 def show(rows: dict[str, Row], console: Console) -> None:
     """Prints a line for each model, precision and sparsity."""
     table = Table(title=f"Real models through the converter, on {facts()['machine']['processor']}")
-    for header in ("model", "precision", "zeros", "layers", "sparse / dense", "s", "peak / file", "outputs", "error"):
+    for header in ("model", "precision", "zeros", "layers", "sparse / dense", "s", "peak MB", "outputs", "error"):
         table.add_column(header)
     for row in rows.values():
         if "failure" in row:
@@ -136,7 +136,7 @@ def show(rows: dict[str, Row], console: Console) -> None:
             ", ".join(f"{count} {name}" for name, count in sorted(row["layers"].items())),
             f"{row['sparse by dense']:.3f}",
             f"{row['seconds']:.1f}",
-            f"{row['peak by file']:.1f}",
+            f"{row['peak MB']:.0f}",
             row["outputs"],
             f"{row.get('relative error', 0):.1e}",
         )
