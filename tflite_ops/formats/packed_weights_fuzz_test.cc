@@ -73,7 +73,8 @@ Bytes ValidBytes(std::mt19937* random) {
   spec.group_rows = 1 + (*random)() % 4;
   if (spec.encoding == Encoding::kSlidingRow) spec.group_rows = std::max(spec.group_rows, 2u);
   if (spec.encoding == Encoding::kBlockColumns) spec.group_rows = 1;
-  if (!InBlocks(spec.encoding)) spec.group_cols = std::min(1 + static_cast<uint32_t>((*random)() % 4), spec.in_channels);
+  if (!InBlocks(spec.encoding))
+    spec.group_cols = std::min(1 + static_cast<uint32_t>((*random)() % 4), spec.in_channels);
   return BuildPacked(spec, random).bytes;
 }
 
