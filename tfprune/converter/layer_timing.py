@@ -20,7 +20,15 @@ from tfprune.runtime.library import load_library
 from tfprune.runtime.model_file import CUSTOM_OP_PREFIX, read_model
 from tfprune.runtime.random_inputs import random_inputs
 
-LAYER_OPS = ("CONV_2D", "FULLY_CONNECTED")
+LAYER_OPS = (
+    "BATCH_MATMUL",
+    "CONV_2D",
+    "CONV_3D",
+    "CONV_3D_TRANSPOSE",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "TRANSPOSE_CONV",
+)
 _SEED = 0
 
 
@@ -35,7 +43,7 @@ class LayerTiming:
         op: the dense op's name.
         weights: shape of the dense weights: ``[out, kernel_h, kernel_w, in]`` or ``[out, in]``.
         dense_ms: median milliseconds of the dense op.
-        sparse_ms: median milliseconds of the tfprune op, None where the layer stayed dense.
+        sparse_ms: median milliseconds of the tfprune op and the stock ops round it, None where the layer stayed dense.
         speedup: median over rounds of dense time / sparse time, None where the layer stayed dense.
         speedup_quartiles: lower and upper quartile of that ratio.
         kernel: the kernel variant that ran, ``""`` where the layer stayed dense.
@@ -61,7 +69,7 @@ def time_layers(
     runs: int = 20,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LayerTiming, ...]:
-    """Times every convolution and fully-connected layer alone.
+    """Times every layer with weights that could be packed alone, its sparse op with the stock ops round it.
 
     An op alone meets warm caches and pays for no hand-over between our kernels and XNNPACK, so the sum over layers is
     not the model's latency; it shows where time goes and which layers gain.
@@ -86,10 +94,10 @@ def time_layers(
     dense_graph, sparse_graph = _graph(dense, "dense model"), _graph(sparse, "sparse model")
     layers = _pairs(dense_graph, sparse_graph)
     timings = []
-    for done, (subgraph, index, op, twin) in enumerate(layers, 1):
-        contents = [cut_operator(dense_graph, subgraph, op)]
-        if sparse_graph.op_name(twin).encode().startswith(CUSTOM_OP_PREFIX):
-            contents.append(cut_operator(sparse_graph, subgraph, twin))
+    for done, (subgraph, index, op, twins) in enumerate(layers, 1):
+        contents = [cut_operators(dense_graph, subgraph, [op])]
+        if any(sparse_graph.op_name(twin).encode().startswith(CUSTOM_OP_PREFIX) for twin in twins):
+            contents.append(cut_operators(sparse_graph, subgraph, twins))
         weights = dense_graph.input_tensor(subgraph, op, 1)
         timings.append(
             LayerTiming(
@@ -111,59 +119,88 @@ def _graph(model: str | os.PathLike[str] | bytes, name: str) -> Graph:
     return Graph(file.content, file.name)
 
 
-def _pairs(dense: Graph, sparse: Graph) -> list[tuple[int, int, Any, Any]]:
-    """(subgraph, index, dense operator, its twin) of every layer; converting keeps operators in their places."""
-    left, right = list(dense.operators()), list(sparse.operators())
-    if len(left) != len(right):
+def _pairs(dense: Graph, sparse: Graph) -> list[tuple[int, int, Any, list[Any]]]:
+    """(subgraph, index, dense operator, what stands for it) of every layer."""
+    if len(dense.model.subgraphs) != len(sparse.model.subgraphs):
         raise ModelError(
-            f"the sparse model must be converted from the dense one, but they hold {len(right)} and {len(left)} "
-            "operators; give the two files of one conversion"
+            f"the sparse model must be converted from the dense one, but they hold {len(sparse.model.subgraphs)} and "
+            f"{len(dense.model.subgraphs)} subgraphs; give the two files of one conversion"
         )
+    names = [{text(tensor.name) for tensor in graph.tensors} for graph in dense.model.subgraphs]
     pairs = []
-    for (subgraph, index, op), (_, _, twin) in zip(left, right, strict=True):
-        if dense.op_name(op) not in LAYER_OPS:
-            continue
-        name = _output_name(dense, subgraph, op)
-        if name != _output_name(sparse, subgraph, twin):
-            raise ModelError(
-                f"the sparse model must be converted from the dense one, but its operator {index} writes another "
-                f"tensor than `{name}`; give the two files of one conversion"
-            )
-        pairs.append((subgraph, index, op, twin))
+    for subgraph, index, op in dense.operators():
+        if dense.op_name(op) in LAYER_OPS:
+            name = _output_name(dense, subgraph, op)
+            pairs.append((subgraph, index, op, _twins(sparse, subgraph, name, names[subgraph])))
     return pairs
 
 
+def _twins(sparse: Graph, subgraph: int, name: str, known: set[str]) -> list[Any]:
+    """The operators that make the tensor ``name`` from tensors that the dense model has too, in order."""
+    operators = sparse.model.subgraphs[subgraph].operators
+    found = {
+        place for place, op in enumerate(operators) if len(op.outputs) and _output_name(sparse, subgraph, op) == name
+    }
+    if not found:
+        raise ModelError(
+            f"the sparse model must be converted from the dense one, but no operator of it writes `{name}`; "
+            "give the two files of one conversion"
+        )
+    places = {int(output): place for place, op in enumerate(operators) for output in op.outputs}
+    pending = list(found)
+    while pending:
+        for source in map(int, operators[pending.pop()].inputs):
+            place = places.get(source)
+            if place is not None and place not in found and text(sparse.tensor(subgraph, source).name) not in known:
+                found.add(place)
+                pending.append(place)
+    return [operators[place] for place in sorted(found)]
+
+
 def cut_operator(graph: Graph, subgraph: int, op: Any) -> bytes:
-    """Returns a ``.tflite`` file of one operator; its inputs that are no constants are the file's inputs.
+    """Returns a ``.tflite`` file of one operator; see :func:`cut_operators`."""
+    return cut_operators(graph, subgraph, [op])
+
+
+def cut_operators(graph: Graph, subgraph: int, operators: list[Any]) -> bytes:
+    """Returns a ``.tflite`` file of some operators; what they read and is no constant are the file's inputs.
 
     Args:
-        graph: where the operator stands; it is not changed.
-        subgraph: number of its subgraph.
-        op: the operator.
+        graph: where the operators stand; it is not changed.
+        subgraph: number of their subgraph.
+        operators: in the order in which they run; the outputs of the last one are the file's.
     """
     model = tfl.ModelT()
     model.version = graph.model.version
-    model.description = "one operator"
+    model.description = "one layer"
     model.buffers = [AlignedBuffer()]
     cut = tfl.SubGraphT()
-    cut.tensors = []
+    cut.tensors, cut.operators, model.operatorCodes = [], [], []
     places: dict[int, int] = {-1: -1}
-    for index in [*op.inputs, *op.outputs]:
-        if int(index) not in places:
-            places[int(index)] = len(cut.tensors)
-            cut.tensors.append(_copy_tensor(graph, subgraph, int(index), model))
-    single = tfl.OperatorT()
-    single.opcodeIndex = 0
-    single.inputs = np.array([places[int(index)] for index in op.inputs], np.int32)
-    single.outputs = np.array([places[int(index)] for index in op.outputs], np.int32)
-    single.builtinOptionsType, single.builtinOptions = op.builtinOptionsType, op.builtinOptions
-    single.customOptions, single.customOptionsFormat = op.customOptions, op.customOptionsFormat
-    cut.operators = [single]
-    cut.inputs = np.array([place for place in single.inputs if place >= 0 and not cut.tensors[place].buffer], np.int32)
-    cut.outputs = single.outputs
-    model.operatorCodes = [graph.model.operatorCodes[op.opcodeIndex]]
+    made: set[int] = set()
+    for op in operators:
+        for index in [*op.inputs, *op.outputs]:
+            if int(index) not in places:
+                places[int(index)] = len(cut.tensors)
+                cut.tensors.append(_copy_tensor(graph, subgraph, int(index), model))
+        cut.operators.append(_copy_operator(op, places, len(model.operatorCodes)))
+        model.operatorCodes.append(graph.model.operatorCodes[op.opcodeIndex])
+        made.update(int(place) for place in cut.operators[-1].outputs)
+    read = dict.fromkeys(int(place) for op in cut.operators for place in op.inputs)
+    given = [place for place in read if place >= 0 and place not in made and not cut.tensors[place].buffer]
+    cut.inputs, cut.outputs = np.array(given, np.int32), cut.operators[-1].outputs
     model.subgraphs = [cut]
     return write_model(model)
+
+
+def _copy_operator(op: Any, places: dict[int, int], opcode: int) -> Any:
+    copy = tfl.OperatorT()
+    copy.opcodeIndex = opcode
+    copy.inputs = np.array([places[int(index)] for index in op.inputs], np.int32)
+    copy.outputs = np.array([places[int(index)] for index in op.outputs], np.int32)
+    copy.builtinOptionsType, copy.builtinOptions = op.builtinOptionsType, op.builtinOptions
+    copy.customOptions, copy.customOptionsFormat = op.customOptions, op.customOptionsFormat
+    return copy
 
 
 def _copy_tensor(graph: Graph, subgraph: int, index: int, model: Any) -> Any:

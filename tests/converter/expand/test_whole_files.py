@@ -16,6 +16,7 @@ from tests.converter.helpers import STEADY_COSTS, convert, names
 from tests.models import ModelBuilder, pruned
 from tests.models.one_op import Array, run_stock
 from tfprune.converter.graph import Graph
+from tfprune.converter.layer_timing import cut_operators, time_layers
 from tfprune.runtime.interpreter import Interpreter
 
 Options = tfl.BuiltinOptions
@@ -126,6 +127,18 @@ def test_a_converted_file_is_reported_with_the_weights_of_the_dense_operator(kin
     (after,) = tfprune.inspect(converted.tflite).layers
     same = ("sparsity", "dense_bytes", "dense_macs", "pattern", "name", "encoding")
     assert {name: getattr(after, name) for name in same} == {name: getattr(before, name) for name in same}
+
+
+def test_a_layer_is_timed_with_the_ops_round_it() -> None:
+    dense = Maker(kept=0.1).conv_3d((1, 5, 9, 10, 16), 32, (3, 3, 3))
+    converted = convert(dense.data, min_speedup=0.01)
+    (timing,) = time_layers(converted.dense, converted.tflite, runs=2)
+    assert (timing.op, timing.weights) == ("CONV_3D", (3, 3, 3, 16, 32))
+    assert timing.sparse_ms is not None
+    assert timing.kernel
+    graph = Graph(converted.tflite)
+    whole = cut_operators(graph, 0, [op for _, _, op in graph.operators()])
+    np.testing.assert_array_equal(predict(whole, dense.x), predict(converted.tflite, dense.x))
 
 
 def with_stock_costs(folder: Path) -> Path:
