@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfprune.formats.greedy import MOST_WIDTH, window_starts
+from tfprune.formats.greedy import MOST_WIDTH, window_starts, window_starts_down
 
 
 def walk(line: np.ndarray, width: int) -> list[int]:
@@ -28,3 +28,5 @@ def test_windows_are_those_of_the_walk(width: int) -> None:
             starts = window_starts(lines, width)
             assert starts.shape == shape
             assert [np.flatnonzero(line).tolist() for line in starts] == expected
+            down = window_starts_down(np.ascontiguousarray(lines.T), width)
+            np.testing.assert_array_equal(down.T, starts)

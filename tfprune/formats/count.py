@@ -8,9 +8,9 @@ import dataclasses
 import numpy as np
 
 from tfprune.formats.columns import MAX_STEP, GroupShape, LineCounts, column_steps, count_lines, smallest, start_unit
-from tfprune.formats.cover import BoolArray, IndexArray, band_masks, column_blocks, cover, integer_segment
+from tfprune.formats.cover import BoolArray, IndexArray, band_masks, cover, integer_segment
 from tfprune.formats.enums import Encoding, ValueType
-from tfprune.formats.greedy import MOST_WIDTH, window_starts
+from tfprune.formats.greedy import MOST_WIDTH, window_starts, window_starts_down
 from tfprune.formats.header_checks import check_group_size, line_count
 from tfprune.formats.indexing import DOT_CELLS
 
@@ -78,9 +78,9 @@ def count_groups(
 
 def _sliding_starts(nonzero: BoolArray, rows: int) -> BoolArray:
     """Where sliding groups of one column start, ``[R - rows + 1, C]``."""
-    begins = window_starts(column_blocks(nonzero, 1), rows).T
+    begins = window_starts_down(nonzero, rows)
     last = nonzero.shape[0] - rows
-    starts = np.ascontiguousarray(begins[: last + 1])
+    starts = begins[: last + 1]
     # A group that would reach beyond the last row starts higher up.
     starts[last] |= begins[last + 1 :].any(axis=0)
     return starts
@@ -90,14 +90,14 @@ def _count_bands(masks: BoolArray, cols: int) -> LineCounts:
     """Groups of ``cols`` columns that cover each line from left to right."""
     lines, width = masks.shape
     begins = masks if cols == 1 else window_starts(masks, cols)
-    used = np.minimum(np.flatnonzero(begins.any(axis=0)), width - cols)
+    unit = 1 if cols == 1 else start_unit(np.minimum(np.flatnonzero(begins.any(axis=0)), width - cols), cols)
     fillers = {step_bytes: np.zeros(lines, np.int64) for step_bytes in MAX_STEP}
     sparse = _with_leaps(masks)
     if len(sparse):
         line, column = np.nonzero(begins[sparse])
         missing = np.maximum(column_steps(line, np.minimum(column, width - cols)) - 1, 0) // MAX_STEP[1]
         fillers[1][sparse] = np.bincount(line, weights=missing, minlength=len(sparse)).astype(np.int64)
-    return LineCounts(np.count_nonzero(begins, axis=1), fillers, start_unit(used, cols))
+    return LineCounts(np.count_nonzero(begins, axis=1), fillers, unit)
 
 
 def _with_leaps(masks: BoolArray) -> IndexArray:

@@ -30,22 +30,37 @@ def window_starts(lines: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bo
     Returns:
         bool ``[L, C]``.
     """
-    words = np.ascontiguousarray(_words(lines).T)
+    packed = np.packbits(lines, axis=1, bitorder="little")
+    if packed.shape[1] % 2:
+        packed = np.pad(packed, ((0, 0), (0, 1)))
+    # One row of words for each step.
+    words = np.ascontiguousarray(packed.view("<u2").T)
+    starts = np.ascontiguousarray(_starts(words, width).T)
+    return np.unpackbits(starts.view(np.uint8), axis=1, count=lines.shape[1], bitorder="little").view(bool)
+
+
+def window_starts_down(matrix: npt.NDArray[np.bool_], height: int) -> npt.NDArray[np.bool_]:
+    """As :func:`window_starts` along the columns of a matrix: bool ``[R, C]`` for bool ``[R, C]``."""
+    rows, columns = matrix.shape
+    words = np.zeros((-(-rows // _CELLS), columns), np.uint16)
+    for cell in range(min(rows, _CELLS)):
+        part = matrix[cell::_CELLS]
+        words[: len(part)] |= np.left_shift(part.view(np.uint8), cell, dtype=np.uint16)
+    starts = _starts(words, height)
+    found = np.empty((rows, columns), bool)
+    for cell in range(min(rows, _CELLS)):
+        part = found[cell::_CELLS]
+        np.not_equal(starts[: len(part)] & np.uint16(1 << cell), 0, out=part)
+    return found
+
+
+def _starts(words: npt.NDArray[np.uint16], width: int) -> npt.NDArray[np.uint16]:
+    """The cells where windows begin, as bits like those of ``words``, which is ``[steps, lines]``."""
     _, begins = _tables(width)
     starts = np.empty_like(words)
     for step, place in enumerate(_places(words, width)):
         starts[step] = begins[place]
-    bits = np.unpackbits(np.ascontiguousarray(starts.T).view(np.uint8), axis=1, count=lines.shape[1], bitorder="little")
-    return bits.view(bool)
-
-
-def _words(cells: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint16]:
-    """Sixteen neighbours of a line as bits of a word, the first one lowest."""
-    packed = np.packbits(cells, axis=1, bitorder="little")
-    if packed.shape[1] % 2:
-        packed = np.pad(packed, ((0, 0), (0, 1)))
-    words: npt.NDArray[np.uint16] = packed[:, 0::2] | packed[:, 1::2].astype(np.uint16) << np.uint16(8)
-    return words
+    return starts
 
 
 def _places(words: npt.NDArray[np.uint16], width: int) -> Iterator[npt.NDArray[np.uint32]]:
