@@ -188,14 +188,17 @@ def _refuse_all(findings: list[Finding], refused: Refused) -> None:
 
 
 def _to_stock(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:
-    layers = stock.shrink(graph)
-    smaller, note = data, "target 'stock': no layer was changed, the output equals the input"
+    layers, smaller, note = stock.shrink(graph), data, "target 'stock': smaller stock operators, for any runtime"
+    if graph.loss is not None:
+        layers = stock.refuse_all(layers, "would_lose", f"writing the file again would lose something: {graph.loss}")
     if any(layer.verdict == "smaller" for layer in layers):
         graph.set_metadata(METADATA_NAME, stock.metadata(layers))
-        smaller, note = graph.to_bytes(), "target 'stock': smaller stock operators, for any runtime"
+        smaller = graph.to_bytes()
         if len(smaller) >= len(data):
-            layers, smaller = stock.refuse_all(layers, len(smaller), len(data)), data
-            note = "target 'stock': the file would not be smaller, the output equals the input"
+            reason = f"the file would have {len(smaller)} bytes, before {len(data)}"
+            layers, smaller = stock.refuse_all(layers, "file_not_smaller", reason), data
+    if smaller is data:
+        note = "target 'stock': no layer was changed, the output equals the input"
     report = _report("convert", layers, table, min_speedup, data, len(smaller), note)
     return Converted(smaller, data, report, source)
 

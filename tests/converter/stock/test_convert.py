@@ -90,6 +90,13 @@ def test_a_file_with_our_ops_is_refused() -> None:
         tfprune.convert(sparse, target="stock")
 
 
+def test_a_file_that_cannot_be_written_again_comes_back() -> None:
+    data = network() + b"something that nothing describes"
+    result = tfprune.convert(data, target="stock")
+    assert result.tflite == data
+    assert {layer.reason_code for layer in result.report.layers} == {"would_lose", "no_zeros"}
+
+
 def test_signatures_and_subgraphs_survive() -> None:
     graph = Graph(network())
     before = graph.model.subgraphs[0]

@@ -15,6 +15,7 @@ from tfprune.converter.stock.windows import Window
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _RANK = 4
+_MOST_STEP = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +67,8 @@ def read_convolution(editor: Editor, op: Any) -> Convolution:
     if not isinstance(options, kind) or len(shape) != _RANK or len(editor.shape(y)) != _RANK:
         raise Refused("malformed", "the operator has no convolution options, or an input of other than 4 dimensions")
     steps = (options.strideH, options.strideW, options.dilationHFactor, options.dilationWFactor)
-    if min(steps) < 1 or options.padding not in (tfl.Padding.SAME, tfl.Padding.VALID):
-        raise Refused("malformed", f"strides {steps} below 1, or an unknown padding")
+    if min(steps) < 1 or max(steps) > _MOST_STEP or options.padding not in (tfl.Padding.SAME, tfl.Padding.VALID):
+        raise Refused("malformed", f"strides and dilations {steps} outside 1 .. {_MOST_STEP}, or an unknown padding")
     same = options.padding == tfl.Padding.SAME
     _, kernel_h, kernel_w, _ = weights.values.shape
     rows, columns = (

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tfprune.converter.capability import Refused
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import AlignedBuffer, TensorType, tfl
 
@@ -147,7 +148,7 @@ class Editor:
         shared = index in self.fixed or len(self._readers[index]) > 1
         dequantize = self._writers.get(index)
         if dequantize is not None:
-            if self.name(dequantize) != "DEQUANTIZE":
+            if self.name(dequantize) != "DEQUANTIZE" or len(dequantize.inputs) != 1 or dequantize.inputs[0] < 0:
                 return None
             index = int(dequantize.inputs[0])
             if self.tensor(index).type != TensorType.FLOAT16:
@@ -157,7 +158,7 @@ class Editor:
         if tensor.isVariable or tensor.sparsity is not None or tensor.externalBuffer or tensor.type not in DTYPES:
             return None
         values = self.graph.constant(tensor, DTYPES[tensor.type])
-        if values is None or index in self.subgraph.inputs:
+        if values is None or index in self.subgraph.inputs or not _scales_fit(tensor, values.shape):
             return None
         return Constant(values, tensor, dequantize, shared or self._buffer_users[int(tensor.buffer)] > 1)
 
@@ -255,7 +256,7 @@ class Editor:
     def close(self) -> None:
         """Drops operators on constants that nothing reads, and empties tensors that no operator refers to."""
         for op in self.operators:
-            if self.name(op) == "DEQUANTIZE" and not self._needed(int(op.outputs[0])):
+            if self.name(op) == "DEQUANTIZE" and not any(self._needed(int(index)) for index in op.outputs):
                 self.remove(op)
         used = set(self.fixed)
         for op in self.subgraph.operators:
@@ -314,8 +315,28 @@ def scales(tensor: Any) -> npt.NDArray[np.float64]:
     return np.zeros(0) if found is None else np.asarray(found, np.float64)
 
 
+def has_scale(tensor: Any) -> bool:
+    """Whether a tensor has one scale, of which results can be computed."""
+    found = scales(tensor)
+    return bool(found.size == 1 and np.isfinite(found[0]) and found[0] > 0)
+
+
+def zero_point(tensor: Any) -> int:
+    """The one zero point of an activation; 0 where it is not quantized.
+
+    Raises:
+        Refused: it has several.
+    """
+    found = None if tensor.quantization is None else tensor.quantization.zeroPoint
+    if found is None or not len(found):
+        return 0
+    if len(found) > 1:
+        raise Refused("quantization", "activations must have one zero point")
+    return int(found[0])
+
+
 def zero_points(tensor: Any, rank: int) -> int | Array:
-    """Zero point of a tensor; of one quantized a channel an array that broadcasts against its values."""
+    """Zero point of a constant; of one quantized a channel an array that broadcasts against its values."""
     found = None if tensor.quantization is None else tensor.quantization.zeroPoint
     if found is None or not len(found):
         return 0
@@ -330,9 +351,17 @@ def same_quantization(first: Any, second: Any) -> bool:
     """Whether equal stored values of two tensors mean the same."""
     if first.type != second.type:
         return False
-    return np.array_equal(scales(first), scales(second)) and np.array_equal(
-        zero_points(first, 1), zero_points(second, 1)
-    )
+    return np.array_equal(scales(first), scales(second)) and zero_point(first) == zero_point(second)
+
+
+def _scales_fit(tensor: Any, shape: tuple[int, ...]) -> bool:
+    """Whether scales and zero points are one, or one a channel along an axis that the tensor has."""
+    quantization = tensor.quantization
+    if quantization is None:
+        return True
+    counts = {np.size(each) for each in (quantization.scale, quantization.zeroPoint) if each is not None} - {0, 1}
+    axis = int(quantization.quantizedDimension)
+    return not counts or (0 <= axis < len(shape) and counts == {shape[axis]})
 
 
 def _kept_quantization(quantization: Any, axes: dict[int, Array]) -> Any:

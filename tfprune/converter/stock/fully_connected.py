@@ -9,7 +9,7 @@ import numpy as np
 
 from tfprune.converter.capability import WEIGHTS_INPUT, Refused
 from tfprune.converter.graph import Graph
-from tfprune.converter.schema import AlignedBuffer, BuiltinOperator, TensorType
+from tfprune.converter.schema import AlignedBuffer, BuiltinOperator, TensorType, tfl
 from tfprune.converter.stock.editor import Constant, Editor
 from tfprune.converter.stock.log import Log
 from tfprune.converter.stock.sparse_encoding import BLOCK, encode, encoded_bytes, kept_blocks
@@ -91,7 +91,7 @@ def _check(editor: Editor, op: Any, weights: Constant | None, x: int | None) -> 
         raise Refused("not_float32", "only float32 weights have a sparse kernel")
     if weights.shared:
         raise Refused("shared_weights", "other operators use the same weights")
-    if op.builtinOptions is None or op.builtinOptions.weightsFormat:
+    if not isinstance(op.builtinOptions, tfl.FullyConnectedOptionsT) or op.builtinOptions.weightsFormat:
         raise Refused("weights_format", "the weights must have the default format")
     if weights.values.shape[1] % BLOCK:
         raise Refused("block_size", f"the features must be a multiple of {BLOCK}, got {weights.values.shape[1]}")

@@ -85,14 +85,16 @@ def measure(editor: Editor, op: Any) -> Size | None:
         if each is not None
     )
     nonzeros = 0 if values is None else int(np.count_nonzero(values.view(np.float32)))
-    rows = max(1, math.prod(max(1, size) for size in editor.shape(int(op.outputs[0]))[:-1]))
-    return Size(editor.shape(index), nonzeros, 4 * count + indices, count * rows, sparse=True)
+    macs = _macs(editor, op, (count,))
+    return Size(editor.shape(index), nonzeros, 4 * count + indices, macs, sparse=True)
 
 
 def _macs(editor: Editor, op: Any, shape: tuple[int, ...]) -> int:
     """Each weight is multiplied once a place of the output; in a transposed convolution of the input."""
     transposed = editor.name(op) == "TRANSPOSE_CONV"
-    index = int(op.inputs[2]) if transposed else int(op.outputs[0])
+    index = editor.input(op, 2) if transposed else next((int(each) for each in op.outputs if each >= 0), None)
+    if index is None:
+        return 0
     places = math.prod(max(1, size) for size in editor.shape(index)[:-1])
     return math.prod(shape) * places
 
@@ -124,14 +126,11 @@ def layer_report(editor: Editor, before: Before, log: Log) -> LayerReport:
     )
 
 
-def refuse_all(found: list[LayerReport], bytes_after: int, bytes_before: int) -> list[LayerReport]:
-    """The same layers left as they are, because the file as a whole would not become smaller."""
-    reason = f"the file would have {bytes_after} bytes, before {bytes_before}"
+def refuse_all(found: list[LayerReport], code: str, reason: str) -> list[LayerReport]:
+    """The same layers left as they are, for a reason that concerns the whole file."""
     changed: dict[str, Any] = {"verdict": "dense", "encoding": None, "packed_bytes": None, "sparse_macs": None}
     return [
-        dataclasses.replace(layer, **changed, reason_code="file_not_smaller", reason=reason)
-        if layer.verdict == "smaller"
-        else layer
+        dataclasses.replace(layer, **changed, reason_code=code, reason=reason) if layer.verdict == "smaller" else layer
         for layer in found
     ]
 

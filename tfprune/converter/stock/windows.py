@@ -13,6 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+# Zero taps that a smaller kernel may keep at each end, where padding falls right with them.
+_MOST_ZEROS = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class Window:
@@ -111,7 +114,7 @@ class Placement:
 
 
 def crops(nonzero: npt.NDArray[np.bool_]) -> Iterator[Crop]:
-    """Every smaller kernel that holds all taps that are not zero; the whole kernel last.
+    """Smaller kernels that hold all taps that are not zero, and a few that are; the whole kernel last.
 
     Args:
         nonzero: for each tap whether some weight is not zero.
@@ -124,9 +127,11 @@ def crops(nonzero: npt.NDArray[np.bool_]) -> Iterator[Crop]:
     step = int(np.gcd.reduce(np.diff(places))) if len(places) > 1 else 1
     if step > 1:
         yield Crop(first, (last - first) // step + 1, step)
-    for start in range(first, -1, -1):
-        for end in range(last, taps):
-            yield Crop(start, end - start + 1)
+    for start in range(first, max(first - _MOST_ZEROS, 0) - 1, -1):
+        for end in range(last, min(last + _MOST_ZEROS, taps - 1) + 1):
+            if (start, end) != (0, taps - 1):
+                yield Crop(start, end - start + 1)
+    yield Crop(0, taps)
 
 
 def cropped(window: Window, crop: Crop, same: bool) -> Window:

@@ -13,7 +13,7 @@ from tfprune.converter.schema import TensorType
 from tfprune.converter.stock.channels.activations import KEEP_ZERO, LIMITS, LOWEST, UNARY, clamp, requantize
 from tfprune.converter.stock.channels.ids import Ids
 from tfprune.converter.stock.channels.trace import Trace, Values
-from tfprune.converter.stock.editor import Array, scales
+from tfprune.converter.stock.editor import Array, has_scale, scales
 
 BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "ADD": np.add,
@@ -47,7 +47,7 @@ def convert_type(trace: Trace, op: Any) -> None:
     if trace.editor.constant(op, 0) is not None:
         return
     tensor = trace.editor.tensor(x)
-    if trace.editor.tensor(y).type == TensorType.FLOAT32 and scales(tensor).size == 1:
+    if trace.editor.tensor(y).type == TensorType.FLOAT32 and has_scale(tensor):
         known = trace.values(x)
         real = (known.value - trace.zero(x)) * scales(tensor)[0]
         trace.output(y, trace.ids(x), Values.of(known.known, real.astype(np.float32)))
@@ -134,12 +134,7 @@ def _quantized_sum(trace: Trace, op: Any, first: Values, second: Values, activat
     kinds = {tensor.type for tensor in tensors}
     signs = {"ADD": 1.0, "SUB": -1.0}
     name = trace.editor.name(op)
-    if (
-        name not in signs
-        or len(kinds) > 1
-        or tensors[0].type not in LOWEST
-        or any(scales(t).size != 1 for t in tensors)
-    ):
+    if name not in signs or len(kinds) > 1 or tensors[0].type not in LOWEST or any(not has_scale(t) for t in tensors):
         return None
     a, b, y = (float(scales(tensor)[0]) for tensor in tensors)
     zeros = [trace.zero(int(index)) for index in (*op.inputs[:2], op.outputs[0])]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfprune.converter.capability import Refused
-from tfprune.converter.schema import TensorType
+from tfprune.converter.schema import TensorType, tfl
 from tfprune.converter.stock.channels.activations import LIMITS, clamp
 from tfprune.converter.stock.channels.ids import Ids
 from tfprune.converter.stock.channels.trace import Trace, Values
@@ -60,13 +60,14 @@ def pad(trace: Trace, op: Any) -> None:
     """Zeros, or another number, round images; a value that never changes still does not if it is that number."""
     x, y = _input(trace, op, 0), int(op.outputs[0])
     amounts = _constant(trace, op, 1)
-    if amounts.ndim != 2 or amounts[-1].any():
+    if amounts.shape != (len(trace.editor.shape(x)), 2) or amounts[-1].any():
         raise Refused("operator", "channels are padded")
     values = trace.unchanged(x, y)
     if amounts.any():
         filled = float(trace.zero(y))
         if len(op.inputs) > 2:
-            filled = float(_constant(trace, op, 2).reshape(-1)[0])
+            value = _constant(trace, op, 2)
+            filled = float(value.reshape(-1)[0]) if value.size == 1 else np.nan
         values = values.where(values.value == filled)
     trace.output(y, trace.ids(x), values)
 
@@ -82,6 +83,8 @@ def concatenation(trace: Trace, op: Any) -> None:
     y = int(op.outputs[0])
     rank = len(trace.editor.shape(y))
     inputs = [_input(trace, op, position) for position in range(len(op.inputs))]
+    if not isinstance(op.builtinOptions, tfl.ConcatenationOptionsT) or not inputs or not rank:
+        raise Refused("malformed", "the operator lacks its options or inputs")
     if op.builtinOptions.fusedActivationFunction:
         raise Refused("activation", "a concatenation has an activation")
     values = [trace.unchanged(index, y) for index in inputs]
@@ -103,7 +106,8 @@ def split(trace: Trace, op: Any) -> None:
     axis_input = 0 if trace.editor.name(op) == "SPLIT" else 2
     x = _input(trace, op, 1 - min(axis_input, 1))
     rank = len(trace.editor.shape(x))
-    if int(_constant(trace, op, axis_input).reshape(-1)[0]) % rank == rank - 1:
+    axis = _constant(trace, op, axis_input)
+    if axis.size != 1 or not rank or int(axis.reshape(-1)[0]) % rank == rank - 1:
         raise Refused("split", "channels are split into several tensors")
     for y in op.outputs:
         trace.output(int(y), trace.ids(x), trace.unchanged(x, int(y)))
@@ -112,7 +116,7 @@ def split(trace: Trace, op: Any) -> None:
 def cut(trace: Trace, op: Any) -> None:
     """``SLICE``: all channels of part of an image."""
     x, y = _input(trace, op, 0), int(op.outputs[0])
-    begin, size = _constant(trace, op, 1), _constant(trace, op, 2)
+    begin, size = (_vector(trace, op, position, x) for position in (1, 2))
     if begin[-1] or size[-1] not in (-1, trace.size(x)):
         raise Refused("split", "some of the channels are cut off")
     if size[-1] != -1:
@@ -123,11 +127,13 @@ def cut(trace: Trace, op: Any) -> None:
 def strided_cut(trace: Trace, op: Any) -> None:
     """``STRIDED_SLICE``: the same with steps and masks."""
     x, y = _input(trace, op, 0), int(op.outputs[0])
-    begin, end, strides = (_constant(trace, op, position) for position in (1, 2, 3))
+    begin, end, strides = (_vector(trace, op, position, x) for position in (1, 2, 3))
+    if not isinstance(op.builtinOptions, tfl.StridedSliceOptionsT):
+        raise Refused("malformed", "the operator lacks its options")
     options, last = op.builtinOptions, len(trace.editor.shape(x)) - 1
     bit = 1 << last
     plain = not (options.ellipsisMask or options.newAxisMask or options.shrinkAxisMask & bit or options.offset)
-    if not plain or len(begin) != last + 1 or strides[last] != 1:
+    if not plain or strides[last] != 1:
         raise Refused("split", "some of the channels are cut off")
     if (begin[last] and not options.beginMask & bit) or (end[last] != trace.size(x) and not options.endMask & bit):
         raise Refused("split", "some of the channels are cut off")
@@ -139,7 +145,7 @@ def strided_cut(trace: Trace, op: Any) -> None:
 def transpose(trace: Trace, op: Any) -> None:
     """Other axes in another order."""
     x, y = _input(trace, op, 0), int(op.outputs[0])
-    order = _constant(trace, op, 1)
+    order = _vector(trace, op, 1, x)
     if order[-1] != len(order) - 1:
         raise Refused("layout", "channels are moved to another axis")
     trace.output(y, trace.ids(x), trace.unchanged(x, y))
@@ -193,11 +199,18 @@ def _count_shape(trace: Trace, op: Any, ids: Ids) -> None:
         if op.builtinOptions is None or op.builtinOptions.newShape is None:
             raise Refused("shape", "the shape is computed by the model")
         return
-    if editor.constant(op, 1) is not None:
+    shape = editor.constant(op, 1)
+    if shape is not None:
+        if shape.values.ndim != 1 or not shape.values.size:
+            raise Refused("malformed", "the shape of a RESHAPE is no list")
         trace.count(op, 1, -1, ids)
         return
     pack = editor.writer(index)
-    last = None if pack is None or editor.name(pack) != "PACK" else editor.constant(pack, len(pack.inputs) - 1)
+    last = (
+        None
+        if pack is None or editor.name(pack) != "PACK" or not len(pack.inputs)
+        else editor.constant(pack, len(pack.inputs) - 1)
+    )
     if pack is None or last is None or last.values.size != 1:
         raise Refused("shape", "the shape is computed by the model")
     trace.count(pack, len(pack.inputs) - 1, -1, ids)
@@ -217,7 +230,9 @@ def _stops_before(trace: Trace, op: Any, place: int) -> bool:
     """Whether a STRIDED_SLICE of a shape takes only what comes before a place."""
     begin, end = trace.editor.constant(op, 1), trace.editor.constant(op, 2)
     options = op.builtinOptions
-    if begin is None or end is None or begin.values.size != 1 or options.endMask or options.beginMask:
+    if begin is None or end is None or begin.values.size != 1 or end.values.size != 1:
+        return False
+    if not isinstance(options, tfl.StridedSliceOptionsT) or options.endMask or options.beginMask:
         return False
     if options.shrinkAxisMask:
         return 0 <= int(begin.values.reshape(-1)[0]) < place
@@ -229,6 +244,14 @@ def _input(trace: Trace, op: Any, position: int) -> int:
     if index is None:
         raise Refused("malformed", "the operator lacks an input")
     return index
+
+
+def _vector(trace: Trace, op: Any, position: int, x: int) -> Array:
+    """A constant with one number for each dimension of a tensor."""
+    found = _constant(trace, op, position)
+    if found.shape != (len(trace.editor.shape(x)),) or not found.size:
+        raise Refused("malformed", "an input of the operator does not fit the rank of another")
+    return found
 
 
 def _constant(trace: Trace, op: Any, position: int) -> Array:

@@ -14,7 +14,7 @@ from tfprune.converter.stock.channels.activations import LIMITS, LOWEST, clamp, 
 from tfprune.converter.stock.channels.ids import Ids
 from tfprune.converter.stock.channels.trace import Fold, Merge, Trace, Values
 from tfprune.converter.stock.convolution import is_quantized, read_bias, read_convolution
-from tfprune.converter.stock.editor import FLOATS, Array, Constant, scales
+from tfprune.converter.stock.editor import FLOATS, Array, Constant, has_scale, scales
 
 # Sums of a quantized layer are 32 bits wide.
 _MOST_SUM = 2.0**31 - 1
@@ -214,7 +214,9 @@ def _constant_outputs(
     if y.type == TensorType.FLOAT32:
         exact = weights.is_float or sums is None
         return Values.of(fixed & (exact | (total == 0)), clamp(total, activation).astype(np.float32))
-    if x.type not in LOWEST or y.type != x.type or scales(x).size != 1 or scales(y).size != 1:
+    if x.type not in LOWEST or y.type != x.type or not (has_scale(x) and has_scale(y)):
+        return Values.unknown(len(fixed))
+    if scales(weights.tensor).size not in (1, len(fixed)):
         return Values.unknown(len(fixed))
     factors = scales(x) * scales(weights.tensor) / scales(y)
     stored = requantize(total, factors, trace.zero(int(op.outputs[0])), scales(y)[0], activation, LOWEST[x.type])

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tfprune.converter.capability import Refused
 from tfprune.converter.stock.channels import elementwise_rules as elementwise
 from tfprune.converter.stock.channels import layout_rules as layout
@@ -58,7 +60,11 @@ def follow(editor: Editor) -> Trace:
             rule = RULES.get(editor.name(op))
             if rule is None:
                 raise Refused("operator", f"{editor.name(op)} needs all channels where they are")
-            rule(trace, op)
+            if not len(op.outputs) or min(op.outputs) < 0:
+                raise Refused("malformed", "the operator lacks an output")
+            # What overflows is not finite, and then not followed.
+            with np.errstate(all="ignore"):
+                rule(trace, op)
         except Refused as reason:
             del trace.held[marks[0] :], trace.counts[marks[1] :], trace.folds[marks[2] :], trace.merges[marks[3] :]
             _hold_all(trace, op, reason)

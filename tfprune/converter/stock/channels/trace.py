@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 from tfprune.converter.capability import Refused
 from tfprune.converter.stock.channels.ids import Channels, Ids
-from tfprune.converter.stock.editor import Array, Editor, same_quantization, zero_points
+from tfprune.converter.stock.editor import Array, Editor, same_quantization, zero_point
+
+# Channels of one tensor, features of a flattened image included, and of all together.
+_MOST_CHANNELS, _MOST_NUMBERS = 2**20, 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +124,7 @@ class Trace:
         self.merges: list[Merge] = []
         self._ids: dict[int, Ids] = {}
         self._values: dict[int, Values] = {}
+        self._room = _MOST_NUMBERS
 
     @property
     def tensors(self) -> dict[int, Ids]:
@@ -136,8 +140,8 @@ class Trace:
             Refused: the file does not fix it.
         """
         shape = self.editor.shape(index)
-        if shape and shape[-1] < 1:
-            raise Refused("channels", "the number of channels is not fixed")
+        if shape and not 1 <= shape[-1] <= _MOST_CHANNELS:
+            raise Refused("channels", f"the number of channels is not fixed, or above {_MOST_CHANNELS}")
         return shape[-1] if shape else 1
 
     def ids(self, index: int) -> Ids:
@@ -153,7 +157,7 @@ class Trace:
 
     def zero(self, index: int) -> int:
         """What stands for 0 in a tensor."""
-        return int(np.max(zero_points(self.editor.tensor(index), 1)))
+        return zero_point(self.editor.tensor(index))
 
     def zeros(self, index: int) -> npt.NDArray[np.bool_]:
         """Which channels of a tensor are always 0."""
@@ -170,6 +174,9 @@ class Trace:
         """
         if self.size(index) != len(ids):
             raise Refused("channels", f"{len(ids)} channels cannot be followed to an output with {self.size(index)}")
+        self._room -= len(ids)
+        if self._room < 0:
+            raise Refused("channels", "the model has too many channels to follow them all")
         self._ids[index] = ids
         if values is not None:
             self._values[index] = values
@@ -177,7 +184,10 @@ class Trace:
     def opaque(self, index: int, reason: Refused) -> None:
         """Channels of a tensor of which nothing is known but that they must stay."""
         shape = self.editor.shape(index)
-        ids = self.channels.new(max(shape[-1], 0) if shape else 1)
+        count = max(shape[-1], 0) if shape else 1
+        # What stays need not be numbered; a corrupt shape must not take all memory.
+        ids = self.channels.new(count if count <= min(_MOST_CHANNELS, self._room) else 0)
+        self._room -= len(ids)
         self.channels.pin(ids, reason)
         self._ids[index] = ids
 
