@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.converter.capability import WEIGHTS_INPUT
+from tfprune.converter.capability import WEIGHTS_INPUT, Refused
 from tfprune.converter.schema import TensorType, text
 from tfprune.converter.stock.channels.rules import follow
 from tfprune.converter.stock.channels.trace import Fold, Held, Merge, Trace
@@ -23,29 +23,30 @@ _LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 def rewrite(editor: Editor, log: Log) -> None:
     """Removes the channels of a subgraph that no operator reads, or whose value never changes and can be folded."""
     trace = follow(editor)
-    stays = _staying(trace)
+    pinned = trace.channels.pinned()
+    stays = _staying(trace, pinned)
     for held in trace.held:
         if held.position == WEIGHTS_INPUT and editor.name(held.op) in _LINEAR:
             if stays[held.ids].all():
-                _explain(trace, held, log)
+                _explain(trace, pinned, held, log)
             else:
                 log.changed(held.op, NAME)
     if not stays.all():
         _apply(trace, stays)
 
 
-def _staying(trace: Trace) -> npt.NDArray[np.bool_]:
+def _staying(trace: Trace, pinned: dict[int, Refused]) -> npt.NDArray[np.bool_]:
     """For each channel whether it stays; of every axis at least one does."""
     roots = trace.channels.find(np.arange(trace.channels.count))
     stays = np.zeros(trace.channels.count, bool)
-    stays[list(trace.channels.pinned())] = True
+    stays[list(pinned)] = True
     axes = [roots[ids] for ids in (*trace.tensors.values(), *(held.ids for held in trace.held)) if len(ids)]
     while empty := [axis for axis in axes if not stays[axis].any()]:
         stays[empty[0][0]] = True
     return np.asarray(stays[roots])
 
 
-def _explain(trace: Trace, held: Held, log: Log) -> None:
+def _explain(trace: Trace, pinned: dict[int, Refused], held: Held, log: Log) -> None:
     """Says why filters that are all zero, or channels without weights, stay."""
     weights = trace.editor.constant(held.op, WEIGHTS_INPUT)
     if weights is None:
@@ -54,7 +55,6 @@ def _explain(trace: Trace, held: Held, log: Log) -> None:
     empty = held.ids[~weights.nonzero.any(axis=others)]
     if not len(empty):
         return
-    pinned = trace.channels.pinned()
     reason = next((pinned[int(root)] for root in trace.channels.find(empty) if int(root) in pinned), None)
     if reason is None:
         return

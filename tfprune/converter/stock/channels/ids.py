@@ -44,18 +44,24 @@ class Channels:
 
     def join(self, first: Ids, second: Ids) -> None:
         """Makes channels of two axes of one length the same, one by one."""
-        for one, two in zip(first, second, strict=True):
-            low, high = sorted((int(self.find(one.reshape(1))[0]), int(self.find(two.reshape(1))[0])))
+        for one, two in zip(self.find(first).tolist(), self.find(second).tolist(), strict=True):
+            low, high = sorted((self._root(one), self._root(two)))
             self._parent[high] = low
 
     def pin(self, ids: Ids, reason: Refused) -> None:
         """Says why channels must stay; the first reason for a channel counts."""
-        for number in ids:
-            self._pinned.setdefault(int(number), reason)
+        for number in ids.tolist():
+            self._pinned.setdefault(number, reason)
 
     def pinned(self) -> dict[int, Refused]:
         """By number of the set, why its channels must stay."""
         found: dict[int, Refused] = {}
-        for number, reason in self._pinned.items():
-            found.setdefault(int(self.find(np.array([number]))[0]), reason)
+        numbers = np.fromiter(self._pinned, np.int64, len(self._pinned))
+        for root, reason in zip(self.find(numbers).tolist(), self._pinned.values(), strict=True):
+            found.setdefault(root, reason)
         return found
+
+    def _root(self, number: int) -> int:
+        while (above := int(self._parent[number])) != number:
+            number = above
+        return number
