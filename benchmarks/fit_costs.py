@@ -6,8 +6,8 @@
 
 The sum of squared relative errors is smallest, with every coefficient at least 0 and a multiply-add of a sparse step
 at least `CHEAPEST` of a dense one: that tells steps from visits, which every block has both of. A quarter of the
-measurements is held out: the table's `source` names the errors on them. What was measured stays in
-``build/benchmarks``; a run with the same library goes on there. What is not fitted stays in the table as it is.
+layers, and each stock op in turn, is held out: the table's `source` names the errors on them. What was measured stays
+in ``build/benchmarks``; a run with the same library goes on there. What is not fitted stays in the table as it is.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from tfprune.costs.predict import (
     SparseWork,
     predict_dense,
     predict_sparse,
-    predict_stock,
     sparse_work,
     step_parts,
+    stock_time,
 )
 from tfprune.costs.table import (
     BLOCK_ENCODINGS,
@@ -46,6 +46,7 @@ from tfprune.costs.table import (
     PRECISIONS,
     TABLE_VERSION,
     CostTable,
+    StockCosts,
     parse_table,
     steps_of,
 )
@@ -134,7 +135,8 @@ def fit_sparse(found: list[tuple[SparseWork, Sample]], precision: str, dense_mac
     costs = relative_fit(features, np.array([one.sparse for _, one in found]), least)
     rounded = [_rounded(cost) for cost in costs]
     fitted = shared @ costs[first : first + shared.shape[1]]
-    steps = dict(zip(known, map(_rounded, fitted), strict=True))
+    seen = shared @ features[:, first : first + shared.shape[1]].any(axis=0) > 0
+    steps = with_unseen(dict(zip(known, map(_rounded, fitted), strict=True)), set(compress(known, seen)))
     for name in _blocks(precision):
         # What the fit could not tell from the visits costs as much as with fewer rows.
         for fewer, more in pairwise(BLOCK_STEP_ROWS):
@@ -144,6 +146,18 @@ def fit_sparse(found: list[tuple[SparseWork, Sample]], precision: str, dense_mac
         "step": {name: {str(rows): steps[name, rows] for rows in sizes} for name, sizes in steps_of(precision).items()},
         "visit": dict(zip(_blocks(precision), rounded[first + shared.shape[1] :], strict=True)),
     }
+
+
+def with_unseen(steps: dict[tuple[str, int], float], seen: set[tuple[str, int]]) -> dict[tuple[str, int], float]:
+    """The steps, those without any sample as dear as those of more rows, or else as the rows of those of fewer."""
+    filled = dict(steps)
+    for name, rows in steps.keys() - seen:
+        sizes = sorted(size for each, size in seen if each == name)
+        if not sizes:
+            raise SystemExit(f"no layer of the sample has steps of {name}: measure a larger share")
+        near = next((size for size in sizes if size > rows), sizes[-1])
+        filled[name, rows] = steps[name, near] * max(1, rows / near)
+    return filled
 
 
 def shared_steps(precision: str) -> Array:
@@ -193,13 +207,6 @@ def speedup_errors(table: CostTable, found: list[Sample]) -> Array:
     return errors
 
 
-def stock_errors(table: CostTable, precision: str, found: list[StockSample]) -> Array:
-    """Relative errors of the predicted times."""
-    predicted = np.array([predict_stock(table, precision, one.op) for one in found])
-    errors: Array = np.abs(predicted / np.array([one.time for one in found]) - 1)
-    return errors
-
-
 def held_out(found: list[Any]) -> tuple[list[Any], list[Any]]:
     """All but a random part, and that part."""
     held = np.random.default_rng(0).permutation(len(found)) < len(found) / HELD_OUT
@@ -215,12 +222,14 @@ def fit_layers(found: list[Sample], tile: dict[str, int], precision: str) -> tup
     return fit_kinds(found, tile, precision), f"{len(found)} layers, {text}"
 
 
-def fit_stock_ops(found: list[StockSample], precision: str, costs: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The same of every stock op; `costs` are those of the precision."""
-    kept, held = held_out(found)
-    part = {**costs, "source": "a part", "stock_ops": fit_stock(kept)}
-    errors = stock_errors(parse_table(whole("part", "any", {precision: part}), "part"), precision, held)
-    text = f"error of the predicted time on {len(held)} held-out ones: {_spread(errors)}"
+def fit_stock_ops(found: list[StockSample]) -> tuple[dict[str, Any], str]:
+    """The same of every stock op; there are few of each, so that each is left out once."""
+    errors = []
+    for left_out in found:
+        same = [sample for sample in found if sample.op.name == left_out.op.name and sample is not left_out]
+        costs = StockCosts(**fit_stock(same)[left_out.op.name])
+        errors.append(abs(stock_time(costs, left_out.op) / left_out.time - 1))
+    text = f"error of the predicted time of each from all others: {_spread(np.array(errors))}"
     return fit_stock(found), f"{len(found)} stock ops, {text}"
 
 
@@ -282,7 +291,7 @@ def main(
     if "stock-ops" in parts:
         stock = [layer for layer in read_stock_layers(stock_ops) if measurable(layer, precision)]
         ops = stock_samples(stock, precision, measure, results / f"costs_{device}_{precision}_stock.json", named)
-        costs["stock_ops"], sources["stock-ops"] = fit_stock_ops(ops, precision, costs)
+        costs["stock_ops"], sources["stock-ops"] = fit_stock_ops(ops)
     costs["source"] = STOCK_MARK.join(sources[part] for part in PARTS if part in sources)
     table = whole(device, UNITS[device], {each: known[each] for each in PRECISIONS if each in known})
     parse_table(table, str(path))

@@ -112,6 +112,14 @@ def test_the_fit_finds_the_coefficients_that_made_the_times(load: Load) -> None:
     assert fit_costs.speedup_errors(again, samples).max() < 0.01
 
 
+def test_steps_without_samples_are_not_cheap(load: Load) -> None:
+    steps = {("row_band", rows): 0.5 * rows for rows in (1, 2, 4, 8, 16)}
+    found = load("fit_costs").with_unseen(steps, {("row_band", 2), ("row_band", 8)})
+    assert [found["row_band", rows] for rows in (1, 2, 4, 8, 16)] == [1, 1, 4, 4, 8]
+    with pytest.raises(SystemExit, match="larger share"):
+        load("fit_costs").with_unseen(steps, set())
+
+
 def test_the_fit_of_stock_ops_finds_the_coefficients(load: Load) -> None:
     fit_costs, cost_samples, stock_ops = load("fit_costs"), load("cost_samples"), load("stock_ops")
     made = {"depthwise_conv_2d": (100, 0.25, 2), "pad": (30, 0, 1.5)}

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tfprune.costs.table import BYTE_STEPS, CostTable, KindCosts, steps_of
+from tfprune.costs.table import BYTE_STEPS, CostTable, KindCosts, StockCosts, steps_of
 from tfprune.errors import NotModelledError
 
 _FEW_PIXELS = 16
@@ -120,7 +120,11 @@ def predict_stock(table: CostTable, precision: str, op: StockOp) -> float:
     Raises:
         NotModelledError: the table was not fitted on the precision or the operator.
     """
-    costs = table.stock_op(precision, op.name)
+    return stock_time(table.stock_op(precision, op.name), op)
+
+
+def stock_time(costs: StockCosts, op: StockOp) -> float:
+    """Time of a stock op from its coefficients."""
     return costs.layer + costs.mac * op.macs + costs.value * op.values
 
 
