@@ -259,3 +259,25 @@ def test_avx2_instructions_are_counted(script: Script, tmp_path: Path) -> None:
     rows = [row for row in json.loads(output.read_text())["rows"].values() if row["encoding"]]
     assert rows
     assert all(0 < row["ratio"] < 1 for row in rows)
+
+
+def test_the_stock_target_is_measured(script: Script, tmp_path: Path) -> None:
+    output = tmp_path / "stock.json"
+    shown = script("stock_runtime", "dense-layers", "--layer", "256x256", "--seconds", "0.001", "--output", output)
+    assert "256x256 batch 16" in shown
+    rows = json.loads(output.read_text())["rows"]
+    assert len(rows) == 24
+    # Half of the blocks with one byte each instead of none; a twentieth of them.
+    assert rows["256x256 batch 1 sparsity 0.5"]["bytes"] == pytest.approx(0.54, abs=0.02)
+    assert rows["256x256 batch 1 sparsity 0.95"]["bytes"] < 0.08
+    assert all(row["error"] <= 1e-4 and row["time"] > 0 for row in rows.values())
+
+
+@pytest.mark.slow
+def test_networks_of_the_stock_target_are_built(load: Callable[[str], ModuleType]) -> None:
+    """Half of the channels, chosen jointly, leave about a quarter of the multiply-adds."""
+    pytest.importorskip("tensorflow")
+    stock = load("stock_runtime")
+    row, dense, small = stock.converted_pair(stock.PrunedFor("mobilenet_v1", "channels 50 %", 32, 0).tflite())
+    assert row["macs"] == pytest.approx(0.265, abs=0.02)
+    assert len(small) < 0.35 * len(dense)
