@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,6 +177,34 @@ def test_a_matrix_without_bounds_is_refused() -> None:
     dense = Maker(kept=0.1).depthwise((1, 2, 2, 4096), 1, (3, 3))
     layer = convert(dense.data, min_speedup=0.01).report.layers[0]
     assert (layer.verdict, layer.reason_code) == ("dense", "expansion_too_large")
+
+
+def edited(dense: Dense, change: Callable[[Any, Any], None]) -> str | None:
+    """Why a file is not converted whose tensors or options were changed."""
+    graph = Graph(dense.data)
+    inside = graph.model.subgraphs[0]
+    change(inside.tensors, inside.operators[0].builtinOptions)
+    return convert(graph.to_bytes(), min_speedup=0.01).report.layers[0].reason_code
+
+
+def test_files_that_contradict_themselves_stay() -> None:
+    def other_output(tensors: Any, _: Any) -> None:
+        tensors[-1].shape = tensors[-1].shape + np.eye(1, len(tensors[-1].shape), 1, dtype=np.int32)[0]
+
+    def wide_stride(_: Any, options: Any) -> None:
+        options.strideH = options.strideW = 2**16
+
+    maker = Maker(kept=0.1)
+    for dense in (
+        maker.transpose_conv((1, 9, 10, 64), 48, (4, 4), (2, 2)),
+        maker.conv_3d((1, 5, 9, 10, 16), 32, (3, 3, 3)),
+        maker.conv_3d_transpose((1, 5, 9, 10, 16), 32, (3, 3, 3), (2, 2, 2)),
+        maker.batch_matmul((4,), 1, 20, 96, 64),
+    ):
+        assert edited(dense, other_output) == "malformed"
+    assert edited(maker.transpose_conv((1, 9, 10, 64), 48, (4, 4), (2, 2)), wide_stride) == "expansion_too_large"
+    long = maker.conv_3d((1, 80, 9, 10, 2), 4, (70, 1, 1))
+    assert convert(long.data, min_speedup=0.01).report.layers[0].reason_code == "expansion_too_large"
 
 
 def shared(strides: tuple[int, int]) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfprune.converter.capability.convolution import Place, check_rounding
+from tfprune.converter.capability.convolution import Place, check_output, check_rounding
 from tfprune.converter.capability.layer import Layer, Refused, product
 from tfprune.converter.capability.numbers import read_numbers
 from tfprune.converter.expand.batched import Product
@@ -47,6 +47,8 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     plan, out_features = _plan(place, left, *map(bool, transposed))
     before, after = plan.before(), plan.after(out_features)
     flat = shape_after(before, place.input_shape)
+    if plan.batches > 1:
+        check_output(place, shape_after(after, (*flat[:-1], plan.batches * out_features)))
     spec = OpSpec(Op.FULLY_CONNECTED, plan.batches * out_features, flat[-1], keep_num_dims=True)
     if numbers.quantization is not None:
         scales = numbers.quantization.scales

@@ -10,9 +10,12 @@ from tfprune.converter.capability.convolution import (
     Expansion,
     Place,
     check_options,
+    check_output,
+    check_slices,
     check_window,
     convolution,
     convolution_spec,
+    output_shape,
 )
 from tfprune.converter.capability.layer import Layer, Refused
 from tfprune.converter.capability.numbers import read_numbers
@@ -45,9 +48,10 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     same = options.padding == Padding.SAME
     image, output = (x_shape[2], x_shape[3], x_shape[4]), (y_shape[2], y_shape[3], shape[4])
     plan = Volume(x_shape[1], shape[0], strides[0], dilations[0], same, image, output)
-    if (plan.count, shape[4]) != (y_shape[1], y_shape[4]):
-        raise Refused("malformed", f"an output of shape {list(y_shape)} does not belong to {list(x_shape)}")
+    check_slices(plan.kernel)
     spec = convolution_spec(shape[4], shape[0] * shape[3], shape[1:3], options, place.numbers)
+    sizes = output_shape(spec, (1, *x_shape[2:]))[1:]
+    check_output(place, (x_shape[0], plan.count, *sizes))
     macs = math.prod(y_shape) * math.prod(shape[:4])
     dense = StockOp("conv_3d", macs, math.prod(y_shape))
     return convolution(place, spec, Expansion(plan, dense, spec.out_channels, plan.before(), plan.after()))

@@ -6,7 +6,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tfprune.converter.capability.convolution import Expansion, Place, check_options, convolution, fused_activation
+from tfprune.converter.capability.convolution import (
+    Expansion,
+    Place,
+    check_options,
+    check_output,
+    check_slices,
+    convolution,
+    fused_activation,
+)
 from tfprune.converter.capability.layer import Layer, Refused
 from tfprune.converter.capability.numbers import read_numbers
 from tfprune.converter.capability.transpose_conv import transposed_axes
@@ -39,6 +47,8 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     strides = (options.strideD, options.strideH, options.strideW)
     (depth, *plane), _ = transposed_axes(place, options, shape[:3], strides)
     plan = TransposedVolume(depth, SubPixel(*plane), shape[4], shape[3])
+    check_slices(plan.taps)
+    check_output(place, (x_shape[0], *(axis.output for axis in (depth, *plane)), shape[3]))
     spec = OpSpec(
         Op.CONV_2D,
         plan.phases * plan.out_channels,

@@ -16,6 +16,7 @@ from tfprune.costs import LayerShape, StockOp
 from tfprune.formats import Activation, Op, OpSpec, Padding, Rounding
 
 EXTENT_LIMIT = 2**31
+_MOST_SLICES = 64
 # LiteRT's CPU kernels of convolutions take these and compute nothing for them: results stay as they are.
 _IGNORED = (tfl.ActivationFunctionType.TANH, tfl.ActivationFunctionType.SIGN_BIT)
 
@@ -104,6 +105,26 @@ def check_window(kernel: tuple[int, ...], strides: tuple[int, ...], dilations: t
         raise Refused("malformed", f"(kernel - 1) * dilation + 1 must be below 2^31, got {extents}")
 
 
+def check_output(place: Place, expected: Shape) -> None:
+    """Refuses an operator whose output has another shape in the file than follows from its input.
+
+    Raises:
+        Refused: the file contradicts itself, and steps with fixed sizes would go wrong.
+    """
+    if place.output_shape != expected:
+        raise Refused("malformed", f"an output of shape {list(place.output_shape)} does not follow from the input")
+
+
+def check_slices(count: int) -> None:
+    """Refuses depth windows of so many slices that the operators for them would be the model.
+
+    Raises:
+        Refused: more than 64.
+    """
+    if count > _MOST_SLICES:
+        raise Refused("expansion_too_large", f"a depth window has {count} slices, more than {_MOST_SLICES}")
+
+
 def fused_activation(number: int, numbers: Numbers) -> Activation:
     """What stock LiteRT computes for a convolution's fused activation: for TANH and SIGN_BIT nothing.
 
@@ -164,7 +185,7 @@ def convolution(place: Place, spec: OpSpec, expansion: Expansion | None = None) 
     if place.numbers.precision == "int16" and any(isinstance(step, DepthToSpace) for step in (*before, *after)):
         raise Refused("precision", "LiteRT has no DEPTH_TO_SPACE for int16, which this operator would need behind it")
     x_shape = shape_after(before, place.input_shape)
-    y_shape = _output_shape(spec, x_shape) if after else place.output_shape
+    y_shape = output_shape(spec, x_shape) if after else place.output_shape
     cost_shape = LayerShape(
         fully_connected=False,
         out_channels=spec.out_channels,
@@ -202,7 +223,8 @@ def _extents(spec: OpSpec) -> tuple[int, int]:
     return ((spec.kernel_h - 1) * spec.dilation_h + 1, (spec.kernel_w - 1) * spec.dilation_w + 1)
 
 
-def _output_shape(spec: OpSpec, shape: Shape) -> Shape:
+def output_shape(spec: OpSpec, shape: Shape) -> Shape:
+    """Shape of a convolution's output for an input of ``shape``."""
     extents, strides = _extents(spec), (spec.stride_h, spec.stride_w)
     sizes = ((size - extent) // stride + 1 for size, extent, stride in zip(shape[1:3], extents, strides, strict=True))
     return (shape[0], *sizes, spec.out_channels)

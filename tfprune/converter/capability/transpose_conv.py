@@ -13,6 +13,7 @@ from tfprune.converter.capability.convolution import (
     Expansion,
     Place,
     check_options,
+    check_output,
     check_rounding,
     check_window,
     convolution,
@@ -27,6 +28,7 @@ from tfprune.costs import StockOp
 from tfprune.formats import Op, OpSpec, Padding
 
 _OUTPUT_SHAPE, _ACTIVATION, _BIAS = 0, 2, 3
+_MOST_PHASES = 4096
 
 
 def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
@@ -68,6 +70,7 @@ def _sizes(place: Place, options: Any) -> tuple[SubPixel, bool]:
     if len(shape) != 4 or len(x_shape) != 4 or min(shape) < 1 or x_shape[3] != shape[3]:
         raise Refused("malformed", f"an input of shape {list(x_shape)} does not fit weights of {list(shape)}")
     axes, fixed = transposed_axes(place, options, shape[1:3], (options.strideH, options.strideW))
+    check_output(place, (x_shape[0], *(axis.output for axis in axes), shape[0]))
     return SubPixel(*axes), fixed
 
 
@@ -87,6 +90,8 @@ def transposed_axes(
     """
     place.check_fixed()
     check_window(kernel, strides, (1,) * len(kernel))
+    if math.prod(strides) > _MOST_PHASES:
+        raise Refused("expansion_too_large", f"strides of {list(strides)} make more than {_MOST_PHASES} rows a channel")
     out, fixed = _output(place, len(kernel))
     same = options.padding == Padding.SAME
     sizes = zip(place.input_shape[1:], kernel, strides, out, strict=False)
