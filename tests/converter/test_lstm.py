@@ -82,6 +82,15 @@ def test_threads_and_chains_do_not_change_a_byte_and_every_arch_agrees() -> None
         np.testing.assert_allclose(got, want, atol=1e-5)
 
 
+def test_the_delegate_lists_it_as_one_layer() -> None:
+    interpreter = tfprune.Interpreter(convert(FILES["stacked"].build(), min_speedup=0.01).tflite)
+    interpreter.predict(inputs(FILES["stacked"])[0])
+    layers = interpreter.delegate_layers()
+    assert [layer.node for layer in layers] == [0, 1]
+    assert all(layer.kernel.startswith("lstm/") and not layer.chained for layer in layers)
+    assert all(layer.weights_in_place > 0 for layer in layers)
+
+
 def test_states_are_reset_as_in_stock_litert() -> None:
     file = FILES["plain"]
     data = file.build()

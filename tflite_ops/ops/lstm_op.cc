@@ -40,16 +40,17 @@ struct OpData : Described {
   size_t x_bytes = 0, y_bytes = 0, state_bytes = 0;
 };
 
-// A line for each of the two products; the time of both stands on the first.
+// One line, named after the product of each step, with the weights of both.
 void DescribeOp(const Described* self, uint32_t op, Text* text) {
   const OpData& data = *static_cast<const OpData*>(self);
-  const Conv2DPlan* plans[] = {&data.plan.input_plan(), &data.plan.recurrent_plan()};
-  for (int i = 0; i < 2; ++i) {
-    text->Add("%u\t%d\tlstm/%s\t%llu\t%llu\t", op, data.node, plans[i]->kernel_name(),
-              static_cast<unsigned long long>(i == 0 ? data.nanoseconds : 0),
-              static_cast<unsigned long long>(data.runs));
-    DescribeWeights(plans[i]->weight_bytes(), text);
-  }
+  text->Add("%u\t%d\tlstm/%s\t%llu\t%llu\t", op, data.node, data.plan.recurrent_plan().kernel_name(),
+            static_cast<unsigned long long>(data.nanoseconds), static_cast<unsigned long long>(data.runs));
+  WeightBytes bytes = data.plan.input_plan().weight_bytes();
+  const WeightBytes more = data.plan.recurrent_plan().weight_bytes();
+  bytes.in_place += more.in_place;
+  bytes.repacked += more.repacked;
+  bytes.offsets += more.offsets;
+  DescribeWeights(bytes, text);
 }
 
 Status CheckShape(const char* name, const TfLiteTensor& tensor, const int64_t* expected, int rank) {
