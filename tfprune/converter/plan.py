@@ -30,7 +30,7 @@ BAND_COLS = (1, 2, 4, 8)
 # Largest group size that is looked for beyond the sizes that are always counted.
 MOST_ROWS, MOST_COLS = 16, 8
 #: Candidates this close to the fastest are told apart by size.
-TIE = 0.02
+TIE = 0.05
 # Geometry tensor, options, tables and alignment of a rewritten operator; measured at 0.8 to 1.1 kB with names.
 OPERATOR_BYTES = 1024
 # Share of stored values that must be non-zero for a pattern to be named.
@@ -196,7 +196,7 @@ def _modelled(shape: LayerShape, table: CostTable) -> tuple[LayerShape, str | No
 
 
 def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
-    """Returns the fastest encoding; of those within 2 % of it the smallest.
+    """Returns the fastest encoding; of those within 5 % of it the smallest.
 
     Raises:
         Refused: no zeros, not small enough, not fast enough, or of a shape that the tables say nothing about where
