@@ -94,6 +94,8 @@ def converted(model: Any, precision: str) -> bytes:
 
 
 @pytest.mark.slow
+# TensorFlow's calibration of int8, which uses its own deprecated path.
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs were expected:UserWarning")
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8", "dynamic"])
 @pytest.mark.parametrize("build", [residual, depthwise, concatenated])
 def test_networks(build: Callable[[], Any], precision: str) -> None:
