@@ -25,7 +25,7 @@ def large_file() -> bytes:
     image, features = builder.tensor("image", [1, 8, 8, 32]), builder.tensor("features", [1, FEATURES])
     small = builder.conv_2d(image, pruned((64, 3, 3, 32)), np.ones(64, np.float32), name="small")
     weights = np.full((OUTPUTS, FEATURES), 0.001, np.float32)
-    weights[:, 0] = np.arange(OUTPUTS)
+    weights[:, 0] = np.arange(1, OUTPUTS + 1)
     builder.model.buffers = [AlignedBuffer(buffer.data) for buffer in builder.model.buffers]
     builder.model.buffers.append(AlignedBuffer(weights.reshape(-1).view(np.uint8)))
     large = builder.tensor("large/kernel", weights.shape, buffer=len(builder.model.buffers) - 1)
@@ -55,4 +55,4 @@ def test_a_file_above_2_gib() -> None:
     features[0, 0], features[0, -1] = 1, 1000
     found = model.predict({"image": image, "features": features})
     assert isinstance(found, dict)
-    np.testing.assert_allclose(found["large"][0], np.arange(OUTPUTS) + 1, rtol=1e-6)
+    np.testing.assert_allclose(found["large"][0], np.arange(OUTPUTS) + 2, rtol=1e-6)

@@ -20,10 +20,6 @@ from pathlib import Path
 
 import click
 
-from tests.fuzz.check import Outcome, check
-from tests.fuzz.mutate import mutated
-from tests.fuzz.seeds import seeds
-
 # Stands well above what a refused or converted small file takes.
 _HANG_SECONDS = 60
 
@@ -36,40 +32,45 @@ _HANG_SECONDS = 60
 @click.option("--replay", type=click.Path(exists=True, path_type=Path), help="Check this input and nothing else.")
 def main(seconds: int, seed: int, guided: bool, folder: Path, replay: Path | None) -> None:
     """Looks for files that crash, stop or mislead tfprune."""
-    if replay:
-        click.echo(check(replay.read_bytes()).value)
-        return
     folder.mkdir(parents=True, exist_ok=True)
-    if guided:
+    if guided and not replay:
+        # Before anything else of tfprune: only what is imported there is instrumented.
         from tests.fuzz.guided import run_guided
 
         run_guided(seconds, seed, folder)
+    elif replay:
+        click.echo(checked(replay.read_bytes(), folder))
     else:
         run_seeded(seconds, seed, folder)
 
 
-def run_seeded(seconds: int, seed: int, folder: Path) -> Counter[Outcome]:
-    """Checks mutations of the seeds until the time is up; returns how often each outcome was met."""
-    counts: Counter[Outcome] = Counter()
+def run_seeded(seconds: int, seed: int, folder: Path) -> None:
+    """Checks mutations of the seeds until the time is up; says how often each outcome was met."""
+    from tests.fuzz.check import check
+    from tests.fuzz.mutate import mutated
+    from tests.fuzz.seeds import seeds
+
+    counts: Counter[str] = Counter()
     for data in seeds():
-        counts[check(data)] += 1
+        counts[check(data).value] += 1
     end, number = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         choose = random.Random(f"{seed} {number}").randint
         data = mutated(seeds()[choose(0, len(seeds()) - 1)], choose)
         counts[checked(data, folder)] += 1
         number += 1
-    click.echo(", ".join(f"{outcome.value}: {count}" for outcome, count in counts.most_common()))
-    return counts
+    click.echo(", ".join(f"{outcome}: {count}" for outcome, count in counts.most_common()))
 
 
-def checked(data: bytes, folder: Path) -> Outcome:
-    """As :func:`check`; an input that fails, or is still running when the time is up, stays in the folder."""
+def checked(data: bytes, folder: Path) -> str:
+    """What became of an input; one that fails, or is still running when the time is up, stays in the folder."""
+    from tests.fuzz.check import check
+
     current = folder / "running.bin"
     current.write_bytes(data)
     faulthandler.dump_traceback_later(_HANG_SECONDS, exit=True)
     try:
-        return check(data)
+        return check(data).value
     except BaseException:
         kept = folder / f"failure-{hashlib.sha256(data).hexdigest()[:12]}.bin"
         kept.write_bytes(data)

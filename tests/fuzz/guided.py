@@ -9,13 +9,9 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["tfprune.converter", "tfprune.formats", "tfprune.runtime"]):
-    import tfprune.converter.api
-    import tfprune.formats
-    import tfprune.runtime.model_file  # noqa: F401 (atheris instruments what is imported here)
-
-from tests.fuzz.check import check
-from tests.fuzz.mutate import mutated
-from tests.fuzz.seeds import seeds
+    from tests.fuzz.check import check
+    from tests.fuzz.mutate import mutated
+    from tests.fuzz.seeds import seeds
 
 _MOST_CHOICES = 4096
 
