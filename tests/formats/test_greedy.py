@@ -30,3 +30,6 @@ def test_windows_are_those_of_the_walk(width: int) -> None:
             assert [np.flatnonzero(line).tolist() for line in starts] == expected
             down = window_starts_down(np.ascontiguousarray(lines.T), width)
             np.testing.assert_array_equal(down.T, starts)
+            # Any order in memory.
+            np.testing.assert_array_equal(window_starts(np.asfortranarray(lines), width), starts)
+            np.testing.assert_array_equal(window_starts_down(lines.T, width).T, starts)

@@ -10,10 +10,10 @@ import click
 from tfprune.cli.arrays import read_arrays
 from tfprune.cli.console import print_json, working
 from tfprune.cli.layers_table import print_layers
+from tfprune.cli.options import DATA_OPTION, report_options, verdict_options
 from tfprune.cli.outputs import check_apart
 
 EXIT_NOTHING_CONVERTED = 1
-DATA_OPTION = "--representative-data"
 OUTPUT_SUFFIX = ".sparse.tflite"
 
 
@@ -25,25 +25,10 @@ OUTPUT_SUFFIX = ".sparse.tflite"
 @click.option(
     "--dense-output", type=click.Path(path_type=str), help="Also write the dense twin: same zeros, stock ops."
 )
-@click.option(
-    "--precision", default="float32", show_default=True, help="Of a Keras model: float32, float16, int8 or dynamic."
-)
-@click.option(
-    DATA_OPTION,
-    type=click.Path(path_type=Path),
-    help="For --precision int8: a .npy file with examples, or .npz with an array for each input.",
-)
-@click.option("--device", default="arm64", show_default=True, help="Cost table that decides which layers gain.")
+@verdict_options
 @click.option("--target", default="delegate", show_default=True, help="What runs the file: delegate, stock or dense.")
-@click.option(
-    "--min-speedup", type=float, default=1.05, show_default=True, help="A layer predicted to gain less stays dense."
-)
-@click.option(
-    "--html", type=click.Path(path_type=str), help="Also write one HTML page with a picture of each layer's mask."
-)
 @click.option("--overwrite", is_flag=True, help="Replace files that exist, even MODEL itself.")
-@click.option("--wide", is_flag=True, help="Show every column.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+@report_options
 @click.pass_context
 def convert(
     ctx: click.Context,

@@ -9,31 +9,16 @@ import click
 
 from tfprune.cli.arrays import read_arrays
 from tfprune.cli.console import print_json, working
-from tfprune.cli.convert import DATA_OPTION
 from tfprune.cli.layers_table import print_layers
+from tfprune.cli.options import DATA_OPTION, report_options, verdict_options
 from tfprune.cli.outputs import check_apart
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--precision", default="float32", show_default=True, help="Of a Keras model: float32, float16, int8 or dynamic."
-)
-@click.option(
-    DATA_OPTION,
-    type=click.Path(path_type=Path),
-    help="For --precision int8: a .npy file with examples, or .npz with an array for each input.",
-)
+@verdict_options
 @click.option("--target", default="delegate", show_default=True, help="What would run the file: delegate or stock.")
-@click.option("--device", default="arm64", show_default=True, help="Cost table that decides which layers gain.")
-@click.option(
-    "--min-speedup", type=float, default=1.05, show_default=True, help="A layer predicted to gain less stays dense."
-)
-@click.option("--wide", is_flag=True, help="Show every column.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
-@click.option(
-    "--html", type=click.Path(path_type=str), help="Also write one HTML page with a picture of each layer's mask."
-)
+@report_options
 @click.option(
     "--masks", type=click.Path(path_type=str), help="Also draw masks of layers into a .png, .svg or .pdf file."
 )

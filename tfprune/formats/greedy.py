@@ -30,7 +30,8 @@ def window_starts(lines: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bo
     Returns:
         bool ``[L, C]``.
     """
-    packed = np.packbits(lines, axis=1, bitorder="little")
+    # The result keeps the order of `lines` in memory, which need not be that of lines.
+    packed = np.ascontiguousarray(np.packbits(lines, axis=1, bitorder="little"))
     if packed.shape[1] % 2:
         packed = np.pad(packed, ((0, 0), (0, 1)))
     # One row of words for each step.
