@@ -121,7 +121,7 @@ WITH_KERNEL: dict[str, tuple[Any, tuple[int, ...], str]] = {
 TOO_SMALL: dict[str, tuple[Any, tuple[int, ...], str]] = {
     "DepthwiseConv2D": (lambda: layers.DepthwiseConv2D(3, name="layer"), (8, 8, 32), "DEPTHWISE_CONV_2D"),
     "DepthwiseConv1D": (lambda: layers.DepthwiseConv1D(5, name="layer"), (12, 32), "DEPTHWISE_CONV_2D"),
-    "Conv2DTranspose": (lambda: layers.Conv2DTranspose(16, 3, strides=2, name="layer"), (6, 6, 16), "TRANSPOSE_CONV"),
+    "Conv2DTranspose": (lambda: layers.Conv2DTranspose(4, 3, strides=2, name="layer"), (6, 6, 4), "TRANSPOSE_CONV"),
     "EinsumDense of blocks": (
         lambda: layers.EinsumDense("abc,bcd->abd", (4, 16), name="layer"),
         (4, 16),
@@ -263,7 +263,7 @@ def test_layer_that_is_too_small(kind: str) -> None:
     outcome = whole_path(make, shape, Groups(rows=4), 0.75, "layer")
     found = [layer for layer in outcome.converted.report.layers if layer.op == name]
     assert [layer.verdict for layer in found] == ["dense"]
-    assert found[0].reason_code in ("not_modelled", "not_smaller", "too_slow")
+    assert found[0].reason_code in ("not_modelled", "not_smaller", "file_not_smaller", "too_slow")
     assert outcome.converted.tflite == outcome.converted.dense
     assert (outcome.weight.variable.numpy() == 0).mean() == pytest.approx(0.75, abs=0.01)
     assert_close(outcome)
