@@ -197,3 +197,6 @@ def test_files_of_the_tflite_converter(halves: bool) -> None:
         x = rng.standard_normal((1, 6, 6, 16)).astype(np.float32)
         np.testing.assert_allclose(tfprune.Interpreter(packed.tflite).predict(x), network(x).numpy(), atol=1e-4)
     assert tfprune.convert(data, min_speedup=1e6).tflite == data
+    dense = tfprune.convert(data, target="dense")
+    assert "3 constant(s) lost TFLite's own sparse encoding" in (dense.report.note or "")
+    assert all(tensor.sparsity is None for tensor in Graph(dense.tflite).model.subgraphs[0].tensors)

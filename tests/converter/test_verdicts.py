@@ -19,7 +19,7 @@ from tests.models import ModelBuilder, conv_model, fully_connected_model, pruned
 from tests.models.builder import TANH
 from tests.runtime.chain_files import ChainBuilder
 from tfprune.converter.capability import Refused
-from tfprune.converter.plan import TIE, Plan, Study, choose, study
+from tfprune.converter.plan import SIZE_WEIGHT, Plan, Study, choose, study
 from tfprune.costs import load_table
 from tfprune.formats import Encoding
 from tfprune.sparsity.layouts import matrix_shape
@@ -27,10 +27,10 @@ from tfprune.sparsity.patterns import BlockRowsColumns, KernelElements, KernelPa
 from tfprune.sparsity.select import select
 
 
-def _edit(change: Callable[[ModelBuilder, Any], None]) -> bytes:
+def _edit(change: Callable[[ModelBuilder, Any], None], kernel: int = 3) -> bytes:
     builder = ModelBuilder()
     x = builder.tensor("x", [1, 8, 8, 32])
-    y = builder.conv_2d(x, pruned((64, 3, 3, 32)), np.zeros(64, np.float32))
+    y = builder.conv_2d(x, pruned((64, kernel, kernel, 32)), np.zeros(64, np.float32))
     builder.io([x], [y])
     change(builder, builder.model.subgraphs[0])
     return builder.build()
@@ -288,11 +288,12 @@ def _plan(time: float, size: int) -> Plan:
 DENSE_BYTES = 4 * 64 * 9 * 32
 
 
-def test_close_times_are_decided_by_size() -> None:
-    data = conv_model(pruned((64, 3, 3, 32)))
-    layer = _layer(data)
-    plans = (_plan(50, 900), _plan(50 * (1 + TIE) - 0.1, 500), _plan(50 * (1 + TIE) + 0.1, 100))
+def test_bytes_have_a_price_in_time() -> None:
+    layer = _layer(conv_model(pruned((64, 3, 3, 32))))
+    twice = 2**SIZE_WEIGHT
+    plans = (_plan(50, 900), _plan(50 * twice - 0.1, 450), _plan(50 * twice + 0.1, 450))
     assert choose(layer, Study(0.8, "", DENSE_BYTES, plans), 1.05) is plans[1]
+    assert choose(layer, Study(0.8, "", DENSE_BYTES, (plans[0], plans[2])), 1.05) is plans[0]
 
 
 def test_a_fast_encoding_that_is_too_large_gives_way_to_a_small_one() -> None:
@@ -325,6 +326,20 @@ def test_shapes_that_the_tables_do_not_know_stay_dense(
     assert layer.reason_code == "not_modelled"
     (layer,) = convert(data, device="host", min_speedup=0.5).report.layers
     assert layer.reason_code != "not_modelled"
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_images_of_open_size_say_so(kernel: int) -> None:
+    def open_image(builder: ModelBuilder, graph: Any) -> None:
+        for index in (graph.inputs[0], graph.outputs[0]):
+            tensor = graph.tensors[index]
+            tensor.shapeSignature = np.array([1, -1, -1, tensor.shape[3]], np.int32)
+
+    data = _edit(open_image, kernel)
+    (layer,) = convert(data).report.layers
+    assert layer.reason_code == "not_modelled"
+    assert "leaves the size of the image open" in (layer.reason or "")
+    assert convert(data, min_speedup=0.01).report.layers[0].verdict == "sparse"
 
 
 @pytest.mark.parametrize("sparsity", [0.3, 0.5, 0.7, 0.9, 1.0])

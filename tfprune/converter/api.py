@@ -23,7 +23,7 @@ from tfprune.converter.converted import Converted
 from tfprune.converter.graph import Graph
 from tfprune.converter.loops import sink_invariant_constants
 from tfprune.converter.packed_report import METADATA_NAME, packed_reports
-from tfprune.converter.passes import restore
+from tfprune.converter.passes import densify, restore
 from tfprune.converter.plan import Plan
 from tfprune.converter.report import ConversionReport, LayerReport
 from tfprune.costs import CostTable, load_table
@@ -205,12 +205,16 @@ def _to_stock(graph: Graph, data: bytes, source: Path | None, table: CostTable, 
 
 def _to_dense(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:
     layers = restore.rewrite(graph)
+    encoded = densify.rewrite(graph)
     note = "target 'dense': ordinary weights, no layer is sparse"
     dense = data
-    if layers:
+    if layers or encoded:
         graph.set_metadata(METADATA_NAME, None)
         dense = graph.to_bytes()
+    if layers:
         note += f"; {len(layers)} layer(s) were made dense again"
+    if encoded:
+        note += f"; {encoded} constant(s) lost TFLite's own sparse encoding"
     return Converted(dense, dense, _report("convert", layers, table, min_speedup, data, len(dense), note), source)
 
 

@@ -29,8 +29,8 @@ from tfprune.sparsity.measure import Density
 BAND_COLS = (1, 2, 4, 8)
 # Largest group size that is looked for beyond the sizes that are always counted.
 MOST_ROWS, MOST_COLS = 16, 8
-#: Candidates this close to the fastest are told apart by size.
-TIE = 0.05
+#: What bytes count beside time: of two encodings one that is twice as large must be 15 % faster.
+SIZE_WEIGHT = 0.2
 # Geometry tensor, options, tables and alignment of a rewritten operator; measured at 0.8 to 1.1 kB with names.
 OPERATOR_BYTES = 1024
 # Share of stored values that must be non-zero for a pattern to be named.
@@ -196,7 +196,7 @@ def _modelled(shape: LayerShape, table: CostTable) -> tuple[LayerShape, str | No
 
 
 def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
-    """Returns the fastest encoding; of those within 5 % of it the smallest.
+    """Returns the encoding with the least time x bytes ** :data:`SIZE_WEIGHT`, of those that are fast and small enough.
 
     Raises:
         Refused: no zeros, not small enough, not fast enough, or of a shape that the tables say nothing about where
@@ -222,15 +222,19 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
             f"packed {best.packed_bytes} bytes with {best.encoding_name}, dense {known.dense_bytes} "
             f"({known.sparsity:.1%} zeros)",
         )
-    fastest = min(plan.sparse_time for plan in small)
-    close = [plan for plan in small if plan.sparse_time <= fastest * (1 + TIE)]
-    return min(close, key=lambda plan: (plan.packed_bytes, plan.sparse_time))
+    return min(small, key=lambda plan: (plan.sparse_time * plan.packed_bytes**SIZE_WEIGHT, plan.sparse_time))
 
 
 def _check_modelled(layer: Layer, known: Study) -> None:
     """Tables are fitted on images that are larger than the reach of the kernel and whose rows fit a cache."""
     if known.not_modelled:
         raise Refused("not_modelled", f"{known.not_modelled}. {_MEASURE}")
+    if layer.image is None:
+        raise Refused(
+            "not_modelled",
+            "the file leaves the size of the image open, so that no time can be predicted: fix height and width when "
+            f"the model is exported. {_MEASURE}",
+        )
     spec, (height, width) = layer.spec, layer.image
     reach = ((spec.kernel_h - 1) * spec.dilation_h, (spec.kernel_w - 1) * spec.dilation_w)
     if reach == (0, 0):

@@ -11,6 +11,7 @@ from tfprune.converter.capability.numbers import read_bias
 from tfprune.converter.expand.steps import DepthToSpace, Shape, Step, shape_after
 from tfprune.converter.expand.surround import Surround, layout_costs
 from tfprune.converter.graph import Graph
+from tfprune.converter.known_shapes import known_shape
 from tfprune.converter.schema import tfl
 from tfprune.costs import LayerShape, StockOp
 from tfprune.formats import Activation, Op, OpSpec, Padding, Rounding
@@ -125,6 +126,12 @@ def check_slices(count: int) -> None:
         raise Refused("expansion_too_large", f"a depth window has {count} slices, more than {_MOST_SLICES}")
 
 
+def _open_image(place: Place) -> bool:
+    """Whether the file leaves height, width or depth of the operator's image open."""
+    output = int(place.op.outputs[0])
+    return None in known_shape(place.graph, place.subgraph, output)[1:-1]
+
+
 def fused_activation(number: int, numbers: Numbers) -> Activation:
     """What stock LiteRT computes for a convolution's fused activation: for TANH and SIGN_BIT nothing.
 
@@ -208,7 +215,7 @@ def convolution(place: Place, spec: OpSpec, expansion: Expansion | None = None) 
         cost_shape,
         place.numbers,
         bias,
-        (int(y_shape[1]), int(y_shape[2])),
+        None if _open_image(place) else (int(y_shape[1]), int(y_shape[2])),
         expand=None if expansion is None else expansion.expand,
         surround=Surround(place.subgraph, before, after, y_shape) if before or after else None,
         activation_input=place.activation_input,

@@ -76,7 +76,8 @@ class Layer:
         cost_shape: its sizes for the predictor.
         numbers: where the weights are stored, and as what.
         bias: tensor index of the bias, or None.
-        image: height and width of a convolution's output; (1, 1) of a fully-connected layer's.
+        image: height and width of a convolution's output, None where the file leaves them open; (1, 1) of a
+            fully-connected layer's.
         halve: whether float32 weights are packed as float16, rounded to nearest.
         expand: makes the matrix ``[R, C]`` from the constant in its shape, where that takes more than a reshape; two
             that do the same are equal.
@@ -94,7 +95,7 @@ class Layer:
     cost_shape: LayerShape
     numbers: Numbers
     bias: int | None
-    image: tuple[int, int] = (1, 1)
+    image: tuple[int, int] | None = (1, 1)
     halve: bool = False
     expand: Callable[[Matrix], Matrix] | None = None
     surround: Callable[[Graph, Any], list[Any]] | None = None

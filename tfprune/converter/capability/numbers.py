@@ -85,6 +85,8 @@ def read_numbers(
     types = (_type_name(x), _type_name(stored), _type_name(output))
     precision = _PRECISIONS.get(types)
     # Halves are weights behind a DEQUANTIZE, all others are the op's own input.
+    if precision == "dynamic" and weights.type != stored.type:
+        raise Refused("precision", "no sparse kernel for int8 weights that DEQUANTIZE makes float32 (weight-only)")
     if precision is None or (precision == "float16") != (weights.type != stored.type):
         raise Refused("precision", f"no sparse kernel for {types[0]} input, {types[1]} weights and {types[2]} output")
     if stored.externalBuffer:
