@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import tfprune
@@ -101,14 +103,76 @@ def constants(data: bytes) -> set[tuple[Any, ...]]:
     return found
 
 
-@pytest.mark.parametrize("form", ["batches", "pairs", "dict"])
-def test_representative_data_comes_in_the_forms_that_keras_takes(form: str) -> None:
+def lists(examples: Any) -> Any:
+    """As the representative datasets of TFLite's own guide."""
+    return lambda: ([example[np.newaxis]] for example in examples)
+
+
+FORMS: dict[str, Any] = {
+    "batches": lambda x: [x[:4], x[4:]],
+    "pairs": lambda x: [(x, np.zeros(6))],
+    "dict": lambda x: {"x": x},
+    "float64": lambda x: x.astype(np.float64),
+    "nested lists": lambda x: x.tolist(),
+    "examples": list,
+    "one example after the other": lambda x: ((example, 0) for example in x),
+    "function": lists,
+    "tensor": lambda x: tensorflow().constant(x),
+    "dataset": lambda x: tensorflow().data.Dataset.from_tensor_slices(x),
+    "batched dataset": lambda x: tensorflow().data.Dataset.from_tensor_slices((x, np.zeros(6))).batch(4),
+}
+
+
+def tensorflow() -> Any:
+    return pytest.importorskip("tensorflow")
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[Any, npt.NDArray[np.float32], list[Any]]:
+    """A model, examples for it, and the scales that they lead to."""
+    keras.utils.set_random_seed(0)
     net = keras.Sequential([keras.Input((16,), name="x"), keras.layers.Dense(8)])
     examples = np.random.default_rng(0).standard_normal((6, 16)).astype(np.float32)
-    data = {"batches": [examples[:4], examples[4:]], "pairs": [(examples, np.zeros(6))], "dict": {"x": examples}}
-    expected = tfprune.convert(net, precision="int8", representative_data=examples).dense
+    return net, examples, _scales(tfprune.convert(net, precision="int8", representative_data=examples).dense)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_representative_data_comes_in_the_forms_that_people_have(form: str, small: tuple[Any, Any, list[Any]]) -> None:
+    net, examples, expected = small
     # Names of TensorFlow's temporary functions differ from run to run, ranges must not.
-    assert _scales(tfprune.convert(net, precision="int8", representative_data=data[form]).dense) == _scales(expected)
+    found = _scales(tfprune.convert(net, precision="int8", representative_data=FORMS[form](examples)).dense)
+    assert found == expected
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, bool])
+def test_whole_numbers_become_floats(kind: Any, small: tuple[Any, Any, list[Any]]) -> None:
+    net, examples, _ = small
+    whole = np.abs(100 * examples).astype(kind)
+    results = [
+        tfprune.convert(net, precision="int8", representative_data=data).dense
+        for data in (whole, whole.astype(np.float32))
+    ]
+    assert _scales(results[0]) == _scales(results[1])
+
+
+def test_a_saved_model_says_what_it_takes(tmp_path: Path, small: tuple[Any, Any, list[Any]]) -> None:
+    net, examples, expected = small
+    net.export(tmp_path / "saved", format="tf_saved_model", verbose=False)
+    result = tfprune.convert(tmp_path / "saved", precision="int8", representative_data=examples.astype(np.float64))
+    assert _scales(result.dense) == expected
+    with pytest.raises(ConversionError, match=r"input 'x': got examples of shape \(9,\) where .* takes \(16,\)"):
+        tfprune.convert(tmp_path / "saved", precision="int8", representative_data=np.ones((2, 9)))
+
+
+def test_whole_numbers_must_fit_inputs_of_whole_numbers() -> None:
+    net = keras.Sequential([keras.Input((4,), dtype="int32", name="words"), keras.layers.Embedding(10, 8)])
+    words = np.arange(8).reshape(2, 4)
+    for data in (words, words.astype(np.float64)):
+        assert tfprune.convert(net, precision="int8", representative_data=data).dense
+    for wrong, shown in ((words + 0.5, "0.5"), (words + 2**40, str(2**40))):
+        with pytest.raises(ConversionError, match=rf"'words': the input is of type int32, which cannot hold .*{shown}"):
+            tfprune.convert(net, precision="int8", representative_data=wrong)
 
 
 def _scales(data: bytes) -> list[Any]:
@@ -123,10 +187,18 @@ def test_several_inputs_are_fed_by_name() -> None:
     long, short = keras.Input((12,), name="zeta"), keras.Input((4,), name="alpha")
     net = keras.Model([long, short], keras.layers.Concatenate()([keras.layers.Dense(8)(x) for x in (long, short)]))
     arrays = {"zeta": np.ones((3, 12), np.float32), "alpha": np.ones((3, 4), np.float32)}
-    for data in (arrays, [list(arrays.values())]):
+    a, b = arrays.values()
+    one_by_one = [{"zeta": a[0], "alpha": b[0]}, {"zeta": a[1:], "alpha": b[1:]}]
+    for data in (arrays, [[a, b]], [a, b], (a, b), [([a, b], np.zeros(3))], [(a, b)], one_by_one):
         assert "QUANTIZE" in names(tfprune.convert(net, precision="int8", representative_data=data).dense)
     with pytest.raises(ConversionError, match=r"'zeta', 'alpha'.*got 'zeta', 'beta'"):
-        tfprune.convert(net, precision="int8", representative_data={"zeta": arrays["zeta"], "beta": arrays["alpha"]})
+        tfprune.convert(net, precision="int8", representative_data={"zeta": a, "beta": b})
+    with pytest.raises(ConversionError, match=r"'zeta'.*got one array; give a dict .*or lists \[zeta, alpha\]"):
+        tfprune.convert(net, precision="int8", representative_data=a)
+    with pytest.raises(ConversionError, match=r"'zeta': got examples of shape \(4,\) where the input takes \(12,\)"):
+        tfprune.convert(net, precision="int8", representative_data=[b, a])
+    with pytest.raises(ConversionError, match=r"the same number of examples"):
+        tfprune.convert(net, precision="int8", representative_data=[a, b[:2]])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +208,18 @@ def test_several_inputs_are_fed_by_name() -> None:
         ({"precision": "float16", "representative_data": EXAMPLES}, "representative_data is for precision 'int8'"),
         ({"precision": "int4"}, "precision must be one of"),
         ({"precision": "int8", "representative_data": EXAMPLES[:0]}, "at least one"),
-        ({"precision": "int8", "representative_data": [np.float32(3)]}, "at least one"),
+        ({"precision": "int8", "representative_data": []}, "at least one"),
+        ({"precision": "int8", "representative_data": [np.float32(3)]}, r"got shape \(\)"),
+        (
+            {"precision": "int8", "representative_data": np.ones((3, 12))},
+            r"got shape \(3, 12\) where the input takes \(12, 12, 16\); give .*\(examples, 12, 12, 16\)",
+        ),
+        ({"precision": "int8", "representative_data": EXAMPLES * np.nan}, "must be finite, got 18432 NaN"),
+        ({"precision": "int8", "representative_data": EXAMPLES.astype(np.float64) * 1e300}, "cannot hold"),
+        ({"precision": "int8", "representative_data": EXAMPLES.astype(complex)}, "must be numbers"),
+        ({"precision": "int8", "representative_data": "x.npy"}, "must be numbers"),
+        ({"precision": "int8", "representative_data": [[[1.0], [1.0, 2.0]]]}, "inhomogeneous shape"),
+        ({"precision": "int8", "representative_data": {"y": EXAMPLES}}, "got 'y'; give an array"),
     ],
 )
 def test_arguments_that_do_not_fit_together(options: dict[str, Any], message: str) -> None:
@@ -147,6 +230,22 @@ def test_arguments_that_do_not_fit_together(options: dict[str, Any], message: st
 def test_a_file_keeps_its_precision() -> None:
     with pytest.raises(ConversionError, match=r"keeps its precision, got precision 'dynamic'"):
         tfprune.convert(conv_model(pruned((64, 3, 3, 32))), precision="dynamic")
+    with pytest.raises(ConversionError, match=r"keeps its precision, got precision 'int8'"):
+        tfprune.convert(conv_model(pruned((64, 3, 3, 32))), precision="int8")
+
+
+@pytest.mark.parametrize("target", ["stock", "dense"])
+def test_halves_are_for_packed_float32_weights(target: str) -> None:
+    report = tfprune.convert(conv_model(pruned((64, 3, 3, 32))), precision="float16", target=target).report
+    assert "precision 'float16' changed nothing" in str(report.note)
+    keras_report = tfprune.convert(model(), precision="float16", target=target).report
+    assert "changed nothing" not in str(keras_report.note)
+
+
+def test_halves_are_not_for_int8_weights() -> None:
+    data = tfprune.convert(model(), precision="int8", representative_data=EXAMPLES).dense
+    for report in (tfprune.convert(data, precision="float16").report, tfprune.inspect(data, precision="float16")):
+        assert "precision 'float16' changed nothing" in str(report)
 
 
 def test_float32_weights_of_a_file_are_packed_as_halves_on_demand() -> None:
@@ -155,6 +254,8 @@ def test_float32_weights_of_a_file_are_packed_as_halves_on_demand() -> None:
     whole = tfprune.convert(data, device="host")
     halves = tfprune.convert(data, device="host", precision="float16")
     assert len(halves.tflite) < 0.7 * len(whole.tflite)
+    precisions = [report.layers[0].precision for report in (halves.report, tfprune.inspect(halves.tflite))]
+    assert precisions == ["float16", "float16"]
     packed = packed_weights(halves.tflite)
     assert packed.header.value_type == ValueType.FLOAT16
     np.testing.assert_array_equal(packed.matrix(), weights.reshape(64, -1).astype(np.float16))

@@ -45,7 +45,7 @@ class Finding:
         layer: the layer, where a sparse kernel could run it.
         known: what is known of its zeros.
         outcome: the encoding it gets, or why it stays as it is.
-        precision: of its weights, as in :class:`LayerReport`.
+        precision: of its dense weights, as in :class:`LayerReport`.
         zeros: share of zeros where ``known`` is None.
         lstm: the layer, where it is an LSTM. It has a finding for each of its two matrices,
         gates: of which this is the one.
@@ -86,10 +86,15 @@ class Finding:
             break_even=None if predicted is None else predicted.break_even,
             reason_code=None if refused is None else refused.code,
             reason=None if refused is None else refused.text,
-            precision=self.precision,
+            precision="float16" if plan is not None and self._halved else self.precision,
             dense_time=None if self.known is None else self.known.dense_time,
             **self._considered(plan),
         )
+
+    @property
+    def _halved(self) -> bool:
+        layer = self.layer or self.gates
+        return layer is not None and layer.halve
 
     def _considered(self, plan: Plan | None) -> dict[str, Any]:
         """Multiply-adds, and what the encoding brings or, where the layer stays dense, the fastest one would."""

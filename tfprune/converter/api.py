@@ -58,8 +58,9 @@ def convert(
             ``"int8"``: weights and activations, with float32 inputs and outputs; ``"dynamic"``: int8 weights, float32
             activations. Files come in any precision and keep it, with one exception: ``"float16"`` stores the packed
             float32 weights of a file as halves, rounded to nearest.
-        representative_data: examples from which the activations of ``"int8"`` get their ranges: an array, or an
-            iterable of inputs or ``(inputs, labels)``; see :class:`tfprune.converter.calibration.Quantizer`.
+        representative_data: examples from which the activations of ``"int8"`` get their ranges: an array, an
+            iterable of inputs or ``(inputs, labels)``, or a function that returns one; see
+            :class:`tfprune.converter.calibration.Quantizer`.
         device: cost table behind the verdicts: ``"arm64"``, ``"host"``, or the path of a JSON table.
         target: ``"delegate"``: packed weights and custom ops for ``libtfprune``. ``"dense"``: ordinary weights and
             stock ops; a file that was converted before gets its weights back, bit by bit but for the sign of zeros.
@@ -86,18 +87,18 @@ def convert(
     _check_min_speedup(min_speedup)
     table = load_table(device)
     quantizer = Quantizer(precision, representative_data)
-    quantizer.check()
     data, source, subject = tflite_bytes(model, custom_objects, quantizer)
     graph = Graph(data, subject)
+    known = graph, data, source, table, float(min_speedup)
     if target == "dense":
-        return _to_dense(graph, data, source, table, float(min_speedup))
-    if packed_operators(graph):
+        converted = _to_dense(*known)
+    elif packed_operators(graph):
         raise AlreadyConvertedError(
             f"{subject}: already holds tfprune's ops; convert the dense model, or get it back with target='dense'"
         )
-    if target == "stock":
-        return _to_stock(graph, data, source, table, float(min_speedup))
-    return _to_sparse(graph, data, source, table, float(min_speedup), precision)
+    else:
+        converted = _to_stock(*known) if target == "stock" else _to_sparse(*known, precision)
+    return dataclasses.replace(converted, report=_with_precision_note(converted.report, model, precision))
 
 
 def inspect(
@@ -146,7 +147,6 @@ def inspect(
     _check_min_speedup(min_speedup)
     table = load_table(device)
     quantizer = Quantizer(precision, representative_data)
-    quantizer.check()
     data, _, subject = tflite_bytes(model, custom_objects, quantizer)
     graph = Graph(data, subject)
     sink_invariant_constants(graph)
@@ -154,7 +154,8 @@ def inspect(
     packed = packed_reports(graph, table)
     note = f"{len(packed)} layer(s) were converted before" if packed else None
     layers = [finding.report() for finding in findings] + packed
-    return _report("inspect", layers, table, float(min_speedup), data, None, note)
+    report = _report("inspect", layers, table, float(min_speedup), data, None, note)
+    return _with_precision_note(report, model, precision)
 
 
 def _to_sparse(
@@ -232,6 +233,20 @@ def _report(
     return ConversionReport(action, ordered, *known, len(model), output_bytes, note, model)
 
 
+def _with_precision_note(report: ConversionReport, model: Any, precision: str) -> ConversionReport:
+    """Says so where a ``.tflite`` file holds nothing that ``"float16"`` could change."""
+    from_keras = is_keras_model(model) or (
+        isinstance(model, (str, os.PathLike)) and _is_tensorflow_path(Path(os.fsdecode(model)))
+    )
+    if precision != "float16" or from_keras or any(layer.precision == "float16" for layer in report.layers):
+        return report
+    note = (
+        "precision 'float16' changed nothing: of a .tflite file, only float32 weights that target 'delegate' packs "
+        "become halves, and there are none"
+    )
+    return dataclasses.replace(report, note=note if report.note is None else f"{report.note}; {note}")
+
+
 def _metadata(findings: list[Finding], table: CostTable, min_speedup: float, precision: str) -> bytes:
     """What the file says about its own making; no times or paths, so that the same input gives the same bytes."""
     layers = [
@@ -260,6 +275,7 @@ def tflite_bytes(
         path = Path(os.fsdecode(model))
         return _from_path(path, custom_objects, quantizer), path, f"`{path}`"
     if is_keras_model(model):
+        quantizer.check()
         modules = load_module("keras"), load_module("tensorflow")
         return keras_source.from_model(model, custom_objects, quantizer, *modules), None, f"model {model.name!r}"
     raise ModelError(
@@ -270,19 +286,27 @@ def tflite_bytes(
 
 def _from_path(path: Path, custom_objects: Mapping[str, Any] | None, quantizer: Quantizer) -> bytes:
     try:
+        if _is_tensorflow_path(path):
+            quantizer.check()
         if path.is_dir():
             return keras_source.from_saved_model(path, quantizer, lambda: load_module("tensorflow"))
-        if path.suffix in (".keras", ".h5", ".hdf5") and path.exists():
+        if _is_tensorflow_path(path):
             return keras_source.from_file(
                 path, custom_objects, quantizer, load_module("keras"), load_module("tensorflow")
             )
+        data = path.read_bytes()
         _check_file_precision(f"`{path}`", quantizer)
-        return path.read_bytes()
+        return data
     except (OSError, ValueError) as error:
         if isinstance(error, (ModelError, ConversionError)):
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ModelError(f"`{path}` cannot be read: {reason}; give the path of a model that exists") from error
+
+
+def _is_tensorflow_path(path: Path) -> bool:
+    """Whether it is a SavedModel folder or a Keras file; what does not exist is neither."""
+    return path.is_dir() or (path.suffix in (".keras", ".h5", ".hdf5") and path.exists())
 
 
 def _check_file_precision(subject: str, quantizer: Quantizer) -> None:
@@ -291,6 +315,7 @@ def _check_file_precision(subject: str, quantizer: Quantizer) -> None:
             f"{subject}: a .tflite file keeps its precision, got precision {quantizer.precision!r}; convert the Keras "
             "model or SavedModel that it came from"
         )
+    quantizer.check()
 
 
 def is_keras_model(value: Any) -> bool:

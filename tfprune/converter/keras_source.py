@@ -11,11 +11,12 @@ import io
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfprune.converter.calibration import Quantizer
+from tfprune.converter.examples import ModelInput
 from tfprune.errors import ConversionError, ModelError
 
 # Keras's message about a class or function that it does not know, as seen in Keras 3.
@@ -109,7 +110,7 @@ def from_saved_model(path: Path, quantizer: Quantizer, tensorflow: Callable[[], 
 
 def _export(model: Any, quantizer: Quantizer, keras: Any, tensorflow: Any, subject: str) -> bytes:
     """Through a SavedModel: TensorFlow's way from a Keras model hides every error of the export behind another one."""
-    names = tuple(str(tensor.name) for tensor in model.inputs)
+    inputs = [ModelInput(str(tensor.name), tuple(tensor.shape[1:]), str(tensor.dtype)) for tensor in model.inputs]
     with tempfile.TemporaryDirectory() as folder:
         try:
             options = {} if (signature := _fixed_batches(model, keras)) is None else {"input_signature": signature}
@@ -119,7 +120,7 @@ def _export(model: Any, quantizer: Quantizer, keras: Any, tensorflow: Any, subje
             raise ConversionError(
                 f"{subject}: Keras could not export it: {type(error).__name__}: {_first_line(str(error))}"
             ) from error
-        return _convert(Path(folder), quantizer, tensorflow, subject, names)
+        return _convert(Path(folder), quantizer, tensorflow, subject, inputs)
 
 
 def _fixed_batches(model: Any, keras: Any) -> list[Any] | None:
@@ -135,7 +136,9 @@ def _fixed_batches(model: Any, keras: Any) -> list[Any] | None:
     return [keras.tree.map_structure(spec, model.input)]
 
 
-def _convert(folder: Path, quantizer: Quantizer, tensorflow: Any, subject: str, names: tuple[str, ...] = ()) -> bytes:
+def _convert(
+    folder: Path, quantizer: Quantizer, tensorflow: Any, subject: str, inputs: Sequence[ModelInput] | None = None
+) -> bytes:
     if quantizer.precision == "int8" and _LOOP_OUTPUTS in (folder / "saved_model.pb").read_bytes():
         raise ConversionError(
             f"{subject}: TensorFlow's calibration for 'int8' crashes on recurrent layers that run as loops; use "
@@ -146,7 +149,9 @@ def _convert(folder: Path, quantizer: Quantizer, tensorflow: Any, subject: str, 
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             converter = tensorflow.lite.TFLiteConverter.from_saved_model(str(folder))
-            quantizer.configure(converter, tensorflow, names)
+            if inputs is None:
+                inputs = _signature_inputs(folder, tensorflow) if quantizer.precision == "int8" else ()
+            quantizer.configure(converter, tensorflow, inputs)
             return bytes(converter.convert())
     except ConversionError:
         raise
@@ -160,6 +165,14 @@ def _convert(folder: Path, quantizer: Quantizer, tensorflow: Any, subject: str, 
         raise ConversionError(
             f"{subject}: TensorFlow could not convert it to TFLite: {type(error).__name__}: {_first_line(str(error))}"
         ) from error
+
+
+def _signature_inputs(folder: Path, tensorflow: Any) -> list[ModelInput]:
+    """Inputs of the signature that TFLite converts."""
+    signature = tensorflow.saved_model.load(str(folder)).signatures["serving_default"]
+    known = signature.structured_input_signature[1]
+    shapes = {name: None if spec.shape.rank is None else tuple(spec.shape[1:]) for name, spec in known.items()}
+    return [ModelInput(name, shapes[name], str(spec.dtype.name)) for name, spec in known.items()]
 
 
 def _all_layers(model: Any) -> Iterator[Any]:
