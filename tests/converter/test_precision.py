@@ -103,30 +103,6 @@ def constants(data: bytes) -> set[tuple[Any, ...]]:
     return found
 
 
-def lists(examples: Any) -> Any:
-    """As the representative datasets of TFLite's own guide."""
-    return lambda: ([example[np.newaxis]] for example in examples)
-
-
-FORMS: dict[str, Any] = {
-    "batches": lambda x: [x[:4], x[4:]],
-    "pairs": lambda x: [(x, np.zeros(6))],
-    "dict": lambda x: {"x": x},
-    "float64": lambda x: x.astype(np.float64),
-    "nested lists": lambda x: x.tolist(),
-    "examples": list,
-    "one example after the other": lambda x: ((example, 0) for example in x),
-    "function": lists,
-    "tensor": lambda x: tensorflow().constant(x),
-    "dataset": lambda x: tensorflow().data.Dataset.from_tensor_slices(x),
-    "batched dataset": lambda x: tensorflow().data.Dataset.from_tensor_slices((x, np.zeros(6))).batch(4),
-}
-
-
-def tensorflow() -> Any:
-    return pytest.importorskip("tensorflow")
-
-
 @pytest.fixture(scope="module")
 def small() -> tuple[Any, npt.NDArray[np.float32], list[Any]]:
     """A model, examples for it, and the scales that they lead to."""
@@ -136,24 +112,12 @@ def small() -> tuple[Any, npt.NDArray[np.float32], list[Any]]:
     return net, examples, _scales(tfprune.convert(net, precision="int8", representative_data=examples).dense)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_representative_data_comes_in_the_forms_that_people_have(form: str, small: tuple[Any, Any, list[Any]]) -> None:
+def test_ranges_do_not_depend_on_the_form_of_the_data(small: tuple[Any, Any, list[Any]]) -> None:
     net, examples, expected = small
-    # Names of TensorFlow's temporary functions differ from run to run, ranges must not.
-    found = _scales(tfprune.convert(net, precision="int8", representative_data=FORMS[form](examples)).dense)
-    assert found == expected
-    assert len(found) == 3
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.int32, bool])
-def test_whole_numbers_become_floats(kind: Any, small: tuple[Any, Any, list[Any]]) -> None:
-    net, examples, _ = small
-    whole = np.abs(100 * examples).astype(kind)
-    results = [
-        tfprune.convert(net, precision="int8", representative_data=data).dense
-        for data in (whole, whole.astype(np.float32))
-    ]
-    assert _scales(results[0]) == _scales(results[1])
+    for data in (examples.astype(np.float64), lambda: ([example[np.newaxis]] for example in examples)):
+        # Names of TensorFlow's temporary functions differ from run to run, ranges must not.
+        assert _scales(tfprune.convert(net, precision="int8", representative_data=data).dense) == expected
+    assert len(expected) == 3
 
 
 def test_a_saved_model_says_what_it_takes(tmp_path: Path, small: tuple[Any, Any, list[Any]]) -> None:
@@ -165,14 +129,18 @@ def test_a_saved_model_says_what_it_takes(tmp_path: Path, small: tuple[Any, Any,
         tfprune.convert(tmp_path / "saved", precision="int8", representative_data=np.ones((2, 9)))
 
 
-def test_whole_numbers_must_fit_inputs_of_whole_numbers() -> None:
-    net = keras.Sequential([keras.Input((4,), dtype="int32", name="words"), keras.layers.Embedding(10, 8)])
-    words = np.arange(8).reshape(2, 4)
-    for data in (words, words.astype(np.float64)):
-        assert tfprune.convert(net, precision="int8", representative_data=data).dense
-    for wrong, shown in ((words + 0.5, "0.5"), (words + 2**40, str(2**40))):
-        with pytest.raises(ConversionError, match=rf"'words': the input is of type int32, which cannot hold .*{shown}"):
-            tfprune.convert(net, precision="int8", representative_data=wrong)
+def test_a_saved_model_may_name_its_only_signature_freely(tmp_path: Path) -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+
+    class Doubled(tensorflow.Module):  # type: ignore[misc, name-defined]
+        @tensorflow.function(input_signature=[tensorflow.TensorSpec([None, 4], tensorflow.float32, name="x")])  # type: ignore[untyped-decorator]
+        def run(self, x: Any) -> Any:
+            return {"y": tensorflow.matmul(x, 2 * tensorflow.eye(4))}
+
+    doubled = Doubled()
+    tensorflow.saved_model.save(doubled, str(tmp_path), signatures={"double": doubled.run})
+    result = tfprune.convert(tmp_path, precision="int8", representative_data=np.ones((3, 4)))
+    assert "QUANTIZE" in names(result.dense)
 
 
 def _scales(data: bytes) -> list[Any]:
@@ -187,18 +155,10 @@ def test_several_inputs_are_fed_by_name() -> None:
     long, short = keras.Input((12,), name="zeta"), keras.Input((4,), name="alpha")
     net = keras.Model([long, short], keras.layers.Concatenate()([keras.layers.Dense(8)(x) for x in (long, short)]))
     arrays = {"zeta": np.ones((3, 12), np.float32), "alpha": np.ones((3, 4), np.float32)}
-    a, b = arrays.values()
-    one_by_one = [{"zeta": a[0], "alpha": b[0]}, {"zeta": a[1:], "alpha": b[1:]}]
-    for data in (arrays, [[a, b]], [a, b], (a, b), [([a, b], np.zeros(3))], [(a, b)], one_by_one):
-        assert "QUANTIZE" in names(tfprune.convert(net, precision="int8", representative_data=data).dense)
+    result = tfprune.convert(net, precision="int8", representative_data=list(arrays.values()))
+    assert "QUANTIZE" in names(result.dense)
     with pytest.raises(ConversionError, match=r"'zeta', 'alpha'.*got 'zeta', 'beta'"):
-        tfprune.convert(net, precision="int8", representative_data={"zeta": a, "beta": b})
-    with pytest.raises(ConversionError, match=r"'zeta'.*got one array; give a dict .*or lists \[zeta, alpha\]"):
-        tfprune.convert(net, precision="int8", representative_data=a)
-    with pytest.raises(ConversionError, match=r"'zeta': got examples of shape \(4,\) where the input takes \(12,\)"):
-        tfprune.convert(net, precision="int8", representative_data=[b, a])
-    with pytest.raises(ConversionError, match=r"the same number of examples"):
-        tfprune.convert(net, precision="int8", representative_data=[a, b[:2]])
+        tfprune.convert(net, precision="int8", representative_data={"zeta": arrays["zeta"], "beta": arrays["alpha"]})
 
 
 @pytest.mark.parametrize(
@@ -208,18 +168,7 @@ def test_several_inputs_are_fed_by_name() -> None:
         ({"precision": "float16", "representative_data": EXAMPLES}, "representative_data is for precision 'int8'"),
         ({"precision": "int4"}, "precision must be one of"),
         ({"precision": "int8", "representative_data": EXAMPLES[:0]}, "at least one"),
-        ({"precision": "int8", "representative_data": []}, "at least one"),
-        ({"precision": "int8", "representative_data": [np.float32(3)]}, r"got shape \(\)"),
-        (
-            {"precision": "int8", "representative_data": np.ones((3, 12))},
-            r"got shape \(3, 12\) where the input takes \(12, 12, 16\); give .*\(examples, 12, 12, 16\)",
-        ),
         ({"precision": "int8", "representative_data": EXAMPLES * np.nan}, "must be finite, got 18432 NaN"),
-        ({"precision": "int8", "representative_data": EXAMPLES.astype(np.float64) * 1e300}, "cannot hold"),
-        ({"precision": "int8", "representative_data": EXAMPLES.astype(complex)}, "must be numbers"),
-        ({"precision": "int8", "representative_data": "x.npy"}, "must be numbers"),
-        ({"precision": "int8", "representative_data": [[[1.0], [1.0, 2.0]]]}, "inhomogeneous shape"),
-        ({"precision": "int8", "representative_data": {"y": EXAMPLES}}, "got 'y'; give an array"),
     ],
 )
 def test_arguments_that_do_not_fit_together(options: dict[str, Any], message: str) -> None:

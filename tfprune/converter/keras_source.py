@@ -168,8 +168,9 @@ def _convert(
 
 
 def _signature_inputs(folder: Path, tensorflow: Any) -> list[ModelInput]:
-    """Inputs of the signature that TFLite converts."""
-    signature = tensorflow.saved_model.load(str(folder)).signatures["serving_default"]
+    """Inputs of the signature that TFLite calibrates: Keras' and TensorFlow's default, or the only one."""
+    signatures = tensorflow.saved_model.load(str(folder)).signatures
+    signature = signatures.get("serving_default") or next(iter(signatures.values()))
     known = signature.structured_input_signature[1]
     shapes = {name: None if spec.shape.rank is None else tuple(spec.shape[1:]) for name, spec in known.items()}
     return [ModelInput(name, shapes[name], str(spec.dtype.name)) for name, spec in known.items()]
