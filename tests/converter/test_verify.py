@@ -22,6 +22,14 @@ def _changed(layer: TinyLayer, factor: float) -> TinyLayer:
     return TinyLayer(layer.spec, matrix, layer.bias, layer.input_shape)
 
 
+def _infinite(layer: TinyLayer, value: float) -> TinyLayer:
+    """The same layer with one output that is not finite."""
+    assert layer.bias is not None
+    bias = layer.bias.copy()
+    bias[3] = value
+    return TinyLayer(layer.spec, layer.matrix, bias, layer.input_shape)
+
+
 @pytest.mark.parametrize("layer", [conv_layer(), conv_layer(stride=2), dense_layer()])
 @pytest.mark.parametrize("encoding", Encoding)
 def test_equal_models_pass(layer: TinyLayer, encoding: Encoding) -> None:
@@ -93,6 +101,29 @@ def test_values_that_are_not_finite_must_agree() -> None:
     report = verify(layer.dense(), infinite.sparse(), x)
     assert not report
     json.dumps(report.to_dict())
+
+
+def test_an_output_without_finite_values_passes_but_is_said_to_prove_nothing() -> None:
+    layer = dense_layer()
+    report = verify(layer.dense(), _changed(layer, 1.5).sparse(), np.full((1, 24), np.nan, np.float32))
+    (output,) = report.outputs
+    assert report.ok
+    assert (output.compared, output.values) == (0, 16)
+    assert len(report.notes) == 1
+    assert "has no finite value" in report.notes[0]
+    assert "proves nothing" in report.notes[0]
+    assert "zero throughout" not in str(report)
+    # NaN where the other model has a number, and an infinity of the other sign, differ.
+    assert not verify(layer.dense(), _infinite(layer, np.nan).sparse(), np.ones((1, 24), np.float32))
+    signs = [_infinite(layer, sign * np.inf) for sign in (1, -1)]
+    assert not verify(signs[0].dense(), signs[1].sparse(), np.ones((1, 24), np.float32))
+
+
+def test_values_that_are_not_finite_are_counted_in_a_note() -> None:
+    layer = _infinite(dense_layer(), np.inf)
+    report = verify(layer.dense(), layer.sparse(), np.ones((3, 24), np.float32))
+    assert report.ok
+    assert report.notes == ("3 of 48 values of output `scores` are NaN or infinite: only their places were compared.",)
 
 
 def test_output_of_zeros_is_noted() -> None:

@@ -365,5 +365,5 @@ def test_the_report_in_every_form() -> None:
     assert plain["backend"] == "cpu"
     assert [layer["name"] for layer in plain["layers"]] == [layer.name for layer in report.layers]
     keys = {"name", "signature", "index", "op", "sparse_op", "largest", "spread", "max_abs_error", "mean_abs_error"}
-    assert set(plain["layers"][0]) == keys | {"max_rel_error", "passed"}
+    assert set(plain["layers"][0]) == keys | {"max_rel_error", "passed", "values", "compared"}
     assert report._repr_html_().count("<table>") == 2

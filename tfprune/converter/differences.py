@@ -18,6 +18,8 @@ class Difference:
         largest: largest finite magnitude of the expected values.
         max_abs_error: largest ``|received - expected|``; infinite where shapes differ or values that are not finite
             stand at different places.
+        values: how many values there are.
+        compared: how many of them are finite in both, so that they have an error.
         exact: whether the values must be equal: whole numbers and booleans.
     """
 
@@ -28,11 +30,13 @@ class Difference:
         self.exact = False
         self._range = (float("inf"), -float("inf"))
         self._sum = 0.0
-        self._count = 0
+        self.values = 0
+        self.compared = 0
 
     def add(self, expected: Array, received: Array) -> None:
         """Takes one batch in."""
         self.exact = expected.dtype.kind != "f"
+        self.values += expected.size
         if expected.shape != received.shape or expected.dtype != received.dtype:
             self.max_abs_error = float("inf")
             return
@@ -47,7 +51,7 @@ class Difference:
         errors = np.abs(want - got)
         self.max_abs_error = max(self.max_abs_error, float(errors.max(initial=0.0)))
         self._sum += float(errors.sum())
-        self._count += errors.size
+        self.compared += errors.size
 
     def _measure(self, expected: Array) -> None:
         least, most = expected.min(initial=self._range[0]), expected.max(initial=self._range[1])
@@ -58,14 +62,14 @@ class Difference:
     @property
     def spread(self) -> float:
         """Largest minus smallest finite expected value; infinite for a single value or none."""
-        return self._range[1] - self._range[0] if self._count > 1 else float("inf")
+        return self._range[1] - self._range[0] if self.compared > 1 else float("inf")
 
     @property
     def mean_abs_error(self) -> float:
         """Mean ``|received - expected|`` of the values that are finite; infinite where the largest error is."""
         if not np.isfinite(self.max_abs_error):
             return float("inf")
-        return self._sum / self._count if self._count else 0.0
+        return self._sum / self.compared if self.compared else 0.0
 
     @property
     def max_rel_error(self) -> float:

@@ -16,7 +16,7 @@ from tfprune.converter.expand.surround import SPARSE_OUTPUT
 from tfprune.converter.graph import Graph
 from tfprune.converter.report import LayerReport
 from tfprune.converter.schema import read_flexbuffer_map
-from tfprune.converter.weights import type_name
+from tfprune.converter.weights import PRECISIONS, type_name
 from tfprune.costs import CostTable, LayerShape, PackedShape, StockOp, predict_dense, predict_sparse
 from tfprune.errors import NotModelledError
 from tfprune.formats import Encoding, Op, PackedWeights, ValueType
@@ -32,7 +32,6 @@ _EXPANDED_OPS = {
     "TRANSPOSE_CONV": "transpose_conv",
 }
 _LSTM_PARTS = ("input", "recurrent")
-_INT8_BY_INPUT = {"float32": "dynamic", "int8": "int8", "uint8": "uint8", "int16": "int16"}
 
 
 def packed_reports(graph: Graph, table: CostTable) -> list[LayerReport]:
@@ -125,11 +124,9 @@ def _times(table: CostTable, shape: LayerShape, packed: PackedWeights) -> tuple[
 
 
 def _precision(graph: Graph, subgraph: int, op: Any, packed: PackedWeights) -> str:
-    value_type = ValueType(packed.header.value_type)
+    stored = ValueType(packed.header.value_type).name.lower()
     x = graph.input_tensor(subgraph, op, 0)
-    if value_type == ValueType.INT8 and x is not None:
-        return _INT8_BY_INPUT.get(type_name(x), "int8")
-    return value_type.name.lower()
+    return stored if x is None else PRECISIONS.get((type_name(x), stored), stored)
 
 
 def _layer_shape(graph: Graph, subgraph: int, op: Any, packed: PackedWeights) -> LayerShape:

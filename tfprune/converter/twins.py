@@ -24,6 +24,8 @@ _UNREADABLE = {
     for number in (getattr(TensorType, name, None) for name in ("STRING", "RESOURCE", "VARIANT", "INT4", "BFLOAT16"))
     if number is not None
 }
+# What they say of a tensor other than its values differs where channels are cut, and so does all that follows from it.
+_SHAPE_READERS = ("RANK", "SHAPE")
 _TYPE_BYTES = {TensorType.FLOAT64: 8, TensorType.INT64: 8, TensorType.UINT64: 8, TensorType.COMPLEX64: 8}
 
 
@@ -75,7 +77,8 @@ def match(dense: Graph, sparse: Graph, subgraphs: tuple[int, int]) -> tuple[list
 
     Returns:
         The pairs in the order of the dense model, and the names without a twin of the same type and shape. Tensors
-        that depend on constants alone are left out: a sparse file may hold those in another form.
+        that depend on constants alone are left out: a sparse file may hold those in another form. So are those that
+        depend on shapes alone: they differ where channels were cut.
     """
     wanted = list(_written(dense, subgraphs[0]))
     names = _by_name(wanted), _by_name(_written(sparse, subgraphs[1]))
@@ -151,6 +154,8 @@ def _written(graph: Graph, subgraph: int) -> Iterator[Written]:
     varying = {int(index) for index in part.inputs}
     for index, op in enumerate(part.operators):
         outputs = [int(output) for output in op.outputs if output >= 0]
+        if graph.op_name(op) in _SHAPE_READERS:
+            continue
         inputs = [int(each) for each in op.inputs if each >= 0]
         # An operator without inputs reads a variable or makes random numbers.
         if inputs and not any(each in varying or graph.tensor(subgraph, each).isVariable for each in inputs):

@@ -17,6 +17,7 @@ from tfprune.converter.graph import Graph
 from tfprune.converter.schema import TensorType
 from tfprune.converter.twins import SIGNATURE, match, portions, signature_subgraph, with_outputs
 from tfprune.converter.verify_report import LayerCheck, OutputCheck, VerifyReport
+from tfprune.converter.weights import precision_of
 from tfprune.errors import DelegateError, RuntimeInputError
 from tfprune.formats import ValueType
 from tfprune.runtime.interpreter import Inputs, Interpreter, TensorSpec
@@ -31,8 +32,9 @@ LARGEST_BATCH = 32
 #: Largest relative error that passes by default.
 RTOL = 1e-4
 #: The same where activations are quantised while the model runs: a difference in the last bit of a float may move a
-#: value to the next of 256 steps.
-DYNAMIC_RTOL = 1e-2
+#: value to the next of 256 steps, and some expanded operators have other ranges than in stock LiteRT, which moves
+#: every value by up to a step (measured: up to 1.5e-2 of the largest output, three layers in a row).
+DYNAMIC_RTOL = 2e-2
 #: The same where the sparse file holds weights as halves that the dense one does not: each is rounded by up to 2^-11 of
 #: itself, and layers add that up.
 HALF_RTOL = 1e-2
@@ -66,8 +68,8 @@ def verify(
     """Compares a sparse model with its dense twin, output by output and, if asked for, layer by layer.
 
     The error of a tensor is ``max |sparse - dense| / max |dense|``, both taken over the whole tensor and all examples.
-    Values that are not finite must stand at the same places in both models; whole numbers, and with them quantised
-    tensors, must be equal.
+    Values that are not finite must stand at the same places in both models; an output that has no others passes, with
+    a note that nothing was compared. Whole numbers, and with them quantised tensors, must be equal.
 
     Args:
         dense: the dense ``.tflite``: a path or bytes.
@@ -77,9 +79,9 @@ def verify(
             files' batch is open, else at the batch that the files declare. Random inputs exercise every layer, but
             are no substitute for data.
         backend: what runs the sparse model: ``"cpu"``.
-        rtol: largest relative error that passes, at least 0. Default: 1e-4; 1e-2 where the dense file holds
-            dynamic-range layers (int8 weights, float32 activations that are quantised while it runs), or where float32
-            weights were packed as halves.
+        rtol: largest relative error that passes, at least 0. Default: 1e-4; 2e-2 where the dense file holds
+            dynamic-range layers (int8 weights, float32 activations that are quantised while it runs), 1e-2 where
+            float32 weights were packed as halves.
         layers: whether every tensor that an operator writes is compared, and the first one that differs is named.
             Tensors are matched by name and order. They are read from files in which they are outputs, in several
             passes, so that memory stays bounded. Layers that the delegate runs as one chain are cut there; the outputs
@@ -165,8 +167,7 @@ class _Pair:
         """The tolerance for the precisions of the two models."""
         graph = self.graph(0)
         for subgraph, _, op in graph.operators():
-            types = [tensor and tensor.type for tensor in (graph.input_tensor(subgraph, op, side) for side in (0, 1))]
-            if graph.op_name(op) in _DYNAMIC_OPS and types == [TensorType.FLOAT32, TensorType.INT8]:
+            if graph.op_name(op) in _DYNAMIC_OPS and precision_of(graph, subgraph, op) == "dynamic":
                 return DYNAMIC_RTOL
         return HALF_RTOL if self._rounded_to_halves() else RTOL
 
@@ -264,6 +265,8 @@ def _errors(found: Difference, rtol: float) -> dict[str, Any]:
         "mean_abs_error": found.mean_abs_error,
         "max_rel_error": found.max_rel_error,
         "passed": found.passed(rtol),
+        "values": found.values,
+        "compared": found.compared,
     }
 
 
@@ -325,6 +328,19 @@ def _interface(specs: tuple[TensorSpec, ...]) -> list[str]:
 
 def _notes(outputs: Sequence[OutputCheck], rtol: float) -> Iterator[str]:
     for output in outputs:
+        if not output.passed:
+            continue
+        if not output.compared:
+            yield (
+                f"Output `{output.name}` has no finite value (NaN or infinite throughout): the places of such values "
+                "are the same, no number was compared, and its check proves nothing; give inputs of your own."
+            )
+            continue
+        if output.compared < output.values:
+            yield (
+                f"{output.values - output.compared} of {output.values} values of output `{output.name}` are NaN or "
+                "infinite: only their places were compared."
+            )
         if output.largest == 0.0:
             yield f"Output `{output.name}` is zero throughout, so its check proves nothing; give inputs of your own."
         elif output.spread <= rtol * output.largest:

@@ -21,12 +21,15 @@ class OutputCheck:
     Attributes:
         name: the output's name.
         signature: the signature it belongs to, ``""`` in a file without signatures.
-        largest: largest magnitude of the dense model's output.
+        largest: largest finite magnitude of the dense model's output.
         spread: largest minus smallest value of the dense model's output; infinite for a single value.
         max_abs_error: largest ``|sparse - dense|``.
         mean_abs_error: mean ``|sparse - dense|``.
         max_rel_error: ``max_abs_error / largest``; 0 where both models agree exactly.
-        passed: ``max_rel_error <= rtol``; for whole numbers and booleans: no difference at all.
+        passed: ``max_rel_error <= rtol``; for whole numbers and booleans: no difference at all. Values
+            that are not finite must be equal, NaN to NaN.
+        values: how many values the output has, over all examples.
+        compared: how many of them are finite in both models; only those have an error.
     """
 
     name: str
@@ -37,9 +40,13 @@ class OutputCheck:
     mean_abs_error: float
     max_rel_error: float
     passed: bool
+    values: int
+    compared: int
 
     def error_cells(self) -> list[str]:
-        """Errors and verdict as cells of a table."""
+        """Errors and verdict as cells of a table; no errors where there was nothing to compare."""
+        if self.passed and not self.compared:
+            return ["-", "-", "-", "equal"]
         errors = (self.max_abs_error, self.mean_abs_error, self.max_rel_error)
         return [*(f"{error:.2e}" for error in errors), "equal" if self.passed else "DIFFERENT"]
 
@@ -121,7 +128,12 @@ class VerifyReport:
     def rows(self) -> list[list[str]]:
         """The cells of the outputs' table."""
         return [
-            [output.name, output.signature or "-", f"{output.largest:.4g}", *output.error_cells()]
+            [
+                output.name,
+                output.signature or "-",
+                f"{output.largest:.4g}" if output.compared else "-",
+                *output.error_cells(),
+            ]
             for output in self.outputs
         ]
 

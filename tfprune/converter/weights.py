@@ -11,12 +11,36 @@ import numpy.typing as npt
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import TensorType
 
-WEIGHTS_INPUT = 1
+_SHAPE_FIRST = ("CONV_3D_TRANSPOSE", "TRANSPOSE_CONV")
 _TYPE_NAMES = {number: name.lower() for name, number in vars(TensorType).items() if isinstance(number, int)}
 # Types that numpy has; bfloat16 is read besides.
 _READABLE = ("float32", "float16", "float64", "int8", "uint8", "int16")
-# Precisions by the types of input and stored weights, where the weights' type alone does not say it.
-_BY_INPUT = {("float32", "int8"): "dynamic", ("int16", "int8"): "int16"}
+#: Precisions of sparse kernels by the types of the activations and of the weights as they are stored.
+PRECISIONS = {
+    ("float32", "float32"): "float32",
+    ("float32", "float16"): "float16",
+    ("int8", "int8"): "int8",
+    ("float32", "int8"): "dynamic",
+    ("uint8", "uint8"): "uint8",
+    ("int16", "int8"): "int16",
+}
+
+
+def operands(graph: Graph, subgraph: int, op: Any) -> tuple[int, int]:
+    """Which inputs of an operator are the activation and the weights.
+
+    Transposed convolutions have the shape of their output first, fused LSTMs the gates' weights from 1 on, of which
+    they may leave out the first, and matrix products may have their constant on either side.
+    """
+    name = graph.op_name(op)
+    if name in _SHAPE_FIRST:
+        return 2, 1
+    if name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+        return 0, 2
+    if name == "BATCH_MATMUL" and len(op.inputs) and op.inputs[0] >= 0:
+        first = graph.tensor(subgraph, graph.source(subgraph, int(op.inputs[0])))
+        return (1, 0) if graph.raw(first) is not None else (0, 1)
+    return 0, 1
 
 
 def stored_weights(graph: Graph, subgraph: int, op: Any) -> Any | None:
@@ -30,10 +54,11 @@ def stored_weights(graph: Graph, subgraph: int, op: Any) -> Any | None:
     Returns:
         The ``TensorT``; the operator's own weights input where no constant is found; None without that input.
     """
-    weights = graph.input_tensor(subgraph, op, WEIGHTS_INPUT)
+    position = operands(graph, subgraph, op)[1]
+    weights = graph.input_tensor(subgraph, op, position)
     if weights is None or graph.raw(weights) is not None:
         return weights
-    return graph.tensor(subgraph, graph.source(subgraph, int(op.inputs[WEIGHTS_INPUT])))
+    return graph.tensor(subgraph, graph.source(subgraph, int(op.inputs[position])))
 
 
 def precision_of(graph: Graph, subgraph: int, op: Any) -> str | None:
@@ -43,11 +68,11 @@ def precision_of(graph: Graph, subgraph: int, op: Any) -> str | None:
         ``"float32"``, ``"float16"``, ``"int8"``, ``"uint8"``, ``"dynamic"`` (int8 weights, float32 activations),
         ``"int16"`` (int8 weights, int16 activations), or the name of any other stored type; None without weights.
     """
-    x, weights = graph.input_tensor(subgraph, op, 0), stored_weights(graph, subgraph, op)
+    weights = stored_weights(graph, subgraph, op)
     if weights is None:
         return None
-    stored = type_name(weights)
-    return stored if x is None else _BY_INPUT.get((type_name(x), stored), stored)
+    x, stored = graph.input_tensor(subgraph, op, operands(graph, subgraph, op)[0]), type_name(weights)
+    return stored if x is None else PRECISIONS.get((type_name(x), stored), stored)
 
 
 def type_name(tensor: Any) -> str:

@@ -26,9 +26,11 @@ from tests.converter.helpers import STEADY_COSTS, convert, names
 from tests.models.one_op import Array, run_stock
 from tfprune.converter import passes
 from tfprune.converter.analysis import analyse
+from tfprune.converter.api import inspect
 from tfprune.converter.capability import Refused
 from tfprune.converter.graph import Graph
 from tfprune.converter.plan import Plan
+from tfprune.converter.verify import DYNAMIC_RTOL, verify
 from tfprune.costs import load_table
 from tfprune.runtime.interpreter import Interpreter
 
@@ -217,6 +219,30 @@ def test_dynamic_range(make: Callable[[Maker], Dense], tolerance: float) -> None
     dense = make(Maker("dynamic"))
     y = run_stock(dense.data, dense.x)
     np.testing.assert_allclose(predict(forced(dense.data), dense.x), y, atol=tolerance * np.abs(y).max())
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda maker: maker.transpose_conv((2, 5, 6, 16), 8, (3, 3), (2, 2)), "TfpruneConv2D"),
+        (lambda maker: maker.transpose_conv((2, 5, 6, 16), 8, (2, 2), (2, 2)), "TfpruneConv2D"),
+        (lambda maker: maker.batch_matmul((3,), 1, 6, 16, 12), "TfpruneFullyConnected"),
+    ],
+)
+def test_verify_knows_dynamic_range_wherever_the_activation_stands(make: Callable[[Maker], Dense], name: str) -> None:
+    dense = make(Maker("dynamic")).data
+    sparse = forced(dense)
+    assert name in names(sparse)
+    report = verify(dense, sparse)
+    assert report.rtol == DYNAMIC_RTOL
+    assert report.ok
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8", "uint8", "dynamic", "int16"])
+def test_precision_is_the_same_whoever_names_it(precision: str) -> None:
+    data = Maker(precision).transpose_conv((1, 5, 6, 16), 8, (3, 3), (2, 2)).data
+    assert [layer.precision for layer in inspect(data).layers] == [precision]
+    assert [layer.precision for layer in inspect(data, target="stock").layers] == [precision]
 
 
 def test_grouped_and_depthwise_weights_come_back_as_they_were() -> None:

@@ -129,3 +129,20 @@ def test_a_keras_file_and_the_command_line(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "became smaller" in done.output
     assert output.stat().st_size > 0
+
+
+def test_layers_of_a_cut_transposed_convolution_with_open_batch_are_equal() -> None:
+    inputs = keras.Input((8, 8, 16))
+    x = layers.Conv2D(32, 3, padding="same")(inputs)
+    x = layers.Conv2DTranspose(32, 2, strides=2)(x)
+    model = keras.Model(inputs, layers.Conv2D(16, 3, padding="same")(x))
+    for layer, axis in ((model.layers[1], 3), (model.layers[2], 2)):
+        kernel, bias = layer.get_weights()
+        np.moveaxis(kernel, axis, 0)[::2] = 0
+        layer.set_weights([kernel, bias])
+    result = tfprune.convert(model, target="stock")
+    assert [layer.verdict for layer in result.report.layers] == ["smaller", "smaller", "dense"]
+    report = tfprune.verify(result.dense, result.tflite, layers=True)
+    assert report, report.first_difference
+    # SHAPE says the number of channels, which is another one now.
+    assert [layer.op for layer in report.layers] == ["TRANSPOSE_CONV", "CONV_2D"]

@@ -11,21 +11,11 @@ import numpy.typing as npt
 
 from tfprune.converter.capability.layer import BIAS_INPUT, STORED, WEIGHTS_INPUT, Layer, Numbers, Refused
 from tfprune.converter.graph import Graph
-from tfprune.converter.schema import TensorType
+from tfprune.converter.weights import PRECISIONS, type_name
 from tfprune.formats import ActivationType, Quantization, Rounding
 
 Scales = npt.NDArray[np.float32]
 
-_TYPE_NAMES = {number: name.lower() for name, number in vars(TensorType).items() if isinstance(number, int)}
-# Input, weights as they are stored, output.
-_PRECISIONS = {
-    ("float32", "float32", "float32"): "float32",
-    ("float32", "float16", "float32"): "float16",
-    ("int8", "int8", "int8"): "int8",
-    ("float32", "int8", "float32"): "dynamic",
-    ("uint8", "uint8", "uint8"): "uint8",
-    ("int16", "int8", "int16"): "int16",
-}
 _FLOATS = ("float32", "float16", "dynamic")
 
 
@@ -82,8 +72,8 @@ def read_numbers(
     output = graph.tensor(subgraph, int(op.outputs[0]))
     source = graph.source(subgraph, int(op.inputs[weights_input]))
     stored = graph.tensor(subgraph, source)
-    types = (_type_name(x), _type_name(stored), _type_name(output))
-    precision = _PRECISIONS.get(types)
+    types = (type_name(x), type_name(stored), type_name(output))
+    precision = PRECISIONS.get(types[:2]) if types[0] == types[2] else None
     # Halves are weights behind a DEQUANTIZE, all others are the op's own input.
     if precision == "dynamic" and weights.type != stored.type:
         raise Refused("precision", "no sparse kernel for int8 weights that DEQUANTIZE makes float32 (weight-only)")
@@ -123,7 +113,7 @@ def read_bias(
     source = graph.source(subgraph, int(op.inputs[bias_input]))
     bias = graph.tensor(subgraph, source)
     allowed = ("float32", "float16") if numbers.precision in _FLOATS else _ACTIVATIONS[numbers.precision].bias
-    name = _type_name(bias)
+    name = type_name(bias)
     # The builtin kernel of such a convolution reads beyond the end of an int32 bias.
     overrun = numbers.precision == "int16" and name == "int32" and graph.op_name(op) != "FULLY_CONNECTED"
     if name not in allowed or overrun or bias.isVariable or graph.constant(bias, name) is None:
@@ -152,17 +142,13 @@ def check_sums(layer: Layer, graph: Graph) -> None:
     largest = known.largest * sizes.sum(axis=1, dtype=np.int64)
     if layer.bias is not None:
         tensor = graph.tensor(layer.subgraph, layer.bias)
-        bias = graph.constant(tensor, _type_name(tensor))
+        bias = graph.constant(tensor, type_name(tensor))
         assert bias is not None, "the reader of the layer looked at it"
         largest += np.tile(np.abs(bias.astype(np.int64)), layer.bias_repeats)
     if int(largest.max(initial=0)) > known.largest_sum:
         row = int(largest.argmax())
         bits = known.largest_sum.bit_length()
         raise Refused("sums", f"the sums of output channel {row} may leave {bits} bits, got up to {int(largest[row])}")
-
-
-def _type_name(tensor: Any) -> str:
-    return str(_TYPE_NAMES.get(tensor.type, tensor.type))
 
 
 def _per_tensor(what: str, tensor: Any, zero_points: tuple[int, int]) -> tuple[float, int]:
@@ -191,7 +177,7 @@ def _weight_scales(tensor: Any, precision: str, out_channels: int, axis: int) ->
     zero_point = int(zero_points[0]) if unsigned and len(zero_points) == 1 else 0
     if np.any(zero_points != zero_point) or not 0 <= zero_point <= 255:
         wanted = "one in 0 .. 255" if unsigned else "0"
-        raise Refused("quantization", f"the zero points of {_type_name(tensor)} weights must be {wanted}")
+        raise Refused("quantization", f"the zero points of {type_name(tensor)} weights must be {wanted}")
     return np.ascontiguousarray(np.broadcast_to(scales, (out_channels,))), zero_point
 
 
