@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfprune.errors import RuntimeInputError
+
+_ARRAY_START = b"\x93NUMPY"
+# Of an archive with members, and of one without.
+_ARCHIVE_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def read_arrays(path: Path, option: str) -> Any:
@@ -17,14 +23,20 @@ def read_arrays(path: Path, option: str) -> Any:
     Raises:
         RuntimeInputError: the file cannot be read, is no such file, or holds Python objects.
     """
+    rule = f"{option}: `{path}` must be a .npy or .npz file of numbers"
+    write = "write it with numpy.save or numpy.savez"
     try:
+        with path.open("rb") as file:
+            start = file.read(len(_ARRAY_START))
+        if start != _ARRAY_START and not start.startswith(_ARCHIVE_STARTS):
+            raise RuntimeInputError(f"{rule}, and it is neither; {write}")
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise RuntimeInputError(
-            f"{option}: `{path}` must be a .npy or .npz file of numbers: {error}; write it with numpy.save or "
-            "numpy.savez"
-        ) from error
+    except OSError as error:
+        raise RuntimeInputError(f"{rule}: {error.strerror or error}; {write}") from error
+    # What numpy says of it is advice to programmers, such as to allow pickles.
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RuntimeInputError(f"{rule}: it is cut off or corrupt, or holds Python objects; {write}") from error

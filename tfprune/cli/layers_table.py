@@ -45,7 +45,8 @@ def _totals(report: ConversionReport) -> str:
     parts = [report.outcome()]
     if report.output_bytes is not None:
         parts.append(f"{report.input_bytes:,} bytes dense, {report.output_bytes:,} bytes written")
-    parts.append(
-        f"predicted by cost table `{report.table}` ({report.table_unit}), least speed-up {report.min_speedup:g}"
-    )
+    if report.predicted:
+        parts.append(
+            f"predicted by cost table `{report.table}` ({report.table_unit}), least speed-up {report.min_speedup:g}"
+        )
     return "; ".join(parts) + ("" if report.note is None else f"\n{report.note}")

@@ -49,6 +49,7 @@ class Finding:
         zeros: share of zeros where ``known`` is None.
         lstm: the layer, where it is an LSTM. It has a finding for each of its two matrices,
         gates: of which this is the one.
+        buffers: numbers of the buffers that hold its weights.
     """
 
     subgraph: int
@@ -64,6 +65,7 @@ class Finding:
     zeros: float | None = None
     lstm: LstmLayer | None = None
     gates: GateMatrix | None = None
+    buffers: tuple[int, ...] = ()
 
     def report(self) -> LayerReport:
         """The finding as a line of a report."""
@@ -87,6 +89,7 @@ class Finding:
             reason_code=None if refused is None else refused.code,
             reason=None if refused is None else refused.text,
             precision="float16" if plan is not None and self._halved else self.precision,
+            buffers=self.buffers,
             dense_time=None if self.known is None else self.known.dense_time,
             **self._considered(plan),
         )
@@ -147,6 +150,7 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
             None,
             found if isinstance(found, Refused) else Refused("undecided", ""),
             precision=precision_of(graph, subgraph, op),
+            buffers=() if weights is None or graph.raw(weights) is None else (int(weights.buffer),),
         )
         if isinstance(found, Layer) and weights is not None:
             key = (weights.buffer, found.meaning(), found.cost_shape, found.geometry)
@@ -181,6 +185,7 @@ def _lstm_findings(
             precision=gates.precision,
             lstm=layer,
             gates=gates,
+            buffers=tuple(int(graph.tensor(layer.subgraph, source).buffer) for source in gates.sources),
         )
         for gates, known, outcome in decide_lstm(graph, layer, table, min_speedup, halves)
     ]

@@ -200,7 +200,7 @@ def _to_stock(graph: Graph, data: bytes, source: Path | None, table: CostTable, 
             layers, smaller = stock.refuse_all(layers, "file_not_smaller", reason), data
     if smaller is data:
         note = "target 'stock': no layer was changed, the output equals the input"
-    report = _report("convert", layers, table, min_speedup, data, len(smaller), note)
+    report = _report("convert", layers, table, min_speedup, data, len(smaller), note, "stock")
     return Converted(smaller, data, report, source)
 
 
@@ -216,7 +216,8 @@ def _to_dense(graph: Graph, data: bytes, source: Path | None, table: CostTable, 
         note += f"; {len(layers)} layer(s) were made dense again"
     if encoded:
         note += f"; {encoded} constant(s) lost TFLite's own sparse encoding"
-    return Converted(dense, dense, _report("convert", layers, table, min_speedup, data, len(dense), note), source)
+    report = _report("convert", layers, table, min_speedup, data, len(dense), note, "dense")
+    return Converted(dense, dense, report, source)
 
 
 def _report(
@@ -227,10 +228,11 @@ def _report(
     model: bytes,
     output_bytes: int | None,
     note: str | None,
+    target: str = "delegate",
 ) -> ConversionReport:
     ordered = tuple(sorted(layers, key=lambda layer: (layer.subgraph, layer.index)))
     known = (table.name, table.unit, min_speedup)
-    return ConversionReport(action, ordered, *known, len(model), output_bytes, note, model)
+    return ConversionReport(action, ordered, *known, len(model), output_bytes, note, model, target)
 
 
 def _with_precision_note(report: ConversionReport, model: Any, precision: str) -> ConversionReport:
@@ -338,12 +340,11 @@ def load_module(name: str) -> Any:
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
     if value not in known:
         rule = repr(known[0]) if len(known) == 1 else f"one of {', '.join(map(repr, known))}"
-        raise ConversionError(f"convert: {name} must be {rule}, got {value!r}")
+        raise ConversionError(f"{name}: must be {rule}, got {value!r}")
 
 
 def _check_min_speedup(value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value <= 0:
         raise ConversionError(
-            f"convert: min_speedup must be a finite number above 0, got {value!r}; "
-            f"the default is {_DEFAULT_MIN_SPEEDUP}"
+            f"min_speedup: must be a finite number above 0, got {value!r}; the default is {_DEFAULT_MIN_SPEEDUP}"
         )

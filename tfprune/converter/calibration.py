@@ -35,12 +35,12 @@ class Quantizer:
         """
         if self.precision == "int8" and self.data is None:
             raise ConversionError(
-                "convert: precision 'int8' needs representative_data, from which activations get their ranges; "
+                "precision: 'int8' needs representative_data, from which activations get their ranges; "
                 "give some hundred training examples"
             )
         if self.precision != "int8" and self.data is not None:
             raise ConversionError(
-                f"convert: representative_data is for precision 'int8', got precision {self.precision!r}; leave it out"
+                f"representative_data: is for precision 'int8', got precision {self.precision!r}; leave it out"
             )
 
     def configure(self, converter: Any, tensorflow: Any, inputs: Sequence[ModelInput]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfprune.converter.analysis import packed_operators
-from tfprune.converter.capability import LSTM_CODE, layer_name
+from tfprune.converter.capability import LSTM_CODE, WEIGHTS_INPUT, layer_name
 from tfprune.converter.expand.surround import SPARSE_OUTPUT
 from tfprune.converter.graph import Graph
 from tfprune.converter.report import LayerReport
@@ -53,9 +53,10 @@ def packed_reports(graph: Graph, table: CostTable) -> list[LayerReport]:
     for operator, pattern in zip(operators, patterns, strict=True):
         layer = packed_report(graph, *operator, "sparse", table)
         place = (layer.subgraph, layer.index)
-        # An LSTM stands twice.
+        # An LSTM stands twice, with its weights in its inputs 1 and 2; all others have theirs in input 1.
+        buffers = _buffers(graph, layer.subgraph, operator[2], WEIGHTS_INPUT + seen[place])
         name = f"{layer.name}/{_LSTM_PARTS[seen[place]]}" if layer.op == LSTM_CODE else layer.name
-        reports.append(dataclasses.replace(layer, name=name, pattern=pattern))
+        reports.append(dataclasses.replace(layer, name=name, pattern=pattern, buffers=buffers))
         seen[place] += 1
     return reports
 
@@ -112,7 +113,13 @@ def packed_report(
         sparse_macs=header.value_count * shape.pixels,
         dense_time=dense_time,
         sparse_time=sparse_time,
+        buffers=() if graph.op_name(op) == LSTM_CODE else _buffers(graph, subgraph, op, WEIGHTS_INPUT),
     )
+
+
+def _buffers(graph: Graph, subgraph: int, op: Any, position: int) -> tuple[int, ...]:
+    weights = graph.input_tensor(subgraph, op, position)
+    return () if weights is None else (int(weights.buffer),)
 
 
 def _times(table: CostTable, shape: LayerShape, packed: PackedWeights) -> tuple[float | None, float | None]:

@@ -28,6 +28,7 @@ class LayerReport:
             it is) or ``"restored"`` (made dense again).
         encoding: encoding and group size, or None.
         dense_bytes: bytes of the dense weights.
+        buffers: numbers of the input file's buffers that hold the weights; operators that share weights have the same.
         packed_bytes: bytes of the packed weights with what the operator takes more in the file (of a layer that was
             packed before: without that), or None.
         predicted_speedup: predicted dense time divided by sparse time, or None.
@@ -67,6 +68,7 @@ class LayerReport:
     sparse_macs: int | None = None
     dense_time: float | None = None
     sparse_time: float | None = None
+    buffers: tuple[int, ...] = ()
 
     @property
     def place(self) -> str:
@@ -93,7 +95,7 @@ class Totals:
     """Sums over the layers: if all were dense, and as the verdicts leave them.
 
     Attributes:
-        dense_bytes: bytes of dense weights.
+        dense_bytes: bytes of dense weights; those that several operators share count once.
         final_bytes: bytes of the weights as they are stored then.
         dense_macs: multiply-adds of the layers whose shapes are known to the predictor.
         final_macs: the same with what the sparse layers save.
@@ -119,7 +121,22 @@ def totals(layers: Sequence[LayerReport]) -> Totals:
         return sum(before for before, _, _ in known), sum(after)
 
     times = pair("dense_time", "sparse_time")
-    return Totals(*pair("dense_bytes", "packed_bytes"), *pair("dense_macs", "sparse_macs"), *times)
+    return Totals(*_weight_bytes(layers), *pair("dense_macs", "sparse_macs"), *times)
+
+
+def _weight_bytes(layers: Sequence[LayerReport]) -> tuple[int, int]:
+    """Bytes before and after; what is stored once for several layers counts once."""
+    dense: dict[Any, int] = {}
+    final: dict[Any, int] = {}
+    for place, layer in enumerate(layers):
+        # Layers that do not know their buffers, as those of a model that is trained, share none.
+        stored = layer.buffers or place
+        dense[stored] = layer.dense_bytes
+        packed = layer.packed_bytes if layer.converted else None
+        # Of one buffer the same encoding is the same packed data, but for what each operator takes more.
+        after = (stored, None if packed is None else layer.encoding)
+        final[after] = max(final.get(after, 0), layer.dense_bytes if packed is None else packed)
+    return sum(dense.values()), sum(final.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +153,7 @@ class ConversionReport:
         output_bytes: size of the result; for an inspection None.
         note: what applies to the whole model, or None.
         model: bytes of the ``.tflite`` file that was looked at, for the pictures of :meth:`to_html`.
+        target: what runs the result: ``"delegate"``, ``"stock"`` or ``"dense"``. Predictions are for the delegate only.
     """
 
     action: str
@@ -147,6 +165,7 @@ class ConversionReport:
     output_bytes: int | None
     note: str | None = None
     model: bytes | None = dataclasses.field(default=None, repr=False, compare=False)
+    target: str = "delegate"
 
     @property
     def converted_layers(self) -> int:
@@ -158,9 +177,17 @@ class ConversionReport:
         """Sums over the layers."""
         return totals(self.layers)
 
+    @property
+    def predicted(self) -> bool:
+        """Whether the cost table and ``min_speedup`` decided anything."""
+        return self.target == "delegate"
+
     def outcome(self, noun: str = "layers") -> str:
         """How many layers became sparse, or would; those of a file that was converted before are so already."""
-        became = "smaller" if any(layer.verdict == "smaller" for layer in self.layers) else "sparse"
+        if self.target == "dense":
+            restored = sum(layer.verdict == "restored" for layer in self.layers)
+            return f"{restored} of {len(self.layers)} {noun} were made dense again"
+        became = "smaller" if self.target == "stock" else "sparse"
         if self.action != "inspect":
             return f"{self.converted_layers} of {len(self.layers)} {noun} became {became}"
         before = sum(layer.packed_before for layer in self.layers)
@@ -171,6 +198,7 @@ class ConversionReport:
         """The report as plain data."""
         return {
             "action": self.action,
+            "target": self.target,
             "table": self.table,
             "table_unit": self.table_unit,
             "min_speedup": self.min_speedup,
@@ -238,5 +266,6 @@ class ConversionReport:
         if self.output_bytes is not None:
             share = self.output_bytes / self.input_bytes
             total += f"; {self.input_bytes / 1e6:.3f} MB -> {self.output_bytes / 1e6:.3f} MB ({share:.0%})"
-        total += f"; predictions by table {self.table!r} ({self.table_unit}), min_speedup {self.min_speedup:g}"
+        if self.predicted:
+            total += f"; predictions by table {self.table!r} ({self.table_unit}), min_speedup {self.min_speedup:g}"
         return total if self.note is None else f"{total}\n{self.note}"

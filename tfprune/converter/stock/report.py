@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 
 from tfprune import __version__
-from tfprune.converter.capability import WEIGHTS_INPUT, WITHOUT_KERNEL, Refused, layer_name
+from tfprune.converter.capability import CAPABILITIES, WITHOUT_KERNEL, Refused, layer_name
 from tfprune.converter.report import LayerReport
 from tfprune.converter.stock.editor import Editor
 from tfprune.converter.stock.log import Log
 from tfprune.converter.stock.sparse_encoding import BLOCK
-from tfprune.converter.weights import precision_of
+from tfprune.converter.weights import operands, precision_of
 from tfprune.sparsity.measure import Density
 
+# The operators that have a rewrite.
 LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+_TRANSPOSED = ("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE")
+# Inputs of a fused LSTM that hold weights: four for its input, four for its state.
+_GATES = range(1, 9)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Size:
         weight_bytes: bytes in which they are stored.
         macs: multiply-adds of a run; sizes that the file does not fix count as 1.
         sparse: whether they have TFLite's sparse encoding.
+        buffers: numbers of the buffers that hold them.
     """
 
     shape: tuple[int, ...]
@@ -39,6 +44,7 @@ class Size:
     weight_bytes: int
     macs: int
     sparse: bool
+    buffers: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Before:
 
 def layers(editor: Editor) -> list[Before]:
     """The operators of a subgraph that have weights."""
-    names = {*LINEAR, *WITHOUT_KERNEL}
+    names = {*CAPABILITIES, *WITHOUT_KERNEL}
     return [
         Before(
             editor.number, index, layer_name(editor.graph, editor.number, op), op, editor.name(op), measure(editor, op)
@@ -67,12 +73,16 @@ def layers(editor: Editor) -> list[Before]:
 
 def measure(editor: Editor, op: Any) -> Size | None:
     """Size of an operator's weights; None where they are no constant of a known type."""
-    constant = editor.constant(op, WEIGHTS_INPUT)
-    index = editor.input(op, WEIGHTS_INPUT)
+    if editor.name(op) == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+        return _measure_gates(editor, op)
+    position = operands(editor.graph, editor.number, op)[1]
+    constant, index = editor.constant(op, position), editor.input(op, position)
     if constant is not None:
         shape = constant.values.shape
         nonzeros = int(np.count_nonzero(constant.nonzero))
-        return Size(shape, nonzeros, constant.values.nbytes, _macs(editor, op, shape), sparse=False)
+        macs = _macs(editor, op, shape)
+        buffers = (int(constant.tensor.buffer),)
+        return Size(shape, nonzeros, constant.values.nbytes, macs, sparse=False, buffers=buffers)
     if index is None or editor.tensor(index).sparsity is None:
         return None
     tensor = editor.tensor(index)
@@ -86,17 +96,40 @@ def measure(editor: Editor, op: Any) -> Size | None:
     )
     nonzeros = 0 if values is None else int(np.count_nonzero(values.view(np.float32)))
     macs = _macs(editor, op, (count,))
-    return Size(editor.shape(index), nonzeros, 4 * count + indices, macs, sparse=True)
+    return Size(editor.shape(index), nonzeros, 4 * count + indices, macs, sparse=True, buffers=(int(tensor.buffer),))
+
+
+def _measure_gates(editor: Editor, op: Any) -> Size | None:
+    """Size of the matrices of a fused LSTM, those for the input beside those for the state, one gate above the other.
+
+    The input gate may be left out.
+    """
+    found = [editor.constant(op, position) for position in _GATES if editor.input(op, position) is not None]
+    gates = [gate for gate in found if gate is not None and gate.values.ndim == 2]
+    if not gates or len(gates) != len(found):
+        return None
+    weights = sum(gate.values.size for gate in gates)
+    rows = sum(len(gate.values) for gate in gates) // 2
+    nonzeros = sum(int(np.count_nonzero(gate.nonzero)) for gate in gates)
+    size = sum(gate.values.nbytes for gate in gates)
+    shape = (rows, weights // rows) if rows else (0, 0)
+    buffers = tuple(int(gate.tensor.buffer) for gate in gates)
+    return Size(shape, nonzeros, size, _macs(editor, op, shape), sparse=False, buffers=buffers)
 
 
 def _macs(editor: Editor, op: Any, shape: tuple[int, ...]) -> int:
     """Each weight is multiplied once a place of the output; in a transposed convolution of the input."""
-    transposed = editor.name(op) == "TRANSPOSE_CONV"
-    index = editor.input(op, 2) if transposed else next((int(each) for each in op.outputs if each >= 0), None)
-    if index is None:
+    name = editor.name(op)
+    activation, weights = operands(editor.graph, editor.number, op)
+    outputs = [int(each) for each in op.outputs if each >= 0]
+    index = editor.input(op, activation) if name.endswith(_TRANSPOSED) else next(iter(outputs), None)
+    if index is None or name == "EMBEDDING_LOOKUP":
         return 0
-    places = math.prod(max(1, size) for size in editor.shape(index)[:-1])
-    return math.prod(shape) * places
+    sizes = [max(1, size) for size in editor.shape(index)]
+    if name == "BATCH_MATMUL" and min(len(sizes), len(shape)) >= 2:
+        # Of each batch's product: rows x columns of the constant for each column or row of the result.
+        return math.prod(sizes) * math.prod(shape[-2:]) // sizes[-1 if weights else -2]
+    return math.prod(shape) * math.prod(sizes[:-1])
 
 
 def layer_report(editor: Editor, before: Before, log: Log) -> LayerReport:
@@ -123,6 +156,7 @@ def layer_report(editor: Editor, before: Before, log: Log) -> LayerReport:
         precision=precision_of(editor.graph, before.subgraph, before.op),
         dense_macs=None if old is None else old.macs,
         sparse_macs=new.macs if changed and new is not None else None,
+        buffers=() if old is None else old.buffers,
     )
 
 
