@@ -191,10 +191,28 @@ def test_verify_bad_inputs_are_exit_2(pruned_file: Path, tmp_path: Path) -> None
     np.save(wrong_shape, np.zeros((1, 2), np.float32))
     np.save(objects, np.array([{}]), allow_pickle=True)
     text.write_text("hello")
-    for inputs in (wrong_shape, objects, text, tmp_path / "missing.npy"):
+    archive = tmp_path / "cut.npz"
+    np.savez(archive, x=np.zeros((1, 2), np.float32))
+    archive.write_bytes(archive.read_bytes()[:-30])
+    for inputs in (wrong_shape, objects, text, archive, tmp_path / "missing.npy"):
         result = run("verify", pruned_file, pruned_file, "--data", inputs)
         assert result.exit_code == 2
         assert "Error: " in result.stderr
+        assert "pickle" not in result.stderr
+    for path, reason in ((text, "it is neither"), (archive, "cut off or corrupt"), (objects, "holds Python objects")):
+        assert reason in run("verify", pruned_file, pruned_file, "--data", path).stderr
+
+
+@pytest.mark.parametrize("command", ["inspect", "convert"])
+def test_errors_start_with_the_argument(command: str, pruned_file: Path) -> None:
+    for options, subject in (
+        (("--min-speedup", 0), "min_speedup: "),
+        (("--target", "moon"), "target: "),
+        (("--precision", "int4"), "precision: "),
+    ):
+        result = run(command, pruned_file, *options)
+        assert result.exit_code == 2
+        assert f"Error: {subject}must be" in result.stderr
 
 
 def test_benchmark(pruned_file: Path, tmp_path: Path) -> None:

@@ -216,7 +216,15 @@ def test_weights_shared_by_two_subgraphs_are_packed_once() -> None:
         builder.io([x], [y], graph)
         builder.signature(f"s{graph}", {"x": x}, {"y": y}, graph)
     data = builder.build()
-    sparse = convert(data).tflite
+    converted = convert(data)
+    sparse = converted.tflite
+    for report in (converted.report, tfprune.inspect(sparse)):
+        first, second = report.layers
+        assert first.buffers == second.buffers
+        assert (report.totals.dense_bytes, report.totals.final_bytes) == (first.dense_bytes, first.packed_bytes)
+        assert report.totals.dense_macs == (first.dense_macs or 0) + (second.dense_macs or 0)
+    assert tfprune.inspect(data, min_speedup=1e9).totals.final_bytes == 4 * 64 * 9 * 32
+    assert tfprune.inspect(data, target="stock").totals.final_bytes == 4 * 64 * 9 * 32
     assert names(sparse) == ["TfpruneConv2D"] * 2
     assert len({graph.input_tensor(subgraph, op, 1).buffer for graph, subgraph, op in operators(sparse)}) == 1
     assert len(sparse) < 0.5 * len(data)

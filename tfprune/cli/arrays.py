@@ -35,6 +35,8 @@ def read_arrays(path: Path, option: str) -> Any:
             return loaded
         with loaded:
             return {name: loaded[name] for name in loaded.files}
+    except RuntimeInputError:
+        raise
     except OSError as error:
         raise RuntimeInputError(f"{rule}: {error.strerror or error}; {write}") from error
     # What numpy says of it is advice to programmers, such as to allow pickles.

@@ -11,10 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 import tfprune
+from tests.converter.expand.operators import Maker
 from tests.converter.helpers import convert
 from tests.converter.stock.graphs import Network, assert_same
 from tests.models import conv_model, pruned
 from tests.models.builder import RELU
+from tests.models.recurrent import LstmFile
 from tfprune.converter.graph import Graph
 from tfprune.errors import AlreadyConvertedError
 
@@ -47,6 +49,40 @@ def test_the_report_says_what_became_of_each_layer() -> None:
     assert len(result.tflite) < 0.6 * len(data)
     assert result.dense == data
     assert_same(data, result.tflite)
+
+
+@pytest.mark.parametrize(
+    ("data", "op", "shape", "macs"),
+    [
+        (Maker().conv_3d((1, 6, 7, 5, 4), 8, (3, 3, 3)).data, "CONV_3D", (3, 3, 3, 4, 8), 3**3 * 4 * 8 * 6 * 7 * 5),
+        (Maker().batch_matmul((3,), 0, 6, 16, 12).data, "BATCH_MATMUL", (16, 12), 3 * 6 * 16 * 12),
+        (Maker().batch_matmul((3,), 1, 6, 16, 12).data, "BATCH_MATMUL", (3, 16, 12), 3 * 6 * 16 * 12),
+        (LstmFile().build(), "UNIDIRECTIONAL_SEQUENCE_LSTM", None, None),
+    ],
+)
+def test_operators_without_a_rewrite_have_a_row_and_a_reason(
+    data: bytes, op: str, shape: tuple[int, ...] | None, macs: int | None
+) -> None:
+    report = tfprune.inspect(data, target="stock")
+    (layer,) = (layer for layer in report.layers if layer.op == op)
+    other = [each for each in tfprune.inspect(data).layers if each.op == op]
+    assert (layer.verdict, layer.reason_code, layer.reason) == ("dense", "operator", f"no rewrite for {op}")
+    assert layer.dense_bytes == sum(each.dense_bytes for each in other) > 0
+    assert layer.dense_macs == sum(each.dense_macs or 0 for each in other) > 0
+    assert 0 < (layer.sparsity or 0) < 1
+    if shape is not None:
+        assert (layer.shape, layer.dense_macs) == (shape, macs)
+    assert "would become smaller" in str(report)
+
+
+def test_reports_of_the_stock_target_make_no_predictions() -> None:
+    for action in (tfprune.inspect, lambda data, **options: tfprune.convert(data, **options).report):
+        report = action(network(), target="stock")
+        assert report.target == report.to_dict()["target"] == "stock"
+        for text in (str(report), report._repr_html_(), report.to_html()):
+            assert "arm64" not in text
+            assert "1.05" not in text
+    assert "arm64" in tfprune.inspect(network()).to_html()
 
 
 def test_the_metadata_says_how_the_file_was_made() -> None:
