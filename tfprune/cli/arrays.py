@@ -26,15 +26,14 @@ def read_arrays(path: Path, option: str) -> Any:
     rule = f"{option}: `{path}` must be a .npy or .npz file of numbers"
     write = "write it with numpy.save or numpy.savez"
     try:
+        # Opened here: numpy leaves the file of a broken archive open.
         with path.open("rb") as file:
             start = file.read(len(_ARRAY_START))
-        if start != _ARRAY_START and not start.startswith(_ARCHIVE_STARTS):
-            raise RuntimeInputError(f"{rule}, and it is neither; {write}")
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
+            if start != _ARRAY_START and not start.startswith(_ARCHIVE_STARTS):
+                raise RuntimeInputError(f"{rule}, and it is neither; {write}")
+            file.seek(0)
+            loaded = np.load(file, allow_pickle=False)
+            return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except RuntimeInputError:
         raise
     except OSError as error:
