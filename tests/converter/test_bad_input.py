@@ -144,8 +144,8 @@ def test_weights_outside_a_cut_off_file_are_named() -> None:
 @pytest.mark.parametrize(
     ("options", "name"),
     [
-        ({"precision": "int4"}, "precision must be one of 'float32', 'float16', 'int8', 'dynamic', got 'int4'"),
-        ({"target": "gpu"}, "target must be one of 'delegate', 'stock', 'dense', got 'gpu'"),
+        ({"precision": "int4"}, "precision: must be one of 'float32', 'float16', 'int8', 'dynamic', got 'int4'"),
+        ({"target": "gpu"}, "target: must be one of 'delegate', 'stock', 'dense', got 'gpu'"),
         ({"min_speedup": 0}, "min_speedup"),
         ({"min_speedup": float("nan")}, "min_speedup"),
         ({"min_speedup": "2"}, "min_speedup"),

@@ -165,8 +165,8 @@ def test_several_inputs_are_fed_by_name() -> None:
     ("options", "message"),
     [
         ({"precision": "int8"}, "needs representative_data"),
-        ({"precision": "float16", "representative_data": EXAMPLES}, "representative_data is for precision 'int8'"),
-        ({"precision": "int4"}, "precision must be one of"),
+        ({"precision": "float16", "representative_data": EXAMPLES}, "representative_data: is for precision 'int8'"),
+        ({"precision": "int4"}, "precision: must be one of"),
         ({"precision": "int8", "representative_data": EXAMPLES[:0]}, "at least one"),
         ({"precision": "int8", "representative_data": EXAMPLES * np.nan}, "must be finite, got 18432 NaN"),
     ],
