@@ -104,6 +104,7 @@ bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour
 	$(BIN)/python benchmarks/cpu_layers.py --network resnet50 --network mobilenet_v1 $(PATTERNS:%=--pattern %) \
 	  --output benchmarks/results/cpu_patterns.json
 	$(BIN)/python benchmarks/conversion.py --time-and-memory --output benchmarks/results/conversion.json
+	$(BIN)/python benchmarks/recurrent.py --output benchmarks/results/recurrent.json
 	$(BIN)/python benchmarks/break_even.py --output benchmarks/results/break_even.json
 	$(BIN)/python benchmarks/fc_bandwidth.py --output benchmarks/results/fc_bandwidth.json
 	test -d build/mnn/MNN || $(BIN)/python -m pip install --no-deps --target build/mnn MNN
