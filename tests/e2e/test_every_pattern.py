@@ -70,7 +70,7 @@ CASES = [
     # Blocks are bands of their height.
     Case(BlockPunched(8, 4), 0.75, "conv3", "row_band 8x4"),
     Case(BlockPunched(8, 4), 0.75, "conv1", "row_band 8x4"),
-    Case(BlockRowsColumns(16, 16), 0.75, "dense", "row_band 16x1"),
+    Case(BlockRowsColumns(16, 16), 0.75, "dense", "block_rows 16x1"),
     # For many pixels the zeros inside blocks cost more than taking rows and columns from anywhere.
     Case(BlockRowsColumns(16, 16), 0.75, "conv3", "block_rows 16x1"),
     Case(BlockRowsColumns(16, 16), 0.75, "conv1", "block_rows 16x1"),
