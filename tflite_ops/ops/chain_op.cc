@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensorflow/lite/builtin_ops.h"
 #include "tflite_ops/base/crc32.h"
 #include "tflite_ops/base/memory.h"
+#include "tflite_ops/ops/delegate_kernel.h"
 #include "tflite_ops/ops/planar_node.h"
 #include "tflite_ops/ops/shared_state.h"
 #include "tflite_ops/ops/sparse_op.h"
@@ -365,15 +365,6 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
   return data;
 }
 
-void Free(TfLiteContext*, void* user_data) {
-  ChainData* data = static_cast<ChainData*>(user_data);
-  if (data == nullptr) return;
-  SharedState* state = data->state;
-  state->Leave(data);
-  Destroy(data);
-  state->Release();
-}
-
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   ChainData* data = static_cast<ChainData*>(node->user_data);
   return Report(context, data == nullptr ? Error("no memory") : PrepareChain(context, data));
@@ -386,15 +377,7 @@ TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
 }  // namespace
 
 TfLiteRegistration ChainOpRegistration() {
-  TfLiteRegistration registration = {};
-  registration.init = Init;
-  registration.free = Free;
-  registration.prepare = Prepare;
-  registration.invoke = Invoke;
-  registration.builtin_code = kTfLiteBuiltinDelegate;
-  registration.custom_name = "TfpruneChain";
-  registration.version = 1;
-  return registration;
+  return KernelRegistration("TfpruneChain", Init, FreeKernel<ChainData>, Prepare, Invoke);
 }
 
 }  // namespace tfprune

@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-#include "tensorflow/lite/builtin_ops.h"
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/status.h"
 #include "tflite_ops/formats/packed_weights.h"
 #include "tflite_ops/kernels/lstm/sequence.h"
+#include "tflite_ops/ops/delegate_kernel.h"
 #include "tflite_ops/ops/shared_state.h"
 #include "tflite_ops/ops/sparse_op.h"
 #include "tflite_ops/ops/tensors.h"
@@ -206,10 +206,7 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
   const TfLiteDelegateParams* params = reinterpret_cast<const TfLiteDelegateParams*>(buffer);
   TfLiteNode* node = nullptr;
   TfLiteRegistration* registration = nullptr;
-  if (params->nodes_to_replace->size != 1 ||
-      context->GetNodeAndRegistration(context, params->nodes_to_replace->data[0], &node, &registration) != kTfLiteOk) {
-    return nullptr;
-  }
+  if (!ReplacedNode(context, *params, &node, &registration)) return nullptr;
   OpData* data = Create<OpData>();
   if (data == nullptr) return nullptr;
   data->state = static_cast<SharedState*>(params->delegate->data_)->Retain();
@@ -227,15 +224,6 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
   return data;
 }
 
-void Free(TfLiteContext*, void* user_data) {
-  OpData* data = static_cast<OpData*>(user_data);
-  if (data == nullptr) return;
-  SharedState* state = data->state;
-  state->Leave(data);
-  Destroy(data);
-  state->Release();
-}
-
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   OpData* data = static_cast<OpData*>(node->user_data);
   return Report(context, data == nullptr ? Error("no memory for an op") : PrepareOp(context, data));
@@ -250,15 +238,7 @@ TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
 bool IsTfpruneLstm(const char* custom_name) { return custom_name != nullptr && strcmp(custom_name, kLstm) == 0; }
 
 TfLiteRegistration LstmOpRegistration() {
-  TfLiteRegistration registration = {};
-  registration.init = Init;
-  registration.free = Free;
-  registration.prepare = Prepare;
-  registration.invoke = Invoke;
-  registration.builtin_code = kTfLiteBuiltinDelegate;
-  registration.custom_name = "TfpruneDelegate";
-  registration.version = 1;
-  return registration;
+  return KernelRegistration("TfpruneDelegate", Init, FreeKernel<OpData>, Prepare, Invoke);
 }
 
 }  // namespace tfprune

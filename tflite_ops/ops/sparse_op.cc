@@ -9,6 +9,7 @@
 #include "tflite_ops/formats/packed_weights.h"
 #include "tflite_ops/kernels/conv2d_int16/conv2d_int16.h"
 #include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
+#include "tflite_ops/ops/delegate_kernel.h"
 #include "tflite_ops/ops/tensors.h"
 #include "tflite_ops/ops/tune_layers.h"
 
@@ -272,10 +273,7 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
   const TfLiteDelegateParams* params = reinterpret_cast<const TfLiteDelegateParams*>(buffer);
   TfLiteNode* node = nullptr;
   TfLiteRegistration* registration = nullptr;
-  if (params->nodes_to_replace->size != 1 ||
-      context->GetNodeAndRegistration(context, params->nodes_to_replace->data[0], &node, &registration) != kTfLiteOk) {
-    return nullptr;
-  }
+  if (!ReplacedNode(context, *params, &node, &registration)) return nullptr;
   OpData* data = Create<OpData>();
   if (data == nullptr) return nullptr;
   data->state = static_cast<SharedState*>(params->delegate->data_)->Retain();
@@ -290,15 +288,6 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
     data->output = node->outputs->data[0];
   }
   return data;
-}
-
-void Free(TfLiteContext*, void* user_data) {
-  OpData* data = static_cast<OpData*>(user_data);
-  if (data == nullptr) return;
-  SharedState* state = data->state;
-  state->Leave(data);
-  Destroy(data);
-  state->Release();
 }
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
@@ -331,15 +320,7 @@ bool IsTfpruneOp(const char* custom_name) {
 }
 
 TfLiteRegistration SparseOpRegistration() {
-  TfLiteRegistration registration = {};
-  registration.init = Init;
-  registration.free = Free;
-  registration.prepare = Prepare;
-  registration.invoke = Invoke;
-  registration.builtin_code = kTfLiteBuiltinDelegate;
-  registration.custom_name = "TfpruneDelegate";
-  registration.version = 1;
-  return registration;
+  return KernelRegistration("TfpruneDelegate", Init, FreeKernel<OpData>, Prepare, Invoke);
 }
 
 void SetLastKernelName(const char* name) { __atomic_store_n(&last_kernel_name, name, __ATOMIC_RELAXED); }

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every delegate kernel of this library does in the same way: find the one node it stands for, let go of its data,
+// register. `Data` derives from Described and has a `state`, in whose list it stands.
+#ifndef TFPRUNE_OPS_DELEGATE_KERNEL_H_
+#define TFPRUNE_OPS_DELEGATE_KERNEL_H_
+
+#include "tensorflow/lite/builtin_ops.h"
+#include "tensorflow/lite/core/c/common.h"
+#include "tflite_ops/base/memory.h"
+#include "tflite_ops/ops/shared_state.h"
+
+namespace tfprune {
+
+// The node that a kernel for a single op replaces; false where there are several or it cannot be had.
+inline bool ReplacedNode(TfLiteContext* context, const TfLiteDelegateParams& params, TfLiteNode** node,
+                         TfLiteRegistration** registration) {
+  return params.nodes_to_replace->size == 1 &&
+         context->GetNodeAndRegistration(context, params.nodes_to_replace->data[0], node, registration) == kTfLiteOk;
+}
+
+// The `free` of a kernel whose `init` returned a Data or null.
+template <typename Data>
+void FreeKernel(TfLiteContext*, void* user_data) {
+  Data* data = static_cast<Data*>(user_data);
+  if (data == nullptr) return;
+  SharedState* state = data->state;
+  state->Leave(data);
+  Destroy(data);
+  state->Release();
+}
+
+// The registration of a delegate kernel; functions as in TfLiteRegistration.
+inline TfLiteRegistration KernelRegistration(const char* name, void* (*init)(TfLiteContext*, const char*, size_t),
+                                             void (*release)(TfLiteContext*, void*),
+                                             TfLiteStatus (*prepare)(TfLiteContext*, TfLiteNode*),
+                                             TfLiteStatus (*invoke)(TfLiteContext*, TfLiteNode*)) {
+  TfLiteRegistration registration = {};
+  registration.init = init;
+  registration.free = release;
+  registration.prepare = prepare;
+  registration.invoke = invoke;
+  registration.builtin_code = kTfLiteBuiltinDelegate;
+  registration.custom_name = name;
+  registration.version = 1;
+  return registration;
+}
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_OPS_DELEGATE_KERNEL_H_
