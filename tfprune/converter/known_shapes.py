@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tfprune.converter.graph import Graph
-from tfprune.converter.schema import TensorType
+from tfprune.converter.schema import TensorType, declared_shape
 
 Size = int | None
 Sizes = tuple[Size, ...]
@@ -47,14 +47,10 @@ class _Reader:
         self._known: dict[int, Sizes | None] = {}
 
     def shape(self, index: int, depth: int) -> Sizes:
-        tensor = self._graph.tensor(self._subgraph, index)
-        shape = self._graph.shape(tensor)
-        signature = shape if tensor.shapeSignature is None else tuple(int(size) for size in tensor.shapeSignature)
-        if len(signature) != len(shape):
+        shape = declared_shape(self._graph.tensor(self._subgraph, index))
+        if min(shape, default=0) >= 0:
             return shape
-        if min(signature, default=0) >= 0:
-            return signature
-        declared = tuple(self._open if size < 0 else size for size in signature)
+        declared = tuple(self._open if size < 0 else size for size in shape)
         op = self._graph.writer(self._subgraph, index)
         if op is None or depth == 0 or self._graph.op_name(op) != "RESHAPE" or len(op.inputs) < 2:
             return declared

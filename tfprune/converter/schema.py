@@ -246,6 +246,15 @@ def text(value: Any) -> str:
     return str(value) if isinstance(value, str) else bytes(value).decode("utf-8", errors="replace")
 
 
+def declared_shape(tensor: Any) -> tuple[int, ...]:
+    """Shape of a ``TensorT``; -1 for sizes that the file does not fix."""
+    shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
+    signature = tensor.shapeSignature
+    if signature is None or len(signature) != len(shape):
+        return shape
+    return tuple(-1 if int(sign) < 0 else size for sign, size in zip(signature, shape, strict=True))
+
+
 def builtin_code(code: Any) -> int:
     """The operator of an opcode entry: new and old field, of which readers take the larger."""
     return int(max(code.builtinCode, code.deprecatedBuiltinCode))

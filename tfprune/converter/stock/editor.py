@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tfprune.converter.capability import Refused
 from tfprune.converter.graph import Graph
-from tfprune.converter.schema import AlignedBuffer, TensorType, tfl
+from tfprune.converter.schema import AlignedBuffer, TensorType, declared_shape, tfl
 
 DTYPES: dict[int, Any] = {
     TensorType.FLOAT32: np.float32,
@@ -124,7 +124,7 @@ class Editor:
 
     def shape(self, index: int) -> tuple[int, ...]:
         """Shape of a tensor; sizes that the file does not fix are -1."""
-        return known_shape(self.tensor(index))
+        return declared_shape(self.tensor(index))
 
     def input(self, op: Any, position: int) -> int | None:
         """Tensor index of an operator's input, None where it is left out."""
@@ -287,15 +287,6 @@ class Editor:
             self.graph.model.buffers.append(AlignedBuffer(data))
             self._buffers[key] = len(self.graph.model.buffers) - 1
         return self._buffers[key]
-
-
-def known_shape(tensor: Any) -> tuple[int, ...]:
-    """Shape of a tensor; -1 for sizes that the file does not fix."""
-    shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
-    signature = tensor.shapeSignature
-    if signature is None or len(signature) != len(shape):
-        return shape
-    return tuple(-1 if int(sign) < 0 else size for sign, size in zip(signature, shape, strict=True))
 
 
 def new_tensor(name: str, kind: int, shape: Sequence[int], like: Any = None) -> Any:
