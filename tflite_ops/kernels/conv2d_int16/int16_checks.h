@@ -15,6 +15,7 @@
 #include "tflite_ops/kernels/conv2d_int16/conv2d_int16.h"
 #include "tflite_ops/testing/guarded.h"
 #include "tflite_ops/testing/guarded_packed.h"
+#include "tflite_ops/testing/layer_cases.h"
 #include "tflite_ops/testing/packed_builder.h"
 
 namespace tfprune {
@@ -211,18 +212,9 @@ inline void Check(PackedSpec spec, const ImageSize& in, uint32_t seed) {
   CheckOf<int16_t>(spec, {true, seed % 4 != 0, wide_bias, false}, in, seed);
 }
 
-constexpr uint32_t kSizes[] = {1, 3, 4, 5, 8, 15, 16, 17, 33, 70};
-
 inline PackedSpec SpecOf(Encoding encoding, uint32_t rows, uint32_t cols, uint32_t seed) {
   const Activation activations[] = {Activation::kNone, Activation::kRelu, Activation::kReluN1To1, Activation::kRelu6};
-  PackedSpec spec;
-  spec.encoding = encoding;
-  spec.out_channels = std::max(rows, kSizes[seed % 10]);
-  spec.in_channels = std::max(cols, kSizes[seed * 7 % 10]);
-  spec.group_rows = rows;
-  spec.group_cols = cols;
-  spec.density = 0.4;
-  spec.activation = Activation::kNone;
+  PackedSpec spec = SizedSpec(encoding, rows, cols, seed);
   if (seed % 3 == 0) spec.activation = activations[seed / 3 % 4];
   return spec;
 }

@@ -14,6 +14,7 @@
 
 #include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
 #include "tflite_ops/testing/guarded_packed.h"
+#include "tflite_ops/testing/layer_cases.h"
 #include "tflite_ops/testing/packed_builder.h"
 
 namespace tfprune {
@@ -175,16 +176,8 @@ inline void CheckDynamic(PackedSpec spec, const ImageSize& in, uint32_t seed) {
   });
 }
 
-constexpr uint32_t kSizes[] = {1, 3, 4, 5, 8, 15, 16, 17, 33, 70};
-
 inline PackedSpec SpecOf(Encoding encoding, uint32_t rows, uint32_t cols, uint32_t seed) {
-  PackedSpec spec;
-  spec.encoding = encoding;
-  spec.out_channels = std::max(rows, kSizes[seed % 10]);
-  spec.in_channels = std::max(cols, kSizes[seed * 7 % 10]);
-  spec.group_rows = rows;
-  spec.group_cols = cols;
-  spec.density = 0.4;
+  PackedSpec spec = SizedSpec(encoding, rows, cols, seed);
   spec.activation = static_cast<Activation>(seed % 4);
   return spec;
 }
