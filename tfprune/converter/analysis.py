@@ -22,7 +22,7 @@ from tfprune.converter.capability.numbers import check_sums
 from tfprune.converter.chains import Neighbours, without_moves
 from tfprune.converter.expand.bound import refuse_early
 from tfprune.converter.graph import Graph
-from tfprune.converter.plan import Plan, Study, choose, study
+from tfprune.converter.plan import NotSmaller, Plan, Study, choose, study
 from tfprune.converter.recurrent import decide_lstm
 from tfprune.converter.report import LayerReport
 from tfprune.converter.weights import precision_of, share_of_zeros, stored_weights
@@ -164,6 +164,7 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
         findings.append(finding)
     _reconsider_between_planar_layers(graph, findings, table, min_speedup)
     _keep_shared_weights_single(graph, findings)
+    _pay_for_larger_layers(graph, findings)
     return findings
 
 
@@ -220,38 +221,75 @@ def _reconsider_between_planar_layers(
     neighbours = Neighbours(graph)
     for finding in convolutions:
         too_slow = isinstance(finding.outcome, Refused) and finding.outcome.code == "too_slow"
-        if not too_slow or finding.layer is None or finding.known is None:
+        if not too_slow or finding.layer is None or finding.known is None or finding.layer.numbers.quantization:
             continue
         # Depthwise layers run planar as they are.
         if finding.layer.cost_shape.dense_op is not None:
             continue
         known = without_moves(finding.known, finding.layer, table, neighbours.planar_sides(finding.layer, sparse))
         again = _decide(graph, finding.layer, known, min_speedup)
-        finding.outcome = again if isinstance(again, Plan) else finding.outcome
+        finding.outcome = again if isinstance(again, (Plan, NotSmaller)) else finding.outcome
 
 
 def _keep_shared_weights_single(graph: Graph, findings: list[Finding]) -> None:
     """Leaves weights dense where packing would have to keep the dense ones as well, or to pack them too often."""
-    by_buffer: dict[int, list[tuple[Finding, Layer, Plan]]] = defaultdict(list)
-    for finding in findings:
-        if finding.layer is not None and isinstance(finding.outcome, Plan):
-            tensor = graph.tensor(finding.subgraph, finding.layer.numbers.source)
-            by_buffer[tensor.buffer].append((finding, finding.layer, finding.outcome))
-    for buffer, users in by_buffer.items():
+    for buffer, users in _by_buffer(graph, findings).items():
         others = graph.buffer_uses(buffer) - len(users)
-        packed = {(layer.meaning(), plan.encoding_name): plan.packed_bytes for _, layer, plan in users}
-        total = sum(packed.values())
+        packed = _packed_bytes(users)
         for finding, _, _ in users:
             if others > 0:
                 finding.outcome = Refused(
                     "shared_weights", f"the weights are also used in {others} place(s) that stay dense"
                 )
-            elif total >= finding.dense_bytes:
+            elif sum(packed.values()) >= finding.dense_bytes:
                 finding.outcome = Refused(
                     "not_smaller",
-                    f"packed {total} bytes for {len(packed)} operators that share the weights, "
+                    f"packed {sum(packed.values())} bytes for {len(packed)} operators that share the weights, "
                     f"dense {finding.dense_bytes}",
                 )
+
+
+def _by_buffer(graph: Graph, findings: list[Finding]) -> dict[int, list[tuple[Finding, Layer, Plan]]]:
+    """The layers with a plan, by the buffer of their weights."""
+    found: dict[int, list[tuple[Finding, Layer, Plan]]] = defaultdict(list)
+    for finding in findings:
+        if finding.layer is not None and isinstance(finding.outcome, Plan):
+            tensor = graph.tensor(finding.subgraph, finding.layer.numbers.source)
+            found[int(tensor.buffer)].append((finding, finding.layer, finding.outcome))
+    return found
+
+
+def _packed_bytes(users: list[tuple[Finding, Layer, Plan]]) -> dict[tuple[Any, ...], int]:
+    """Bytes of each packed form of one buffer's weights."""
+    return {(layer.meaning(), plan.encoding_name): plan.packed_bytes for _, layer, plan in users}
+
+
+def _pay_for_larger_layers(graph: Graph, findings: list[Finding]) -> None:
+    """Packs layers that gain time but no bytes, the most time for a byte first, with half of what the others save."""
+    budget = (
+        sum(
+            users[0][0].dense_bytes - sum(_packed_bytes(users).values())
+            for users in _by_buffer(graph, findings).values()
+        )
+        // 2
+    )
+    larger = [
+        (finding, finding.outcome)
+        for finding in findings
+        if finding.layer is not None
+        and isinstance(finding.outcome, NotSmaller)
+        and finding.outcome.plan.sparse_time < finding.outcome.plan.dense_time
+        and graph.buffer_uses(int(graph.tensor(finding.subgraph, finding.layer.numbers.source).buffer)) == 1
+    ]
+
+    def time_for_a_byte(found: tuple[Finding, NotSmaller]) -> float:
+        plan = found[1].plan
+        return (plan.dense_time - plan.sparse_time) / max(1, found[1].more_bytes)
+
+    for finding, refused in sorted(larger, key=time_for_a_byte, reverse=True):
+        if refused.more_bytes <= budget:
+            budget -= refused.more_bytes
+            finding.outcome = refused.plan
 
 
 # Places of the packed weights among the inputs of each custom op.

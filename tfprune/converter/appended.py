@@ -55,7 +55,8 @@ def find_appended(data: bytes, end: int) -> AppendedFiles | None:
     if not content:
         return None
     start = len(data) - len(content)
-    if not content.startswith(_LOCAL):
+    # An empty archive is its end alone.
+    if not content.startswith((_LOCAL, _END)):
         raise ValueError(f"{len(content)} bytes")
     return AppendedFiles(memoryview(content), start, _offsets(content, start))
 

@@ -16,7 +16,7 @@ from tfprune.converter.schema import TensorType, flexbuffer_map, text
 from tfprune.formats import FORMAT_VERSION, encode, read
 
 # What the options say of each of the two matrices.
-_SAID = ("encoding", "encoding_name", "group_rows", "group_cols", "value_type_name", "sparsity")
+_SAID = ("encoding", "group", "value_type", "sparsity")
 
 
 def rewrite(graph: Graph, findings: list[Finding], packed: PackedBuffers) -> None:
