@@ -16,6 +16,7 @@ another libtfprune made; with ``--keep`` these stay too.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -35,6 +36,8 @@ import tfprune as tp
 from peak_memory import megabytes
 from real_models import APPLICATIONS, PRECISIONS, application_file, quantized_file, with_zeros
 from results_file import facts, read_rows, rows_of_any_library, write_rows
+from tfprune.errors import ModelError, RuntimeInputError
+from tfprune.runtime.random_inputs import random_inputs
 
 Row = dict[str, Any]
 CACHE = Path("build/conversion_models")
@@ -43,6 +46,8 @@ SPARSITIES = (0.5, 0.75, 0.9)
 #: Zeros put into the files of packages; None: as they are.
 PACKAGE_SPARSITIES = (None, 0.75)
 SECONDS = 1800
+#: A tenth of a second of sound and more.
+OPEN_SIZE = 1760
 
 
 def application_rows(
@@ -122,10 +127,32 @@ def convert_one(dense: Path, sparse: Path, layers: bool) -> Row:
     }
     if converted.tflite == converted.dense:
         return {**row, "outputs": "same file"}
-    report = tp.verify(dense, sparse, layers=layers)
+    try:
+        inputs = runnable_inputs(dense)
+    except ModelError:
+        return {**row, "outputs": "LiteRT cannot run the dense file"}
+    report = tp.verify(dense, sparse, inputs, layers=layers)
     worst = max(output.max_rel_error for output in report.outputs)
     verdict = "equal" if report.ok else "DIFFERENT"
     return {**row, "outputs": verdict, "relative error": worst, "notes": list(report.notes)}
+
+
+def runnable_inputs(dense: Path) -> dict[str, Any] | None:
+    """Random inputs whose open sizes are :data:`OPEN_SIZE`, where the model cannot run with 1; else None."""
+    model = tp.Interpreter(dense)
+    if len(model.signatures) > 1:
+        return None
+    specs = model.inputs(model.signatures[0])
+    try:
+        model.predict(random_inputs(specs, None, 0))
+    except RuntimeInputError:
+        larger = [dataclasses.replace(spec, shape=(1, *(_open(size) for size in spec.shape[1:]))) for spec in specs]
+        return random_inputs(larger, None, 0)
+    return None
+
+
+def _open(size: int) -> int:
+    return OPEN_SIZE if size < 0 else size
 
 
 def show(rows: dict[str, Row], console: Console) -> None:

@@ -101,7 +101,8 @@ def with_zeros(data: bytes, sparsity: float) -> bytes:
             continue
         tensor = graph.tensor(subgraph, layer.numbers.source)
         weights = layer.weights(graph)
-        if tensor.buffer in done or weights.ndim < 2 or len(weights) == 1:
+        # TFLite's own sparse encoding lists its zeros already.
+        if tensor.buffer in done or weights.ndim < 2 or len(weights) == 1 or tensor.sparsity is not None:
             continue
         done.add(tensor.buffer)
         buffer = graph.model.buffers[tensor.buffer]

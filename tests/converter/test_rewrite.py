@@ -285,3 +285,41 @@ def test_a_bias_used_twice_is_kept_and_aligned() -> None:
     sparse = convert(builder.build()).tflite
     assert names(sparse) == ["TfpruneConv2D", "CONV_2D"]
     assert input_shapes(sparse, 0)[3] == input_shapes(sparse, 1)[2] == (64,)
+
+
+def _two_subgraphs(kind: str) -> bytes:
+    """A layer of a third with zeros in the first subgraph, one without any in the second; each has a signature."""
+    builder = ModelBuilder()
+    builder.subgraph()
+    for number, sparsity in enumerate((0.8, 0.0)):
+        x = builder.tensor("x", [1, 9, 8, 32], kind, graph=number)
+        weights = pruned((64, 3, 3, 32), sparsity, seed=number)
+        bias = np.linspace(-1, 1, 64).astype(np.float32)
+        if kind == "int8":
+            weights = np.clip(np.rint(weights * 100), -127, 127).astype(np.int8)
+            bias = np.rint(bias / 4e-4).astype(np.int32)
+        y = builder.conv_2d(x, weights, bias, graph=number, name=f"conv{number}")
+        tensors = builder.model.subgraphs[number].tensors
+        if kind == "int8":
+            tensors[y].type = tfl.TensorType.INT8
+            for tensor, scale in zip(tensors, (0.04, 0.01, 0.0004, 0.37), strict=True):
+                tensor.quantization = tfl.QuantizationParametersT()
+                tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [0]
+        builder.io([x], [y], number)
+        builder.signature(f"s{number}", {"x": x}, {"y": y}, number)
+    return builder.build()
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_other_subgraphs_keep_xnnpack_where_the_first_is_all_sparse(kind: str) -> None:
+    dense = _two_subgraphs(kind)
+    sparse = convert(dense, min_speedup=0.01).tflite
+    assert names(sparse) == ["TfpruneConv2D", "SHAPE", "CONV_2D"]
+    report = tfprune.verify(dense, sparse)
+    assert report.ok, report
+    assert len(report.outputs) == 2
+    assert names(convert(sparse, target="dense").tflite) == ["CONV_2D", "CONV_2D"]
+
+
+def test_a_single_subgraph_gets_no_more_operators() -> None:
+    assert names(convert(conv_model(pruned((64, 3, 3, 32)), np.zeros(64, np.float32))).tflite) == ["TfpruneConv2D"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chains of layers: float16 weights join them, expanded; int8 weights stay outside, each layer an op of its own."""
+"""Chains of layers: float16 constants join them, widened; int8 weights stay outside, each layer an op of its own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 import tfprune as tp
 from tests.converter.helpers import convert
+from tests.models.builder import RELU, VALID, ModelBuilder
+from tests.runtime.chain_files import ChainBuilder, check, compare, image, ours, sparse_file, stock
 from tfprune.formats import Encoding, Quantization, decode, encode, read
 from tfprune.runtime.library import load_library
 
@@ -101,3 +103,84 @@ def test_int8_weights_stay_out_of_chains(sparse: bytes) -> None:
     alone, _ = run(repacked(sparse, "int8"), "0")
     np.testing.assert_array_equal(answer, alone)
     assert np.abs(answer - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def halved(dense: bytes, *, first: bool = False, shared: bool = False) -> bytes:
+    """The file with the constants of depthwise layers as halves, each behind a ``DEQUANTIZE``.
+
+    ``first``: all of these stand in front of the others, as some exporters write them; ``shared``: layers whose
+    constants are equal in shape share the first one's.
+    """
+    builder = ModelBuilder()
+    builder.model = model = schema.ModelT.InitFromPackedBuf(bytearray(dense), 0)
+    graph = model.subgraphs[0]
+    operators, known = list(graph.operators), {}
+    for op in operators:
+        if model.operatorCodes[op.opcodeIndex].builtinCode != schema.BuiltinOperator.DEPTHWISE_CONV_2D:
+            continue
+        for place in (1, 2):
+            tensor = graph.tensors[op.inputs[place]]
+            shape = tuple(int(size) for size in tensor.shape)
+            if not shared or shape not in known:
+                values = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.float32).astype(np.float16)
+                source, known[shape] = (
+                    builder.constant("halves", values.reshape(shape)),
+                    builder.tensor("widened", shape),
+                )
+                code = builder.opcode(schema.BuiltinOperator.DEQUANTIZE, version=3)
+                kind = schema.BuiltinOptions.DequantizeOptions
+                builder.operator(code, [source], [known[shape]], schema.DequantizeOptionsT(), kind)
+                widening = graph.operators.pop()
+                graph.operators.insert(0 if first else graph.operators.index(op), widening)
+            op.inputs[place] = known[shape]
+    return builder.build()
+
+
+def mobile() -> bytes:
+    """Two depthwise layers with a PAD before one of them, between sparse convolutions."""
+    builder = ChainBuilder()
+    y = builder.sparse(builder.x, 12)
+    y = builder.depthwise(builder.pad(y, [[0, 1], [0, 1]]), padding=VALID)
+    y = builder.sparse(y, 12)
+    y = builder.depthwise(y, activation=RELU)
+    return builder.finish(builder.sparse(y, 8))
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["before_each", "in_front"])
+@pytest.mark.parametrize("shared", [False, True], ids=["own", "shared"])
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_layers_whose_constants_are_widened_stay_in_the_chain(first: bool, shared: bool, num_threads: int) -> None:
+    dense = halved(mobile(), first=first, shared=shared)
+    run = check(dense, num_threads=num_threads)
+    assert len({layer.op for layer in run.layers}) == 1
+    assert sum(layer.kernel.startswith("depthwise") for layer in run.layers) == 2
+    assert all(layer.chained for layer in run.layers)
+
+
+def test_widened_constants_that_a_layer_outside_of_the_chain_reads_are_right_for_both() -> None:
+    builder = ChainBuilder()
+    y = builder.sparse(builder.depthwise(builder.sparse(builder.x, 12)), 12)
+    dense = halved(builder.finish(builder.depthwise(builder.unary(y))), shared=True)
+    check(dense)
+    check(dense, chains="0")
+
+
+def test_widened_constants_that_are_outputs_are_not_claimed() -> None:
+    """XNNPACK never writes such outputs, also without tfprune, so only the first is compared."""
+    builder = ModelBuilder()
+    builder.model = model = schema.ModelT.InitFromPackedBuf(bytearray(halved(mobile())), 0)
+    graph = model.subgraphs[0]
+    widened = [op.outputs[0] for op in graph.operators if len(op.inputs) == 1]
+    graph.outputs = np.array([*graph.outputs, widened[0]], np.int32)
+    dense = builder.build()
+    x = image(dense)
+    run_ = ours(sparse_file(dense), x)
+    compare(run_.outputs[:1], stock(dense, x)[:1])
+    assert not run_.chained
+
+
+def test_widened_constants_survive_a_resize() -> None:
+    dense = halved(mobile())
+    for batch in (1, 3):
+        check(dense, image(dense, batch=batch))
+    check(dense, image(dense, size=(17, 9)))

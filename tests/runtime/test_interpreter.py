@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.models.builder import ModelBuilder
+from tests.models.builder import VALID, ModelBuilder
 from tests.runtime.tiny_models import conv_layer, dense_layer
 from tfprune.errors import DelegateError, ModelError, RuntimeInputError
 from tfprune.runtime import library, reference
@@ -177,3 +177,18 @@ def test_corrupted_packed_weights_are_an_error_with_the_rule() -> None:
     packed[70] ^= 1
     with pytest.raises(ModelError, match="CRC does not match"):
         Interpreter(layer.sparse(packed))
+
+
+def test_open_sizes_for_which_1_is_too_small() -> None:
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 1, 1, 4])
+    tensor = builder.model.subgraphs[0].tensors[x]
+    tensor.shapeSignature = np.array([-1, -1, -1, 4], np.int32)
+    y = builder.conv_2d(x, np.ones((2, 3, 3, 4), np.float32), np.zeros(2, np.float32), padding=VALID)
+    made = builder.model.subgraphs[0].tensors[y]
+    made.shape, made.shapeSignature = np.array([1, 1, 1, 2], np.int32), np.array([-1, -1, -1, 2], np.int32)
+    builder.io([x], [y])
+    interpreter = Interpreter(builder.build())
+    with pytest.raises(RuntimeInputError, match=r"cannot run on inputs of shapes .*\[1, 1, 1, 4\]"):
+        interpreter.predict(np.ones((1, 1, 1, 4), np.float32))
+    np.testing.assert_array_equal(interpreter.predict(np.ones((1, 4, 3, 4), np.float32)), np.full((1, 2, 1, 2), 36.0))

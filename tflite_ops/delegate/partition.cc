@@ -2,6 +2,7 @@
 #include "tflite_ops/delegate/partition.h"
 
 #include "tflite_ops/delegate/chain_costs.h"
+#include "tflite_ops/ops/float_constants.h"
 #include "tflite_ops/ops/planar_node.h"
 
 namespace tfprune {
@@ -77,14 +78,17 @@ bool FindUses(const Graph& graph, Candidate* candidates) {
   return true;
 }
 
-// A PAD is folded into the one layer behind it; nothing in a chain reads a mean.
+// A PAD is folded into the one layer behind it; nothing in a chain reads a mean; widened constants do not leave.
 bool Fits(const Graph& graph, uint32_t first, uint32_t end) {
   for (uint32_t i = first; i < end; ++i) {
-    const PlanarNode& node = graph.candidates[i].node;
-    if (!node.is_pad && node.kind != StageKind::kMean) continue;
     const Candidate& c = graph.candidates[i];
+    const PlanarNode& node = c.node;
+    if (node.is_widening) {
+      if (c.reader_count == 0 || c.last_reader >= end) return false;
+      continue;
+    }
     if (!node.is_pad) {
-      if (c.reader_count > 0 && c.first_reader < end) return false;
+      if (node.kind == StageKind::kMean && c.reader_count > 0 && c.first_reader < end) return false;
       continue;
     }
     if (c.reader_count != 1 || c.last_reader >= end) return false;
@@ -105,6 +109,7 @@ double Gain(const Graph& graph, uint32_t first, uint32_t end) {
   for (uint32_t i = first; i < end; ++i) {
     const Candidate& c = graph.candidates[i];
     const PlanarNode& node = c.node;
+    if (node.is_widening) continue;
     const double taps = double{1} * node.kernel_h * node.kernel_w;
     for (int k = 0; k < (node.kind == StageKind::kAdd ? 2 : 1); ++k) {
       const bool inside = c.writers[k] >= first && c.writers[k] < end;
@@ -143,11 +148,13 @@ double Trim(const Graph& graph, uint32_t* first, uint32_t* end) {
   return best;
 }
 
-bool PadLeaves(const Graph& graph, const NodeRun& run, const TfLiteIntArray& outputs) {
+// Whether the interpreter would be handed a tensor that no stage writes.
+bool UnwrittenLeaves(const Graph& graph, const NodeRun& run, const TfLiteIntArray& outputs) {
   for (uint32_t i = run.first; i < run.first + run.count; ++i) {
-    if (!graph.candidates[i].node.is_pad) continue;
+    const PlanarNode& node = graph.candidates[i].node;
+    if (!node.is_pad && !node.is_widening) continue;
     for (int o = 0; o < outputs.size; ++o) {
-      if (outputs.data[o] == graph.candidates[i].node.output) return true;
+      if (outputs.data[o] == node.output) return true;
     }
   }
   return false;
@@ -160,7 +167,7 @@ bool StaysWhole(const Graph& graph, const NodeRun& run, TfLiteIntArray* nodes) {
   TfLiteDelegateParams* pieces = nullptr;
   int count = 0;
   if (graph.context->PreviewDelegatePartitioning(graph.context, nodes, &pieces, &count) != kTfLiteOk) return false;
-  return count == 1 && !PadLeaves(graph, run, *pieces[0].output_tensors);
+  return count == 1 && !UnwrittenLeaves(graph, run, *pieces[0].output_tensors);
 }
 
 // The end of the longest run of planar nodes from `first` on that may be one chain.
@@ -180,11 +187,13 @@ bool FindChains(TfLiteContext* context, const TfLiteIntArray& plan, Partition* p
       !partition->chains.Reserve(size + 1)) {
     return false;
   }
+  FloatConstants constants;
+  if (!constants.Read(context, plan)) return false;
   for (size_t i = 0; i < size; ++i) {
     Candidate& c = candidates[i];
     partition->nodes[i] = plan.data[i];
-    c.planar = ReadPlanarNode(context, plan.data[i], &c.node);
-    if (!c.planar) continue;
+    c.planar = ReadPlanarNode(context, constants, plan.data[i], &c.node);
+    if (!c.planar || c.node.is_widening) continue;
     c.values_in = ValuesOf(*context, c.node.inputs[0]);
     c.values_out = ValuesOf(*context, c.node.output);
   }

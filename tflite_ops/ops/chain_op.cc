@@ -6,7 +6,9 @@
 
 #include "tflite_ops/base/crc32.h"
 #include "tflite_ops/base/memory.h"
+#include "tflite_ops/formats/half.h"
 #include "tflite_ops/ops/delegate_kernel.h"
+#include "tflite_ops/ops/float_constants.h"
 #include "tflite_ops/ops/planar_node.h"
 #include "tflite_ops/ops/shared_state.h"
 #include "tflite_ops/ops/sparse_op.h"
@@ -27,10 +29,17 @@ struct Link {
   uint32_t padded_from;  // planar number of a PAD's input
 };
 
+// Constants of a node; null where it has none.
+struct NodeConstants {
+  const float *weights, *bias;
+};
+
 struct ChainData : Described {
   SharedState* state = nullptr;
   const char* problem = nullptr;  // why Init could not read the nodes
   AlignedArray<PlanarNode> nodes;
+  AlignedArray<NodeConstants> constants;  // of each
+  AlignedArray<float> widened;            // those that are stored as halves
   uint32_t node_count = 0;
   PackedWeights* packed = nullptr;  // [node_count], of the convolutions
   uint32_t packed_crc = 0;          // of all of them, with tuning
@@ -168,8 +177,7 @@ Status ResizeOutput(TfLiteContext* context, const PlanarNode& node, uint32_t bat
   return {};
 }
 
-void FillStage(TfLiteContext* context, const ChainData& data, uint32_t index, const ConvShape& shape,
-               StageSpec* stage) {
+void FillStage(const ChainData& data, uint32_t index, const ConvShape& shape, StageSpec* stage) {
   const PlanarNode& node = data.nodes[index];
   stage->shape = shape;
   stage->kernel_h = node.kernel_h;
@@ -178,9 +186,9 @@ void FillStage(TfLiteContext* context, const ChainData& data, uint32_t index, co
   stage->stride_w = node.stride_w;
   stage->dilation_h = node.dilation_h;
   stage->dilation_w = node.dilation_w;
-  stage->weights = node.weights;
+  stage->weights = data.constants[index].weights;
+  stage->bias = data.constants[index].bias;
   if (node.kind == StageKind::kConv) stage->packed = &data.packed[index];
-  if (node.bias >= 0) stage->bias = context->tensors[node.bias].data.f;
   ActivationBounds(node.activation, &stage->low, &stage->high);
 }
 
@@ -232,6 +240,7 @@ Status Finish(TfLiteContext* context, ChainData* data, const PlanarNode& node, u
 
 Status AddNode(TfLiteContext* context, ChainData* data, uint32_t index) {
   const PlanarNode& node = data->nodes[index];
+  if (node.is_widening) return {};
   Link in = {}, second = {};
   TFPRUNE_RETURN_IF_ERROR(InputLink(context, data, node, node.inputs[0], &in));
   if (node.is_pad) return AddPad(data, node, in);
@@ -267,7 +276,7 @@ Status AddNode(TfLiteContext* context, ChainData* data, uint32_t index) {
   stage->inputs[0] = in.planar == kNone ? in.padded_from : in.planar;
   stage->inputs[1] = second.planar;
   stage->output = planar;
-  FillStage(context, *data, index, shape, stage);
+  FillStage(*data, index, shape, stage);
   return Finish(context, data, node, planar, spec);
 }
 
@@ -326,6 +335,41 @@ TfLiteStatus Report(TfLiteContext* context, const Status& status) {
   return kTfLiteError;
 }
 
+bool IsHalves(const TfLiteContext& context, int tensor) {
+  return tensor >= 0 && context.tensors[tensor].type == kTfLiteFloat16;
+}
+
+size_t HalvesOf(const TfLiteContext& context, int tensor) {
+  return IsHalves(context, tensor) ? context.tensors[tensor].bytes / sizeof(uint16_t) : 0;
+}
+
+// The values of a constant: as they are stored or widened to `*room`, which moves behind them.
+const float* FloatsOf(const TfLiteContext& context, int tensor, float** room) {
+  if (tensor < 0) return nullptr;
+  const size_t halves = HalvesOf(context, tensor);
+  if (halves == 0) return context.tensors[tensor].data.f;
+  const float* floats = *room;
+  HalvesToFloats(static_cast<const uint16_t*>(context.tensors[tensor].data.data), halves, *room);
+  *room += halves;
+  return floats;
+}
+
+// Finds the constants of all nodes. False without memory.
+bool ReadConstants(const TfLiteContext& context, ChainData* data) {
+  size_t halves = 0;
+  for (uint32_t i = 0; i < data->node_count; ++i) {
+    halves += HalvesOf(context, data->nodes[i].weights) + HalvesOf(context, data->nodes[i].bias);
+  }
+  if (!data->widened.Reserve(halves + 1) || !data->constants.Reserve(size_t{data->node_count} + 1)) return false;
+  float* room = data->widened.data();
+  for (uint32_t i = 0; i < data->node_count; ++i) {
+    const PlanarNode& node = data->nodes[i];
+    data->constants[i].weights = FloatsOf(context, node.weights, &room);
+    data->constants[i].bias = FloatsOf(context, node.bias, &room);
+  }
+  return true;
+}
+
 // Reads the nodes and their packed weights; null or a reason where that fails.
 const char* ReadNodes(TfLiteContext* context, const TfLiteDelegateParams& params, ChainData* data) {
   const TfLiteIntArray& nodes = *params.nodes_to_replace;
@@ -334,12 +378,18 @@ const char* ReadNodes(TfLiteContext* context, const TfLiteDelegateParams& params
     return "no memory";
   }
   data->packed = static_cast<PackedWeights*>(calloc(count, sizeof(PackedWeights)));
-  if (data->packed == nullptr) return "no memory";
+  // Constants are widened by nodes of the chain or by nodes before it. The plan holds these already, and no others.
+  FloatConstants constants;
+  TfLiteIntArray* plan = nullptr;
+  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk) return "the execution plan cannot be read";
+  if (data->packed == nullptr || !constants.Read(context, *plan) || !constants.Read(context, nodes)) {
+    return "no memory";
+  }
   for (int i = 0; i < nodes.size; ++i) {
     ::new (&data->packed[i]) PackedWeights();
     PlanarNode& node = data->nodes[data->node_count++];
-    if (!ReadPlanarNode(context, nodes.data[i], &node)) return "a layer changed after it was claimed";
-    if (node.is_pad || node.kind != StageKind::kConv) continue;
+    if (!ReadPlanarNode(context, constants, nodes.data[i], &node)) return "a layer changed after it was claimed";
+    if (node.packed < 0) continue;
     const TfLiteTensor& packed = context->tensors[node.packed];
     Status status = ReadPackedWeights(packed.data.raw_const, packed.bytes, &data->packed[i]);
     if (status.ok() && data->state->tuning() != nullptr)
@@ -351,6 +401,7 @@ const char* ReadNodes(TfLiteContext* context, const TfLiteDelegateParams& params
   }
   for (int i = 0; i < params.output_tensors->size; ++i)
     data->outputs[data->output_count++] = params.output_tensors->data[i];
+  if (!ReadConstants(*context, data)) return "no memory";
   return nullptr;
 }
 

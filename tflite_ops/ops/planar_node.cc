@@ -15,14 +15,16 @@ const TfLiteTensor* TensorAt(TfLiteContext* context, const TfLiteIntArray* list,
   return i < list->size && list->data[i] >= 0 ? &context->tensors[list->data[i]] : nullptr;
 }
 
-bool IsImage(const TfLiteTensor* tensor) {
-  if (tensor == nullptr || tensor->type != kTfLiteFloat32 || tensor->dims == nullptr || tensor->dims->size != 4) {
-    return false;
-  }
+bool HasFourSizes(const TfLiteTensor& tensor) {
+  if (tensor.dims == nullptr || tensor.dims->size != 4) return false;
   for (int i = 0; i < 4; ++i) {
-    if (tensor->dims->data[i] < 1) return false;
+    if (tensor.dims->data[i] < 1) return false;
   }
   return true;
+}
+
+bool IsImage(const TfLiteTensor* tensor) {
+  return tensor != nullptr && tensor->type == kTfLiteFloat32 && HasFourSizes(*tensor);
 }
 
 bool IsConstant(const TfLiteTensor* tensor, TfLiteType type) {
@@ -42,16 +44,25 @@ bool KnownActivation(int activation) {
          activation == kActivationRelu6;
 }
 
-// A bias of float32 [channels], or none.
-bool ReadBias(TfLiteContext* context, const TfLiteNode& tflite, int i, PlanarNode* node) {
-  const TfLiteTensor* bias = TensorAt(context, tflite.inputs, i);
-  if (bias == nullptr) return true;
-  node->bias = tflite.inputs->data[i];
-  return IsConstant(bias, kTfLiteFloat32) && bias->dims->size == 1 &&
-         bias->dims->data[0] == static_cast<int>(node->out_channels);
+// What the interpreter, and the constants of its graph, say of a node.
+struct Place {
+  TfLiteContext* context;
+  const FloatConstants& constants;
+  const TfLiteNode& tflite;
+};
+
+// A bias of [channels], or none.
+bool ReadBias(const Place& place, int i, PlanarNode* node) {
+  if (TensorAt(place.context, place.tflite.inputs, i) == nullptr) return true;
+  node->bias = place.constants.StoredAs(place.tflite.inputs->data[i]);
+  if (node->bias < 0) return false;
+  const TfLiteIntArray& dims = *place.context->tensors[node->bias].dims;
+  return dims.size == 1 && dims.data[0] == static_cast<int>(node->out_channels);
 }
 
-bool ReadConv(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node) {
+bool ReadConv(const Place& place, PlanarNode* node) {
+  TfLiteContext* context = place.context;
+  const TfLiteNode& tflite = place.tflite;
   const TfLiteTensor *x = TensorAt(context, tflite.inputs, 0), *packed = TensorAt(context, tflite.inputs, 1);
   const TfLiteTensor* geometry = TensorAt(context, tflite.inputs, 2);
   PackedWeights weights;
@@ -70,29 +81,32 @@ bool ReadConv(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node
   node->dilation_h = weights.dilation_h;
   node->dilation_w = weights.dilation_w;
   node->same_padding = weights.padding == Padding::kSame;
-  return ReadBias(context, tflite, 3, node);
+  return ReadBias(place, 3, node);
 }
 
-bool ReadDepthwise(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node) {
-  const DepthwiseConvData* data = static_cast<const DepthwiseConvData*>(tflite.builtin_data);
-  const TfLiteTensor *x = TensorAt(context, tflite.inputs, 0), *weights = TensorAt(context, tflite.inputs, 1);
-  if (data == nullptr || !IsConstant(weights, kTfLiteFloat32) || !IsImage(weights) || weights->dims->data[0] != 1 ||
-      !IsSmall(weights->dims->data[1]) || !IsSmall(weights->dims->data[2]) || !KnownPadding(data->padding) ||
+bool ReadDepthwise(const Place& place, PlanarNode* node) {
+  const DepthwiseConvData* data = static_cast<const DepthwiseConvData*>(place.tflite.builtin_data);
+  const TfLiteIntArray& inputs = *place.tflite.inputs;
+  if (data == nullptr || TensorAt(place.context, &inputs, 1) == nullptr) return false;
+  node->weights = place.constants.StoredAs(inputs.data[1]);
+  if (node->weights < 0 || !HasFourSizes(place.context->tensors[node->weights])) return false;
+  const int* sizes = place.context->tensors[node->weights].dims->data;
+  const int channels = place.context->tensors[inputs.data[0]].dims->data[3];
+  if (sizes[0] != 1 || !IsSmall(sizes[1]) || !IsSmall(sizes[2]) || !KnownPadding(data->padding) ||
       !KnownActivation(data->activation) || !IsSmall(data->stride_w) || !IsSmall(data->stride_h) ||
-      !IsSmall(data->dilation_w) || !IsSmall(data->dilation_h) || weights->dims->data[3] % x->dims->data[3] != 0) {
+      !IsSmall(data->dilation_w) || !IsSmall(data->dilation_h) || sizes[3] % channels != 0) {
     return false;
   }
-  node->weights = weights->data.f;
-  node->kernel_h = static_cast<uint32_t>(weights->dims->data[1]);
-  node->kernel_w = static_cast<uint32_t>(weights->dims->data[2]);
-  node->out_channels = static_cast<uint32_t>(weights->dims->data[3]);
+  node->kernel_h = static_cast<uint32_t>(sizes[1]);
+  node->kernel_w = static_cast<uint32_t>(sizes[2]);
+  node->out_channels = static_cast<uint32_t>(sizes[3]);
   node->stride_h = static_cast<uint32_t>(data->stride_h);
   node->stride_w = static_cast<uint32_t>(data->stride_w);
   node->dilation_h = static_cast<uint32_t>(data->dilation_h);
   node->dilation_w = static_cast<uint32_t>(data->dilation_w);
   node->same_padding = data->padding == kPaddingSame;
   node->activation = data->activation;
-  return ReadBias(context, tflite, 2, node);
+  return ReadBias(place, 2, node);
 }
 
 bool ReadAdd(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node) {
@@ -154,23 +168,29 @@ bool ReadMean(TfLiteContext* context, const TfLiteNode& tflite, PlanarNode* node
 
 }  // namespace
 
-bool ReadPlanarNode(TfLiteContext* context, int index, PlanarNode* node) {
+bool ReadPlanarNode(TfLiteContext* context, const FloatConstants& constants, int index, PlanarNode* node) {
   TfLiteNode* tflite = nullptr;
   TfLiteRegistration* registration = nullptr;
   if (context->GetNodeAndRegistration(context, index, &tflite, &registration) != kTfLiteOk) return false;
+  *node = {};
+  node->node = index;
+  if (WidensConstant(context, index)) {
+    node->is_widening = true;
+    node->output = tflite->outputs->data[0];
+    return true;
+  }
   if (tflite->inputs->size < 1 || tflite->outputs->size != 1 || !IsImage(TensorAt(context, tflite->inputs, 0))) {
     return false;
   }
   const TfLiteTensor& y = context->tensors[tflite->outputs->data[0]];
   if (y.type != kTfLiteFloat32) return false;
-  *node = {};
-  node->node = index;
   node->inputs[0] = tflite->inputs->data[0];
   node->output = tflite->outputs->data[0];
+  const Place place = {context, constants, *tflite};
   switch (registration->builtin_code) {
     case kTfLiteBuiltinDepthwiseConv2d:
       node->kind = StageKind::kDepthwise;
-      return ReadDepthwise(context, *tflite, node);
+      return ReadDepthwise(place, node);
     case kTfLiteBuiltinAdd:
       node->kind = StageKind::kAdd;
       return ReadAdd(context, *tflite, node);
@@ -189,7 +209,7 @@ bool ReadPlanarNode(TfLiteContext* context, int index, PlanarNode* node) {
       node->kind = StageKind::kConv;
       // Another version is left to the single op, which names the problem.
       return IsTfpruneConv2D(registration->custom_name) && registration->version == kSparseOpVersion &&
-             tflite->inputs->size >= 3 && ReadConv(context, *tflite, node);
+             tflite->inputs->size >= 3 && ReadConv(place, node);
   }
 }
 

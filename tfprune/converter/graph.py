@@ -222,6 +222,11 @@ class Graph:
         """
         self._replacements[subgraph, index] = operators
 
+    def append_operator(self, subgraph: int, op: Any) -> None:
+        """Puts a new operator behind all others."""
+        self.model.subgraphs[subgraph].operators.append(op)
+        self._tensor_users[subgraph].update(int(index) for index in (*op.inputs, *op.outputs))
+
     def set_custom(self, op: Any, code: str, options: npt.NDArray[np.uint8]) -> None:
         """Turns an operator into the custom op ``code``."""
         op.opcodeIndex = self._opcode(BuiltinOperator.CUSTOM, code, 1)

@@ -168,13 +168,45 @@ def _create(file: ModelFile, num_threads: int, delegate: Any) -> Any:
         interpreter = LiteRtInterpreter(
             model_content=file.content, num_threads=num_threads, experimental_delegates=delegates
         )
+    except (RuntimeError, ValueError) as error:
+        raise _not_loaded(file, error) from error
+    try:
+        _allocate(interpreter)
+    except (RuntimeError, ValueError) as error:
+        raise _not_loaded(file, error) from error
+    return interpreter
+
+
+def _allocate(interpreter: Any) -> None:
+    """Allocates with sizes of 1 where the file leaves them open, and with larger ones where that is too small."""
+    try:
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise ModelError(
-            f"`{file.name}` cannot be loaded by LiteRT: {_reason(error)}; convert the model again, or check that it "
-            "holds only ops that LiteRT and tfprune know"
-        ) from error
-    return interpreter
+        sizes = {each["index"]: _larger(each["shape_signature"]) for each in interpreter.get_input_details()}
+        if all(larger is None for larger in sizes.values()):
+            raise
+        try:
+            for index, larger in sizes.items():
+                if larger is not None:
+                    interpreter.resize_tensor_input(index, larger)
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError):
+            raise error from None
+
+
+def _larger(declared: Sequence[int]) -> list[int] | None:
+    """The shape with open sizes behind the batch so large that they multiply to about 2^16; None where none is open."""
+    count = sum(size < 0 for size in declared[1:])
+    if not count:
+        return None
+    return [int(size) if size >= 0 else round(2 ** (16 / count)) if axis else 1 for axis, size in enumerate(declared)]
+
+
+def _not_loaded(file: ModelFile, error: Exception) -> ModelError:
+    return ModelError(
+        f"`{file.name}` cannot be loaded by LiteRT: {_reason(error)}; convert the model again, or check that it "
+        "holds only ops that LiteRT and tfprune know"
+    )
 
 
 def _signature(interpreter: Any, key: str) -> Signature:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tfprune.converter.analysis import Finding
 from tfprune.converter.graph import Graph
-from tfprune.converter.passes import conv2d, fully_connected, lstm
+from tfprune.converter.passes import conv2d, fully_connected, left_open, lstm
 from tfprune.converter.passes.packing import PackedBuffers
 
 Pass = Callable[[Graph, list[Finding], PackedBuffers], None]
@@ -25,3 +25,4 @@ def run(graph: Graph, findings: list[Finding]) -> None:
     packed: PackedBuffers = {}
     for _, rewrite in PASSES:
         rewrite(graph, findings, packed)
+    left_open.rewrite(graph)

@@ -17,7 +17,7 @@ from tfprune.converter.capability import LSTM_CODE, WEIGHTS_INPUT
 from tfprune.converter.expand.grouped import Depthwise, Grouped
 from tfprune.converter.graph import Graph
 from tfprune.converter.packed_report import packed_report
-from tfprune.converter.passes import restore_lstm
+from tfprune.converter.passes import left_open, restore_lstm
 from tfprune.converter.passes.dequantize import dequantize
 from tfprune.converter.report import LayerReport
 from tfprune.converter.schema import BuiltinOperator, TensorType, read_flexbuffer_map, text, tfl
@@ -65,6 +65,7 @@ def rewrite(graph: Graph) -> list[LayerReport]:
             _restore(graph, (subgraph, index), op, packed, restored)
     for place, (op, both) in lstms.items():
         restore_lstm.restore(graph, place, op, both)
+    left_open.drop(graph)
     return reports
 
 
