@@ -101,7 +101,7 @@ def test_a_convolution_without_kernel_stays_with_a_named_reason(
         (fully_connected_model(pruned((128, 256)), shape=[1, 512]), "features"),
         (conv_model(np.ones((64, 3, 3, 32), np.float32)), "no_zeros"),
         (conv_model(pruned((64, 3, 3, 32), sparsity=0.05)), "too_slow"),
-        (conv_model(pruned((12, 3, 3, 3), sparsity=0.9), size=(1, 64, 64)), "not_smaller"),
+        (conv_model(pruned((6, 3, 3, 3), sparsity=0.9), size=(1, 64, 64)), "not_smaller"),
     ],
 )
 def test_a_layer_that_cannot_gain_stays_with_a_named_reason(data: bytes, code: str) -> None:
@@ -303,44 +303,6 @@ def test_a_fast_encoding_that_is_too_large_gives_way_to_a_small_one() -> None:
     with pytest.raises(Refused, match=str(DENSE_BYTES)) as refused:
         choose(layer, Study(0.8, "", DENSE_BYTES, plans[:1]), 1.05)
     assert refused.value.code == "not_smaller"
-
-
-def _tiny_layers(number: int, image: int = 64, filters: int = 96) -> bytes:
-    """Layers too small to save bytes, which gain time on large images, and one layer that saves some."""
-    builder = ModelBuilder()
-    x = builder.tensor("x", [1, image, image, 3])
-    shapes = {**{f"tiny{n}": (6, 3, 3, 3) for n in range(number)}, "large": (filters, 5, 5, 3)}
-    ys = [
-        builder.conv_2d(x, pruned(shape, sparsity=0.9, seed=n), np.zeros(shape[0], np.float32), name=name)
-        for n, (name, shape) in enumerate(shapes.items())
-    ]
-    builder.io([x], ys)
-    return builder.build()
-
-
-def test_layers_that_gain_time_but_no_bytes_are_paid_by_what_the_others_save() -> None:
-    data = _tiny_layers(2)
-    converted = convert(data)
-    assert [layer.verdict for layer in converted.report.layers] == ["sparse"] * 3
-    tiny = converted.report.layers[0]
-    assert (tiny.packed_bytes or 0) > tiny.dense_bytes
-    assert len(converted.tflite) < len(data)
-    assert tfprune.verify(data, converted.tflite).ok
-
-
-def test_half_of_what_is_saved_is_the_limit() -> None:
-    *tiny, large = convert(_tiny_layers(150, filters=16)).report.layers
-    paid = [(layer.packed_bytes or 0) - layer.dense_bytes for layer in tiny if layer.verdict == "sparse"]
-    saved = large.dense_bytes - (large.packed_bytes or 0)
-    assert saved / 2 - 2 * max(paid) < sum(paid) <= saved / 2
-    assert "not_smaller" in {layer.reason_code for layer in tiny}
-
-
-def test_nothing_is_paid_for_layers_that_gain_no_time() -> None:
-    *tiny, large = convert(_tiny_layers(2, image=8), min_speedup=0.01).report.layers
-    assert large.verdict == "sparse"
-    assert all((layer.sparse_time or 0) > (layer.dense_time or 0) for layer in tiny)
-    assert [layer.reason_code for layer in tiny] == ["not_smaller"] * 2
 
 
 def _layer(data: bytes) -> Any:

@@ -6,7 +6,6 @@
 
 #include "tflite_ops/base/crc32.h"
 #include "tflite_ops/base/memory.h"
-#include "tflite_ops/formats/half.h"
 #include "tflite_ops/ops/delegate_kernel.h"
 #include "tflite_ops/ops/float_constants.h"
 #include "tflite_ops/ops/planar_node.h"
@@ -39,7 +38,7 @@ struct ChainData : Described {
   const char* problem = nullptr;  // why Init could not read the nodes
   AlignedArray<PlanarNode> nodes;
   AlignedArray<NodeConstants> constants;  // of each
-  AlignedArray<float> widened;            // those that are stored as halves
+  FloatValues values;
   uint32_t node_count = 0;
   PackedWeights* packed = nullptr;  // [node_count], of the convolutions
   uint32_t packed_crc = 0;          // of all of them, with tuning
@@ -335,37 +334,17 @@ TfLiteStatus Report(TfLiteContext* context, const Status& status) {
   return kTfLiteError;
 }
 
-bool IsHalves(const TfLiteContext& context, int tensor) {
-  return tensor >= 0 && context.tensors[tensor].type == kTfLiteFloat16;
-}
-
-size_t HalvesOf(const TfLiteContext& context, int tensor) {
-  return IsHalves(context, tensor) ? context.tensors[tensor].bytes / sizeof(uint16_t) : 0;
-}
-
-// The values of a constant: as they are stored or widened to `*room`, which moves behind them.
-const float* FloatsOf(const TfLiteContext& context, int tensor, float** room) {
-  if (tensor < 0) return nullptr;
-  const size_t halves = HalvesOf(context, tensor);
-  if (halves == 0) return context.tensors[tensor].data.f;
-  const float* floats = *room;
-  HalvesToFloats(static_cast<const uint16_t*>(context.tensors[tensor].data.data), halves, *room);
-  *room += halves;
-  return floats;
-}
-
 // Finds the constants of all nodes. False without memory.
 bool ReadConstants(const TfLiteContext& context, ChainData* data) {
   size_t halves = 0;
   for (uint32_t i = 0; i < data->node_count; ++i) {
-    halves += HalvesOf(context, data->nodes[i].weights) + HalvesOf(context, data->nodes[i].bias);
+    halves += FloatValues::HalvesIn(context, data->nodes[i].weights);
+    halves += FloatValues::HalvesIn(context, data->nodes[i].bias);
   }
-  if (!data->widened.Reserve(halves + 1) || !data->constants.Reserve(size_t{data->node_count} + 1)) return false;
-  float* room = data->widened.data();
+  if (!data->values.Reserve(halves) || !data->constants.Reserve(size_t{data->node_count} + 1)) return false;
   for (uint32_t i = 0; i < data->node_count; ++i) {
     const PlanarNode& node = data->nodes[i];
-    data->constants[i].weights = FloatsOf(context, node.weights, &room);
-    data->constants[i].bias = FloatsOf(context, node.bias, &room);
+    data->constants[i] = {data->values.Of(context, node.weights), data->values.Of(context, node.bias)};
   }
   return true;
 }

@@ -2,6 +2,7 @@
 #include "tflite_ops/ops/float_constants.h"
 
 #include "tensorflow/lite/builtin_ops.h"
+#include "tflite_ops/formats/half.h"
 
 namespace tfprune {
 namespace {
@@ -41,6 +42,21 @@ bool FloatConstants::Read(TfLiteContext* context, const TfLiteIntArray& nodes) {
 int FloatConstants::StoredAs(int tensor) const {
   if (IsConstant(context_->tensors[tensor], kTfLiteFloat32)) return tensor;
   return halves_[static_cast<size_t>(tensor)] - 1;
+}
+
+size_t FloatValues::HalvesIn(const TfLiteContext& context, int stored) {
+  if (stored < 0 || context.tensors[stored].type != kTfLiteFloat16) return 0;
+  return context.tensors[stored].bytes / sizeof(uint16_t);
+}
+
+const float* FloatValues::Of(const TfLiteContext& context, int stored) {
+  if (stored < 0) return nullptr;
+  const size_t halves = HalvesIn(context, stored);
+  if (halves == 0) return context.tensors[stored].data.f;
+  float* floats = room_.data() + used_;
+  HalvesToFloats(static_cast<const uint16_t*>(context.tensors[stored].data.data), halves, floats);
+  used_ += halves;
+  return floats;
 }
 
 }  // namespace tfprune

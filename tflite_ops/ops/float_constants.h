@@ -24,6 +24,23 @@ class FloatConstants {
   AlignedArray<int> halves_;  // by the tensor that a DEQUANTIZE writes: the one that it reads, counted from 1
 };
 
+// The values of such constants as float32: where they are stored, or widened into memory of its own.
+class FloatValues {
+ public:
+  // How many values must be widened; 0 for -1.
+  static size_t HalvesIn(const TfLiteContext& context, int stored);
+
+  // Makes room for `halves` widened values in all. False without memory.
+  bool Reserve(size_t halves) { return room_.Reserve(halves + 1); }
+
+  // Null for -1.
+  const float* Of(const TfLiteContext& context, int stored);
+
+ private:
+  AlignedArray<float> room_;
+  size_t used_ = 0;
+};
+
 }  // namespace tfprune
 
 #endif  // TFPRUNE_OPS_FLOAT_CONSTANTS_H_
