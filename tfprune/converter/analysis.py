@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
 from typing import Any
 
 from tfprune.converter.capability import (
     CUSTOM_CODES,
     LSTM_CODE,
     WEIGHTS_INPUT,
-    GateMatrix,
     Layer,
     LstmLayer,
     Refused,
@@ -21,99 +19,16 @@ from tfprune.converter.capability import (
 from tfprune.converter.capability.numbers import check_sums
 from tfprune.converter.chains import Neighbours, without_moves
 from tfprune.converter.expand.bound import refuse_early
+from tfprune.converter.finding import Finding
 from tfprune.converter.graph import Graph
 from tfprune.converter.plan import NotSmaller, Plan, Study, choose, study
 from tfprune.converter.recurrent import decide_lstm
-from tfprune.converter.report import LayerReport
+from tfprune.converter.shared_weights import settle
+from tfprune.converter.small_layers import pay
 from tfprune.converter.weights import precision_of, share_of_zeros, stored_weights
 from tfprune.costs import CostTable
 from tfprune.errors import ModelError, PackedFormatError
-from tfprune.formats import Op, PackedWeights, read
-
-
-@dataclasses.dataclass
-class Finding:
-    """An operator with weights, and what is to become of it.
-
-    Attributes:
-        subgraph: number of its subgraph.
-        index: its place among the subgraph's operators.
-        name: name of its output.
-        op: name of the operator.
-        shape: shape of its weights.
-        dense_bytes: bytes of its weights.
-        layer: the layer, where a sparse kernel could run it.
-        known: what is known of its zeros.
-        outcome: the encoding it gets, or why it stays as it is.
-        precision: of its dense weights, as in :class:`LayerReport`.
-        zeros: share of zeros where ``known`` is None.
-        lstm: the layer, where it is an LSTM. It has a finding for each of its two matrices,
-        gates: of which this is the one.
-        buffers: numbers of the buffers that hold its weights.
-    """
-
-    subgraph: int
-    index: int
-    name: str
-    op: str
-    shape: tuple[int, ...]
-    dense_bytes: int
-    layer: Layer | None
-    known: Study | None
-    outcome: Plan | Refused
-    precision: str | None = None
-    zeros: float | None = None
-    lstm: LstmLayer | None = None
-    gates: GateMatrix | None = None
-    buffers: tuple[int, ...] = ()
-
-    def report(self) -> LayerReport:
-        """The finding as a line of a report."""
-        plan = self.outcome if isinstance(self.outcome, Plan) else None
-        refused = self.outcome if isinstance(self.outcome, Refused) else None
-        predicted = None if self.known is None or self.known.not_modelled else plan
-        return LayerReport(
-            subgraph=self.subgraph,
-            index=self.index,
-            name=self.name,
-            op=self.op,
-            shape=self.shape,
-            sparsity=self.zeros if self.known is None else self.known.sparsity,
-            pattern=None if self.known is None else self.known.pattern,
-            verdict="dense" if plan is None else "sparse",
-            encoding=None if plan is None else plan.encoding_name,
-            dense_bytes=self.dense_bytes,
-            packed_bytes=None if plan is None else plan.packed_bytes,
-            predicted_speedup=None if predicted is None else predicted.speedup,
-            break_even=None if predicted is None else predicted.break_even,
-            reason_code=None if refused is None else refused.code,
-            reason=None if refused is None else refused.text,
-            precision="float16" if plan is not None and self._halved else self.precision,
-            buffers=self.buffers,
-            dense_time=None if self.known is None else self.known.dense_time,
-            **self._considered(plan),
-        )
-
-    @property
-    def _halved(self) -> bool:
-        layer = self.layer or self.gates
-        return layer is not None and layer.halve
-
-    def _considered(self, plan: Plan | None) -> dict[str, Any]:
-        """Multiply-adds, and what the encoding brings or, where the layer stays dense, the fastest one would."""
-        layer = self.layer or self.gates
-        if layer is None:
-            return {}
-        runs = 1 if self.gates is None else self.gates.runs
-        macs = {"dense_macs": layer.cost_shape.dense_macs * runs}
-        if plan is None and self.known is not None and self.known.candidates:
-            plan = min(self.known.candidates, key=lambda candidate: candidate.sparse_time)
-        if plan is None:
-            return macs
-        modelled = self.known is not None and not self.known.not_modelled
-        sparse = {"considered": plan.encoding_name, "fill": plan.fill}
-        sparse["sparse_time"] = plan.sparse_time if modelled else None
-        return {**macs, **sparse, "sparse_macs": plan.values * layer.cost_shape.pixels * runs}
+from tfprune.formats import Op, PackedWeights, ValueType, read
 
 
 def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = False) -> list[Finding]:
@@ -136,7 +51,7 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
             continue
         weights = stored_weights(graph, subgraph, op)
         if isinstance(found, Layer):
-            found = dataclasses.replace(found, halve=halves and found.precision == "float32")
+            found = dataclasses.replace(found, halve=halves and found.value_type == ValueType.FLOAT32)
             weights = graph.tensor(subgraph, found.numbers.source)
         shape = () if weights is None else graph.shape(weights)
         finding = Finding(
@@ -163,8 +78,8 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
             finding.zeros = share_of_zeros(graph, weights)
         findings.append(finding)
     _reconsider_between_planar_layers(graph, findings, table, min_speedup)
-    _keep_shared_weights_single(graph, findings)
-    _pay_for_larger_layers(graph, findings)
+    settle(graph, findings, min_speedup)
+    pay(graph, findings)
     return findings
 
 
@@ -229,67 +144,6 @@ def _reconsider_between_planar_layers(
         known = without_moves(finding.known, finding.layer, table, neighbours.planar_sides(finding.layer, sparse))
         again = _decide(graph, finding.layer, known, min_speedup)
         finding.outcome = again if isinstance(again, (Plan, NotSmaller)) else finding.outcome
-
-
-def _keep_shared_weights_single(graph: Graph, findings: list[Finding]) -> None:
-    """Leaves weights dense where packing would have to keep the dense ones as well, or to pack them too often."""
-    for buffer, users in _by_buffer(graph, findings).items():
-        others = graph.buffer_uses(buffer) - len(users)
-        packed = _packed_bytes(users)
-        for finding, _, _ in users:
-            if others > 0:
-                finding.outcome = Refused(
-                    "shared_weights", f"the weights are also used in {others} place(s) that stay dense"
-                )
-            elif sum(packed.values()) >= finding.dense_bytes:
-                finding.outcome = Refused(
-                    "not_smaller",
-                    f"packed {sum(packed.values())} bytes for {len(packed)} operators that share the weights, "
-                    f"dense {finding.dense_bytes}",
-                )
-
-
-def _by_buffer(graph: Graph, findings: list[Finding]) -> dict[int, list[tuple[Finding, Layer, Plan]]]:
-    """The layers with a plan, by the buffer of their weights."""
-    found: dict[int, list[tuple[Finding, Layer, Plan]]] = defaultdict(list)
-    for finding in findings:
-        if finding.layer is not None and isinstance(finding.outcome, Plan):
-            tensor = graph.tensor(finding.subgraph, finding.layer.numbers.source)
-            found[int(tensor.buffer)].append((finding, finding.layer, finding.outcome))
-    return found
-
-
-def _packed_bytes(users: list[tuple[Finding, Layer, Plan]]) -> dict[tuple[Any, ...], int]:
-    """Bytes of each packed form of one buffer's weights."""
-    return {(layer.meaning(), plan.encoding_name): plan.packed_bytes for _, layer, plan in users}
-
-
-def _pay_for_larger_layers(graph: Graph, findings: list[Finding]) -> None:
-    """Packs layers that gain time but no bytes, the most time for a byte first, with half of what the others save."""
-    budget = (
-        sum(
-            users[0][0].dense_bytes - sum(_packed_bytes(users).values())
-            for users in _by_buffer(graph, findings).values()
-        )
-        // 2
-    )
-    larger = [
-        (finding, finding.outcome)
-        for finding in findings
-        if finding.layer is not None
-        and isinstance(finding.outcome, NotSmaller)
-        and finding.outcome.plan.sparse_time < finding.outcome.plan.dense_time
-        and graph.buffer_uses(int(graph.tensor(finding.subgraph, finding.layer.numbers.source).buffer)) == 1
-    ]
-
-    def time_for_a_byte(found: tuple[Finding, NotSmaller]) -> float:
-        plan = found[1].plan
-        return (plan.dense_time - plan.sparse_time) / max(1, found[1].more_bytes)
-
-    for finding, refused in sorted(larger, key=time_for_a_byte, reverse=True):
-        if refused.more_bytes <= budget:
-            budget -= refused.more_bytes
-            finding.outcome = refused.plan
 
 
 # Places of the packed weights among the inputs of each custom op.

@@ -16,10 +16,11 @@ from typing import Any
 
 from tfprune import __version__
 from tfprune.converter import keras_source, passes, stock
-from tfprune.converter.analysis import Finding, analyse, packed_operators
+from tfprune.converter.analysis import analyse, packed_operators
 from tfprune.converter.calibration import PRECISIONS, Quantizer
 from tfprune.converter.capability import Refused
 from tfprune.converter.converted import Converted
+from tfprune.converter.finding import Finding
 from tfprune.converter.graph import Graph
 from tfprune.converter.loops import sink_invariant_constants
 from tfprune.converter.packed_report import METADATA_NAME, packed_reports
@@ -88,7 +89,7 @@ def convert(
     table = load_table(device)
     quantizer = Quantizer(precision, representative_data)
     data, source, subject = tflite_bytes(model, custom_objects, quantizer)
-    graph = Graph(data, subject)
+    graph, data, note = _opened(data, subject, target)
     known = graph, data, source, table, float(min_speedup)
     if target == "dense":
         converted = _to_dense(*known)
@@ -98,7 +99,8 @@ def convert(
         )
     else:
         converted = _to_stock(*known) if target == "stock" else _to_sparse(*known, precision)
-    return dataclasses.replace(converted, report=_with_precision_note(converted.report, model, precision))
+    report = _with_precision_note(_noted(converted.report, note), model, precision)
+    return dataclasses.replace(converted, report=report)
 
 
 def inspect(
@@ -148,14 +150,28 @@ def inspect(
     table = load_table(device)
     quantizer = Quantizer(precision, representative_data)
     data, _, subject = tflite_bytes(model, custom_objects, quantizer)
-    graph = Graph(data, subject)
+    graph, data, made_dense = _opened(data, subject, target)
     sink_invariant_constants(graph)
     findings = analyse(graph, table, float(min_speedup), halves=precision == "float16")
     packed = packed_reports(graph, table)
     note = f"{len(packed)} layer(s) were converted before" if packed else None
     layers = [finding.report() for finding in findings] + packed
     report = _report("inspect", layers, table, float(min_speedup), data, None, note)
-    return _with_precision_note(report, model, precision)
+    return _with_precision_note(_noted(report, made_dense), model, precision)
+
+
+def _opened(data: bytes, subject: str, target: str) -> tuple[Graph, bytes, str | None]:
+    """The model; for the target ``"delegate"`` without a sparse encoding that stock LiteRT could not run."""
+    graph = Graph(data, subject)
+    if target != "delegate" or graph.loss is not None or not densify.stops_stock(graph):
+        return graph, data, None
+    count = densify.rewrite(graph)
+    dense = graph.to_bytes()
+    note = (
+        f"{count} constant(s) in TFLite's own sparse encoding, with which stock LiteRT cannot run this file as it has "
+        f"quantized or half-precision tensors too, were made dense first: {len(data)} bytes became {len(dense)}"
+    )
+    return Graph(dense, subject), dense, note
 
 
 def _to_sparse(
@@ -246,7 +262,11 @@ def _with_precision_note(report: ConversionReport, model: Any, precision: str) -
         "precision 'float16' changed nothing: of a .tflite file, only float32 weights that target 'delegate' packs "
         "become halves, and there are none"
     )
-    return dataclasses.replace(report, note=note if report.note is None else f"{report.note}; {note}")
+    return _noted(report, note)
+
+
+def _noted(report: ConversionReport, note: str | None) -> ConversionReport:
+    return dataclasses.replace(report, note="; ".join(filter(None, (report.note, note))) or None)
 
 
 def _metadata(findings: list[Finding], table: CostTable, min_speedup: float, precision: str) -> bytes:

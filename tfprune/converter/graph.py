@@ -263,19 +263,11 @@ class Graph:
         tensor.quantization, tensor.sparsity = source.quantization, source.sparsity
         self._buffer_users.update([int(tensor.buffer)])
 
-    def drop_loop_variable(self, subgraph: int, op: Any, variable: int) -> None:
-        """Takes a variable out of a ``WHILE`` operator and out of the inputs and outputs of its two subgraphs."""
-        condition = int(op.builtinOptions.condSubgraphIndex)
-        body = int(op.builtinOptions.bodySubgraphIndex)
-        for number, owner, lists in (
-            (subgraph, op, ("inputs", "outputs")),
-            (condition, self.model.subgraphs[condition], ("inputs",)),
-            (body, self.model.subgraphs[body], ("inputs", "outputs")),
-        ):
-            for name in lists:
-                indices = getattr(owner, name)
-                self._tensor_users[number].subtract([int(indices[variable])])
-                setattr(owner, name, np.delete(indices, variable))
+    def drop_entry(self, subgraph: int, owner: Any, name: str, place: int) -> None:
+        """Takes a tensor out of ``"inputs"`` or ``"outputs"`` (``name``) of an operator or a subgraph."""
+        indices = getattr(owner, name)
+        self._tensor_users[subgraph].subtract([int(indices[place])])
+        setattr(owner, name, np.delete(indices, place))
 
     def metadata(self, name: str) -> bytes | None:
         """Content of a metadata entry, or None."""

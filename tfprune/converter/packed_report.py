@@ -133,7 +133,8 @@ def _times(table: CostTable, shape: LayerShape, packed: PackedWeights) -> tuple[
 def _precision(graph: Graph, subgraph: int, op: Any, packed: PackedWeights) -> str:
     stored = ValueType(packed.header.value_type).name.lower()
     x = graph.input_tensor(subgraph, op, 0)
-    return stored if x is None else PRECISIONS.get((type_name(x), stored), stored)
+    widened = "float32" if stored == "float16" else stored
+    return stored if x is None else PRECISIONS.get((type_name(x), widened, stored), stored)
 
 
 def _layer_shape(graph: Graph, subgraph: int, op: Any, packed: PackedWeights) -> LayerShape:

@@ -226,7 +226,7 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
         raise Refused("no_zeros", "no weight is zero")
     if min_speedup >= 1:
         _check_modelled(layer, known)
-    fast = [plan for plan in known.candidates if known.not_modelled or plan.speedup >= min_speedup]
+    fast = _fast(known, min_speedup)
     if not fast:
         best = max(known.candidates, key=lambda plan: plan.speedup)
         raise Refused(
@@ -234,10 +234,19 @@ def choose(layer: Layer, known: Study, min_speedup: float) -> Plan:
             f"predicted {best.speedup:.2f}x with {best.encoding_name}, below min_speedup {min_speedup:g} "
             f"({known.sparsity:.1%} zeros, pattern {known.pattern}); {_pays_from(known.candidates)}",
         )
-    small = [plan for plan in fast if plan.packed_bytes < known.dense_bytes]
+    small = affordable(known, min_speedup)
     if not small:
         raise NotSmaller(min(fast, key=lambda plan: plan.packed_bytes), known)
     return min(small, key=lambda plan: (plan.sparse_time * plan.packed_bytes**SIZE_WEIGHT, plan.sparse_time))
+
+
+def affordable(known: Study, min_speedup: float) -> list[Plan]:
+    """The encodings that are fast enough and smaller than the dense weights."""
+    return [plan for plan in _fast(known, min_speedup) if plan.packed_bytes < known.dense_bytes]
+
+
+def _fast(known: Study, min_speedup: float) -> list[Plan]:
+    return [plan for plan in known.candidates if known.not_modelled or plan.speedup >= min_speedup]
 
 
 def _check_modelled(layer: Layer, known: Study) -> None:

@@ -40,7 +40,6 @@ def decide_lstm(
     except Refused as refused:
         return [(matrix, None, refused) for matrix in matrices]
     try:
-        _check_only_user(graph, layer)
         plans = _plans(matrices, known, min_speedup)
     except Refused as refused:
         return [(matrix, zeros, refused) for matrix, zeros in zip(matrices, known, strict=True)]
@@ -73,12 +72,3 @@ def _plans(matrices: list[GateMatrix], known: list[Study], min_speedup: float) -
     if failed is not None and not (fast and smaller):
         raise failed
     return plans
-
-
-def _check_only_user(graph: Graph, layer: LstmLayer) -> None:
-    sources = [source for matrix in layer.matrices for source in matrix.sources]
-    buffers = [int(graph.tensor(layer.subgraph, source).buffer) for source in sources]
-    for buffer in buffers:
-        others = graph.buffer_uses(buffer) - buffers.count(buffer)
-        if others > 0:
-            raise Refused("shared_weights", f"weights of the layer are also used in {others} other place(s)")

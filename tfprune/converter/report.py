@@ -36,7 +36,8 @@ class LayerReport:
         reason_code: short name of the reason why it stays dense, or None.
         reason: the reason with numbers, or None.
         precision: ``"float32"``, ``"float16"``, ``"int8"``, ``"uint8"``, ``"dynamic"`` (int8 weights, float32
-            activations), ``"int16"`` (int8 weights, int16 activations), or the name of another stored type.
+            activations), ``"weight_only"`` (int8 weights that ``DEQUANTIZE`` makes float32), ``"int16"`` (int8 weights,
+            int16 activations), or the name of another stored type.
         considered: what ``fill``, ``sparse_macs`` and ``sparse_time`` are of: the encoding that the layer gets or,
             where it stays dense, the one with the least predicted time. None where none was priced.
         fill: share of the stored values that are not zero; the rest are zeros that groups hold.

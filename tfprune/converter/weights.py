@@ -11,18 +11,21 @@ import numpy.typing as npt
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import TensorType
 
+_INTEGERS = (TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.INT4)
 _SHAPE_FIRST = ("CONV_3D_TRANSPOSE", "TRANSPOSE_CONV")
 _TYPE_NAMES = {number: name.lower() for name, number in vars(TensorType).items() if isinstance(number, int)}
 # Types that numpy has; bfloat16 is read besides.
 _READABLE = ("float32", "float16", "float64", "int8", "uint8", "int16")
-#: Precisions of sparse kernels by the types of the activations and of the weights as they are stored.
+#: Precisions of sparse kernels by the types of the activations, of the weights as the operator reads them and of the
+#: weights as they are stored; the last two differ behind a ``DEQUANTIZE``.
 PRECISIONS = {
-    ("float32", "float32"): "float32",
-    ("float32", "float16"): "float16",
-    ("int8", "int8"): "int8",
-    ("float32", "int8"): "dynamic",
-    ("uint8", "uint8"): "uint8",
-    ("int16", "int8"): "int16",
+    ("float32", "float32", "float32"): "float32",
+    ("float32", "float32", "float16"): "float16",
+    ("int8", "int8", "int8"): "int8",
+    ("float32", "int8", "int8"): "dynamic",
+    ("float32", "float32", "int8"): "weight_only",
+    ("uint8", "uint8", "uint8"): "uint8",
+    ("int16", "int8", "int8"): "int16",
 }
 
 
@@ -66,13 +69,15 @@ def precision_of(graph: Graph, subgraph: int, op: Any) -> str | None:
 
     Returns:
         ``"float32"``, ``"float16"``, ``"int8"``, ``"uint8"``, ``"dynamic"`` (int8 weights, float32 activations),
-        ``"int16"`` (int8 weights, int16 activations), or the name of any other stored type; None without weights.
+        ``"weight_only"`` (int8 weights that ``DEQUANTIZE`` makes float32), ``"int16"`` (int8 weights, int16
+        activations), or the name of any other stored type; None without weights.
     """
     weights = stored_weights(graph, subgraph, op)
     if weights is None:
         return None
-    x, stored = graph.input_tensor(subgraph, op, operands(graph, subgraph, op)[0]), type_name(weights)
-    return stored if x is None else PRECISIONS.get((type_name(x), stored), stored)
+    x, read = (graph.input_tensor(subgraph, op, position) for position in operands(graph, subgraph, op))
+    stored = type_name(weights)
+    return stored if x is None else PRECISIONS.get((type_name(x), type_name(read), stored), stored)
 
 
 def type_name(tensor: Any) -> str:
@@ -116,6 +121,15 @@ def share_of_zeros(graph: Graph, tensor: Any) -> float | None:
     """Share of the weights that are zero, in [0, 1]; None where they cannot be read or there are none."""
     values = weight_values(graph, tensor)
     return None if values is None or not values.size else 1 - np.count_nonzero(values) / values.size
+
+
+def holds_quantized(graph: Graph) -> bool:
+    """Whether a tensor of the model is quantized, weights or activations."""
+    tensors = (tensor for subgraph in graph.model.subgraphs for tensor in subgraph.tensors)
+    return any(
+        tensor.type in _INTEGERS and tensor.quantization is not None and np.size(tensor.quantization.scale)
+        for tensor in tensors
+    )
 
 
 def _along_axis(tensor: Any, field: str, rank: int) -> npt.NDArray[Any] | None:

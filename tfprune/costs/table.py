@@ -62,7 +62,7 @@ _SCALARS = (
 
 def steps_of(precision: str) -> dict[str, tuple[int, ...]]:
     """Names of the steps of a precision, each with the rows that a table has."""
-    return FLOAT_STEPS if precision in ("float32", "float16") else BYTE_STEPS
+    return FLOAT_STEPS if precision in ("float32", "float16", "weight_only") else BYTE_STEPS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,13 +144,15 @@ class CostTable:
     precisions: dict[str, PrecisionCosts]
 
     def costs(self, precision: str) -> PrecisionCosts:
-        """The coefficients of a precision; float16 weights run as float32 ones do where it has none of its own.
+        """The coefficients of a precision.
+
+        Weight-only layers run as float32 ones do, and float16 ones too where the table has none of its own.
 
         Raises:
             NotModelledError: the table was not fitted on this precision.
         """
         found = self.precisions.get(precision)
-        if found is None and precision == "float16":
+        if found is None and precision in ("float16", "weight_only"):
             found = self.precisions.get("float32")
         if found is None:
             raise NotModelledError(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import tfl
+from tfprune.converter.weights import real_weights
 from tfprune.costs import LayerShape
 from tfprune.formats import Activation, Op, OpSpec, Quantization, ValueType
 
@@ -29,6 +30,7 @@ STORED: dict[str, tuple[npt.DTypeLike, ValueType]] = {
     "float16": (np.float16, ValueType.FLOAT16),
     "int8": (np.int8, ValueType.INT8),
     "dynamic": (np.int8, ValueType.INT8),
+    "weight_only": (np.int8, ValueType.FLOAT32),
     "uint8": (np.uint8, ValueType.UINT8),
     "int16": (np.int8, ValueType.INT8),
 }
@@ -53,8 +55,8 @@ class Numbers:
 
     Attributes:
         precision: ``"float32"``; ``"float16"``: float32 made by ``DEQUANTIZE`` from a float16 constant; ``"int8"`` and
-            ``"uint8"``: weights and activations; ``"dynamic"``: int8 weights, float32 activations; ``"int16"``: int8
-            weights, int16 activations.
+            ``"uint8"``: weights and activations; ``"dynamic"``: int8 weights, float32 activations; ``"weight_only"``:
+            float32 made by ``DEQUANTIZE`` from an int8 constant; ``"int16"``: int8 weights, int16 activations.
         source: tensor index of the constant.
         quantization: scales and zero points of integer weights; None for others.
     """
@@ -124,7 +126,11 @@ class Layer:
         Raises:
             Refused: the constant does not have as many values as its shape says, or halves cannot hold them.
         """
-        constant = graph.constant(graph.tensor(self.subgraph, self.numbers.source), STORED[self.precision][0])
+        source = graph.tensor(self.subgraph, self.numbers.source)
+        if self.precision == "weight_only":
+            constant = real_weights(graph, source)
+        else:
+            constant = graph.constant(source, STORED[self.precision][0])
         if constant is None:
             raise Refused("weights_not_constant", "the weights are not a constant of the file")
         return halved(constant) if self.halve else constant

@@ -16,7 +16,7 @@ from tfprune.formats import ActivationType, Quantization, Rounding
 
 Scales = npt.NDArray[np.float32]
 
-_FLOATS = ("float32", "float16", "dynamic")
+_FLOATS = ("float32", "float16", "dynamic", "weight_only")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,17 +73,17 @@ def read_numbers(
     source = graph.source(subgraph, int(op.inputs[weights_input]))
     stored = graph.tensor(subgraph, source)
     types = (type_name(x), type_name(stored), type_name(output))
-    precision = PRECISIONS.get(types[:2]) if types[0] == types[2] else None
-    # Halves are weights behind a DEQUANTIZE, all others are the op's own input.
-    if precision == "dynamic" and weights.type != stored.type:
-        raise Refused("precision", "no sparse kernel for int8 weights that DEQUANTIZE makes float32 (weight-only)")
-    if precision is None or (precision == "float16") != (weights.type != stored.type):
+    precision = PRECISIONS.get((types[0], type_name(weights), types[1])) if types[0] == types[2] else None
+    if precision is None:
         raise Refused("precision", f"no sparse kernel for {types[0]} input, {types[1]} weights and {types[2]} output")
     if stored.externalBuffer:
         raise Refused("weights_elsewhere", "the weights are in another file")
     if stored.isVariable or graph.constant(stored, STORED[precision][0]) is None:
         raise Refused("weights_not_constant", "the weights are not a constant of the file")
     if precision in ("float32", "float16"):
+        return Numbers(precision, source)
+    if precision == "weight_only":
+        _check_dequantized(stored)
         return Numbers(precision, source)
     shape = graph.shape(stored)
     scales, zero_point = _weight_scales(stored, precision, shape[axis] if len(shape) > axis else 1, axis)
@@ -179,6 +179,19 @@ def _weight_scales(tensor: Any, precision: str, out_channels: int, axis: int) ->
         wanted = "one in 0 .. 255" if unsigned else "0"
         raise Refused("quantization", f"the zero points of {type_name(tensor)} weights must be {wanted}")
     return np.ascontiguousarray(np.broadcast_to(scales, (out_channels,))), zero_point
+
+
+def _check_dequantized(tensor: Any) -> None:
+    """Refuses weights that DEQUANTIZE would not make finite numbers of, one or one an index of an axis at a time."""
+    scales, zero_points = _parameters(tensor)
+    shape, axis = tensor.shape, int(tensor.quantization.quantizedDimension)
+    allowed = {1, int(shape[axis])} if 0 <= axis < len(shape) else {1}
+    if not len(scales) == len(zero_points) in allowed or not np.all(np.isfinite(scales)):
+        raise Refused(
+            "quantization",
+            f"the weights must have one finite scale and zero point, or one for each index of axis {axis}, "
+            f"got {len(scales)} and {len(zero_points)}",
+        )
 
 
 def _parameters(tensor: Any) -> tuple[Scales, npt.NDArray[np.int64]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tfprune.converter.analysis import Finding
+from tfprune.converter.finding import Finding
 from tfprune.converter.graph import Graph
 from tfprune.converter.passes import conv2d, fully_connected, left_open, lstm
 from tfprune.converter.passes.packing import PackedBuffers

@@ -10,6 +10,27 @@ import numpy as np
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import AlignedBuffer, BuiltinOperator, builtin_code, text
 from tfprune.converter.sparse_constant import decode_tensor, index_values
+from tfprune.converter.weights import holds_quantized
+
+
+def stops_stock(graph: Graph) -> bool:
+    """Whether stock LiteRT cannot run a model for its sparse constants.
+
+    XNNPACK then refuses every file that holds quantized tensors too, and ``DEQUANTIZE`` reads a sparse constant as if
+    it were dense.
+    """
+    sparse = [
+        {index for index, tensor in enumerate(subgraph.tensors) if tensor.sparsity is not None}
+        for subgraph in graph.model.subgraphs
+    ]
+    if not any(sparse):
+        return False
+    read_as_dense = (
+        number
+        for number, _, op in graph.operators()
+        if graph.op_name(op) == "DEQUANTIZE" and sparse[number].intersection(map(int, op.inputs))
+    )
+    return holds_quantized(graph) or any(True for _ in read_as_dense)
 
 
 def rewrite(graph: Graph) -> int:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tfprune.converter.analysis import Finding
+from tfprune.converter.finding import Finding
 from tfprune.converter.graph import Graph
 from tfprune.converter.passes.packing import PackedBuffers, pack_operators
 from tfprune.formats import Op

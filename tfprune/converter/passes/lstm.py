@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.converter.analysis import Finding
 from tfprune.converter.capability import LSTM_CODE, GateMatrix, LstmLayer
+from tfprune.converter.finding import Finding
 from tfprune.converter.graph import Graph
 from tfprune.converter.options import op_options
 from tfprune.converter.passes.packing import PackedBuffers
@@ -20,17 +20,17 @@ _SAID = ("encoding", "group", "value_type", "sparsity")
 
 
 def rewrite(graph: Graph, findings: list[Finding], packed: PackedBuffers) -> None:
-    """Rewrites every LSTM that has plans; its weights are never shared, so ``packed`` stays as it is."""
+    """Rewrites every LSTM that has plans."""
     layers: dict[tuple[int, int], list[Finding]] = {}
     for finding in findings:
         if finding.lstm is not None and isinstance(finding.outcome, Plan):
             layers.setdefault((finding.subgraph, finding.index), []).append(finding)
     for both in layers.values():
         if both[0].lstm is not None:
-            _pack(graph, both[0].lstm, both)
+            _pack(graph, both[0].lstm, both, packed)
 
 
-def _pack(graph: Graph, layer: LstmLayer, findings: list[Finding]) -> None:
+def _pack(graph: Graph, layer: LstmLayer, findings: list[Finding], packed: PackedBuffers) -> None:
     op = graph.model.subgraphs[layer.subgraph].operators[layer.index]
     name = text(graph.tensor(layer.subgraph, int(op.outputs[0])).name)
     options: dict[str, int | float | str] = {
@@ -46,7 +46,13 @@ def _pack(graph: Graph, layer: LstmLayer, findings: list[Finding]) -> None:
             continue
         data = _encode(graph, finding.gates, finding.outcome)
         part = finding.gates.part
-        weights.append(graph.add_constant(layer.subgraph, f"{name}/{part}/packed", TensorType.UINT8, [len(data)], data))
+        place = (layer.subgraph, f"{name}/{part}/packed", TensorType.UINT8, [len(data)])
+        key = (*finding.buffers, finding.gates.meaning(), finding.outcome.encoding_name)
+        if key in packed:
+            weights.append(graph.share_constant(*place, packed[key]))
+        else:
+            weights.append(graph.add_constant(*place, data))
+            packed[key] = int(graph.tensor(layer.subgraph, weights[-1]).buffer)
         said = op_options(read(data))
         options |= {f"{part}_{field}": said[field] for field in _SAID}
     geometry = graph.add_zeros(layer.subgraph, f"{name}/geometry", layer.matrices[0].geometry)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfprune.converter.analysis import Finding
 from tfprune.converter.capability import CUSTOM_CODES, Layer
 from tfprune.converter.expand.grouped import Depthwise, Grouped
+from tfprune.converter.finding import Finding
 from tfprune.converter.graph import Graph
 from tfprune.converter.options import op_options
 from tfprune.converter.passes.densify import plain_version
@@ -30,7 +30,7 @@ _BIAS_TYPES: dict[int, npt.DTypeLike] = {
     TensorType.INT64: np.int64,
 }
 # Versions under which TFLite knows these precisions of a CONV_2D; without bias a FULLY_CONNECTED has version 6.
-_CONV_2D_VERSIONS = {"float32": 1, "float16": 1, "uint8": 1, "int8": 3, "int16": 4, "dynamic": 5}
+_CONV_2D_VERSIONS = {"float32": 1, "float16": 1, "weight_only": 1, "uint8": 1, "int8": 3, "int16": 4, "dynamic": 5}
 _FULLY_CONNECTED_VERSION = 6
 
 

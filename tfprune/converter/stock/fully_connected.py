@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from tfprune.converter.capability import WEIGHTS_INPUT, Refused
-from tfprune.converter.graph import Graph
 from tfprune.converter.schema import AlignedBuffer, BuiltinOperator, TensorType, tfl
 from tfprune.converter.stock.editor import Constant, Editor
 from tfprune.converter.stock.log import Log
 from tfprune.converter.stock.sparse_encoding import BLOCK, encode, encoded_bytes, kept_blocks
+from tfprune.converter.weights import holds_quantized
 
 NAME = "sparse encoding"
 # The version of FULLY_CONNECTED from which weights may be sparse.
@@ -20,12 +20,11 @@ _SPARSE_VERSION = 8
 # Share of kept 1x4 blocks up to which the sparse kernel is faster than XNNPACK's dense one, for layers of at least so
 # many weights and at most so many rows of input: benchmarks/stock_runtime.py, docs/conversion.md.
 _GAINS = ((2**21, 2, 0.2), (2**17, None, 0.125))
-_INTEGERS = (TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.INT4)
 
 
 def rewrite(editor: Editor, log: Log) -> None:
     """Encodes the weights of every fully-connected operator that gets faster by it."""
-    quantized = _is_quantized(editor.graph)
+    quantized = holds_quantized(editor.graph)
     for op in editor.operators:
         if editor.name(op) == "FULLY_CONNECTED":
             try:
@@ -99,13 +98,3 @@ def _check(editor: Editor, op: Any, weights: Constant | None, x: int | None) -> 
         raise Refused("no_zeros", "no weight is zero")
     if not weights.nonzero.any():
         raise Refused("all_zero", "all weights are zero")
-
-
-def _is_quantized(graph: Graph) -> bool:
-    """Whether an operator of the model has quantized weights or activations."""
-    for subgraph in graph.model.subgraphs:
-        for tensor in subgraph.tensors:
-            quantization = tensor.quantization
-            if tensor.type in _INTEGERS and quantization is not None and np.size(quantization.scale):
-                return True
-    return False
