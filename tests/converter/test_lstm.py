@@ -108,7 +108,6 @@ REFUSED = {
     "diagonal": (LstmFile(diagonal=True), "lstm_form", "diagonal"),
     "activation": (LstmFile(activation=NONE), "activation", "TANH"),
     "dense_state": (LstmFile(recurrent_sparsity=0.0), "no_zeros", "recurrent weights"),
-    "shared": (LstmFile(features=32, layers=2, share=True), "shared_weights", "other place"),
 }
 
 
