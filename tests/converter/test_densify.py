@@ -146,9 +146,8 @@ def test_a_dense_file_is_left_alone() -> None:
     assert graph.to_bytes() == Graph(data).to_bytes()
 
 
-@pytest.mark.parametrize("halves", [False, True])
-def test_files_of_the_tflite_converter(halves: bool) -> None:
-    """Convolutions come as DENSIFY operators, fully-connected blocks as sparse weights of the operator itself."""
+def converted_by_tensorflow(halves: bool = False, dynamic: bool = False) -> tuple[bytes, list[np.ndarray], Any]:
+    """A file of a convolution and two products in TFLite's sparse encoding, their weights, and the function."""
     tf = pytest.importorskip("tensorflow")
     rng = np.random.default_rng(1)
     kernel = (rng.normal(size=(3, 3, 16, 64)) * np.repeat(rng.random((3, 3, 16, 16)) < 0.1, 4, 3)).astype(np.float32)
@@ -168,10 +167,17 @@ def test_files_of_the_tflite_converter(halves: bool) -> None:
     module.network, module.weights = network, weights
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], module)
     converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
-    if halves:
+    if halves or dynamic:
         converter.optimizations.append(tf.lite.Optimize.DEFAULT)
+    if halves:
         converter.target_spec.supported_types = [tf.float16]
-    data = converter.convert()
+    return converter.convert(), [kernel, matrix, single], network
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_files_of_the_tflite_converter(halves: bool) -> None:
+    """Convolutions come as DENSIFY operators, fully-connected blocks as sparse weights of the operator itself."""
+    data, (kernel, matrix, single), network = converted_by_tensorflow(halves)
     graph = Graph(data)
     names = [graph.op_name(op) for _, _, op in graph.operators()]
     assert "DENSIFY" in names
@@ -189,14 +195,33 @@ def test_files_of_the_tflite_converter(halves: bool) -> None:
 
     packed = tfprune.convert(data, device="host", min_speedup=0.01)
     verdicts = {layer.shape: layer.verdict for layer in packed.report.layers}
-    # The third one keeps its form: our operator would take more than its few weights.
-    assert verdicts == {(64, 3, 3, 16): "sparse", (400, 64): "sparse", (64, 64): "dense"}, packed.report
-    assert len(packed.tflite) < len(data)
-    if not halves:
-        # In halves the converter lets DEQUANTIZE read the third one's sparse constant, which stock LiteRT cannot.
-        x = rng.standard_normal((1, 6, 6, 16)).astype(np.float32)
-        np.testing.assert_allclose(tfprune.Interpreter(packed.tflite).predict(x), network(x).numpy(), atol=1e-4)
-    assert tfprune.convert(data, min_speedup=1e6).tflite == data
+    # The third one is small: in float32 it keeps its form, as our operator would take more than its few weights.
+    assert verdicts == {(64, 3, 3, 16): "sparse", (400, 64): "sparse", (64, 64): "sparse" if halves else "dense"}
+    assert len(packed.tflite) < (len(packed.dense) / 3 if halves else len(data))
+    # In halves DEQUANTIZE reads the third one's sparse constant, which stock LiteRT takes for a dense one.
+    x = np.random.default_rng(2).standard_normal((1, 6, 6, 16)).astype(np.float32)
+    np.testing.assert_allclose(tfprune.Interpreter(packed.tflite).predict(x), network(x).numpy(), atol=1e-4)
+    assert ("made dense first" in (packed.report.note or "")) == halves
+    assert (tfprune.convert(data, min_speedup=1e6).tflite == data) != halves
     dense = tfprune.convert(data, target="dense")
     assert "3 constant(s) lost TFLite's own sparse encoding" in (dense.report.note or "")
     assert all(tensor.sparsity is None for tensor in Graph(dense.tflite).model.subgraphs[0].tensors)
+
+
+def test_a_sparse_encoding_beside_quantized_weights_is_undone() -> None:
+    """XNNPACK refuses such files whole, as the TFLite converter writes them."""
+    data, _, network = converted_by_tensorflow(dynamic=True)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        tfprune.Interpreter(data)
+    packed = tfprune.convert(data, device="host", min_speedup=0.01)
+    assert {layer.verdict for layer in packed.report.layers} == {"sparse"}
+    assert {layer.precision for layer in packed.report.layers} == {"dynamic"}
+    assert len(packed.tflite) < 0.6 * len(packed.dense)
+    x = np.random.default_rng(2).standard_normal((1, 6, 6, 16)).astype(np.float32)
+    expected = network(x).numpy()
+    found = np.asarray(tfprune.Interpreter(packed.tflite).predict(x))
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    assert tfprune.verify(packed.dense, packed.tflite, rtol=1e-6)
+    for report in (packed.report, tfprune.inspect(data)):
+        assert f"{len(data)} bytes became {len(packed.dense)}" in (report.note or "")
+    assert tfprune.convert(data, min_speedup=1e6).tflite == packed.dense

@@ -62,6 +62,8 @@ CAPABILITIES: dict[str, Reader] = {
 #: Operators whose weights people prune and that have no sparse kernel: listed in reports, never rewritten.
 WITHOUT_KERNEL = (
     "EMBEDDING_LOOKUP",
+    "STABLEHLO_CONVOLUTION",
+    "STABLEHLO_DOT_GENERAL",
     "UNIDIRECTIONAL_SEQUENCE_RNN",
 )
 
