@@ -65,3 +65,4 @@ def test_arguments_that_a_branch_returns_or_another_one_gets_stay(options: dict[
     converted = convert(data, min_speedup=0.01)
     assert converted.tflite == data
     assert {layer.reason_code for layer in converted.report.layers} == {"weights_not_constant"}
+    assert all("an input of their subgraph" in (layer.reason or "") for layer in converted.report.layers)

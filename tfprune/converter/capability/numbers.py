@@ -79,7 +79,9 @@ def read_numbers(
     if stored.externalBuffer:
         raise Refused("weights_elsewhere", "the weights are in another file")
     if stored.isVariable or graph.constant(stored, STORED[precision][0]) is None:
-        raise Refused("weights_not_constant", "the weights are not a constant of the file")
+        raise Refused(
+            "weights_not_constant", f"the weights are not a constant of the file but {_origin(graph, subgraph, source)}"
+        )
     if precision in ("float32", "float16"):
         return Numbers(precision, source)
     if precision == "weight_only":
@@ -179,6 +181,16 @@ def _weight_scales(tensor: Any, precision: str, out_channels: int, axis: int) ->
         wanted = "one in 0 .. 255" if unsigned else "0"
         raise Refused("quantization", f"the zero points of {type_name(tensor)} weights must be {wanted}")
     return np.ascontiguousarray(np.broadcast_to(scales, (out_channels,))), zero_point
+
+
+def _origin(graph: Graph, subgraph: int, index: int) -> str:
+    """What weights are that are no constant."""
+    tensor, writer = graph.tensor(subgraph, index), graph.writer(subgraph, index)
+    if tensor.isVariable:
+        return "a variable"
+    if graph.raw(tensor) is not None:
+        return "a constant without as many values as its shape says"
+    return "an input of their subgraph" if writer is None else f"made by {graph.op_name(writer)}"
 
 
 def _check_dequantized(tensor: Any) -> None:
