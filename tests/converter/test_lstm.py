@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 from ai_edge_litert.interpreter import Interpreter
 
 import tfprune
@@ -121,6 +122,16 @@ def test_what_has_no_kernel_stays_with_its_reason(name: str) -> None:
     assert words in str(converted.report.layers[0].reason)
 
 
+@pytest.mark.parametrize("place", [0, 18, 19, -1])
+def test_float_activations_with_a_scale_stay_dense(place: int) -> None:
+    graph = Graph(LstmFile().build())
+    quantized(place)(graph, graph.model.subgraphs[0].operators[0])
+    data = write_model(graph.model)
+    converted = convert(data, min_speedup=0.01)
+    assert converted.tflite == data
+    assert {layer.reason_code for layer in converted.report.layers} == {"quantization"}
+
+
 def test_both_matrices_are_reported_and_decided_together() -> None:
     data = LstmFile(units=64, features=64, batch=16, steps=4).build()
     layers = convert(data, min_speedup=0.01).report.layers
@@ -204,6 +215,16 @@ def no_variable(graph: Graph, op: Any) -> None:
     graph.tensor(0, int(op.inputs[6])).isVariable = False
 
 
+def quantize(tensor: Any) -> None:
+    tensor.quantization = tfl.QuantizationParametersT()
+    tensor.quantization.scale, tensor.quantization.zeroPoint = np.full(1, 0.1, np.float32), np.zeros(1, np.int64)
+
+
+def quantized(place: int) -> Any:
+    """The activation at this place gets a scale; the output where it is -1."""
+    return lambda graph, op: quantize(graph.tensor(0, int(op.inputs[place] if place >= 0 else op.outputs[0])))
+
+
 BROKEN = {
     "geometry": (set_shape(3, [16, 2]), "geometry|fit"),
     "state": (set_shape(6, [1, 16]), "hidden state"),
@@ -212,6 +233,10 @@ BROKEN = {
     "missing": (drop_input, "needs 8 inputs"),
     "swapped": (swap_weights, "fit"),
     "no_variable": (no_variable, "variable"),
+    "quantized_input": (quantized(0), "quantization of the input contradicts"),
+    "quantized_hidden": (quantized(6), "quantization of the hidden state contradicts"),
+    "quantized_cell": (quantized(7), "quantization of the cell state contradicts"),
+    "quantized_output": (quantized(-1), "quantization of the output contradicts"),
 }
 
 

@@ -73,21 +73,29 @@ Status ReadWeights(const OpData& data, const TfLiteTensor& tensor, const ImageSi
   return ExpandHalves(&weights->packed, data.state->pool(), threads);
 }
 
+// Scales of float tensors would be read by no one here, and by the ops around this one in a way of their own.
+Status CheckActivation(const char* name, const TfLiteTensor& tensor) {
+  TFPRUNE_RETURN_IF_ERROR(CheckTensor(name, tensor, kTfLiteFloat32, false));
+  if (tensor.quantization.type == kTfLiteNoQuantization) return {};
+  return Error("the quantization of the %s contradicts its type, float32", name);
+}
+
 Status CheckTypes(TfLiteContext* context, const OpData& data) {
   const auto check = [&](int input, TfLiteType type, bool constant) {
     return CheckTensor(kNames[input], context->tensors[data.inputs[input]], type, constant);
   };
-  TFPRUNE_RETURN_IF_ERROR(check(kX, kTfLiteFloat32, false));
   TFPRUNE_RETURN_IF_ERROR(check(kInputWeights, kTfLiteUInt8, true));
   TFPRUNE_RETURN_IF_ERROR(check(kRecurrentWeights, kTfLiteUInt8, true));
   TFPRUNE_RETURN_IF_ERROR(check(kGeometry, kTfLiteInt8, false));
   TFPRUNE_RETURN_IF_ERROR(check(kBias, kTfLiteFloat32, true));
   TFPRUNE_RETURN_IF_ERROR(check(kCellClip, kTfLiteFloat32, true));
+  for (const int activation : {kX, kHidden, kCell}) {
+    TFPRUNE_RETURN_IF_ERROR(CheckActivation(kNames[activation], context->tensors[data.inputs[activation]]));
+  }
   for (const int state : {kHidden, kCell}) {
-    TFPRUNE_RETURN_IF_ERROR(check(state, kTfLiteFloat32, false));
     if (!context->tensors[data.inputs[state]].is_variable) return Error("the %s must be a variable", kNames[state]);
   }
-  return CheckTensor("output", context->tensors[data.output], kTfLiteFloat32, false);
+  return CheckActivation("output", context->tensors[data.output]);
 }
 
 // Sizes of x [batch, steps, features] or [steps, batch, features], and the tensors that depend on them.

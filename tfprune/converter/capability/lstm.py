@@ -109,6 +109,8 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> LstmLayer:
     state_tensors = [graph.tensor(subgraph, state) for state in states]
     if x is None or {x.type, y.type, *(tensor.type for tensor in state_tensors)} != {TensorType.FLOAT32}:
         raise Refused("precision", "no sparse kernel for an LSTM whose input, output or state is not float32")
+    if any(_has_scale(tensor) for tensor in (x, y, *state_tensors)):
+        raise Refused("quantization", "an LSTM's input, output or state is float32 and has a scale")
     shape = graph.shape(x)
     if len(shape) != 3 or shape[2] < 1:
         raise Refused("malformed", f"the input must have 3 dimensions, got {list(shape)}")
@@ -141,6 +143,11 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> LstmLayer:
         time_major,
         float(options.cellClip),
     )
+
+
+def _has_scale(tensor: Any) -> bool:
+    found = tensor.quantization
+    return found is not None and found.scale is not None and len(found.scale) > 0
 
 
 def _check_form(op: Any, options: Any) -> None:
