@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,14 +15,17 @@ from tests.converter.test_fidelity import unexpected
 from tests.models.random_networks import PRECISIONS, RandomNetwork
 from tfprune.runtime.random_inputs import random_inputs
 
-# Error by the largest output; an int8 model gives the same numbers, a dynamic one rounds its inputs otherwise.
-TOLERANCE = {"float32": 1e-4, "float16": 1e-4, "int8": 0, "dynamic": 0.03}
+# Error by the largest output; integers give the same numbers, a dynamic model rounds its inputs otherwise.
+TOLERANCE = {"float32": 1e-4, "float16": 1e-4, "int8": 0, "dynamic": 0.03, "uint8": 0, "int16": 0}
+TARGETS = ("delegate", "stock")
 
 
-def check(dense: bytes, tolerance: float, batch: int | None = None, seed: int = 0) -> tfprune.Converted:
+def check(
+    dense: bytes, tolerance: float, batch: int | None = None, seed: int = 0, target: str = "delegate"
+) -> tfprune.Converted:
     """Converts whatever can be packed; every output of every signature must be equal on the same inputs."""
-    converted = tfprune.convert(dense, device="host", min_speedup=1e-6)
-    assert tfprune.convert(dense, device="host", min_speedup=1e-6).tflite == converted.tflite
+    converted = tfprune.convert(dense, device="host", target=target, min_speedup=1e-6)
+    assert tfprune.convert(dense, device="host", target=target, min_speedup=1e-6).tflite == converted.tflite
     models = [tfprune.Interpreter(content) for content in (dense, converted.tflite)]
     assert models[0].signatures == models[1].signatures
     for key in models[0].signatures:
@@ -38,20 +43,30 @@ def check(dense: bytes, tolerance: float, batch: int | None = None, seed: int = 
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("target", TARGETS)
+@settings(deadline=None, max_examples=5, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_converted_networks_compute_the_same(data: st.DataObject, precision: str) -> None:
+def test_converted_networks_compute_the_same(data: st.DataObject, target: str, precision: str) -> None:
     dense = RandomNetwork(lambda low, high: data.draw(st.integers(low, high)), precision).build()
-    check(dense, TOLERANCE[precision])
+    check(dense, TOLERANCE[precision], target=target)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("target", TARGETS)
 @settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_many_converted_networks_compute_the_same(data: st.DataObject, precision: str) -> None:
+def test_many_converted_networks_compute_the_same(data: st.DataObject, target: str, precision: str) -> None:
     dense = RandomNetwork(lambda low, high: data.draw(st.integers(low, high)), precision).build()
-    check(dense, TOLERANCE[precision])
+    check(dense, TOLERANCE[precision], target=target)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_precision_has_networks_that_are_converted(precision: str) -> None:
+    networks = [RandomNetwork(random.Random(f"{precision} {seed}").randint, precision).build() for seed in range(16)]
+    for target in TARGETS:
+        found = [tfprune.convert(data, device="host", target=target, min_speedup=1e-6) for data in networks]
+        assert sum(converted.tflite != converted.dense for converted in found) >= 2, target
 
 
 @settings(deadline=None, max_examples=10, suppress_health_check=list(HealthCheck))

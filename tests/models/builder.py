@@ -16,7 +16,10 @@ _TYPES = {
     "float32": tfl.TensorType.FLOAT32,
     "float16": tfl.TensorType.FLOAT16,
     "int8": tfl.TensorType.INT8,
+    "uint8": tfl.TensorType.UINT8,
+    "int16": tfl.TensorType.INT16,
     "int32": tfl.TensorType.INT32,
+    "int64": tfl.TensorType.INT64,
     "bool": tfl.TensorType.BOOL,
 }
 

@@ -16,8 +16,15 @@ from ai_edge_litert import schema_py_generated as tfl
 from tests.models.builder import NONE, RELU, RELU6, SAME, VALID, ModelBuilder, pruned
 
 Choose = Callable[[int, int], int]
-PRECISIONS = ("float32", "float16", "int8", "dynamic")
-_ACTIVATION_SCALE = 0.05
+PRECISIONS = ("float32", "float16", "int8", "dynamic", "uint8", "int16")
+# Integers that weights are stored as, and those of activations with their scale; others are float32.
+_STORED = {"int8": "int8", "dynamic": "int8", "uint8": "uint8", "int16": "int8"}
+_SCALES = {"int8": 0.05, "uint8": 0.05, "int16": 0.0002}
+_WEIGHT_ZERO_POINTS = {"uint8": 120}
+# Under which TFLite's own converter writes them; 1 for others.
+_CONV_VERSIONS = {"int8": 3, "dynamic": 5, "int16": 4}
+_DENSE_VERSIONS = {"int16": 7}
+_ADD_VERSIONS = {"int8": 2, "int16": 3}
 
 
 class RandomNetwork:
@@ -30,7 +37,8 @@ class RandomNetwork:
         self._builder = ModelBuilder()
         # Constants that may be used again: number of the buffer by shape.
         self._known: dict[tuple[int, ...], int] = {}
-        self._zero_point = self._choose(-20, 20) if precision == "int8" else 0
+        middle = {"int8": 0, "uint8": 128}.get(precision)
+        self._zero_point = 0 if middle is None else middle + self._choose(-20, 20)
         self._subgraph(0)
         if self._flag():
             self._subgraph(self._builder.subgraph())
@@ -80,10 +88,9 @@ class RandomNetwork:
         options.fusedActivationFunction = self._fused()
         y = self._activation(name, (n, *sizes, outputs))
         weights = self._weights((outputs, kernel, kernel, channels), name)
-        # LiteRT's own convolution wants a bias.
-        inputs = [x, weights, self._bias(outputs, weights, name)]
-        version = {"int8": 3, "dynamic": 5}.get(self._precision, 1)
-        code = self._builder.opcode(tfl.BuiltinOperator.CONV_2D, version=version)
+        # LiteRT's own convolution wants a bias, and reads one of int16 activations as int64.
+        inputs = [x, weights, self._bias(outputs, weights, name, wide=True)]
+        code = self._builder.opcode(tfl.BuiltinOperator.CONV_2D, version=_CONV_VERSIONS.get(self._precision, 1))
         self._builder.operator(code, inputs, [y], options, tfl.BuiltinOptions.Conv2DOptions, self._graph)
         return y
 
@@ -94,18 +101,21 @@ class RandomNetwork:
         options.fusedActivationFunction = self._fused()
         y = self._activation(name, (n, outputs))
         weights = self._weights((outputs, int(np.prod(sizes))), name)
-        bias = -1 if self._precision != "int8" and self._flag() else self._bias(outputs, weights, name)
+        without = self._precision != "int8" and self._flag()
+        bias = -1 if without else self._bias(outputs, weights, name, wide=self._flag())
         inputs = [x, weights, bias]
-        version = {"int8": 4, "dynamic": 3}.get(self._precision, 1)
-        code = self._builder.opcode(tfl.BuiltinOperator.FULLY_CONNECTED, version=max(version, 6))
+        version = _DENSE_VERSIONS.get(self._precision, 6)
+        code = self._builder.opcode(tfl.BuiltinOperator.FULLY_CONNECTED, version=version)
         self._builder.operator(code, inputs, [y], options, tfl.BuiltinOptions.FullyConnectedOptions, self._graph)
         return y
 
     def _add(self, a: int, b: int, name: str) -> int:
         y = self._activation(name, self._shape(a))
-        version = 2 if self._precision == "int8" else 1
-        code = self._builder.opcode(tfl.BuiltinOperator.ADD, version=version)
-        self._builder.operator(code, [a, b], [y], tfl.AddOptionsT(), tfl.BuiltinOptions.AddOptions, self._graph)
+        code = self._builder.opcode(tfl.BuiltinOperator.ADD, version=_ADD_VERSIONS.get(self._precision, 1))
+        options = tfl.AddOptionsT()
+        # Else int16 scales must be powers of two.
+        options.potScaleInt16 = False
+        self._builder.operator(code, [a, b], [y], options, tfl.BuiltinOptions.AddOptions, self._graph)
         return y
 
     def _weights(self, shape: tuple[int, ...], name: str) -> int:
@@ -114,16 +124,22 @@ class RandomNetwork:
         if not again:
             values = pruned(shape, self._choose(0, 10) / 10, self._choose(1, 5), self._choose(0, 3))
             values *= np.float32(np.prod(shape[1:]) ** -0.5)
+            if len(shape) == 4 and self._flag():
+                # Zeros that stock operators can leave out: filters, and the outer row of a larger kernel.
+                values[:: self._choose(2, 4)] = 0
+                values[:, : shape[1] // 2] = 0
             stored = values.astype(np.float16) if self._precision == "float16" else values
-            if self._precision in ("int8", "dynamic"):
-                stored = np.clip(np.rint(values * 200), -127, 127).astype(np.int8)
+            if self._precision in _STORED:
+                integers = np.clip(np.rint(values * 200), -119, 127) + _WEIGHT_ZERO_POINTS.get(self._precision, 0)
+                stored = integers.astype(_STORED[self._precision])
             self._known[shape] = self._builder.buffer(stored)
-        kind = {"float16": "float16", "int8": "int8", "dynamic": "int8"}.get(self._precision, "float32")
+        kind = "float16" if self._precision == "float16" else _STORED.get(self._precision, "float32")
         tensor = self._builder.tensor(f"{name}/kernel", shape, kind, self._known[shape], graph=self._graph)
-        if kind == "int8":
+        if self._precision in _STORED:
             scales = np.full(shape[0], 0.005, np.float32)
             scales[: shape[0] // 2] *= 2
-            self._quantize(tensor, scales if self._flag() and len(shape) == 4 else scales[-1:], 0)
+            each = kind == "int8" and len(shape) == 4 and self._flag()
+            self._quantize(tensor, scales if each else scales[-1:], _WEIGHT_ZERO_POINTS.get(self._precision, 0))
         if kind != "float16":
             return tensor
         widened = self._builder.tensor(f"{name}/widened", shape, graph=self._graph)
@@ -132,20 +148,23 @@ class RandomNetwork:
         self._builder.operator(code, [tensor], [widened], tfl.DequantizeOptionsT(), kind_of_options, self._graph)
         return widened
 
-    def _bias(self, outputs: int, weights: int, name: str) -> int:
+    def _bias(self, outputs: int, weights: int, name: str, wide: bool) -> int:
+        """A bias; that of int16 activations is int64 where ``wide`` is True."""
         values = np.linspace(-1, 1, outputs).astype(np.float32)
-        if self._precision != "int8":
+        if self._precision not in _SCALES:
             return self._builder.constant(f"{name}/bias", values, self._graph)
-        scales = self._tensors()[weights].quantization.scale * np.float32(_ACTIVATION_SCALE)
-        bias = self._builder.constant(f"{name}/bias", np.rint(values / scales).astype(np.int32), self._graph)
+        scales = self._tensors()[weights].quantization.scale * np.float32(_SCALES[self._precision])
+        kind = np.int64 if wide and self._precision == "int16" else np.int32
+        bias = self._builder.constant(f"{name}/bias", np.rint(values / scales).astype(kind), self._graph)
         self._quantize(bias, scales, 0)
         return bias
 
     def _activation(self, name: str, shape: tuple[int, ...]) -> int:
-        kind = "int8" if self._precision == "int8" else "float32"
+        quantized = self._precision in _SCALES
+        kind = self._precision if quantized else "float32"
         tensor = self._builder.tensor(name, shape, kind, batch=self._open, graph=self._graph)
-        if kind == "int8":
-            self._quantize(tensor, np.array([_ACTIVATION_SCALE], np.float32), self._zero_point)
+        if quantized:
+            self._quantize(tensor, np.array([_SCALES[self._precision]], np.float32), self._zero_point)
         return tensor
 
     def _quantize(self, tensor: int, scales: np.ndarray, zero_point: int) -> None:

@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as tfl
 
 from tests.converter.stock.graphs import Network, assert_same, shrunk
 from tests.models.builder import NONE, RELU, SAME, TANH, VALID
+from tfprune.converter.stock.channels.activations import requantize
 
 PRECISIONS = ["float32", "float16", "int8"]
 rng = np.random.default_rng(5)
@@ -230,3 +231,20 @@ def test_zeros_of_a_transposed_convolution() -> None:
     net.builder.operator(opcode, [shape, values, y], [out], options, kind)
     data = net.build(net.conv(out, weights(4, 3, 6), np.zeros(4)))
     assert encodings(data) == ["filters 8 to 5", "inputs 8 to 5, filters 6 to 4", "inputs 6 to 4"]
+
+
+def test_int16_results_are_known_only_where_every_kernel_rounds_to_them() -> None:
+    """Builtin convolutions of int16 have factors of 16 bits, ``m16``, or of 31 ones, or compute in float64."""
+    rng = np.random.default_rng(0)
+    sums, factors = rng.integers(-(2**24), 2**24, 20_000).astype(np.float64), rng.uniform(2e-5, 1e-2, 20_000)
+    found = requantize(sums, factors, 0, 1.0, NONE, -(2**15))
+    known = np.isfinite(found)
+    assert 0.2 < known.mean() < 0.95
+    fractions, exponents = np.frexp(factors)
+    shifts = 15 - exponents.astype(np.int64)
+    m16 = np.minimum((np.rint(fractions * 2**31).astype(np.int64) + 2**15) >> 16, 2**15 - 1)
+    narrow = np.clip((sums.astype(np.int64) * m16 + (1 << (shifts - 1))) >> shifts, -(2**15), 2**15 - 1)
+    exact = np.clip(np.rint(sums * factors), -(2**15), 2**15 - 1)
+    assert (narrow != exact).any()
+    for expected in (narrow, exact):
+        np.testing.assert_array_equal(found[known], expected[known])

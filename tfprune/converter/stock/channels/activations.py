@@ -22,6 +22,8 @@ LIMITS: dict[int, tuple[float, float]] = {
 }
 # A quantized result nearer than this to the middle of two integers may be rounded either way by different kernels.
 _TIE = 2.0**-5
+# How far kernels' factors may be from the exact ones, in parts of them: of int16 activations they have 16 bits.
+_FACTOR_ERROR, _WIDE_FACTOR_ERROR = 2.0**-20, 2.0**-14
 #: Smallest number of each quantized type.
 LOWEST = {TensorType.INT8: -128, TensorType.UINT8: 0, TensorType.INT16: -(2**15)}
 
@@ -79,9 +81,10 @@ def requantize(sums: Numbers, factors: Numbers, zero: int, scale: float, activat
     high = {0: 255, -128: 127}.get(low, 32767)
     limits = LIMITS.get(activation, (np.nan, np.nan))
     steps = sums * factors
-    certain = np.abs(np.abs(steps - np.floor(steps)) - 0.5) > _TIE + np.abs(steps) * 2.0**-20
+    error = np.abs(steps) * (_WIDE_FACTOR_ERROR if low == LOWEST[TensorType.INT16] else _FACTOR_ERROR)
+    certain = np.abs(steps - np.floor(steps) - 0.5) > _TIE + error
     bottom = max(low, zero + np.rint(limits[0] / scale))
     top = min(high, zero + np.rint(limits[1] / scale))
     # Far outside the limits it does not matter how something is rounded.
-    certain |= (steps + zero > top + 1) | (steps + zero < bottom - 1)
+    certain |= (steps + zero > top + 1 + error) | (steps + zero < bottom - 1 - error)
     return np.where(certain, np.clip(np.rint(steps) + zero, bottom, top), np.nan)
