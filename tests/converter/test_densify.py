@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 import tfprune
 from tests.models import fully_connected_model
+from tests.models.sparse_encoding import VECTORS, reference_encode
 from tfprune.converter.graph import Graph
 from tfprune.converter.passes import densify
 from tfprune.converter.sparse_constant import decode
@@ -21,49 +21,6 @@ from tfprune.converter.stock.sparse_encoding import encode
 from tfprune.errors import ModelError
 
 _TYPES = {np.float32: tfl.TensorType.FLOAT32, np.float16: tfl.TensorType.FLOAT16, np.int8: tfl.TensorType.INT8}
-_VECTORS = {
-    "uint8": (tfl.Uint8VectorT, tfl.SparseIndexVector.Uint8Vector, np.uint8),
-    "uint16": (tfl.Uint16VectorT, tfl.SparseIndexVector.Uint16Vector, np.uint16),
-    "int32": (tfl.Int32VectorT, tfl.SparseIndexVector.Int32Vector, np.int32),
-}
-
-
-def vector(values: list[int], width: str) -> tuple[Any, int]:
-    table, kind, dtype = _VECTORS[width]
-    found = table()
-    found.values = np.array(values, dtype)
-    return found, kind
-
-
-def reference_encode(
-    dense: np.ndarray, blocks: dict[int, int], order: list[int], compressed: set[int], width: str
-) -> tuple[Any, np.ndarray]:
-    """Walks the dimensions in traversal order: dense ones fully, compressed ones where something is not zero."""
-    block_map = sorted(blocks)
-    sizes = [size // blocks.get(axis, 1) for axis, size in enumerate(dense.shape)] + [blocks[a] for a in block_map]
-    split = dense.reshape([each for a in range(dense.ndim) for each in (sizes[a], blocks.get(a, 1))])
-    outer = [2 * axis for axis in range(dense.ndim)]
-    expanded = split.transpose(outer + [2 * axis + 1 for axis in range(dense.ndim)])
-    expanded = expanded.reshape(sizes).transpose(order)
-    lines: list[tuple[int, ...]] = [()]
-    sparsity = tfl.SparsityParametersT()
-    sparsity.traversalOrder, sparsity.blockMap = np.array(order, np.int32), np.array(block_map, np.int32)
-    sparsity.dimMetadata = []
-    for level, dimension in enumerate(order):
-        entry = tfl.DimensionMetadataT()
-        if dimension in compressed:
-            entry.format = tfl.DimensionType.SPARSE_CSR
-            kept = [[i for i in range(sizes[dimension]) if np.any(expanded[(*line, i)])] for line in lines]
-            segments = [0, *itertools.accumulate(len(each) for each in kept)]
-            entry.arraySegments, entry.arraySegmentsType = vector(segments, width)
-            entry.arrayIndices, entry.arrayIndicesType = vector([i for each in kept for i in each], width)
-            lines = [(*line, i) for line, each in zip(lines, kept, strict=True) for i in each]
-        else:
-            entry.format, entry.denseSize = tfl.DimensionType.DENSE, sizes[dimension]
-            lines = [(*line, i) for line in lines for i in range(sizes[dimension])]
-        sparsity.dimMetadata.append(entry)
-        assert level < expanded.ndim
-    return sparsity, np.array([expanded[line] for line in lines], dense.dtype)
 
 
 @st.composite
@@ -77,7 +34,7 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, dict[int, int], list[int], set[i
     order = [*draw(st.permutations(range(rank))), *(rank + place for place in range(len(blocks)))]
     compressed = {axis for axis in range(rank) if draw(st.booleans())}
     dtype = draw(st.sampled_from(list(_TYPES)))
-    return dense.astype(dtype), blocks, order, compressed, draw(st.sampled_from(list(_VECTORS)))
+    return dense.astype(dtype), blocks, order, compressed, draw(st.sampled_from(list(VECTORS)))
 
 
 @settings(max_examples=200, deadline=None)

@@ -3,9 +3,10 @@
 
     python -m tests.fuzz --seconds 60 --seed 1            # seeded mutations, the same every time but for their number
     python -m tests.fuzz --seconds 1800 --atheris         # guided by what the Python code covers
-    python -m tests.fuzz --replay build/fuzz/failure.bin  # one input again
+    python -m tests.fuzz --replay build/fuzz/failure-1f2e.stock.float32.tflite  # one input again
 
-An input that breaks a promise is kept in ``--folder`` and ends the run with exit code 1.
+An input that breaks a promise is kept in ``--folder`` and ends the run with exit code 1. Names end with the options
+that it was converted with.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from tests.fuzz.check import Options
 
 # Stands well above what a refused or converted small file takes.
 _HANG_SECONDS = 60
@@ -39,41 +44,42 @@ def main(seconds: int, seed: int, guided: bool, folder: Path, replay: Path | Non
 
         run_guided(seconds, seed, folder)
     elif replay:
-        click.echo(checked(replay.read_bytes(), folder))
+        from tests.fuzz.kept import read
+
+        click.echo(checked(*read(replay), folder))
     else:
         run_seeded(seconds, seed, folder)
 
 
 def run_seeded(seconds: int, seed: int, folder: Path) -> None:
-    """Checks mutations of the seeds until the time is up; says how often each outcome was met."""
-    from tests.fuzz.check import check
+    """Checks the seeds, then mutations of them until the time is up; says how often each outcome was met."""
+    from tests.fuzz.check import drawn_options
     from tests.fuzz.mutate import mutated
     from tests.fuzz.seeds import seeds
 
-    counts: Counter[str] = Counter()
-    for data in seeds():
-        counts[check(data).value] += 1
-    end, number = time.monotonic() + seconds, 0
+    end, counts = time.monotonic() + seconds, Counter[str]()
+    for number, data in enumerate(seeds()):
+        counts[checked(data, drawn_options(random.Random(f"{seed} sound {number}").randint), folder)] += 1
+    number = 0
     while time.monotonic() < end:
         choose = random.Random(f"{seed} {number}").randint
-        data = mutated(seeds()[choose(0, len(seeds()) - 1)], choose)
-        counts[checked(data, folder)] += 1
+        options, data = drawn_options(choose), mutated(seeds()[choose(0, len(seeds()) - 1)], choose)
+        counts[checked(data, options, folder)] += 1
         number += 1
     click.echo(", ".join(f"{outcome}: {count}" for outcome, count in counts.most_common()))
 
 
-def checked(data: bytes, folder: Path) -> str:
+def checked(data: bytes, options: Options, folder: Path) -> str:
     """What became of an input; one that fails, or is still running when the time is up, stays in the folder."""
     from tests.fuzz.check import check
+    from tests.fuzz.kept import keep
 
-    current = folder / "running.bin"
-    current.write_bytes(data)
+    keep(folder, "running", data, options)
     faulthandler.dump_traceback_later(_HANG_SECONDS, exit=True)
     try:
-        return check(data).value
+        return check(data, options).value
     except BaseException:
-        kept = folder / f"failure-{hashlib.sha256(data).hexdigest()[:12]}.bin"
-        kept.write_bytes(data)
+        kept = keep(folder, f"failure-{hashlib.sha256(data).hexdigest()[:12]}", data, options)
         click.echo(f"kept as {kept}", err=True)
         raise
     finally:

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must hold for any bytes: a typed error, or a file that computes what its dense twin does."""
+"""What must hold for any bytes and options: a typed error, or a file that computes what its twin does.
+
+Files without float32 computation must give the same whole numbers, bit for bit. Elsewhere they may differ as the floats
+do that they were rounded from.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import faulthandler
 import os
@@ -17,16 +22,20 @@ import ai_edge_litert.interpreter  # noqa: F401  (loaded once here, not by every
 import numpy as np
 
 import tfprune
+from tfprune.converter.graph import Graph
+from tfprune.converter.weights import type_name
 from tfprune.errors import TfpruneError
 from tfprune.runtime.library import load_library
 from tfprune.runtime.random_inputs import random_inputs
 
 Outputs = dict[str, np.ndarray]
 SECONDS, MEMORY = 20, 8 << 30
+TARGETS, PRECISIONS = ("delegate", "stock", "dense"), ("float32", "float16")
 # Larger activations say nothing more and take long on one core.
 _MOST_INPUT_VALUES = 1 << 16
-# Error by the largest output: changed weights need not be well conditioned; int8 files may round dynamically.
-_TOLERANCE = 0.03
+# Error by the largest output: changed weights need not be well conditioned. Rounded weights leave more, and activations
+# that dynamic-range layers round, each to 256 steps of a range that the layer before may have moved, most.
+_TOLERANCE, _ROUNDED_TOLERANCE = 3e-3, 0.1
 
 
 load_library()
@@ -46,45 +55,70 @@ class FuzzError(AssertionError):
     """An input that breaks a promise."""
 
 
-def check(data: bytes) -> Outcome:
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Those of ``convert`` that are drawn."""
+
+    target: str = "delegate"
+    precision: str = "float32"
+
+
+def drawn_options(choose: Callable[[int, int], int]) -> Options:
+    """Any target with any precision that files take."""
+    return Options(TARGETS[choose(0, len(TARGETS) - 1)], PRECISIONS[choose(0, len(PRECISIONS) - 1)])
+
+
+def check(data: bytes, options: Options | None = None) -> Outcome:
     """Converts, inspects, and runs; each run in a process of its own, where it may crash.
 
-    A crash of stock LiteRT on a model without tfprune's ops is its own and ends the check. One on the converted file
-    is ours where the dense twin ran.
+    A crash of stock LiteRT on a model without tfprune's ops is its own and ends the check. One on the other file is
+    ours where this one ran.
 
     Raises:
         FuzzError: a crash, a stop, a wrong output, or an error that is not tfprune's.
     """
+    options = options or Options()
     try:
-        tfprune.inspect(data, device="host")
-        dense, sparse = _pair(data)
+        layers = tfprune.inspect(data, device="host", precision=options.precision).layers
+        reference, other = _pair(data, options)
     except TfpruneError:
         return Outcome.REFUSED
-    if dense == sparse:
+    if reference == other:
         return Outcome.UNCHANGED
-    expected = _alone(lambda: run(dense))
+    expected = _alone(lambda: run(reference))
     if not isinstance(expected, dict):
         return Outcome.STOCK_FAILS
-    found = _alone(lambda: run(sparse))
+    found = _alone(lambda: run(other))
     if isinstance(found, str):
-        raise FuzzError(f"the converted file {found}, its dense twin runs")
-    if isinstance(found, TfpruneError) and sparse is data:
+        raise FuzzError(f"one file {found}, the other runs; {options}")
+    if isinstance(found, TfpruneError) and other is data:
         # What only packed files hold, such as geometry, is refused when they are loaded.
         return Outcome.REFUSED
-    return _compare(expected, found)
+    rounded = options.precision == "float16" or any(layer.precision == "dynamic" for layer in layers)
+    return _compare(expected, found, _ROUNDED_TOLERANCE if rounded else _TOLERANCE, computes_floats(reference))
 
 
-def _pair(data: bytes) -> tuple[bytes, bytes]:
-    """A dense file and one with tfprune's ops that must compute the same."""
+def _pair(data: bytes, options: Options) -> tuple[bytes, bytes]:
+    """Two files that must compute the same; the second may fail on its own only where it is the input."""
     try:
-        converted = tfprune.convert(data, device="host", min_speedup=1e-6)
+        made = tfprune.convert(data, device="host", min_speedup=1e-6, **dataclasses.asdict(options))
     except tfprune.errors.AlreadyConvertedError:
         return tfprune.convert(data, target="dense").tflite, data
-    if converted.tflite != converted.dense:
+    if options.target == "dense" and made.report.layers:
+        # It held tfprune's ops.
+        return made.tflite, data
+    if made.tflite != data:
         # What was just written must be readable.
-        tfprune.inspect(converted.tflite)
-        tfprune.convert(converted.tflite, target="dense")
-    return converted.dense, converted.tflite
+        tfprune.inspect(made.tflite)
+        tfprune.convert(made.tflite, target="dense")
+    return data, made.tflite
+
+
+def computes_floats(data: bytes) -> bool:
+    """Whether an operator writes floats: whole numbers that follow from them need not be equal bit for bit."""
+    graph = Graph(data)
+    written = (graph.tensor(subgraph, int(y)) for subgraph, _, op in graph.operators() for y in op.outputs if y >= 0)
+    return any(type_name(tensor).startswith(("float", "bfloat")) for tensor in written)
 
 
 def run(data: bytes) -> Outputs | None:
@@ -104,9 +138,10 @@ def run(data: bytes) -> Outputs | None:
     return outputs
 
 
-def _compare(expected: Outputs, found: Any) -> Outcome:
+def _compare(expected: Outputs, found: Any, tolerance: float, floats: bool) -> Outcome:
+    """Whole numbers must be equal where no floats are computed, else within the tolerance and one more."""
     if not isinstance(found, dict):
-        raise FuzzError(f"the dense twin runs, the converted file does not: {found!r}")
+        raise FuzzError(f"one file runs, the other does not: {found!r}")
     for name, value in expected.items():
         if name not in found or found[name].shape != value.shape or found[name].dtype != value.dtype:
             raise FuzzError(f"output {name}: {value.dtype} {value.shape} became {found.get(name, np.empty(0)).shape}")
@@ -117,8 +152,9 @@ def _compare(expected: Outputs, found: Any) -> Outcome:
         if not np.isfinite(most) or most > 1e15:
             return Outcome.NOT_COMPARED
         error = np.abs(one - other).max()
-        if not error <= (_TOLERANCE * max(most, 1e-6) if value.dtype.kind == "f" else 1 + _TOLERANCE * most):
-            raise FuzzError(f"output {name}: off by {error:g} of {most:g}")
+        allowed = tolerance * max(most, 1e-6) if value.dtype.kind == "f" else floats * (1 + tolerance * most)
+        if not error <= allowed:
+            raise FuzzError(f"output {name}: {value.dtype} off by {error:g} of {most:g}, allowed {allowed:g}")
     return Outcome.EQUAL
 
 

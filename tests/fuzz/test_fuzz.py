@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -18,16 +19,22 @@ import pytest
 from ai_edge_litert import schema_py_generated as tfl
 
 import tfprune
+from tests.converter.expand.operators import Maker
 from tests.converter.helpers import convert
+from tests.converter.stock.graphs import random_network
 from tests.converter.test_rewrite import chain
-from tests.fuzz.check import FuzzError, Outcome, _alone, _compare, check, run
+from tests.fuzz.check import TARGETS, FuzzError, Options, Outcome, _alone, _compare, check, drawn_options, run
+from tests.fuzz.kept import keep
+from tests.fuzz.kept import read as read_kept
 from tests.models import conv_model, pruned
 from tests.models.compare import differences
+from tests.models.recurrent import LstmFile
+from tests.models.sparse_encoding import sparse_model
 from tfprune.errors import ConversionError, ModelError
 from tfprune.formats import HEADER_BYTES, read
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN_SECONDS = 75
+RUN_SECONDS = 40
 
 
 def changed(data: bytes, change: Callable[[Any], None]) -> bytes:
@@ -126,11 +133,69 @@ def test_the_checks_notice_what_they_should(monkeypatch: pytest.MonkeyPatch) -> 
     assert expected is not None
     for wrong in ({}, {"/": expected["/"] + 1}, {"/": expected["/"][:, :2]}, {"/": expected["/"] * np.nan}, None):
         with pytest.raises(FuzzError):
-            _compare(expected, wrong)
+            _compare(expected, wrong, 1e-3, floats=True)
+    whole = {"/": np.arange(9, dtype=np.int8)}
+    assert _compare(whole, {"/": whole["/"] + np.int8(1)}, 1e-3, floats=True) == Outcome.EQUAL
+    with pytest.raises(FuzzError, match="allowed 0"):
+        _compare(whole, {"/": whole["/"] + np.int8(1)}, 1e-3, floats=False)
     monkeypatch.setattr("tests.fuzz.check.SECONDS", 1)
     assert _alone(lambda: [None for _ in iter(int, 1)]) == "ended by signal SIGALRM"
     sparse = convert(small(), min_speedup=1e-6).tflite
     assert differences(small(), sparse)
+
+
+@pytest.mark.parametrize("target", ["stock", "dense"])
+def test_every_target_is_checked(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stock files lose the empty filters of the first layer, dense ones TFLite's own sparse encoding."""
+    data = sparse_model()
+    if target == "stock":
+        data = random_network(9, "int8")
+    assert check(data, Options(target)) == Outcome.EQUAL
+    monkeypatch.setattr("tests.fuzz.check._pair", lambda data, options: (data, small()))
+    with pytest.raises(FuzzError):
+        check(data, Options(target))
+
+
+def test_inputs_are_kept_with_their_options(tmp_path: Path) -> None:
+    assert {drawn_options(random.Random(seed).randint).target for seed in range(20)} == set(TARGETS)
+    for options in (Options("stock", "float16"), Options()):
+        path = keep(tmp_path, "running", b"file", options)
+        assert read_kept(path) == (b"file", options)
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def dense_alone(data: bytes) -> bytes:
+    """The output of the model is its input: nothing reads what the operators compute."""
+
+    def forget(model: Any) -> None:
+        model.subgraphs[0].outputs = model.subgraphs[0].inputs
+        for signature in model.signatureDefs or []:
+            signature.outputs[0].tensorIndex = signature.inputs[0].tensorIndex
+
+    return changed(data, forget)
+
+
+@pytest.mark.parametrize("data", [small(), LstmFile().build()], ids=["convolution", "lstm"])
+def test_outputs_that_nothing_reads_have_memory_all_the_same(data: bytes) -> None:
+    assert check(dense_alone(data)) == Outcome.EQUAL
+
+
+@pytest.mark.parametrize("precision", ["int8", "uint8"])
+@pytest.mark.parametrize("scale", [None, 0.0, -1.0])
+def test_a_bias_without_scales_is_rounded_by_other_kernels(precision: str, scale: float | None) -> None:
+    """XNNPACK leaves such an operator to the builtin kernels."""
+    dense = Maker(precision, kept=0.06).conv_2d((1, 4, 5, 48), 48, (3, 3), 1).data
+    sparse = convert(dense, min_speedup=1e-6).tflite
+
+    def unscale(model: Any) -> None:
+        graph = model.subgraphs[0]
+        found = graph.tensors[graph.operators[0].inputs[-1]].quantization
+        found.scale = None if scale is None else found.scale * np.float32(scale)
+
+    (layer,) = convert(changed(dense, unscale), min_speedup=1e-6).report.layers
+    assert layer.reason_code == "rounding"
+    with pytest.raises(ModelError, match="bias"):
+        convert(changed(sparse, unscale), target="dense")
 
 
 @pytest.mark.slow

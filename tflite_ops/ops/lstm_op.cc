@@ -154,7 +154,7 @@ Status PreparePlan(TfLiteContext* context, const LstmShape& shape, OpData* data)
   return {};
 }
 
-Status PrepareOp(TfLiteContext* context, OpData* data) {
+Status PrepareOp(TfLiteContext* context, const TfLiteNode& node, OpData* data) {
   if (data->version != kVersion) {
     return Error("op version %d is unknown, this library runs version %d; use a newer libtfprune", data->version,
                  kVersion);
@@ -170,10 +170,7 @@ Status PrepareOp(TfLiteContext* context, OpData* data) {
   dims->data[0] = x_dims.data[0];
   dims->data[1] = x_dims.data[1];
   dims->data[2] = static_cast<int>(data->plan.units());
-  if (context->ResizeTensor(context, &context->tensors[data->output], dims) != kTfLiteOk) {
-    return Error("the output could not be resized");
-  }
-  return {};
+  return ResizeOutput(context, node, data->output, dims);
 }
 
 Status InvokeOp(TfLiteContext* context, OpData* data) {
@@ -234,7 +231,7 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   OpData* data = static_cast<OpData*>(node->user_data);
-  return Report(context, data == nullptr ? Error("no memory for an op") : PrepareOp(context, data));
+  return Report(context, data == nullptr ? Error("no memory for an op") : PrepareOp(context, *node, data));
 }
 
 TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {

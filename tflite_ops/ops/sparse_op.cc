@@ -206,7 +206,7 @@ Status PreparePlan(TfLiteContext* context, const TfLiteTensor* bias, const Image
   return data->int8_plan.Prepare(data->weights, constant, in, data->state->arch(), threads);
 }
 
-Status PrepareOp(TfLiteContext* context, OpData* data) {
+Status PrepareOp(TfLiteContext* context, const TfLiteNode& node, OpData* data) {
   if (data->version != kSparseOpVersion) {
     return Error("op version %d is unknown, this library runs version %d; use a newer libtfprune", data->version,
                  kSparseOpVersion);
@@ -232,11 +232,7 @@ Status PrepareOp(TfLiteContext* context, OpData* data) {
     TFPRUNE_RETURN_IF_ERROR(FullyConnectedShapes(*data, x, geometry, &in, &features));
   }
   TFPRUNE_RETURN_IF_ERROR(PreparePlan(context, bias, in, data));
-  TfLiteIntArray* dims = OutputDims(*data, x, features);
-  if (dims == nullptr || context->ResizeTensor(context, &context->tensors[data->output], dims) != kTfLiteOk) {
-    return Error("the output could not be resized");
-  }
-  return {};
+  return ResizeOutput(context, node, data->output, OutputDims(*data, x, features));
 }
 
 Status InvokeOp(TfLiteContext* context, OpData* data) {
@@ -296,7 +292,7 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
     context->ReportError(context, "tfprune: no memory for an op");
     return kTfLiteError;
   }
-  return Report(context, data, PrepareOp(context, data));
+  return Report(context, data, PrepareOp(context, *node, data));
 }
 
 TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {

@@ -12,6 +12,16 @@ TfLiteIntArray* NewDims(int rank) {
   return dims;
 }
 
+Status ResizeOutput(TfLiteContext* context, const TfLiteNode& node, int output, TfLiteIntArray* dims) {
+  if (dims == nullptr) return Error("no memory for a shape");
+  bool planned = false;
+  for (int i = 0; i < node.outputs->size; ++i) planned = planned || node.outputs->data[i] == output;
+  TfLiteTensor* tensor = &context->tensors[output];
+  if (!planned) tensor->allocation_type = kTfLiteDynamic;
+  return context->ResizeTensor(context, tensor, dims) == kTfLiteOk ? Status{}
+                                                                   : Error("the output could not be resized");
+}
+
 Status CheckTensor(const char* name, const TfLiteTensor& tensor, TfLiteType type, bool constant) {
   if (tensor.type != type) return Error("%s has TFLite type %d, must be %d", name, tensor.type, type);
   if (tensor.dims == nullptr) return Error("%s has no shape", name);

@@ -10,6 +10,10 @@ namespace tfprune {
 // TfLiteIntArrayCreate is not linked; the interpreter frees what this returns with free(). Null without memory.
 TfLiteIntArray* NewDims(int rank);
 
+// Gives the tensor `output` of an op that `node` stands for the shape `dims`, which it takes. Where nothing reads the
+// tensor it is no output of the node, and the interpreter plans no memory for it: it gets its own here.
+Status ResizeOutput(TfLiteContext* context, const TfLiteNode& node, int output, TfLiteIntArray* dims);
+
 // Fails where a tensor has another type, no shape, or should be a constant of the file and is not.
 Status CheckTensor(const char* name, const TfLiteTensor& tensor, TfLiteType type, bool constant);
 

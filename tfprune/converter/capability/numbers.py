@@ -16,6 +16,10 @@ from tfprune.formats import ActivationType, Quantization, Rounding
 
 Scales = npt.NDArray[np.float32]
 
+#: Why an operator without them stays.
+NO_BIAS_SCALES = (
+    "stock LiteRT runs an operator whose bias has not scales above 0 and zero points 0 in kernels that round otherwise"
+)
 _FLOATS = ("float32", "float16", "dynamic", "weight_only")
 
 
@@ -126,7 +130,17 @@ def read_bias(
         )
     if graph.shape(bias) != (out_channels,):
         raise Refused("bias_shape", f"the bias must have shape [{out_channels}], got {list(graph.shape(bias))}")
+    if numbers.precision in ("int8", "uint8") and not is_scaled(bias):
+        raise Refused("rounding", NO_BIAS_SCALES)
     return source
+
+
+def is_scaled(bias: Any) -> bool:
+    """Whether XNNPACK runs an int8 or uint8 operator with this bias, for all that is said of the bias' scales."""
+    found = bias.quantization
+    if found is None or found.scale is None or found.zeroPoint is None or not len(found.scale):
+        return False
+    return bool(np.all(np.isfinite(found.scale) & (found.scale > 0)) and not np.any(found.zeroPoint))
 
 
 def check_sums(layer: Layer, graph: Graph) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tfprune.converter.analysis import packed_operators
 from tfprune.converter.capability import LSTM_CODE, WEIGHTS_INPUT
+from tfprune.converter.capability.numbers import NO_BIAS_SCALES, is_scaled
 from tfprune.converter.expand.grouped import Depthwise, Grouped
 from tfprune.converter.graph import Graph
 from tfprune.converter.packed_report import packed_report
@@ -22,7 +23,7 @@ from tfprune.converter.passes.dequantize import dequantize
 from tfprune.converter.report import LayerReport
 from tfprune.converter.schema import BuiltinOperator, TensorType, read_flexbuffer_map, text, tfl
 from tfprune.errors import ModelError, PackedFormatError
-from tfprune.formats import ActivationType, Op, OpSpec, PackedWeights, ValueType
+from tfprune.formats import ActivationType, Op, OpSpec, PackedWeights, Rounding, ValueType
 
 _BIAS_INPUT = 3
 _SUFFIX = "/packed"
@@ -83,6 +84,8 @@ def _restore(graph: Graph, place: tuple[int, int], op: Any, packed: PackedWeight
     inputs = [int(op.inputs[0]), weights]
     if len(op.inputs) > _BIAS_INPUT and op.inputs[_BIAS_INPUT] >= 0:
         inputs.append(int(op.inputs[_BIAS_INPUT]))
+        if packed.header.rounding == Rounding.XNNPACK and not is_scaled(graph.tensor(subgraph, inputs[-1])):
+            raise ModelError(f"{where}: {NO_BIAS_SCALES}, as this one has not; convert the model again")
     elif name in _WITHOUT_BIAS:
         inputs.append(_no_bias(graph, subgraph, text(graph.tensor(subgraph, weights).name), packed))
     graph.set_inputs(subgraph, op, inputs)
