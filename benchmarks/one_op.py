@@ -191,7 +191,7 @@ def packed_shape(
     nonzero = weights != 0
     used = int(nonzero.any(axis=0).sum())
     if encoding.in_blocks:
-        found = count_blocks(cut(nonzero, encoding, layer.in_channels), encoding, rows)
+        found = count_blocks([cut(nonzero, encoding, layer.in_channels)], encoding, rows)
         name = encoding.name.lower()
         return PackedShape(name, found.values / found.loads, 1, found.blocks, found.loads, used, found.visits)
     values = ValueType.INT8 if precision in INTEGERS else ValueType.FLOAT32

@@ -58,7 +58,7 @@ def test_decoding_returns_what_was_encoded_without_zeros(
     held = read(packed)
     np.testing.assert_array_equal(np.sort(held.values), np.sort(matrix[matrix != 0]))
     blocks = cut(matrix != 0, encoding, spec.in_channels)
-    count = count_blocks(blocks, encoding, rows)
+    count = count_blocks([blocks], encoding, rows)
     assert (count.blocks, count.values, count.size) == (held.header.line_count, held.header.value_count, len(packed))
     assert held.blocks is not None
     for field in ("band_ends", "column_ends", "columns", "row_ends", "rows"):
@@ -164,7 +164,7 @@ def test_blocks_of_other_values_come_back(case: tuple[np.ndarray, OpSpec, Encodi
     np.testing.assert_array_equal(held.stored_matrix(), stored.astype(np.float32) - zero)
     assert (held.values != zero).all()
     blocks = cut(stored != zero, encoding, spec.in_channels)
-    assert count_blocks(blocks, encoding, rows, ValueType[dtype.upper()]).size == len(data)
+    assert count_blocks([blocks], encoding, rows, ValueType[dtype.upper()]).size == len(data)
 
 
 @pytest.mark.parametrize("encoding", BLOCKS)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tfprune.formats.greedy import MOST_WIDTH, window_starts, window_starts_down
+from tfprune.formats.greedy import MOST_WIDTH, unpack_rows, window_starts, window_words_down
 
 
 def walk(line: np.ndarray, width: int) -> list[int]:
@@ -28,8 +28,9 @@ def test_windows_are_those_of_the_walk(width: int) -> None:
             starts = window_starts(lines, width)
             assert starts.shape == shape
             assert [np.flatnonzero(line).tolist() for line in starts] == expected
-            down = window_starts_down(np.ascontiguousarray(lines.T), width)
-            np.testing.assert_array_equal(down.T, starts)
+            down = window_words_down(np.ascontiguousarray(lines.T), width)
+            for first in (0, shape[1] // 2):
+                np.testing.assert_array_equal(unpack_rows(down, first, shape[1]).T, starts[:, first:])
             # Any order in memory.
             np.testing.assert_array_equal(window_starts(np.asfortranarray(lines), width), starts)
-            np.testing.assert_array_equal(window_starts_down(lines.T, width).T, starts)
+            np.testing.assert_array_equal(window_words_down(lines.T, width), down)

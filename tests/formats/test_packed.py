@@ -19,11 +19,13 @@ from tfprune.formats import (
     Quantization,
     Rounding,
     ValueType,
+    count_blocks,
     count_groups,
     decode,
     encode,
     read,
 )
+from tfprune.formats.blocks import cut_parts
 from tfprune.formats.header_checks import most_group_rows
 
 GROUPED = [encoding for encoding in Encoding if not encoding.in_blocks]
@@ -314,3 +316,34 @@ def test_a_tensor_of_another_type_is_refused() -> None:
         decode(packed.view(np.int8))  # type: ignore[arg-type]
     with pytest.raises(PackedFormatError, match="uint8"):
         decode(packed.reshape(1, -1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("encoding", Encoding)
+def test_parts_of_a_matrix_give_the_bytes_of_the_whole(
+    encoding: Encoding, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large matrices are counted and packed some lines at a time."""
+    rng = np.random.default_rng(3)
+    spec = OpSpec(Op.CONV_2D, 203, 12, 3, 3)
+    kept = np.repeat(np.repeat(rng.random((51, 27)) < 0.3, 4, axis=0), 4, axis=1)[:203]
+    matrix = (rng.integers(1, 100, (203, 108)) * kept * (rng.random((203, 108)) < 0.9)).astype(dtype)
+    scales = quantization(203) if dtype == "int8" else None
+    value_type = ValueType[dtype.upper()]
+
+    def all_sizes() -> list[tuple[bytes, object]]:
+        found: list[tuple[bytes, object]] = []
+        for rows, cols in ((1, 1), (4, 1), (3, 4), (16, 1), (5, 20)):
+            rows, cols = min(rows, most_group_rows(encoding, 203)), 1 if encoding.in_blocks else cols
+            data = encode(matrix, spec, encoding, rows, cols, quantization=scales).tobytes()
+            if encoding.in_blocks:
+                counted: object = count_blocks(cut_parts(matrix != 0, encoding, 12), encoding, rows, value_type)
+            else:
+                counted = count_groups(matrix != 0, encoding, rows, cols, value_type, 12)
+            found.append((data, counted))
+        return found
+
+    whole = all_sizes()
+    for cells in (1, 108 * 33):
+        monkeypatch.setattr("tfprune.formats.cover._PART_CELLS", cells)
+        assert all_sizes() == whole

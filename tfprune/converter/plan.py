@@ -22,8 +22,9 @@ from tfprune.costs import (
 )
 from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
 from tfprune.errors import NotModelledError
-from tfprune.formats import BlockCount, Encoding, GroupCount, count_blocks, count_groups, cut
-from tfprune.formats.blocks import may_pay
+from tfprune.formats import BlockCount, Encoding, GroupCount, count_blocks, count_groups
+from tfprune.formats.blocks import cut_parts, may_pay
+from tfprune.formats.cover import row_parts
 from tfprune.sparsity.measure import Density
 
 BAND_COLS = (1, 2, 4, 8)
@@ -310,11 +311,15 @@ def _longest_runs(lines: npt.NDArray[np.bool_], most: int) -> int:
 
     A run of n takes ceil(n / size) groups; at least 95 % of what they hold must be True.
     """
-    closed = np.zeros((lines.shape[0], lines.shape[1] + 1), bool)
-    closed[:, :-1] = lines
-    flat = closed.reshape(-1)
-    edges = np.flatnonzero(np.diff(flat, prepend=False))
-    runs = np.bincount(edges[1::2] - edges[::2], minlength=1)
+    runs = np.zeros(1, np.int64)
+    for part in row_parts(lines):
+        # Closed at their ends, lines can stand one behind the other.
+        closed = np.zeros((part.stop - part.start, lines.shape[1] + 1), bool)
+        closed[:, :-1] = lines[part]
+        edges = np.flatnonzero(np.diff(closed.reshape(-1), prepend=False))
+        found = np.bincount(edges[1::2] - edges[::2], minlength=len(runs))
+        found[: len(runs)] += runs
+        runs = found
     length = np.arange(len(runs))
     filled = int(runs @ length)
     for size in range(min(most, lines.shape[1]), 1, -1):
@@ -338,7 +343,7 @@ def _count_blocks(nonzero: npt.NDArray[np.bool_], encoding: Encoding, layer: Lay
     if not may_pay(nonzero, encoding, in_channels, _LEAST_REUSE):
         return None
     rows = min(_BLOCK_SIZES[encoding], nonzero.shape[0])
-    found = count_blocks(cut(nonzero, encoding, in_channels), encoding, rows, layer.value_type)
+    found = count_blocks(cut_parts(nonzero, encoding, in_channels), encoding, rows, layer.value_type)
     return found if found.values >= _LEAST_REUSE * max(found.loads, found.visits) else None
 
 
@@ -371,7 +376,7 @@ def _pattern(nonzero: npt.NDArray[np.bool_], count: int, candidates: tuple[Plan,
     )
     # Few weights far apart: fillers between them outnumber them in every encoding.
     size = 1 if best is None else best.rows * best.cols
-    rows = _longest_runs(np.ascontiguousarray(nonzero.T), MOST_ROWS)
+    rows = _longest_runs(nonzero.T, MOST_ROWS)
     if rows > size:
         return f"{_ENCODING_NAMES[Encoding.SLIDING_ROW]} {rows}x1"
     if best is not None and size > 1:

@@ -11,14 +11,16 @@ Both ways find sets that are equal, so no zero is ever stored and every weight l
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PackedFormatError
-from tfprune.formats.bit_lists import least_bits
+from tfprune.formats.bit_lists import Numbers
 from tfprune.formats.columns import MAX_STEP
+from tfprune.formats.cover import row_parts
 from tfprune.formats.enums import Encoding, ValueType
 from tfprune.formats.header_checks import MAX_BLOCK_COLUMNS, MAX_BLOCK_ROWS, MAX_COUNTED_COLUMNS
 from tfprune.formats.sections import Counts
@@ -83,25 +85,6 @@ class Blocks:
         steps[first] = self.columns[first]
         return steps
 
-    def counts(self, value_type: ValueType) -> Counts:
-        """What the sizes of the sections follow from."""
-        steps = self.column_steps
-        return Counts(
-            value_type=value_type,
-            out_channels=self.out_channels,
-            columns=0,
-            line_count=len(self.row_ends),
-            group_count=len(self.columns),
-            value_count=int(self.row_counts @ self.column_counts),
-            column_bytes=1 if not len(steps) or int(steps.max()) <= MAX_STEP[1] else 2,
-            column_unit=1,
-            count_bits=least_bits(self.column_counts),
-            row_count=len(self.rows),
-            row_bits=least_bits(self.row_counts),
-            band_count=len(self.band_ends),
-            band_bits=least_bits(np.diff(self.band_ends, prepend=0)),
-        )
-
 
 @dataclasses.dataclass(frozen=True)
 class BlockCount:
@@ -136,14 +119,31 @@ def cut(nonzero: BoolArray, encoding: Encoding, in_channels: int) -> Blocks:
     Raises:
         PackedFormatError: block-columns of kernels of more than 62 positions.
     """
+    parts = list(cut_parts(nonzero, encoding, in_channels))
+    ends = {
+        name: _joined_ends([getattr(part, name) for part in parts]) for name in ("band_ends", "column_ends", "row_ends")
+    }
+    columns, rows = (np.concatenate([getattr(part, name) for part in parts]) for name in ("columns", "rows"))
+    return Blocks(nonzero.shape[0], parts[0].band_rows, columns=columns, rows=rows, **ends)
+
+
+def cut_parts(nonzero: BoolArray, encoding: Encoding, in_channels: int) -> Iterator[Blocks]:
+    """As :func:`cut`, some bands at a time: the memory of the search is bounded."""
     if encoding == Encoding.BLOCK_COLUMNS and not kernels_fit(nonzero.shape[1], in_channels):
         raise PackedFormatError(
             f"packed weights: BLOCK_COLUMNS are looked for in up to {_MOST_POSITIONS} kernel positions, "
             f"got {nonzero.shape[1] // in_channels}"
         )
-    if encoding == Encoding.BLOCK_ROWS:
-        return _equal_columns(nonzero, _best_band_rows(nonzero))
-    return _equal_kernels(nonzero, in_channels)
+    in_rows = encoding == Encoding.BLOCK_ROWS
+    band_rows = _best_band_rows(nonzero) if in_rows else min(COLUMN_BAND_ROWS, nonzero.shape[0])
+    for part in row_parts(nonzero, band_rows):
+        found = nonzero[part]
+        yield _equal_columns(found, band_rows) if in_rows else _equal_kernels(found, in_channels, band_rows)
+
+
+def _joined_ends(parts: list[IndexArray]) -> IndexArray:
+    """Ends of consecutive parts, each counted from its own start."""
+    return np.cumsum(np.concatenate([np.diff(ends, prepend=0) for ends in parts]))
 
 
 def may_pay(nonzero: BoolArray, encoding: Encoding, in_channels: int, reuse: float) -> bool:
@@ -156,7 +156,7 @@ def may_pay(nonzero: BoolArray, encoding: Encoding, in_channels: int, reuse: flo
     if encoding == Encoding.BLOCK_COLUMNS and not kernels_fit(nonzero.shape[1], in_channels):
         return False
     band_rows = COLUMN_BAND_ROWS if encoding == Encoding.BLOCK_COLUMNS else BAND_SIZES[0]
-    found = count_blocks(cut(_sample(nonzero, band_rows), encoding, in_channels), encoding, MAX_BLOCK_ROWS)
+    found = count_blocks(cut_parts(_sample(nonzero, band_rows), encoding, in_channels), encoding, MAX_BLOCK_ROWS)
     # The sample may differ from the rest: only a clear miss counts.
     return 1.3 * found.values >= reuse * max(found.loads, found.visits)
 
@@ -171,21 +171,55 @@ def _sample(nonzero: BoolArray, band_rows: int) -> BoolArray:
 
 
 def count_blocks(
-    blocks: Blocks, encoding: Encoding, group_rows: int, value_type: ValueType = ValueType.FLOAT32
+    parts: Iterable[Blocks], encoding: Encoding, group_rows: int, value_type: ValueType = ValueType.FLOAT32
 ) -> BlockCount:
-    """Counts the work and the bytes of ``blocks``.
+    """Counts the work and the bytes of blocks.
 
     Args:
-        blocks: the result of :func:`cut`.
+        parts: the results of :func:`cut_parts`.
         encoding: block-rows or block-columns.
         group_rows: rows of a chunk; 1 for block-columns.
         value_type: type of the stored values.
     """
-    rows, columns = blocks.row_counts, blocks.column_counts
-    # Block-columns load the columns of a block once, whatever its rows.
-    chunks = np.ones_like(rows) if encoding == Encoding.BLOCK_COLUMNS else -(-rows // group_rows)
-    counts = blocks.counts(value_type)
-    return BlockCount(len(rows), counts.value_count, counts.row_count, int(chunks @ columns), counts.sections.total)
+    loads = 0
+
+    def loaded(blocks: Blocks) -> Blocks:
+        nonlocal loads
+        # Block-columns load the columns of a block once, whatever its rows.
+        rows = 1 if encoding == Encoding.BLOCK_COLUMNS else -(-blocks.row_counts // group_rows)
+        loads += int((rows * blocks.column_counts).sum())
+        return blocks
+
+    counts = block_counts(map(loaded, parts), value_type)
+    return BlockCount(counts.line_count, counts.value_count, counts.row_count, loads, counts.sections.total)
+
+
+def block_counts(parts: Iterable[Blocks], value_type: ValueType) -> Counts:
+    """What the sizes of the sections follow from."""
+    out_channels, values, longest_step = 0, 0, 0
+    columns, rows, bands = Numbers(), Numbers(), Numbers()
+    for blocks in parts:
+        out_channels += blocks.out_channels
+        values += int(blocks.row_counts @ blocks.column_counts)
+        longest_step = max(longest_step, int(blocks.column_steps.max(initial=0)))
+        columns.add(blocks.column_counts)
+        rows.add(blocks.row_counts)
+        bands.add(np.diff(blocks.band_ends, prepend=0))
+    return Counts(
+        value_type=value_type,
+        out_channels=out_channels,
+        columns=0,
+        line_count=rows.count,
+        group_count=columns.total,
+        value_count=values,
+        column_bytes=1 if longest_step <= MAX_STEP[1] else 2,
+        column_unit=1,
+        count_bits=columns.bits,
+        row_count=rows.total,
+        row_bits=rows.bits,
+        band_count=bands.count,
+        band_bits=bands.bits,
+    )
 
 
 def _band_codes(nonzero: BoolArray, band_rows: int) -> npt.NDArray[Any]:
@@ -253,7 +287,7 @@ def _equal_columns(nonzero: BoolArray, band_rows: int) -> Blocks:
     return Blocks(nonzero.shape[0], band_rows, band_ends, np.cumsum(counts[by_place]), columns, row_ends, row)
 
 
-def _equal_kernels(nonzero: BoolArray, in_channels: int) -> Blocks:
+def _equal_kernels(nonzero: BoolArray, in_channels: int, band_rows: int) -> Blocks:
     """Blocks of the rows of a band that keep the same positions of a kernel, at most four at a time."""
     height, width = nonzero.shape
     positions = width // in_channels
@@ -269,7 +303,6 @@ def _equal_kernels(nonzero: BoolArray, in_channels: int) -> Blocks:
     row, channel = np.nonzero(codes)
     row, channel, parts = _split_codes(row, channel, codes[row, channel])
     known, part = _distinct(parts)
-    band_rows = min(COLUMN_BAND_ROWS, height)
     band = row // band_rows
     key = (band * channels + channel) * max(1, len(known)) + part
     order = np.argsort(key, kind="stable")

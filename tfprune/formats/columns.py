@@ -58,6 +58,14 @@ def count_lines(line: IndexArray, start: IndexArray, lines: int, shape: GroupSha
     return LineCounts(np.bincount(line, minlength=lines), fillers, start_unit(start, shape.group_cols))
 
 
+def joined(parts: list[LineCounts]) -> LineCounts:
+    """Counts of consecutive lines one behind the other."""
+    if len(parts) == 1:
+        return parts[0]
+    fillers = {width: np.concatenate([part.fillers[width] for part in parts]) for width in MAX_STEP}
+    return LineCounts(np.concatenate([part.groups for part in parts]), fillers, min(part.unit for part in parts))
+
+
 def start_unit(start: IndexArray, cols: int) -> int:
     """``cols`` where every start column is a multiple of it, else 1."""
     return 1 if (start % cols).any() else cols
@@ -93,11 +101,11 @@ def column_steps(line: IndexArray, start: IndexArray) -> IndexArray:
     return steps
 
 
-def pack_columns(line: IndexArray, start: IndexArray, counts: Counts) -> npt.NDArray[np.uint8]:
-    """The bytes of the section of columns."""
+def pack_columns(line: IndexArray, start: IndexArray, lines: int, counts: Counts) -> npt.NDArray[np.uint8]:
+    """The bytes of the section of columns for the groups of some whole lines, of which there are ``lines``."""
     if counts.column_bytes:
         return column_steps(line, start).astype(f"<u{counts.column_bytes}").view(np.uint8)
-    bits = np.zeros((counts.line_count, counts.bitmap_bytes * 8), np.uint8)
+    bits = np.zeros((lines, counts.bitmap_bytes * 8), np.uint8)
     bits[line, start // counts.column_unit] = 1
     packed: npt.NDArray[np.uint8] = np.packbits(bits, axis=1, bitorder="little").reshape(-1)
     return packed

@@ -7,10 +7,19 @@ import dataclasses
 
 import numpy as np
 
-from tfprune.formats.columns import MAX_STEP, GroupShape, LineCounts, column_steps, count_lines, smallest, start_unit
-from tfprune.formats.cover import BoolArray, IndexArray, band_masks, cover, integer_segment
+from tfprune.formats.columns import (
+    MAX_STEP,
+    GroupShape,
+    LineCounts,
+    column_steps,
+    count_lines,
+    joined,
+    smallest,
+    start_unit,
+)
+from tfprune.formats.cover import BoolArray, IndexArray, bands, cover, integer_segment, sliding_starts
 from tfprune.formats.enums import Encoding, ValueType
-from tfprune.formats.greedy import MOST_WIDTH, window_starts, window_starts_down
+from tfprune.formats.greedy import MOST_WIDTH, window_starts
 from tfprune.formats.header_checks import check_group_size, line_count
 from tfprune.formats.indexing import DOT_CELLS
 
@@ -62,28 +71,29 @@ def count_groups(
     check_group_size(nonzero.shape, encoding, rows, cols)
     height, width = nonzero.shape
     shape = GroupShape(encoding, height, width, rows, cols, value_type)
-    lines = line_count(encoding, height, rows)
-    segment = integer_segment(value_type, in_channels or width, cols)
-    if width > MAX_STEP[2] or cols > MOST_WIDTH or segment or (encoding == Encoding.SLIDING_ROW and cols > 1):
-        groups = cover(nonzero, encoding, rows, cols, segment)
-        counted = count_lines(groups.line, groups.start, lines, shape)
-    elif encoding == Encoding.ROW_BAND:
-        counted = _count_bands(band_masks(nonzero, rows), cols)
-    else:
-        counted = _count_bands(_sliding_starts(nonzero, rows), 1)
+    counted = count_by_line(nonzero, shape, in_channels or width)
     counts = smallest(counted, shape)
     filling = int((-counted.groups * cols % DOT_CELLS).sum()) if value_type == ValueType.INT8 else 0
-    return GroupCount(lines, counts.group_count, counts.value_count, counts.sections.total, filling)
+    return GroupCount(
+        line_count(encoding, height, rows), counts.group_count, counts.value_count, counts.sections.total, filling
+    )
 
 
-def _sliding_starts(nonzero: BoolArray, rows: int) -> BoolArray:
-    """Where sliding groups of one column start, ``[R - rows + 1, C]``."""
-    begins = window_starts_down(nonzero, rows)
-    last = nonzero.shape[0] - rows
-    starts = begins[: last + 1]
-    # A group that would reach beyond the last row starts higher up.
-    starts[last] |= begins[last + 1 :].any(axis=0)
-    return starts
+def count_by_line(nonzero: BoolArray, shape: GroupShape, in_channels: int) -> LineCounts:
+    """Groups and fillers of each line, without building the groups; some lines at a time, to bound the memory."""
+    rows, cols, sliding = shape.group_rows, shape.group_cols, shape.encoding == Encoding.SLIDING_ROW
+    segment = integer_segment(shape.value_type, in_channels, cols)
+    if nonzero.shape[1] > MAX_STEP[2] or cols > MOST_WIDTH or segment or (sliding and cols > 1):
+        covers = cover(nonzero, shape.encoding, rows, cols, segment)
+        return joined(
+            [
+                count_lines(found.line - lines.start, found.start, lines.stop - lines.start, shape)
+                for lines, found in covers
+            ]
+        )
+    if sliding:
+        return joined([_count_bands(starts, 1) for _, starts, _ in sliding_starts(nonzero, rows)])
+    return joined([_count_bands(masks, cols) for _, masks in bands(nonzero, rows)])
 
 
 def _count_bands(masks: BoolArray, cols: int) -> LineCounts:

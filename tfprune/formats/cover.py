@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfprune.formats.enums import Encoding, ValueType
-from tfprune.formats.greedy import MOST_WIDTH, window_starts
+from tfprune.formats.greedy import MOST_WIDTH, unpack_rows, window_starts, window_words_down
 from tfprune.formats.header_checks import check_group_size
 from tfprune.formats.indexing import DOT_CELLS
 
@@ -24,6 +25,8 @@ IndexArray = npt.NDArray[np.int64]
 
 # Entries of the jump table held at once: bounds the memory of the search, whatever the layer's size.
 _CHUNK_ENTRIES = 1 << 22
+# Places of the matrix that are looked at together: groups found there take some numbers of 8 bytes each.
+_PART_CELLS = 3 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +48,10 @@ class Groups:
     filler: BoolArray
 
 
-def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, segment: int = 0) -> Groups:
-    """Returns groups of ``rows x cols`` that cover every True of ``nonzero``.
+def cover(
+    nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, segment: int = 0
+) -> Iterator[tuple[slice, Groups]]:
+    """Yields groups of ``rows x cols`` that cover every True of ``nonzero``, some lines at a time.
 
     Args:
         nonzero: bool ``[R, C]``.
@@ -56,23 +61,17 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, segment:
         segment: columns of a kernel position that row-band groups keep inside of, or 0: they may start anywhere.
 
     Returns:
-        The groups in the order of the format, without fillers.
+        Consecutive lines, and their groups in the order of the format, without fillers.
 
     Raises:
         PackedFormatError: ``rows`` or ``cols`` outside its range.
     """
     check_group_size(nonzero.shape, encoding, rows, cols)
-    if encoding == Encoding.ROW_BAND and segment:
-        masks = band_masks(nonzero, rows)
-        line, column = concatenate(greedy_positions(masks.reshape(-1, segment), cols))
-        line, first = np.divmod(line, nonzero.shape[1] // segment)
-        start = _aligned(masks, line, first * segment, np.minimum(column, segment - cols), cols)
-        column = column + first * segment
-        groups = Groups(line, start, line * rows, column, np.zeros(line.shape, bool))
-    elif encoding == Encoding.ROW_BAND:
-        line, column = concatenate(greedy_positions(band_masks(nonzero, rows), cols))
-        start = np.minimum(column, nonzero.shape[1] - cols)
-        groups = Groups(line, start, line * rows, column, np.zeros(line.shape, bool))
+    if encoding == Encoding.ROW_BAND:
+        for first, masks in bands(nonzero, rows):
+            yield slice(first, first + len(masks)), _cover_bands(masks, first, rows, cols, segment)
+    elif cols == 1:
+        yield from _cover_columns(nonzero, rows)
     else:
         block, row = concatenate(greedy_positions(column_blocks(nonzero, cols), rows))
         line = np.minimum(row, nonzero.shape[0] - rows)
@@ -80,7 +79,70 @@ def cover(nonzero: BoolArray, encoding: Encoding, rows: int, cols: int, segment:
         start = np.minimum(column, nonzero.shape[1] - cols)
         order = np.lexsort((start, line))
         groups = Groups(line[order], start[order], row[order], column[order], np.zeros(line.shape, bool))
-    return groups
+        yield slice(0, nonzero.shape[0] - rows + 1), groups
+
+
+def bands(nonzero: BoolArray, rows: int) -> Iterator[tuple[int, BoolArray]]:
+    """Yields the first of some bands of ``rows`` rows, and which columns hold a non-zero in each of them."""
+    for part in row_parts(nonzero, rows):
+        yield part.start // rows, band_masks(nonzero[part], rows)
+
+
+def row_parts(matrix: npt.NDArray[Any], multiple: int = 1) -> Iterator[slice]:
+    """Yields rows that are handled at once: a multiple of so many, but for the last ones."""
+    height, width = matrix.shape
+    step = max(1, _PART_CELLS // max(1, multiple * width)) * multiple
+    for first in range(0, height, step):
+        yield slice(first, min(first + step, height))
+
+
+def sliding_starts(nonzero: BoolArray, rows: int) -> Iterator[tuple[int, BoolArray, IndexArray]]:
+    """Yields where sliding groups of one column start, some lines at a time.
+
+    A group that would reach beyond the last row starts on the last line.
+
+    Args:
+        nonzero: bool ``[R, C]``.
+        rows: group rows, 1 .. min(R, 16).
+
+    Returns:
+        The first line; bool ``[lines, C]``; and for each column the row that such a group would have started at, or -1.
+    """
+    words = window_words_down(nonzero, rows)
+    lines = nonzero.shape[0] - rows + 1
+    late = unpack_rows(words, lines, nonzero.shape[0])
+    moved = np.full(nonzero.shape[1], -1)
+    line, column = np.nonzero(late)
+    moved[column] = line + lines
+    step = max(1, _PART_CELLS // max(1, nonzero.shape[1]))
+    for first in range(0, lines, step):
+        starts = unpack_rows(words, first, min(first + step, lines))
+        if first + step >= lines:
+            starts[-1] |= moved >= 0
+        yield first, starts, moved
+
+
+def _cover_columns(nonzero: BoolArray, rows: int) -> Iterator[tuple[slice, Groups]]:
+    last = nonzero.shape[0] - rows
+    for first, starts, moved in sliding_starts(nonzero, rows):
+        line, column = np.nonzero(starts)
+        line += first
+        row = np.where((line == last) & (moved[column] >= 0), moved[column], line)
+        yield slice(first, first + len(starts)), Groups(line, column, row, column, np.zeros(line.shape, bool))
+
+
+def _cover_bands(masks: BoolArray, first: int, rows: int, cols: int, segment: int) -> Groups:
+    width = masks.shape[1]
+    if segment:
+        line, column = concatenate(greedy_positions(masks.reshape(-1, segment), cols))
+        line, place = np.divmod(line, width // segment)
+        start = _aligned(masks, line, place * segment, np.minimum(column, segment - cols), cols)
+        column = column + place * segment
+    else:
+        line, column = concatenate(greedy_positions(masks, cols))
+        start = np.minimum(column, width - cols)
+    line = line + first
+    return Groups(line, start, line * rows, column, np.zeros(line.shape, bool))
 
 
 def integer_segment(value_type: ValueType, in_channels: int, cols: int) -> int:

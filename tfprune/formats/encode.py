@@ -11,13 +11,14 @@ import numpy.typing as npt
 from tfprune.errors import PackedFormatError
 from tfprune.formats.bit_lists import pack_list
 from tfprune.formats.block_values import block_lists, block_places
-from tfprune.formats.blocks import cut
-from tfprune.formats.columns import MAX_STEP, GroupShape, count_lines, pack_columns, smallest
+from tfprune.formats.blocks import block_counts, cut
+from tfprune.formats.columns import MAX_STEP, GroupShape, pack_columns, smallest
+from tfprune.formats.count import count_by_line
 from tfprune.formats.cover import Groups, cover, integer_segment, with_fillers
 from tfprune.formats.enums import ActivationType, Encoding, Rounding, ValueType
 from tfprune.formats.header import OpSpec, PackedHeader, pack_header
-from tfprune.formats.header_checks import check_group_size, line_count
-from tfprune.formats.indexing import integer_places, placements
+from tfprune.formats.header_checks import check_group_size
+from tfprune.formats.indexing import integer_places, placements, values_per_line
 from tfprune.formats.quantization import Quantization, check_scales
 from tfprune.formats.sections import Counts
 
@@ -70,25 +71,38 @@ def encode(
     if encoding.in_blocks:
         return _encode_blocks(matrix, nonzero, spec, encoding, rows, kept)
     shape = GroupShape(encoding, spec.out_channels, spec.columns, rows, cols, value_type)
-    groups = cover(nonzero, encoding, rows, cols, integer_segment(value_type, spec.in_channels, cols))
-    lines = line_count(encoding, spec.out_channels, rows)
-    counts = smallest(count_lines(groups.line, groups.start, lines, shape), shape)
-    if counts.column_bytes:
-        groups = with_fillers(groups, MAX_STEP[counts.column_bytes])
-    per_line = np.bincount(groups.line, minlength=lines)
+    counted = count_by_line(nonzero, shape, spec.in_channels)
+    counts = smallest(counted, shape)
     header = _header(spec, encoding, (rows, cols), counts, kept)
     packed = _start(header, kept.scales)
-    _put(packed, counts.sections.columns, pack_columns(groups.line, groups.start, counts))
     if counts.column_bytes:
+        per_line = counted.groups + counted.fillers[counts.column_bytes]
         _put(packed, counts.sections.counts, pack_list(per_line, counts.count_bits))
-    values = _values(packed, header, matrix.dtype)
-    if not value_type.quantized:
-        _fill_values(values, matrix, groups, header)
-        return packed
-    by_cell = np.empty(len(values), matrix.dtype)
-    _fill_values(by_cell, matrix, groups, header)
-    values[integer_places(per_line, encoding, spec.out_channels, rows, cols)] = by_cell
+    values, value, column = _values(packed, header, matrix.dtype), 0, counts.sections.columns
+    for lines, groups in cover(nonzero, encoding, rows, cols, integer_segment(value_type, spec.in_channels, cols)):
+        if counts.column_bytes:
+            groups = with_fillers(groups, MAX_STEP[counts.column_bytes])
+        columns = pack_columns(groups.line - lines.start, groups.start, lines.stop - lines.start, counts)
+        _put(packed, column, columns)
+        found = _part_values(matrix, lines, groups, header)
+        values[value : value + len(found)] = found
+        value, column = value + len(found), column + len(columns)
     return packed
+
+
+def _part_values(matrix: Matrix, lines: slice, groups: Groups, header: PackedHeader) -> npt.NDArray[Any]:
+    """The stored values of some lines."""
+    encoding, rows, cols = Encoding(header.encoding), header.group_rows, header.group_cols
+    # Rows that the lines end with: only the last band can be shorter.
+    height = min(header.out_channels, lines.stop * rows) if encoding == Encoding.ROW_BAND else header.out_channels
+    per_line = np.bincount(groups.line - lines.start, minlength=lines.stop - lines.start)
+    by_cell = np.empty(int(values_per_line(per_line, encoding, height, rows, cols).sum()), matrix.dtype)
+    _fill_values(by_cell, matrix, groups, header)
+    if not ValueType(header.value_type).quantized:
+        return by_cell
+    values = np.empty_like(by_cell)
+    values[integer_places(per_line, encoding, height, rows, cols)] = by_cell
+    return values
 
 
 def _encode_blocks(
@@ -100,7 +114,7 @@ def _encode_blocks(
     quantization: Quantization,
 ) -> npt.NDArray[np.uint8]:
     blocks = cut(nonzero, encoding, spec.in_channels)
-    counts = blocks.counts(_VALUE_TYPES[matrix.dtype.name])
+    counts = block_counts([blocks], _VALUE_TYPES[matrix.dtype.name])
     header = _header(spec, encoding, (rows, 1), counts, quantization, blocks.band_rows)
     packed = _start(header, quantization.scales)
     _put(packed, counts.sections.columns, blocks.column_steps.astype(f"<u{counts.column_bytes}").view(np.uint8))

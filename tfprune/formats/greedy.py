@@ -40,19 +40,32 @@ def window_starts(lines: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bo
     return np.unpackbits(starts.view(np.uint8), axis=1, count=lines.shape[1], bitorder="little").view(bool)
 
 
-def window_starts_down(matrix: npt.NDArray[np.bool_], height: int) -> npt.NDArray[np.bool_]:
-    """As :func:`window_starts` along the columns of a matrix: bool ``[R, C]`` for bool ``[R, C]``."""
+def window_words_down(matrix: npt.NDArray[np.bool_], height: int) -> npt.NDArray[np.uint16]:
+    """Where windows of ``height`` cells begin along the columns of a matrix, as bits of sixteen rows each.
+
+    Args:
+        matrix: bool ``[R, C]``.
+        height: cells of a window, 1 .. 16.
+
+    Returns:
+        uint16 ``[ceil(R / 16), C]``, the first row as the lowest bit; :func:`unpack_rows` reads them.
+    """
     rows, columns = matrix.shape
     words = np.zeros((-(-rows // _CELLS), columns), np.uint16)
     for cell in range(min(rows, _CELLS)):
         part = matrix[cell::_CELLS]
         words[: len(part)] |= np.left_shift(part.view(np.uint8), cell, dtype=np.uint16)
-    starts = _starts(words, height)
-    found = np.empty((rows, columns), bool)
-    for cell in range(min(rows, _CELLS)):
-        part = found[cell::_CELLS]
-        np.not_equal(starts[: len(part)] & np.uint16(1 << cell), 0, out=part)
-    return found
+    return _starts(words, height)
+
+
+def unpack_rows(words: npt.NDArray[np.uint16], first: int, end: int) -> npt.NDArray[np.bool_]:
+    """Rows ``first`` .. ``end - 1`` of what :func:`window_words_down` gave, bool ``[end - first, C]``."""
+    begin = first // _CELLS
+    part = words[begin : -(-end // _CELLS)]
+    found = np.empty((_CELLS * len(part), words.shape[1]), bool)
+    for cell in range(_CELLS):
+        np.not_equal(part & np.uint16(1 << cell), 0, out=found[cell::_CELLS])
+    return found[first - _CELLS * begin : end - _CELLS * begin]
 
 
 def _starts(words: npt.NDArray[np.uint16], width: int) -> npt.NDArray[np.uint16]:

@@ -13,6 +13,7 @@ from tfprune.converter.capability.layer import BIAS_INPUT, STORED, WEIGHTS_INPUT
 from tfprune.converter.graph import Graph
 from tfprune.converter.weights import PRECISIONS, type_name
 from tfprune.formats import ActivationType, Quantization, Rounding
+from tfprune.formats.cover import row_parts
 
 Scales = npt.NDArray[np.float32]
 
@@ -154,8 +155,11 @@ def check_sums(layer: Layer, graph: Graph) -> None:
     if layer.precision in _FLOATS:
         return
     known = _ACTIVATIONS[layer.precision]
-    sizes = np.abs(layer.matrix(graph).astype(np.int16) - layer.zero_point)
-    largest = known.largest * sizes.sum(axis=1, dtype=np.int64)
+    matrix = layer.matrix(graph)
+    largest = np.zeros(len(matrix), np.int64)
+    for part in row_parts(matrix):
+        sizes = np.abs(matrix[part].astype(np.int16) - layer.zero_point)
+        largest[part] = known.largest * sizes.sum(axis=1, dtype=np.int64)
     if layer.bias is not None:
         tensor = graph.tensor(layer.subgraph, layer.bias)
         bias = graph.constant(tensor, type_name(tensor))
