@@ -44,6 +44,7 @@ from tfprune.costs.table import (
     BYTE_STEPS,
     KINDS,
     PRECISIONS,
+    STOCK_OPS,
     TABLE_VERSION,
     CostTable,
     StockCosts,
@@ -259,6 +260,7 @@ def conditions(device: str) -> str:
 @click.option("--stock-ops", default=REPOSITORY / "benchmarks/shapes/stock_ops.txt", type=Path)
 @click.option("--share", type=click.IntRange(min=1), default=1, help="Every n-th encoding and size of a layer only.")
 @click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), default=PARTS, help="Default: both.")
+@click.option("--op", "names", multiple=True, type=click.Choice(STOCK_OPS), help="Only these stock ops; others stay.")
 @click.option("--output", type=Path, help="Default: the table of the package.")
 def main(
     device: str,
@@ -269,6 +271,7 @@ def main(
     stock_ops: Path,
     share: int,
     parts: tuple[str, ...],
+    names: tuple[str, ...],
     output: Path | None,
 ) -> None:
     """Measures, fits with a part held out, reports the error there, then fits on everything and writes the table."""
@@ -290,8 +293,12 @@ def main(
         sources["layers"] = f"{conditions(device)}; {text}"
     if "stock-ops" in parts:
         stock = [layer for layer in read_stock_layers(stock_ops) if measurable(layer, precision)]
+        stock = [layer for layer in stock if not names or layer.name in names]
         ops = stock_samples(stock, precision, measure, results / f"costs_{device}_{precision}_stock.json", named)
-        costs["stock_ops"], sources["stock-ops"] = fit_stock_ops(ops)
+        fitted, text = fit_stock_ops(ops)
+        costs["stock_ops"] = {**costs["stock_ops"], **fitted} if names else fitted
+        later = f"{sources.get('stock-ops')}; later {' and '.join(fitted)}: {text}"
+        sources["stock-ops"] = later if names else text
     costs["source"] = STOCK_MARK.join(sources[part] for part in PARTS if part in sources)
     table = whole(device, UNITS[device], {each: known[each] for each in PRECISIONS if each in known})
     parse_table(table, str(path))

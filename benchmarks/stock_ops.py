@@ -12,10 +12,16 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from integers import INTEGERS
-from one_op import op_model
+from one_op import Layer, dense_model, op_model
+from tfprune.converter.graph import Graph
+from tfprune.converter.stock.editor import Editor
+from tfprune.converter.stock.fully_connected import encode_weights
+from tfprune.converter.stock.sparse_encoding import BLOCK
 from tfprune.costs import StockOp
 
 OPERATORS = schema.BuiltinOperator
+#: FULLY_CONNECTED over weights in TFLite's sparse encoding, with one row of input and with several.
+SPARSE = ("sparse_fully_connected_single", "sparse_fully_connected_batch")
 Shape = tuple[int, ...]
 Array = npt.NDArray[Any]
 
@@ -27,9 +33,10 @@ class StockLayer(NamedTuple):
         name: as the cost tables name the op.
         in_shape: shape of the input.
         out_channels: last dimension of the output; of a concatenation that of a piece.
-        kernel: rows, columns and, in three dimensions, slices; twice how far a PAD reaches, and 1 more.
+        kernel: rows, columns and, in three dimensions, slices; twice how far a PAD or SLICE reaches, and 1 more.
         stride: in every direction; the block of DEPTH_TO_SPACE.
-        groups: of a convolution; pieces of a concatenation.
+        groups: of a convolution; pieces of a concatenation; of so many 1x4 blocks of a sparse FULLY_CONNECTED one holds
+            weights.
     """
 
     name: str
@@ -50,6 +57,8 @@ class StockLayer(NamedTuple):
         batch, *image, channels = self.in_shape
         if self.name == "pad":
             return (batch, *(size + self.kernel - 1 for size in image), channels)
+        if self.name == "slice":
+            return (batch, *(size - self.kernel + 1 for size in image), channels)
         if self.name == "concatenation":
             return (*self.in_shape[:-1], self.groups * channels)
         if self.name == "transpose":
@@ -68,6 +77,7 @@ class StockLayer(NamedTuple):
             "transpose_conv": in_positions * self.kernel**2 * each,
             "conv_3d": out_positions * self.kernel**3 * each,
             "batch_matmul": out_positions * each,
+            **dict.fromkeys(SPARSE, out_positions * each // self.groups),
         }
         return StockOp(self.name, macs.get(self.name, 0), int(np.prod(self.out_shape)))
 
@@ -82,6 +92,8 @@ def stock_model(layer: StockLayer, precision: str, seed: int = 0) -> bytes:
     """The op with random weights, in a precision of the cost tables."""
     if layer.name in _MOVES:
         return _move(layer, precision)
+    if layer.name in SPARSE:
+        return _sparse_fully_connected(layer, seed)
     shape, axis, code, options = _WEIGHTS[layer.name](layer)
     weights: Array = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     # Rows of the matrix are output channels.
@@ -154,7 +166,28 @@ _WEIGHTS: dict[str, Callable[[StockLayer], Weights]] = {
     "conv_3d": _conv_3d,
     "batch_matmul": _batch_matmul,
 }
-_MOVES = ("pad", "concatenation", "depth_to_space", "transpose")
+_MOVES = ("pad", "slice", "concatenation", "depth_to_space", "transpose")
+
+
+def _sparse_fully_connected(layer: StockLayer, seed: int) -> bytes:
+    """Random weights in TFLite's sparse encoding, in exactly the wanted number of blocks."""
+    random = np.random.default_rng(seed)
+    columns, rows = layer.in_shape[-1], layer.out_channels
+    blocks = rows * columns // BLOCK
+    kept = random.permutation(blocks) < blocks // layer.groups
+    weights = random.normal(size=(blocks, BLOCK)) * kept[:, None]
+    dense = dense_model(
+        Layer("fc", 1, 1, columns, rows, 1, 1, layer.in_shape[0]), weights.reshape(rows, columns).astype(np.float32)
+    )
+    return sparse_encoded(dense)
+
+
+def sparse_encoded(dense: bytes) -> bytes:
+    """A model of one float32 FULLY_CONNECTED with its weights in TFLite's sparse encoding."""
+    graph = Graph(dense)
+    editor = Editor(graph, 0)
+    encode_weights(editor, editor.operators[0])
+    return graph.to_bytes()
 
 
 def _move(layer: StockLayer, precision: str) -> bytes:
@@ -164,6 +197,10 @@ def _move(layer: StockLayer, precision: str) -> bytes:
     if layer.name == "pad":
         options, code, reach = schema.PadOptionsT(), OPERATORS.PAD, layer.kernel // 2
         constants = [np.array([[0, 0], *[[reach, reach]] * (len(layer.in_shape) - 2), [0, 0]], np.int32)]
+    elif layer.name == "slice":
+        options, code, reach = schema.SliceOptionsT(), OPERATORS.SLICE, layer.kernel // 2
+        begin = [0, *[reach] * (len(layer.in_shape) - 2), 0]
+        constants = [np.array(each, np.int32) for each in (begin, layer.out_shape)]
     elif layer.name == "concatenation":
         options, code, order = schema.ConcatenationOptionsT(), OPERATORS.CONCATENATION, [0] * layer.groups
         options.axis = len(layer.in_shape) - 1
@@ -185,11 +222,8 @@ def _move(layer: StockLayer, precision: str) -> bytes:
 
 def measurable(layer: StockLayer, precision: str) -> bool:
     """Whether LiteRT has the op in the precision: some lack some types."""
-    return layer.name not in _LACKING.get(precision, ("conv_3d",))
+    return precision == "float32" or layer.name not in (*_FLOAT_ONLY, *_LACKING.get(precision, ()))
 
 
-_LACKING: dict[str, tuple[str, ...]] = {
-    "float32": (),
-    "uint8": ("conv_3d", "batch_matmul"),
-    "int16": ("conv_3d", "depth_to_space"),
-}
+_FLOAT_ONLY = ("conv_3d", *SPARSE)
+_LACKING: dict[str, tuple[str, ...]] = {"uint8": ("batch_matmul",), "int16": ("depth_to_space",)}

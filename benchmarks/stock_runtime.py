@@ -26,9 +26,7 @@ from measure import AARCH64, Model, aarch64_instructions, interleaved, relative_
 from one_op import Layer, dense_model
 from pruned_networks import NETWORKS, set_statistics
 from results_file import Rows, read_rows, write_rows
-from tfprune.converter.graph import Graph
-from tfprune.converter.stock.editor import Editor
-from tfprune.converter.stock.fully_connected import encode_weights
+from stock_ops import sparse_encoded
 
 Row = dict[str, Any]
 
@@ -271,10 +269,7 @@ def encoded_pair(rows: int, columns: int, batch: int, sparsity: float) -> Pair:
     kept = np.repeat(random.random((rows, columns // 4)) >= sparsity, 4, axis=1)
     weights = (random.standard_normal((rows, columns)) * kept).astype(np.float32)
     dense = dense_model(Layer("fc", 1, 1, columns, rows, 1, 1, batch), weights)
-    graph = Graph(dense)
-    editor = Editor(graph, 0)
-    encode_weights(editor, editor.operators[0])
-    return {}, dense, graph.to_bytes()
+    return {}, dense, sparse_encoded(dense)
 
 
 if __name__ == "__main__":

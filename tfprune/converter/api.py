@@ -65,9 +65,9 @@ def convert(
         device: cost table behind the verdicts: ``"arm64"``, ``"host"``, or the path of a JSON table.
         target: ``"delegate"``: packed weights and custom ops for ``libtfprune``. ``"dense"``: ordinary weights and
             stock ops; a file that was converted before gets its weights back, bit by bit but for the sign of zeros.
-            ``"stock"``: smaller stock ops, for runtimes that load no delegate; ``device`` and ``min_speedup`` do not
-            matter then.
-        min_speedup: least predicted speed-up of a layer, a finite number above 0.
+            ``"stock"``: smaller stock ops, for runtimes that load no delegate.
+        min_speedup: least predicted speed-up of a layer, a finite number above 0; with target ``"stock"`` of layers
+            that need the image moved or get TFLite's sparse encoding: all others only have less to do.
         custom_objects: classes and functions by name that a ``.keras`` file or Keras model needs.
 
     Returns:
@@ -205,11 +205,12 @@ def _refuse_all(findings: list[Finding], refused: Refused) -> None:
 
 
 def _to_stock(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:
-    layers, smaller, note = stock.shrink(graph), data, "target 'stock': smaller stock operators, for any runtime"
+    layers = stock.shrink(graph, table, min_speedup)
+    smaller, note = data, "target 'stock': smaller stock operators, for any runtime"
     if graph.loss is not None:
         layers = stock.refuse_all(layers, "would_lose", f"writing the file again would lose something: {graph.loss}")
     if any(layer.verdict == "smaller" for layer in layers):
-        graph.set_metadata(METADATA_NAME, stock.metadata(layers))
+        graph.set_metadata(METADATA_NAME, stock.metadata(layers, table.name, min_speedup))
         smaller = graph.to_bytes()
         if len(smaller) >= len(data):
             reason = f"the file would have {len(smaller)} bytes, before {len(data)}"

@@ -92,11 +92,15 @@ class Graph:
         return self.tensor(subgraph, int(op.inputs[position]))
 
     def writer(self, subgraph: int, index: int) -> Any | None:
-        """The operator of the file as it was read that writes a tensor, or None for constants and inputs."""
+        """The operator that writes a tensor, or None for constants and inputs; see :meth:`forget_writers`."""
         if subgraph not in self._writers:
             operators = self.model.subgraphs[subgraph].operators
             self._writers[subgraph] = {int(output): op for op in operators for output in op.outputs}
         return self._writers[subgraph].get(index)
+
+    def forget_writers(self, subgraph: int) -> None:
+        """Says that a subgraph has other operators now; those of :meth:`replace_operator` come when it is written."""
+        self._writers.pop(subgraph, None)
 
     def source(self, subgraph: int, index: int) -> int:
         """The constant behind :data:`CONVERSIONS`, or ``index`` itself where there is none."""

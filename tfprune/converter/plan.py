@@ -17,8 +17,8 @@ from tfprune.costs import (
     PackedShape,
     predict_break_even,
     predict_dense,
+    predict_layout,
     predict_sparse,
-    predict_stock,
 )
 from tfprune.costs.table import BAND_ROWS, SLIDING_ROWS
 from tfprune.errors import NotModelledError
@@ -44,6 +44,11 @@ _LEAST_REUSE = 2.0
 _ENCODING_NAMES = {encoding: encoding.name.lower() for encoding in Encoding}
 # Layers with a window as the cost tables know them: images at least so wide, and rows of at most so many values.
 _LEAST_WIDTH, _MOST_ROW_VALUES = 4, 1 << 20
+#: Why no time is predicted for some layers.
+OPEN_IMAGE = (
+    "the file leaves the size of the image open, so that no time can be predicted: fix height and width when the model "
+    "is exported"
+)
 _MEASURE = "A min_speedup below 1 converts it all the same: then measure it"
 _BLOCK_SIZES = {Encoding.BLOCK_ROWS: CHUNK_ROWS, Encoding.BLOCK_COLUMNS: 1}
 
@@ -207,8 +212,7 @@ def _modelled(shape: LayerShape, table: CostTable) -> tuple[LayerShape, str | No
     """The layer for the predictor, and what the table lacks for it, in words."""
     try:
         predict_dense(table, shape)
-        for op in shape.layout_ops:
-            predict_stock(table, shape.precision, op)
+        predict_layout(table, shape)
     except NotModelledError as error:
         ordinary = dataclasses.replace(shape, precision="float32", dense_op=None, layout_ops=())
         return ordinary, str(error)
@@ -255,11 +259,7 @@ def _check_modelled(layer: Layer, known: Study) -> None:
     if known.not_modelled:
         raise Refused("not_modelled", f"{known.not_modelled}. {_MEASURE}")
     if layer.image is None:
-        raise Refused(
-            "not_modelled",
-            "the file leaves the size of the image open, so that no time can be predicted: fix height and width when "
-            f"the model is exported. {_MEASURE}",
-        )
+        raise Refused("not_modelled", f"{OPEN_IMAGE}. {_MEASURE}")
     spec, (height, width) = layer.spec, layer.image
     reach = ((spec.kernel_h - 1) * spec.dilation_h, (spec.kernel_w - 1) * spec.dilation_w)
     if reach == (0, 0):

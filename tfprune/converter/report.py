@@ -32,14 +32,16 @@ class LayerReport:
         packed_bytes: bytes of the packed weights with what the operator takes more in the file (of a layer that was
             packed before: without that), or None.
         predicted_speedup: predicted dense time divided by sparse time, or None.
-        break_even: predicted sparsity in [0, 1] from which the encoding reaches ``min_speedup``, or None.
-        reason_code: short name of the reason why it stays dense, or None.
+        break_even: predicted sparsity in [0, 1] from which the encoding reaches ``min_speedup``, or None (as of every
+            smaller operator without sparse encoding).
+        reason_code: short name of the reason why it stays dense or, of a smaller operator, why no time is predicted.
         reason: the reason with numbers, or None.
         precision: ``"float32"``, ``"float16"``, ``"int8"``, ``"uint8"``, ``"dynamic"`` (int8 weights, float32
             activations), ``"weight_only"`` (int8 weights that ``DEQUANTIZE`` makes float32), ``"int16"`` (int8 weights,
             int16 activations), or the name of another stored type.
-        considered: what ``fill``, ``sparse_macs`` and ``sparse_time`` are of: the encoding that the layer gets or,
-            where it stays dense, the one with the least predicted time. None where none was priced.
+        considered: what ``fill``, ``sparse_macs`` and ``sparse_time`` are of: the encoding that the layer gets, or how
+            its operator gets smaller; where it stays dense, the one with the least predicted time. None where none was
+            priced.
         fill: share of the stored values that are not zero; the rest are zeros that groups hold.
         dense_macs: multiply-adds of one run of the dense layer, at the batch of the file (an open batch counts as 1).
         sparse_macs: stored values times output pixels.
@@ -154,7 +156,7 @@ class ConversionReport:
         output_bytes: size of the result; for an inspection None.
         note: what applies to the whole model, or None.
         model: bytes of the ``.tflite`` file that was looked at, for the pictures of :meth:`to_html`.
-        target: what runs the result: ``"delegate"``, ``"stock"`` or ``"dense"``. Predictions are for the delegate only.
+        target: what runs the result: ``"delegate"``, ``"stock"`` or ``"dense"``, for which nothing is predicted.
     """
 
     action: str
@@ -181,7 +183,7 @@ class ConversionReport:
     @property
     def predicted(self) -> bool:
         """Whether the cost table and ``min_speedup`` decided anything."""
-        return self.target == "delegate"
+        return self.target != "dense"
 
     def outcome(self, noun: str = "layers") -> str:
         """How many layers became sparse, or would; those of a file that was converted before are so already."""
@@ -260,7 +262,11 @@ class ConversionReport:
         write_file(path, page.encode(), overwrite=overwrite)
 
     def _reasons(self) -> list[str]:
-        return [f"  {layer.place} stays dense: {layer.reason}" for layer in self.layers if layer.reason]
+        return [
+            f"  {layer.place}{'' if layer.converted else ' stays dense'}: {layer.reason}"
+            for layer in self.layers
+            if layer.reason
+        ]
 
     def _totals(self) -> str:
         total = self.outcome("layers with weights")

@@ -8,6 +8,7 @@ from tfprune.costs.predict import (
     kind_costs,
     predict_break_even,
     predict_dense,
+    predict_layout,
     predict_sparse,
     predict_stock,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "load_table",
     "predict_break_even",
     "predict_dense",
+    "predict_layout",
     "predict_sparse",
     "predict_stock",
     "table_names",

@@ -43,7 +43,7 @@ class LayerShape:
         input_values: values of the input tensor.
         precision: one of :data:`tfprune.costs.table.PRECISIONS`; ``"dynamic"`` is int8 weights and float32 activations.
         dense_op: the dense operator where it is no ordinary convolution or fully-connected layer.
-        layout_ops: stock ops that the sparse layer needs round it and the dense one does not.
+        layout_ops: stock ops that the sparse layer, or a smaller dense one, needs round it and the dense one does not.
     """
 
     fully_connected: bool
@@ -123,6 +123,15 @@ def predict_stock(table: CostTable, precision: str, op: StockOp) -> float:
     return stock_time(table.stock_op(precision, op.name), op)
 
 
+def predict_layout(table: CostTable, layer: LayerShape) -> float:
+    """Time of the stock ops round the layer, in the table's unit.
+
+    Raises:
+        NotModelledError: the table was not fitted on one of them.
+    """
+    return sum(predict_stock(table, layer.precision, op) for op in layer.layout_ops)
+
+
 def stock_time(costs: StockCosts, op: StockOp) -> float:
     """Time of a stock op from its coefficients."""
     return costs.layer + costs.mac * op.macs + costs.value * op.values
@@ -164,8 +173,7 @@ def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> 
         + costs.visit.get(packed.encoding, 0.0) * packed.visits
     )
     moved = costs.input_value * layer.input_values + costs.output_value * layer.out_channels * layer.pixels
-    layout = sum(predict_stock(table, layer.precision, op) for op in layer.layout_ops)
-    return costs.sparse_layer + moved + per_position * work.positions + layout
+    return costs.sparse_layer + moved + per_position * work.positions + predict_layout(table, layer)
 
 
 class SparseWork(NamedTuple):

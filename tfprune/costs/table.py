@@ -34,7 +34,8 @@ BYTE_STEPS = {
     "row_band_quads": BAND_ROWS,
     "sliding_row_quads": SLIDING_ROWS,
 }
-#: Stock ops that a sparse layer can stand for, and those that can be needed to lay values out for it.
+#: Stock ops that a sparse layer can stand for, those that can be needed to lay values out for a layer, and the
+#: fully-connected op over weights in TFLite's own sparse encoding, whose multiply-adds are those of the stored weights.
 STOCK_OPS = (
     "depthwise_conv_2d",
     "grouped_conv_2d",
@@ -45,6 +46,9 @@ STOCK_OPS = (
     "concatenation",
     "depth_to_space",
     "transpose",
+    "slice",
+    "sparse_fully_connected_single",
+    "sparse_fully_connected_batch",
 )
 _STOCK_SCALARS = ("layer", "mac", "value")
 _SCALARS = (

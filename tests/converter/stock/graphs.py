@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.models.builder import NONE, RELU, RELU6, SAME, VALID
 from tfprune.converter import stock
 from tfprune.converter.graph import Graph
 from tfprune.converter.report import LayerReport
+from tfprune.costs import CostTable, StockCosts, load_table
 
 SCALE, ZERO = 0.05, -7
 _CODES = tfl.BuiltinOperator
@@ -265,10 +268,25 @@ def _random_head(net: Network, rng: np.random.Generator, x: int) -> int:
     return x
 
 
-def shrunk(data: bytes) -> tuple[bytes, list[LayerReport]]:
+@functools.cache
+def moving_table() -> CostTable:
+    """A device on which to move a value takes as long as four multiply-adds, so that small images are worth it."""
+    table = load_table("arm64")
+    precisions = {}
+    for name, costs in table.precisions.items():
+        mac = costs.kinds["conv_kxk"].dense_mac
+        kxk = dataclasses.replace(costs.kinds["conv_kxk"], dense_layer=0, dense_value=0)
+        ops = dict.fromkeys(("pad", "slice"), StockCosts(0, 0, 4 * mac)) | {"depthwise_conv_2d": StockCosts(0, mac, 0)}
+        precisions[name] = dataclasses.replace(
+            costs, kinds={**costs.kinds, "conv_kxk": kxk}, stock_ops={**costs.stock_ops, **ops}
+        )
+    return CostTable("moving", "multiply-adds", precisions)
+
+
+def shrunk(data: bytes, table: CostTable | None = None, min_speedup: float = 1.0) -> tuple[bytes, list[LayerReport]]:
     """A model through the passes, written whether or not its file is smaller."""
     graph = Graph(data)
-    layers = stock.shrink(graph)
+    layers = stock.shrink(graph, moving_table() if table is None else table, min_speedup)
     return graph.to_bytes(), layers
 
 

@@ -18,6 +18,7 @@ from tests.models import conv_model, pruned
 from tests.models.builder import RELU
 from tests.models.recurrent import LstmFile
 from tfprune.converter.graph import Graph
+from tfprune.costs import LayerShape, load_table, predict_dense
 from tfprune.errors import AlreadyConvertedError
 
 
@@ -75,21 +76,63 @@ def test_operators_without_a_rewrite_have_a_row_and_a_reason(
     assert "would become smaller" in str(report)
 
 
-def test_reports_of_the_stock_target_make_no_predictions() -> None:
-    for action in (tfprune.inspect, lambda data, **options: tfprune.convert(data, **options).report):
-        report = action(network(), target="stock")
+def test_reports_name_the_table_and_the_predictions() -> None:
+    for device in ("arm64", "host"):
+        report = tfprune.inspect(network(), target="stock", device=device, min_speedup=1.25)
+        assert (
+            report.layers == tfprune.convert(network(), target="stock", device=device, min_speedup=1.25).report.layers
+        )
         assert report.target == report.to_dict()["target"] == "stock"
         for text in (str(report), report._repr_html_(), report.to_html()):
-            assert "arm64" not in text
-            assert "1.05" not in text
-    assert "arm64" in tfprune.inspect(network()).to_html()
+            assert device in text
+            assert "1.25" in text
+            assert f"{report.layers[0].predicted_speedup:.2f}x" in text
+    assert "predicted" not in str(tfprune.convert(network(), target="dense").report)
+
+
+def test_times_are_those_of_the_delegate_and_of_the_smaller_layer() -> None:
+    data = network()
+    report = tfprune.inspect(data, target="stock")
+    assert [layer.dense_time for layer in report.layers] == [each.dense_time for each in tfprune.inspect(data).layers]
+    table = load_table("arm64")
+    for layer, shape in zip(
+        report.layers,
+        (LayerShape(False, 44, 2 * 3 * 16, 6, 144, 144 * 16), LayerShape(False, 32, 3 * 44, 3, 144, 144 * 44)),
+        strict=False,
+    ):
+        assert layer.sparse_time == pytest.approx(predict_dense(table, shape))
+        assert layer.predicted_speedup == pytest.approx((layer.dense_time or 0) / (layer.sparse_time or 1))
+        assert (layer.considered, layer.fill, layer.break_even) == (layer.encoding, 1.0, None)
+    last = report.layers[2]
+    assert last.dense_time == pytest.approx(predict_dense(table, LayerShape(False, 8, 32, 1, 144, 144 * 32)))
+    assert (last.sparse_time, last.predicted_speedup) == (None, None)
+    assert report.totals.final_time == pytest.approx(
+        (report.layers[0].sparse_time or 0) + (report.layers[1].sparse_time or 0) + (last.dense_time or 0)
+    )
+
+
+def test_without_a_model_of_the_table_there_is_no_time_and_the_reason_says_so(tmp_path: Path) -> None:
+    content = json.loads((Path(tfprune.__file__).parent / "costs/tables/arm64.json").read_text())
+    content["precisions"] = {"int8": content["precisions"]["int8"]}
+    table = tmp_path / "int8.json"
+    table.write_text(json.dumps(content))
+    report = tfprune.inspect(network(), target="stock", device=table)
+    smaller, _, dense = report.layers
+    assert (smaller.verdict, smaller.reason_code) == ("smaller", "not_modelled")
+    assert "no time is predicted: the cost table arm64 was not fitted on float32 layers" in (smaller.reason or "")
+    assert (dense.reason_code, (dense.reason or "").split(";")[0]) == ("no_zeros", "no weight is zero")
+    assert "no time is predicted" in (dense.reason or "")
+    for layer in report.layers:
+        assert (layer.dense_time, layer.sparse_time, layer.predicted_speedup) == (None, None, None)
+    assert "0 stays dense" not in str(report)
 
 
 def test_the_metadata_says_how_the_file_was_made() -> None:
     content = Graph(tfprune.convert(network(), target="stock").tflite).metadata("tfprune")
     assert content is not None
     made = json.loads(content)
-    assert made["options"] == {"target": "stock"}
+    assert made["options"] == {"target": "stock", "min_speedup": 1.05}
+    assert made["cost_table"] == "arm64"
     assert [layer["operator"] for layer in made["layers"]] == [0, 1]
     assert made["layers"][0]["became"] == "kernel 3x3 to 2x3, filters 64 to 44"
 

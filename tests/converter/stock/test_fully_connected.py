@@ -6,6 +6,7 @@ Everything runs in a process of its own: a runtime that refuses a file can spoil
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.models import ModelBuilder, fully_connected_model
 from tests.models.builder import RELU, RELU6
 from tfprune.converter.graph import Graph
 from tfprune.converter.report import LayerReport
-from tfprune.converter.stock.fully_connected import most_blocks
+from tfprune.costs import LayerShape, load_table, predict_dense
 
 _RUN = """
 import sys
@@ -189,6 +190,50 @@ def test_a_sparse_file_is_read_and_written_again(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_larger_layers_and_few_rows_gain_earlier() -> None:
-    assert most_blocks(2**16, 1) == 0
-    assert most_blocks(2**17, None) == most_blocks(2**22, 16) < most_blocks(2**22, 1)
+def test_the_encoding_follows_from_the_prediction() -> None:
+    """Dense, and stored blocks, by the coefficients of the table; what ``min_speedup`` asks for decides."""
+    table = load_table("arm64")
+    for rows in (1, 8):
+        data = fully_connected_model(_full_edges(blocks(512, 512, kept=0.2)), np.ones(512, np.float32), [rows, 512])
+        kind = "single" if rows == 1 else "batch"
+        costs = table.stock_op("float32", f"sparse_fully_connected_{kind}")
+        layer = tfprune.inspect(data, target="stock").layers[0]
+        kept = int(np.count_nonzero(_full_edges(blocks(512, 512, kept=0.2)).reshape(512, 128, 4).any(axis=2)))
+        sparse = costs.layer + costs.mac * 4 * kept * rows + costs.value * 512 * rows
+        dense = predict_dense(table, LayerShape(True, 512, 512, 1, rows, 512 * rows))
+        assert layer.dense_time == pytest.approx(dense)
+        assert layer.sparse_time == pytest.approx(sparse)
+        assert (layer.considered, layer.sparse_macs) == ("sparse encoding 1x4", 4 * kept * rows)
+        for limit, verdict in ((0.99 * dense / sparse, "smaller"), (1.01 * dense / sparse, "dense")):
+            found = tfprune.inspect(data, target="stock", min_speedup=limit).layers[0]
+            assert (found.verdict, found.reason_code) == (verdict, None if verdict == "smaller" else "too_slow")
+            assert (found.predicted_speedup is None) == (verdict == "dense")
+            assert found.sparse_time == pytest.approx(sparse)
+
+
+def test_break_even_is_where_the_prediction_is_just_enough() -> None:
+    data = fully_connected_model(blocks(512, 512, kept=0.05), np.ones(512, np.float32))
+    layer = tfprune.inspect(data, target="stock", min_speedup=1.2).layers[0]
+    assert layer.break_even is not None
+    for more, verdict in ((0.01, "smaller"), (-0.01, "dense")):
+        weights = blocks(512, 512, kept=1 - layer.break_even - more)
+        found = tfprune.inspect(
+            fully_connected_model(weights, np.ones(512, np.float32)), target="stock", min_speedup=1.2
+        )
+        assert found.layers[0].verdict == verdict
+
+
+def test_what_the_table_does_not_know_stays_dense_unless_asked(tmp_path: Path) -> None:
+    content = json.loads((Path(tfprune.__file__).parent / "costs/tables/arm64.json").read_text())
+    del content["precisions"]["float32"]["stock_ops"]["sparse_fully_connected_single"]
+    table = tmp_path / "own.json"
+    table.write_text(json.dumps(content))
+    data = fully_connected_model(blocks(512, 512), np.ones(512, np.float32))
+    layer = tfprune.inspect(data, target="stock", device=table).layers[0]
+    assert (layer.verdict, layer.reason_code) == ("dense", "not_modelled")
+    assert "sparse_fully_connected_single" in (layer.reason or "")
+    converted = tfprune.convert(data, target="stock", device=table, min_speedup=0.9)
+    assert is_sparse(converted.tflite) == [True]
+    layer = converted.report.layers[0]
+    assert (layer.sparse_time, layer.reason_code) == (None, "not_modelled")
+    assert layer.dense_time is not None

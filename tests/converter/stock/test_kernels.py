@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from tests.converter.stock.graphs import Network, assert_same, run, shrunk
 from tests.models.builder import RELU, SAME, VALID
 from tfprune.converter.graph import Graph
+from tfprune.costs import LayerShape, StockOp, load_table, predict_dense, predict_stock
 
 
 def kernel(rows: list[int], columns: list[int], shape: tuple[int, int] = (6, 4)) -> np.ndarray:
@@ -154,6 +156,54 @@ def test_moving_a_large_image_for_a_small_kernel_does_not_pay() -> None:
     values = kernel([1, 1, 1, 1, 0], [1], (1, 8))
     _, layers = shrunk(convolution("float32", values, depthwise=True, padding=VALID))
     assert layers[0].reason_code == "no_gain"
+
+
+def test_moving_the_image_is_priced_by_the_table() -> None:
+    """A SLICE in front is worth it where it is predicted to gain what is asked for; the report counts it."""
+    data = convolution("float32", kernel([0, 1, 1], [1, 1, 1], (64, 64)), size=24, padding=VALID)
+    table = load_table("arm64")
+    after, layers = shrunk(data, table, 1.05)
+    assert names(after) == ["SLICE", "CONV_2D"]
+    (layer,) = layers
+    small = LayerShape(False, 64, 6 * 64, 6, 22 * 22, 23 * 24 * 64)
+    moved = predict_stock(table, "float32", StockOp("slice", 0, 23 * 24 * 64))
+    assert layer.sparse_time == pytest.approx(predict_dense(table, small) + moved)
+    speedup = layer.predicted_speedup
+    assert speedup is not None
+    assert shrunk(data, table, 0.99 * speedup)[1][0].verdict == "smaller"
+    asked = shrunk(data, table, 1.01 * speedup)[1][0]
+    assert (asked.verdict, asked.reason_code) == ("dense", "no_gain")
+    assert f"{speedup:.2f}x" in (asked.reason or "")
+    # Nothing has to be moved for SAME: fewer multiply-adds are enough.
+    same = convolution("float32", kernel([0, 1, 1], [1, 1, 1], (64, 64)), size=24)
+    assert shrunk(same, table, 100)[1][0].verdict == "smaller"
+
+
+def test_an_image_is_moved_unpredicted_only_where_asked() -> None:
+    table = load_table("arm64")
+    costs = table.precisions["float32"]
+    ops = {name: op for name, op in costs.stock_ops.items() if name != "slice"}
+    table = dataclasses.replace(table, precisions={"float32": dataclasses.replace(costs, stock_ops=ops)})
+    data = convolution("float32", kernel([0, 1, 1], [1, 1, 1], (64, 64)), padding=VALID)
+    layer = shrunk(data, table)[1][0]
+    assert (layer.verdict, layer.reason_code) == ("dense", "not_modelled")
+    after, layers = shrunk(data, table, 0.9)
+    assert names(after) == ["SLICE", "CONV_2D"]
+    assert (layers[0].reason_code, layers[0].sparse_time) == ("not_modelled", None)
+    assert_same(data, after)
+
+
+def test_a_pad_in_front_counts_before_and_after() -> None:
+    net = Network("float32", (1, 16, 16, 32), 0)
+    padded = net.pad(net.x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    data = net.build(net.conv(padded, kernel([1, 1, 0], [1, 1, 0], (32, 32)), np.ones(32), padding=VALID))
+    table = load_table("arm64")
+    after, (layer,) = shrunk(data, table, 1.05)
+    assert names(after) == ["PAD", "CONV_2D"]
+    for time, size, kernel_size in ((layer.dense_time, 18, 3), (layer.sparse_time, 17, 2)):
+        shape = LayerShape(False, 32, kernel_size**2 * 32, kernel_size**2, 256, size**2 * 32)
+        moved = predict_stock(table, "float32", StockOp("pad", 0, size**2 * 32))
+        assert time == pytest.approx(predict_dense(table, shape) + moved)
 
 
 def test_shared_weights_stay() -> None:

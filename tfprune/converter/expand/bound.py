@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.converter.capability.layer import Layer, Refused
-from tfprune.costs import CostTable, LayerShape, kind_costs, predict_dense, predict_stock
+from tfprune.costs import CostTable, LayerShape, kind_costs, predict_dense, predict_layout
 from tfprune.errors import NotModelledError
 
 #: Places of the largest matrix that is made; 256 MiB of float32.
@@ -36,7 +36,7 @@ def least_time(table: CostTable, shape: LayerShape, nonzero: int, shared_rows: i
     weight = min(cost / min(rows, shared_rows) for rows, cost in steps)
     columns = -(-nonzero // shared_rows)
     per_pixel = weight * nonzero + costs.column_value * columns + costs.output_value * shape.out_channels
-    moved = sum(predict_stock(table, shape.precision, op) for op in shape.layout_ops)
+    moved = predict_layout(table, shape)
     return costs.sparse_layer + costs.input_value * shape.input_values + per_pixel * shape.pixels + moved
 
 

@@ -11,9 +11,11 @@ from tfprune.converter.report import LayerReport
 from tfprune.converter.stock import channels, fully_connected, kernels
 from tfprune.converter.stock.editor import Editor
 from tfprune.converter.stock.log import Log
+from tfprune.converter.stock.prediction import Predictor
 from tfprune.converter.stock.report import layer_report, layers
+from tfprune.costs import CostTable
 
-Pass = Callable[[Editor, Log], None]
+Pass = Callable[[Editor, Log, Predictor], None]
 
 #: Name and function of each rewrite that makes dense operators smaller; repeated, because each can help the other: a
 #: 1x1 kernel needs no padding, so what never changes can become part of its bias, and fewer channels hold fewer rows.
@@ -22,7 +24,7 @@ PASSES: tuple[tuple[str, Pass], ...] = ((kernels.NAME, kernels.rewrite), (channe
 LAST: tuple[str, Pass] = (fully_connected.NAME, fully_connected.rewrite)
 
 
-def shrink(graph: Graph) -> list[LayerReport]:
+def shrink(graph: Graph, table: CostTable, min_speedup: float) -> list[LayerReport]:
     """Makes the operators of a model smaller where their zeros allow it, with stock operators only.
 
     The outputs stay equal: bit by bit where nothing but zeros is left out, which is always so for integers; where a
@@ -30,6 +32,9 @@ def shrink(graph: Graph) -> list[LayerReport]:
 
     Args:
         graph: the model; changed in place.
+        table: coefficients of the device.
+        min_speedup: what a rewrite that may lose must be predicted to gain; see
+            :class:`tfprune.converter.stock.prediction.Predictor`.
 
     Returns:
         One entry per operator with weights; those that changed have the verdict ``"smaller"``.
@@ -38,16 +43,17 @@ def shrink(graph: Graph) -> list[LayerReport]:
         ModelError: sparse weights of the input that are corrupt.
     """
     densify.rewrite(graph)
+    predictor = Predictor(table, min_speedup)
     reports = []
     for number in range(len(graph.model.subgraphs)):
         editor, log = Editor(graph, number), Log()
-        before = layers(editor)
+        before = layers(editor, predictor)
         changes = -1
         while changes != log.changes:
             changes = log.changes
             for _, rewrite in PASSES:
-                rewrite(editor, log)
-        LAST[1](editor, log)
+                rewrite(editor, log, predictor)
+        LAST[1](editor, log, predictor)
         editor.close()
-        reports += [layer_report(editor, layer, log) for layer in before]
+        reports += [layer_report(editor, layer, log, predictor) for layer in before]
     return reports

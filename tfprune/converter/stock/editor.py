@@ -83,6 +83,7 @@ class Editor:
         self._index()
 
     def _index(self) -> None:
+        self.graph.forget_writers(self.number)
         self._writers: dict[int, Any] = {}
         self._readers: dict[int, list[tuple[Any, int]]] = defaultdict(list)
         for op in self.subgraph.operators:

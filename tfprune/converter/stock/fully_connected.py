@@ -10,46 +10,31 @@ import numpy as np
 from tfprune.converter.capability import WEIGHTS_INPUT, Refused
 from tfprune.converter.schema import AlignedBuffer, BuiltinOperator, TensorType, tfl
 from tfprune.converter.stock.editor import Constant, Editor
-from tfprune.converter.stock.log import Log
-from tfprune.converter.stock.sparse_encoding import BLOCK, encode, encoded_bytes, kept_blocks
+from tfprune.converter.stock.log import Considered, Log
+from tfprune.converter.stock.prediction import Predictor, layer_shape
+from tfprune.converter.stock.sparse_encoding import BLOCK, ENCODING, encode, encoded_bytes, kept_blocks
 from tfprune.converter.weights import holds_quantized
+from tfprune.costs import predict_dense
+from tfprune.errors import NotModelledError
 
 NAME = "sparse encoding"
 # The version of FULLY_CONNECTED from which weights may be sparse.
 _SPARSE_VERSION = 8
-# Share of kept 1x4 blocks up to which the sparse kernel is faster than XNNPACK's dense one, for layers of at least so
-# many weights and at most so many rows of input: benchmarks/stock_runtime.py, docs/conversion.md.
-_GAINS = ((2**21, 2, 0.2), (2**17, None, 0.125))
 
 
-def rewrite(editor: Editor, log: Log) -> None:
-    """Encodes the weights of every fully-connected operator that gets faster by it."""
+def rewrite(editor: Editor, log: Log, predictor: Predictor) -> None:
+    """Encodes the weights of every fully-connected operator that is predicted to get faster by it."""
     quantized = holds_quantized(editor.graph)
     for op in editor.operators:
         if editor.name(op) == "FULLY_CONNECTED":
             try:
                 if quantized:
                     raise Refused("quantized_file", "stock runtimes cannot load sparse weights in a quantized model")
-                _check_gain(editor, op)
+                _check_gain(editor, op, predictor, log)
                 encode_weights(editor, op)
                 log.changed(op, NAME)
             except Refused as refused:
                 log.refused(op, NAME, refused.code, refused.text)
-
-
-def most_blocks(weights: int, rows: int | None) -> float:
-    """Share of 1x4 blocks up to which the sparse encoding pays.
-
-    Args:
-        weights: number of weights, zeros included.
-        rows: number of input rows; None where the file does not fix it.
-    """
-    found = [
-        share
-        for least, most, share in _GAINS
-        if weights >= least and (most is None or (rows is not None and rows <= most))
-    ]
-    return max(found, default=0.0)
 
 
 def encode_weights(editor: Editor, op: Any) -> None:
@@ -65,26 +50,42 @@ def encode_weights(editor: Editor, op: Any) -> None:
     )
 
 
-def _check_gain(editor: Editor, op: Any) -> None:
+def _check_gain(editor: Editor, op: Any, predictor: Predictor, log: Log) -> None:
     weights = editor.constant(op, WEIGHTS_INPUT)
-    x = editor.input(op, 0)
-    _check(editor, op, weights, x)
+    _check(op, weights)
     assert weights is not None
-    assert x is not None
-    matrix = weights.values
-    kept = kept_blocks(matrix != 0)
-    share, shape = float(kept.mean()), editor.shape(x)
-    rows = None if min(shape, default=1) < 1 else int(np.prod(shape)) // matrix.shape[1]
-    limit = most_blocks(matrix.size, rows)
-    if share > limit:
-        enough = f"the stock kernel gains up to {limit:.1%}" if limit else "the layer is too small for it to gain"
-        raise Refused("too_slow", f"{share:.1%} of the 1x{BLOCK} blocks hold weights; {enough}")
-    if encoded_bytes(kept) >= matrix.nbytes:
-        raise Refused("not_smaller", f"encoded {encoded_bytes(kept)} bytes, dense {matrix.nbytes}")
+    kept = kept_blocks(weights.nonzero)
+    stored = BLOCK * int(np.count_nonzero(kept))
+    _check_time(editor, op, stored, predictor, log)
+    if encoded_bytes(kept) >= weights.values.nbytes:
+        raise Refused("not_smaller", f"encoded {encoded_bytes(kept)} bytes, dense {weights.values.nbytes}")
 
 
-def _check(editor: Editor, op: Any, weights: Constant | None, x: int | None) -> None:
-    if weights is None or x is None or weights.values.ndim != 2:
+def _check_time(editor: Editor, op: Any, stored: int, predictor: Predictor, log: Log) -> None:
+    """Refuses what is not predicted to gain; what the table does not know needs a ``min_speedup`` below 1."""
+    try:
+        shape = layer_shape(editor, op)
+        dense, sparse = predict_dense(predictor.table, shape), predictor.encoded(shape, stored)
+        most = predictor.most_stored(shape)
+    except (NotModelledError, Refused) as error:
+        if predictor.min_speedup >= 1:
+            raise Refused("not_modelled", f"{error}. A min_speedup below 1 encodes it all the same") from None
+        return
+    log.considered(op, Considered(ENCODING, stored, stored * shape.pixels, sparse, most))
+    if dense < predictor.min_speedup * sparse:
+        places = shape.out_channels * shape.columns
+        enough = (
+            f"up to {most / places:.1%} are predicted to be fast enough" if most else "no share is predicted to gain"
+        )
+        raise Refused(
+            "too_slow",
+            f"predicted {dense / sparse:.2f}x with {stored / places:.1%} of the 1x{BLOCK} blocks stored, below "
+            f"min_speedup {predictor.min_speedup:g}; {enough}",
+        )
+
+
+def _check(op: Any, weights: Constant | None) -> None:
+    if weights is None or weights.values.ndim != 2:
         raise Refused("weights_not_constant", "the weights are not a constant of the file")
     if weights.dequantize is not None or weights.tensor.type != TensorType.FLOAT32:
         raise Refused("not_float32", "only float32 weights have a sparse kernel")

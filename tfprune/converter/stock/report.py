@@ -15,7 +15,8 @@ from tfprune.converter.capability import CAPABILITIES, WITHOUT_KERNEL, Refused, 
 from tfprune.converter.report import LayerReport
 from tfprune.converter.stock.editor import Editor
 from tfprune.converter.stock.log import Log
-from tfprune.converter.stock.sparse_encoding import BLOCK
+from tfprune.converter.stock.prediction import Predictor
+from tfprune.converter.stock.sparse_encoding import ENCODING
 from tfprune.converter.weights import operands, precision_of
 from tfprune.sparsity.measure import Density
 
@@ -32,6 +33,7 @@ class Size:
 
     Attributes:
         shape: shape of the weights.
+        stored: how many weights are stored.
         nonzeros: how many are not zero.
         weight_bytes: bytes in which they are stored.
         macs: multiply-adds of a run; sizes that the file does not fix count as 1.
@@ -40,6 +42,7 @@ class Size:
     """
 
     shape: tuple[int, ...]
+    stored: int
     nonzeros: int
     weight_bytes: int
     macs: int
@@ -57,18 +60,33 @@ class Before:
     op: Any
     op_name: str
     size: Size | None
+    time: float | Refused
 
 
-def layers(editor: Editor) -> list[Before]:
+def layers(editor: Editor, predictor: Predictor) -> list[Before]:
     """The operators of a subgraph that have weights."""
     names = {*CAPABILITIES, *WITHOUT_KERNEL}
     return [
         Before(
-            editor.number, index, layer_name(editor.graph, editor.number, op), op, editor.name(op), measure(editor, op)
+            editor.number,
+            index,
+            layer_name(editor.graph, editor.number, op),
+            op,
+            editor.name(op),
+            measure(editor, op),
+            _time(editor, op, predictor),
         )
         for index, op in enumerate(editor.operators)
         if editor.name(op) in names
     ]
+
+
+def _time(editor: Editor, op: Any, predictor: Predictor) -> float | Refused:
+    """Predicted time of an operator, or why there is none."""
+    try:
+        return predictor.time(editor, op)
+    except Refused as refused:
+        return refused
 
 
 def measure(editor: Editor, op: Any) -> Size | None:
@@ -82,7 +100,7 @@ def measure(editor: Editor, op: Any) -> Size | None:
         nonzeros = int(np.count_nonzero(constant.nonzero))
         macs = _macs(editor, op, shape)
         buffers = (int(constant.tensor.buffer),)
-        return Size(shape, nonzeros, constant.values.nbytes, macs, sparse=False, buffers=buffers)
+        return Size(shape, math.prod(shape), nonzeros, constant.values.nbytes, macs, sparse=False, buffers=buffers)
     if index is None or editor.tensor(index).sparsity is None:
         return None
     tensor = editor.tensor(index)
@@ -96,7 +114,8 @@ def measure(editor: Editor, op: Any) -> Size | None:
     )
     nonzeros = 0 if values is None else int(np.count_nonzero(values.view(np.float32)))
     macs = _macs(editor, op, (count,))
-    return Size(editor.shape(index), nonzeros, 4 * count + indices, macs, sparse=True, buffers=(int(tensor.buffer),))
+    buffers = (int(tensor.buffer),)
+    return Size(editor.shape(index), count, nonzeros, 4 * count + indices, macs, sparse=True, buffers=buffers)
 
 
 def _measure_gates(editor: Editor, op: Any) -> Size | None:
@@ -114,7 +133,7 @@ def _measure_gates(editor: Editor, op: Any) -> Size | None:
     size = sum(gate.values.nbytes for gate in gates)
     shape = (rows, weights // rows) if rows else (0, 0)
     buffers = tuple(int(gate.tensor.buffer) for gate in gates)
-    return Size(shape, nonzeros, size, _macs(editor, op, shape), sparse=False, buffers=buffers)
+    return Size(shape, math.prod(shape), nonzeros, size, _macs(editor, op, shape), sparse=False, buffers=buffers)
 
 
 def _macs(editor: Editor, op: Any, shape: tuple[int, ...]) -> int:
@@ -132,12 +151,14 @@ def _macs(editor: Editor, op: Any, shape: tuple[int, ...]) -> int:
     return math.prod(shape) * math.prod(sizes[:-1])
 
 
-def layer_report(editor: Editor, before: Before, log: Log) -> LayerReport:
+def layer_report(editor: Editor, before: Before, log: Log, predictor: Predictor) -> LayerReport:
     """What became of an operator."""
     old, new = before.size, measure(editor, before.op)
     changed = old is not None and new is not None and (old.shape != new.shape or new.sparse)
-    reason = None if changed else _reason(before, log.reasons(before.op))
-    return LayerReport(
+    after = _time(editor, before.op, predictor) if changed else before.time
+    missing = next((time for time in (before.time, after) if isinstance(time, Refused)), None)
+    reason = _unpredicted(missing) if changed else _reason(before, log.reasons(before.op), missing)
+    report = LayerReport(
         subgraph=before.subgraph,
         index=before.index,
         name=before.name,
@@ -145,38 +166,74 @@ def layer_report(editor: Editor, before: Before, log: Log) -> LayerReport:
         shape=() if old is None else old.shape,
         sparsity=None if old is None else Density(old.nonzeros, math.prod(old.shape)).sparsity,
         pattern=None,
-        verdict="smaller" if changed else "dense",
-        encoding=None if old is None or new is None or not changed else _difference(before.op_name, old, new),
+        verdict="dense",
+        encoding=None,
         dense_bytes=0 if old is None else old.weight_bytes,
-        packed_bytes=new.weight_bytes if changed and new is not None else None,
+        packed_bytes=None,
         predicted_speedup=None,
         break_even=None,
         reason_code=None if reason is None else reason.code,
         reason=None if reason is None else reason.text,
         precision=precision_of(editor.graph, before.subgraph, before.op),
         dense_macs=None if old is None else old.macs,
-        sparse_macs=new.macs if changed and new is not None else None,
+        dense_time=_number(before.time),
         buffers=() if old is None else old.buffers,
     )
+    priced = log.encoding(before.op)
+    if changed and old is not None and new is not None:
+        report = _smaller(report, before.op_name, old, new, _number(after))
+    elif priced is not None and old is not None:
+        report = dataclasses.replace(
+            report,
+            considered=priced.encoding,
+            fill=old.nonzeros / priced.stored,
+            sparse_macs=priced.macs,
+            sparse_time=priced.time,
+        )
+    if new is not None and new.sparse and priced is not None and priced.most_stored:
+        kept = (1 - (report.sparsity or 0)) * priced.most_stored / priced.stored
+        report = dataclasses.replace(report, break_even=max(0.0, 1 - kept))
+    return report
+
+
+def _smaller(report: LayerReport, name: str, old: Size, new: Size, time: float | None) -> LayerReport:
+    encoding = _difference(name, old, new)
+    return dataclasses.replace(
+        report,
+        verdict="smaller",
+        encoding=encoding,
+        considered=encoding,
+        packed_bytes=new.weight_bytes,
+        fill=new.nonzeros / new.stored,
+        sparse_macs=new.macs,
+        sparse_time=time,
+        predicted_speedup=None if report.dense_time is None or not time else report.dense_time / time,
+    )
+
+
+def _number(time: float | Refused) -> float | None:
+    return None if isinstance(time, Refused) else time
 
 
 def refuse_all(found: list[LayerReport], code: str, reason: str) -> list[LayerReport]:
     """The same layers left as they are, for a reason that concerns the whole file."""
-    changed: dict[str, Any] = {"verdict": "dense", "encoding": None, "packed_bytes": None, "sparse_macs": None}
+    gone = ("encoding", "considered", "packed_bytes", "fill", "sparse_macs", "sparse_time", "predicted_speedup")
+    changed: dict[str, Any] = {"verdict": "dense", **dict.fromkeys((*gone, "break_even"))}
     return [
         dataclasses.replace(layer, **changed, reason_code=code, reason=reason) if layer.verdict == "smaller" else layer
         for layer in found
     ]
 
 
-def metadata(found: list[LayerReport]) -> bytes:
+def metadata(found: list[LayerReport], table: str, min_speedup: float) -> bytes:
     """What the file says about its own making; the same for the same input."""
     made = [
         {"subgraph": layer.subgraph, "operator": layer.index, "became": layer.encoding}
         for layer in found
         if layer.verdict == "smaller"
     ]
-    content = {"version": __version__, "options": {"target": "stock"}, "layers": made}
+    options = {"target": "stock", "min_speedup": min_speedup}
+    content = {"version": __version__, "options": options, "cost_table": table, "layers": made}
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -190,11 +247,22 @@ def _difference(name: str, old: Size, new: Size) -> str:
         if old.shape[axis] != new.shape[axis]:
             parts.append(f"{what} {old.shape[axis]} to {new.shape[axis]}")
     if new.sparse:
-        parts.append(f"sparse encoding 1x{BLOCK}")
+        parts.append(ENCODING)
     return ", ".join(parts)
 
 
-def _reason(before: Before, reasons: list[Refused]) -> Refused:
+def _reason(before: Before, reasons: list[Refused], missing: Refused | None) -> Refused:
+    """Why an operator stays as it is, and why no time of it is predicted where that is so."""
+    found = _own_reason(before, reasons)
+    unpredicted = _unpredicted(missing)
+    return found if unpredicted is None else Refused(found.code, f"{found.text}; {unpredicted.text}")
+
+
+def _unpredicted(missing: Refused | None) -> Refused | None:
+    return None if missing is None else Refused("not_modelled", f"no time is predicted: {missing.text}")
+
+
+def _own_reason(before: Before, reasons: list[Refused]) -> Refused:
     if before.op_name not in LINEAR:
         return Refused("operator", f"no rewrite for {before.op_name}")
     if before.size is not None and before.size.nonzeros == math.prod(before.size.shape):

@@ -16,6 +16,8 @@ from tfprune.converter.schema import tfl
 
 #: Columns of a block: the only size that the float32 kernel has.
 BLOCK = 4
+#: What reports call it.
+ENCODING = f"sparse encoding 1x{BLOCK}"
 # Vectors of the schema from small to large: largest number, numpy type, and number in the union.
 _VECTORS = (
     (2**8 - 1, np.uint8, tfl.Uint8VectorT, tfl.SparseIndexVector.Uint8Vector),

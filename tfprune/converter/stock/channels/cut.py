@@ -15,12 +15,13 @@ from tfprune.converter.stock.channels.rules import follow
 from tfprune.converter.stock.channels.trace import Fold, Held, Merge, Trace
 from tfprune.converter.stock.editor import Array, Constant, Editor, new_tensor, scales
 from tfprune.converter.stock.log import Log
+from tfprune.converter.stock.prediction import Predictor
 
 NAME = "channels"
 _LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
-def rewrite(editor: Editor, log: Log) -> None:
+def rewrite(editor: Editor, log: Log, _: Predictor) -> None:
     """Removes the channels of a subgraph that no operator reads, or whose value never changes and can be folded."""
     trace = follow(editor)
     pinned = trace.channels.pinned()
