@@ -27,8 +27,12 @@ pad 1x4x5x8 8 3 1 1
 concatenation 1x4x5x8 8 1 1 3
 depth_to_space 1x3x4x16 4 1 2 1
 transpose 1x2x3x4x5 5 1 1 1
+slice 1x5x4x8 8 3 1 1
+sparse_fully_connected_single 1x16 8 1 1 4
+sparse_fully_connected_batch 3x16 8 1 1 2
 """
-MACS = (9 * 8 * 9, 30 * 9 * 2 * 16, 12 * 9 * 32, 120 * 27 * 24, 6 * 16 * 8, 0, 0, 0, 0)
+MACS = (9 * 8 * 9, 30 * 9 * 2 * 16, 12 * 9 * 32, 120 * 27 * 24, 6 * 16 * 8, 0, 0, 0, 0, 0, 16 * 8 // 4, 3 * 16 * 8 // 2)
+FLOAT_ONLY = ("conv_3d", "sparse_fully_connected_single", "sparse_fully_connected_batch")
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8", "dynamic", "uint8", "int16"])
@@ -40,7 +44,7 @@ def test_stock_ops_are_what_the_tables_take_them_for(load: Load, tmp_path: Path,
     for layer in layers:
         if not stock_ops.measurable(layer, precision):
             assert precision != "float32"
-            assert layer.name in ("conv_3d", "batch_matmul", "depth_to_space")
+            assert layer.name in (*FLOAT_ONLY, "batch_matmul", "depth_to_space")
             continue
         interpreter = Interpreter(model_content=stock_ops.stock_model(layer, precision), num_threads=1)
         interpreter.allocate_tensors()

@@ -122,7 +122,7 @@ def test_inspect_takes_the_options_that_change_the_verdict() -> None:
 def test_inspect_takes_target_and_precision() -> None:
     data = _model()
     report = _inspect(data, target="stock")
-    expected = tfprune.convert(data, target="stock").report
+    expected = tfprune.convert(data, device=STEADY_COSTS, target="stock").report
     assert report.layers == expected.layers
     assert (report.action, report.output_bytes) == ("inspect", None)
     halves = _inspect(data, precision="float16")

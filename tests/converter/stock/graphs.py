@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random small networks with zeros of every kind, in float32, with float16 weights, and in int8."""
+"""Random small networks with zeros of every kind, in float32, with float16 weights, and in integers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,42 @@ from tests.models.builder import NONE, RELU, RELU6, SAME, VALID
 from tfprune.converter import stock
 from tfprune.converter.graph import Graph
 from tfprune.converter.report import LayerReport
+from tfprune.converter.stock.editor import DTYPES, FLOATS
 from tfprune.costs import CostTable, StockCosts, load_table
 
 SCALE, ZERO = 0.05, -7
+
+
+@dataclasses.dataclass(frozen=True)
+class Integers:
+    """Types and zero points of a precision.
+
+    Attributes:
+        activations: type of activations.
+        zero: their zero point.
+        weights: type of weights.
+        weight_zero: their zero point.
+        bias: type of biases.
+        scale: of activations.
+    """
+
+    activations: type[np.integer]
+    zero: int
+    weights: type[np.integer]
+    weight_zero: int
+    bias: type[np.integer]
+    scale: float = SCALE
+
+
+INTEGERS = {
+    "int8": Integers(np.int8, ZERO, np.int8, 0, np.int32),
+    "uint8": Integers(np.uint8, 121, np.uint8, 119, np.int32),
+    "int16": Integers(np.int16, 0, np.int8, 0, np.int64, SCALE / 256),
+}
 _CODES = tfl.BuiltinOperator
 _OPTIONS = tfl.BuiltinOptions
 # 2 for all others.
-_INT8_VERSIONS = {
+_INTEGER_VERSIONS = {
     _CODES.CONV_2D: 3,
     _CODES.DEPTHWISE_CONV_2D: 3,
     _CODES.FULLY_CONNECTED: 4,
@@ -43,6 +72,10 @@ class Network:
         self.x = self.activation("x", shape)
 
     @property
+    def integers(self) -> Integers | None:
+        return INTEGERS.get(self.precision)
+
+    @property
     def tensors(self) -> list[Any]:
         return self.builder.model.subgraphs[0].tensors
 
@@ -50,10 +83,11 @@ class Network:
         return tuple(int(size) for size in self.tensors[index].shape)
 
     def activation(self, name: str, shape: Sequence[int]) -> int:
-        kind = "int8" if self.precision == "int8" else "float32"
+        integers = self.integers
+        kind = "float32" if integers is None else np.dtype(integers.activations).name
         index = self.builder.tensor(name, shape, kind, batch=self.batch)
-        if kind == "int8":
-            self.quantize(index, [SCALE], ZERO)
+        if integers is not None:
+            self.quantize(index, [integers.scale], integers.zero)
         return index
 
     def constant(self, name: str, values: np.ndarray) -> int:
@@ -66,19 +100,22 @@ class Network:
         return index
 
     def weights(self, name: str, values: np.ndarray, axis: int, bias: np.ndarray | None) -> list[int]:
-        if self.precision != "int8":
+        integers = self.integers
+        if integers is None:
             return [self.constant(name, values), *([] if bias is None else [self.constant(f"{name}/bias", bias)])]
-        count = values.shape[axis]
+        # Weights of uint8 have one scale, others one a channel.
+        count = 1 if integers.weights is np.uint8 else values.shape[axis]
         scales = self.rng.uniform(0.01, 0.02, count)
         shape = [1] * values.ndim
         shape[axis] = count
-        stored = np.clip(np.rint(values / scales.reshape(shape)), -127, 127).astype(np.int8)
-        index = self.builder.constant(name, stored)
-        self.quantize(index, scales, 0, axis)
+        steps = np.clip(np.rint(values / scales.reshape(shape)), -119, 127) + integers.weight_zero
+        index = self.builder.constant(name, steps.astype(integers.weights))
+        self.quantize(index, scales, integers.weight_zero, axis if count > 1 else 0)
         if bias is None:
             return [index]
-        place = self.builder.constant(f"{name}/bias", np.rint(bias / (SCALE * scales)).astype(np.int32))
-        self.quantize(place, SCALE * scales, 0)
+        scales = integers.scale * scales
+        place = self.builder.constant(f"{name}/bias", np.rint(bias / scales).astype(integers.bias))
+        self.quantize(place, scales, 0)
         return [index, place]
 
     def conv(self, x: int, values: np.ndarray, bias: np.ndarray | None, **options: Any) -> int:
@@ -172,7 +209,7 @@ class Network:
     def op(self, code: int, inputs: Sequence[int], shape: Sequence[int], options: Any = None, kind: int = 0) -> int:
         """Adds an operator with one output; returns the output."""
         y = self.activation(f"t{len(self.tensors)}", shape)
-        version = _INT8_VERSIONS.get(code, 2) if self.precision == "int8" else 1
+        version = 1 if self.integers is None else _INTEGER_VERSIONS.get(code, 2)
         self.builder.operator(self.builder.opcode(code, version=version), inputs, [y], options, kind)
         return y
 
@@ -225,7 +262,7 @@ def _random_layer(net: Network, rng: np.random.Generator, images: list[int]) -> 
         return net.pool(x, int(rng.choice([_CODES.MAX_POOL_2D, _CODES.AVERAGE_POOL_2D])))
     if kind == "pad":
         return net.pad(x, [[0, 0], *rng.integers(0, 3, (2, 2)).tolist(), [0, 0]])
-    if kind == "scale" and net.precision != "int8":
+    if kind == "scale" and net.integers is None:
         return net.multiply(x, net.constant(f"scale{len(net.tensors)}", rng.normal(size=c)))
     return net.relu(x)
 
@@ -311,8 +348,9 @@ def random_inputs(data: bytes, count: int = 2, batch: int | None = None, seed: i
     shape = list(graph.shape(tensor))
     shape[0] = shape[0] if batch is None else batch
     rng = np.random.default_rng(seed)
-    if tensor.type == tfl.TensorType.INT8:
-        return [rng.integers(-128, 128, shape).astype(np.int8) for _ in range(count)]
+    if tensor.type in DTYPES and tensor.type not in FLOATS:
+        limits = np.iinfo(DTYPES[tensor.type])
+        return [rng.integers(limits.min, limits.max, shape, limits.dtype, endpoint=True) for _ in range(count)]
     return [rng.normal(size=shape).astype(np.float32) for _ in range(count)]
 
 
@@ -322,7 +360,7 @@ def assert_same(before: bytes, after: bytes, exact: bool = False, batch: int | N
     shape = None if batch is None else inputs[0].shape
     for expected, found in zip(run(before, inputs, shape), run(after, inputs, shape), strict=True):
         assert expected.shape == found.shape
-        if exact or expected.dtype == np.int8:
+        if exact or expected.dtype.kind != "f":
             np.testing.assert_array_equal(found, expected)
         else:
             np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5 * max(1.0, np.abs(expected).max()))

@@ -39,7 +39,7 @@ def shape_of_weights(data: bytes) -> tuple[int, ...]:
     return graph.shape(graph.input_tensor(0, op, 1))
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8", "uint8", "int16"])
 @pytest.mark.parametrize(
     ("rows", "columns", "options", "expected", "front"),
     [
@@ -75,7 +75,7 @@ def test_convolutions(
     assert_same(data, after)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8", "uint8", "int16"])
 @pytest.mark.parametrize(
     ("rows", "columns", "options", "expected"),
     [
@@ -97,7 +97,7 @@ def test_depthwise(
     assert_same(data, after)
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "int8", "uint8", "int16"])
 @pytest.mark.parametrize(
     ("rows", "stride", "expected"),
     [([0, 1, 0], 2, []), ([0, 1, 1], 2, []), ([1, 1, 0], 2, ["PAD"]), ([1, 1, 0], 1, ["PAD"])],

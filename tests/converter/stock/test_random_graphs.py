@@ -12,7 +12,7 @@ from tests.converter.stock.graphs import assert_same, macs, random_network, shru
 _SETTINGS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8", "uint8", "int16"])
 @settings(max_examples=20, **_SETTINGS)
 @given(st.integers(0, 2**32), st.booleans())
 def test_the_outputs_stay(precision: str, seed: int, batch: bool) -> None:
@@ -20,7 +20,7 @@ def test_the_outputs_stay(precision: str, seed: int, batch: bool) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8", "uint8", "int16"])
 @settings(max_examples=1500, **_SETTINGS)
 @given(st.integers(0, 2**32), st.booleans())
 def test_the_outputs_stay_in_many_networks(precision: str, seed: int, batch: bool) -> None:

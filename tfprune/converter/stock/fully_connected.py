@@ -20,6 +20,8 @@ from tfprune.errors import NotModelledError
 NAME = "sparse encoding"
 # The version of FULLY_CONNECTED from which weights may be sparse.
 _SPARSE_VERSION = 8
+#: Weights from which the cost tables predict well: with 2^16 and a few rows, dense times are up to twice too long.
+LEAST_WEIGHTS = 2**17
 
 
 def rewrite(editor: Editor, log: Log, predictor: Predictor) -> None:
@@ -65,6 +67,10 @@ def _check_time(editor: Editor, op: Any, stored: int, predictor: Predictor, log:
     """Refuses what is not predicted to gain; what the table does not know needs a ``min_speedup`` below 1."""
     try:
         shape = layer_shape(editor, op)
+        if shape.out_channels * shape.columns < LEAST_WEIGHTS and predictor.min_speedup >= 1:
+            raise Refused(
+                "not_modelled", f"fewer than {LEAST_WEIGHTS} weights: the cost tables were not fitted on such"
+            )
         dense, sparse = predict_dense(predictor.table, shape), predictor.encoded(shape, stored)
         most = predictor.most_stored(shape)
     except (NotModelledError, Refused) as error:

@@ -24,6 +24,7 @@ LIMITS: dict[int, tuple[float, float]] = {
 _TIE = 2.0**-5
 # How far kernels' factors may be from the exact ones, in parts of them: of int16 activations they have 16 bits.
 _FACTOR_ERROR, _WIDE_FACTOR_ERROR = 2.0**-20, 2.0**-14
+LARGEST_INT16 = 2**15 - 1
 #: Smallest number of each quantized type.
 LOWEST = {TensorType.INT8: -128, TensorType.UINT8: 0, TensorType.INT16: -(2**15)}
 
@@ -78,7 +79,7 @@ def requantize(sums: Numbers, factors: Numbers, zero: int, scale: float, activat
     Returns:
         The stored numbers; not a number where kernels may differ or the activation is not followed.
     """
-    high = {0: 255, -128: 127}.get(low, 32767)
+    high = {0: 255, -128: 127}.get(low, LARGEST_INT16)
     limits = LIMITS.get(activation, (np.nan, np.nan))
     steps = sums * factors
     error = np.abs(steps) * (_WIDE_FACTOR_ERROR if low == LOWEST[TensorType.INT16] else _FACTOR_ERROR)
