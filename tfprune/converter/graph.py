@@ -12,12 +12,14 @@ import numpy.typing as npt
 from tfprune.converter.appended import AppendedFiles, find_appended
 from tfprune.converter.references import Unreferenced, buffer_users, metadata_buffers, tensor_users
 from tfprune.converter.schema import (
+    BUFFER_ALIGNMENT,
     OP_ALIGNMENT,
     AlignedBuffer,
     BuiltinOperator,
     TensorType,
     builtin_code,
     builtin_name,
+    new_tensor,
     read_model,
     text,
     tfl,
@@ -183,12 +185,17 @@ class Graph:
         self, subgraph: int, name: str, kind: int, shape: Iterable[int], data: npt.NDArray[np.uint8]
     ) -> int:
         """Appends a constant and returns its tensor index."""
-        return self.share_constant(subgraph, name, kind, shape, self._add_buffer(data))
+        return self.share_constant(subgraph, name, kind, shape, self.add_buffer(data, OP_ALIGNMENT))
 
     def share_constant(self, subgraph: int, name: str, kind: int, shape: Iterable[int], buffer: int) -> int:
         """As :meth:`add_constant`, with a buffer that was written before."""
         self._buffer_users[buffer] += 1
         return self._add_tensor(subgraph, name, kind, shape, buffer)
+
+    def add_buffer(self, data: npt.NDArray[np.uint8], alignment: int = BUFFER_ALIGNMENT) -> int:
+        """Appends a buffer, outside of the FlatBuffer where the file has others there; returns its number."""
+        self.model.buffers.append(AlignedBuffer(data, alignment, self._outside))
+        return len(self.model.buffers) - 1
 
     def add_activation(self, subgraph: int, name: str, like: Any, shape: Iterable[int]) -> int:
         """Appends a tensor that operators write, of the type and quantization of ``like``; returns its index."""
@@ -201,7 +208,7 @@ class Graph:
         """Appends an int8 constant of zeros; tensors of one size share a buffer. Returns its tensor index."""
         size = int(np.prod(shape))
         if size not in self._zeros:
-            self._zeros[size] = self._add_buffer(np.zeros(size, np.uint8))
+            self._zeros[size] = self.add_buffer(np.zeros(size, np.uint8), OP_ALIGNMENT)
         self._buffer_users[self._zeros[size]] += 1
         return self._add_tensor(subgraph, name, TensorType.INT8, shape, self._zeros[size])
 
@@ -322,7 +329,7 @@ class Graph:
             # _place_tensor releases the slot's old buffer, which is this one.
             self._buffer_users[tensor.buffer] += 1
             return int(tensor.buffer)
-        buffer = self._add_buffer(data)
+        buffer = self.add_buffer(data, OP_ALIGNMENT)
         self._buffer_users[buffer] += 1
         return buffer
 
@@ -330,17 +337,13 @@ class Graph:
         if self._tensor_users[subgraph][index] > 1:
             return self._add_tensor(subgraph, name, kind, shape, buffer)
         self._release_buffer(self.tensor(subgraph, index).buffer)
-        self.model.subgraphs[subgraph].tensors[index] = _tensor(name, kind, shape, buffer)
+        self.model.subgraphs[subgraph].tensors[index] = new_tensor(name, kind, shape, buffer)
         return index
 
     def _add_tensor(self, subgraph: int, name: str, kind: int, shape: Iterable[int], buffer: int) -> int:
         tensors = self.model.subgraphs[subgraph].tensors
-        tensors.append(_tensor(name, kind, shape, buffer))
+        tensors.append(new_tensor(name, kind, shape, buffer))
         return len(tensors) - 1
-
-    def _add_buffer(self, data: npt.NDArray[np.uint8]) -> int:
-        self.model.buffers.append(AlignedBuffer(data, OP_ALIGNMENT, self._outside))
-        return len(self.model.buffers) - 1
 
     def _release_buffer(self, buffer: int) -> None:
         self._buffer_users[buffer] -= 1
@@ -391,13 +394,3 @@ class Graph:
         except ValueError as error:
             return f"behind the model stands something that nothing in it describes ({error})"
         return None
-
-
-def _tensor(name: str, kind: int, shape: Iterable[int], buffer: int) -> Any:
-    tensor = tfl.TensorT()
-    tensor.name = name
-    tensor.type = kind
-    tensor.shape = np.array(list(shape), np.int32)
-    tensor.buffer = buffer
-    tensor.hasRank = True
-    return tensor

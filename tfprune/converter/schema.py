@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -244,6 +245,27 @@ def text(value: Any) -> str:
     if value is None:
         return ""
     return str(value) if isinstance(value, str) else bytes(value).decode("utf-8", errors="replace")
+
+
+def new_tensor(name: str, kind: int, shape: Iterable[int], buffer: int = 0, like: Any = None) -> Any:
+    """A ``TensorT``.
+
+    Args:
+        name: its name.
+        kind: its type.
+        shape: its shape; -1 for sizes that are not fixed.
+        buffer: number of the buffer with its values.
+        like: a tensor whose quantization it has.
+    """
+    sizes = [int(size) for size in shape]
+    open_size = min(sizes, default=0) < 0
+    tensor = tfl.TensorT()
+    tensor.name, tensor.type, tensor.buffer = name, kind, buffer
+    tensor.shape = np.array([max(size, 1) for size in sizes] if open_size else sizes, np.int32)
+    tensor.shapeSignature = np.array(sizes, np.int32) if open_size else None
+    tensor.hasRank = True
+    tensor.quantization = None if like is None else copy.copy(like.quantization)
+    return tensor
 
 
 def declared_shape(tensor: Any) -> tuple[int, ...]:

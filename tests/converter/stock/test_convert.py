@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 from click.testing import CliRunner
 
 import tfprune
@@ -22,14 +23,27 @@ from tfprune.costs import LayerShape, load_table, predict_dense
 from tfprune.errors import AlreadyConvertedError
 
 
-def network() -> bytes:
+def network(outside: bool = False) -> bytes:
     net = Network("float32", (1, 12, 12, 16), 0)
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(64, 3, 3, 16)) / 12, rng.normal(size=(32, 3, 3, 64)) / 24
     first[:20], first[:, 0], second[:, :, 0], second[:, :, 2] = 0, 0, 0, 0
     y = net.conv(net.x, first, -np.ones(64), activation=RELU)
     z = net.conv(y, second, np.ones(32))
-    return net.build(net.conv(z, rng.normal(size=(8, 1, 1, 32)), np.ones(8)))
+    data = net.build(net.conv(z, rng.normal(size=(8, 1, 1, 32)), np.ones(8)))
+    return net.builder.build_with_outside_buffers() if outside else data
+
+
+def test_data_outside_of_the_flatbuffer_stay_there() -> None:
+    data = network(outside=True)
+    after = tfprune.convert(data, target="stock").tflite
+    for content in (data, after):
+        model = tfl.ModelT.InitFromPackedBuf(content)
+        weights = [model.buffers[tensor.buffer] for tensor in model.subgraphs[0].tensors if tensor.buffer]
+        assert len(weights) == 6
+        assert all(buffer.offset > 1 and buffer.data is None for buffer in weights if buffer.size)
+        assert sum(bool(buffer.size) for buffer in weights) == 6
+    assert_same(data, after)
 
 
 def test_the_report_says_what_became_of_each_layer() -> None:

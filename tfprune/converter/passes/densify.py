@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfprune.converter.graph import Graph
-from tfprune.converter.schema import AlignedBuffer, BuiltinOperator, builtin_code, text
+from tfprune.converter.schema import BuiltinOperator, builtin_code, text
 from tfprune.converter.sparse_constant import decode_tensor, index_values
 from tfprune.converter.weights import holds_quantized
 
@@ -60,8 +60,7 @@ def _make_dense(graph: Graph, tensor: Any, where: str, dense: dict[tuple[Any, ..
     key = (int(tensor.buffer), tensor.type, tuple(graph.shape(tensor)), _identity(tensor.sparsity))
     if key not in dense:
         values = decode_tensor(tensor, graph.raw(tensor), where)
-        graph.model.buffers.append(AlignedBuffer(values.reshape(-1).view(np.uint8)))
-        dense[key] = len(graph.model.buffers) - 1
+        dense[key] = graph.add_buffer(values.reshape(-1).view(np.uint8))
     tensor.buffer = dense[key]
     tensor.sparsity = None
 

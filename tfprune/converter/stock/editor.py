@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tfprune.converter.capability import Refused
 from tfprune.converter.graph import Graph
-from tfprune.converter.schema import AlignedBuffer, TensorType, declared_shape, tfl
+from tfprune.converter.schema import TensorType, declared_shape, new_tensor
 
 DTYPES: dict[int, Any] = {
     TensorType.FLOAT32: np.float32,
@@ -215,8 +215,7 @@ class Editor:
         inputs = [int(index) for index in op.inputs]
         inputs += [-1] * (position + 1 - len(inputs))
         inputs[position] = self.add_tensor(tensor)
-        op.inputs = np.array(inputs, np.int32)
-        self._index()
+        self.set_inputs(op, inputs)
 
     def add_tensor(self, tensor: Any) -> int:
         """Appends a ``TensorT``; returns its index."""
@@ -231,23 +230,14 @@ class Editor:
 
     def set_inputs(self, op: Any, inputs: Sequence[int]) -> None:
         """Gives an operator other inputs."""
-        op.inputs = np.array(list(inputs), np.int32)
+        self.graph.set_inputs(self.number, op, inputs)
         self._index()
 
     def insert_before(self, op: Any, new: Any) -> None:
-        """Puts an operator in front of another."""
+        """Puts an operator in front of another, such as one of :meth:`tfprune.converter.graph.Graph.new_builtin`."""
         place = next(index for index, each in enumerate(self.subgraph.operators) if each is op)
         self.subgraph.operators.insert(place, new)
         self._index()
-
-    def new_operator(
-        self, builtin: int, version: int, inputs: Sequence[int], outputs: Sequence[int], kind: int, options: Any
-    ) -> Any:
-        """Makes an operator, which :meth:`insert_before` has still to put in its place."""
-        op = tfl.OperatorT()
-        op.inputs, op.outputs = np.array(list(inputs), np.int32), np.array(list(outputs), np.int32)
-        self.graph.set_builtin(op, builtin, version, kind, options)
-        return op
 
     def remove(self, op: Any) -> None:
         """Takes an operator out that nothing needs any more."""
@@ -274,31 +264,17 @@ class Editor:
         index = int(op.inputs[position])
         if index not in self.fixed and len(self._readers[index]) == 1:
             self.subgraph.tensors[index] = tensor
+            self._index()
         else:
-            inputs = [int(each) for each in op.inputs]
-            inputs[position] = self.add_tensor(tensor)
-            op.inputs = np.array(inputs, np.int32)
-        self._index()
+            self.set_inputs(op, [*op.inputs[:position], self.add_tensor(tensor), *op.inputs[position + 1 :]])
 
     def _buffer(self, values: Array) -> int:
         """A buffer with the values; equal ones written through this editor are stored once."""
         data = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
         key = data.tobytes()
         if key not in self._buffers:
-            self.graph.model.buffers.append(AlignedBuffer(data))
-            self._buffers[key] = len(self.graph.model.buffers) - 1
+            self._buffers[key] = self.graph.add_buffer(data)
         return self._buffers[key]
-
-
-def new_tensor(name: str, kind: int, shape: Sequence[int], like: Any = None) -> Any:
-    """A ``TensorT``; with the quantization of the tensor ``like`` where one is given."""
-    tensor = tfl.TensorT()
-    tensor.name, tensor.type = name, kind
-    tensor.shape = np.array([max(size, 1) for size in shape], np.int32)
-    tensor.shapeSignature = np.array(shape, np.int32) if min(shape, default=0) < 0 else None
-    tensor.hasRank = True
-    tensor.quantization = None if like is None else copy.copy(like.quantization)
-    return tensor
 
 
 def scales(tensor: Any) -> npt.NDArray[np.float64]:

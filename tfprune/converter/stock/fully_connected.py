@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfprune.converter.capability import WEIGHTS_INPUT, Refused
-from tfprune.converter.schema import AlignedBuffer, BuiltinOperator, TensorType, tfl
+from tfprune.converter.schema import BuiltinOperator, TensorType, tfl
 from tfprune.converter.stock.editor import Constant, Editor
 from tfprune.converter.stock.log import Considered, Log
 from tfprune.converter.stock.prediction import Predictor, layer_shape
@@ -18,8 +18,8 @@ from tfprune.costs import predict_dense
 from tfprune.errors import NotModelledError
 
 NAME = "sparse encoding"
-# The version of FULLY_CONNECTED from which weights may be sparse.
-_SPARSE_VERSION = 8
+#: The version of FULLY_CONNECTED from which weights may be sparse.
+SPARSE_VERSION = 8
 #: Weights from which the cost tables predict well: with 2^16 and a few rows, dense times are up to twice too long.
 LEAST_WEIGHTS = 2**17
 
@@ -45,10 +45,9 @@ def encode_weights(editor: Editor, op: Any) -> None:
     assert weights is not None
     sparsity, values = encode(weights.values)
     weights.tensor.sparsity = sparsity
-    editor.graph.model.buffers.append(AlignedBuffer(values.view(np.uint8)))
-    weights.tensor.buffer = len(editor.graph.model.buffers) - 1
+    weights.tensor.buffer = editor.graph.add_buffer(values.view(np.uint8))
     editor.graph.set_builtin(
-        op, BuiltinOperator.FULLY_CONNECTED, _SPARSE_VERSION, op.builtinOptionsType, op.builtinOptions
+        op, BuiltinOperator.FULLY_CONNECTED, SPARSE_VERSION, op.builtinOptionsType, op.builtinOptions
     )
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from tfprune.converter.capability import WEIGHTS_INPUT, Refused
-from tfprune.converter.schema import BuiltinOperator, TensorType, text, tfl
+from tfprune.converter.schema import BuiltinOperator, TensorType, new_tensor, text, tfl
 from tfprune.converter.stock.convolution import CONVOLUTIONS, Convolution, read_convolution
-from tfprune.converter.stock.editor import Editor, new_tensor, same_quantization
+from tfprune.converter.stock.editor import Editor, same_quantization
 from tfprune.converter.stock.log import Log
 from tfprune.converter.stock.prediction import MOVES, Predictor, layer_shape
 from tfprune.converter.stock.windows import Crop, Placement, Window, crops, placement, stays_same
@@ -313,5 +313,5 @@ def _insert(
     source = editor.tensor(inputs[0])
     result = editor.add_tensor(new_tensor(name, source.type, shape, like=source))
     version = 1 if source.type == TensorType.FLOAT32 else 2
-    editor.insert_before(op, editor.new_operator(builtin, version, inputs, [result], kind, options))
+    editor.insert_before(op, editor.graph.new_builtin(builtin, version, kind, options, inputs, [result]))
     return result

@@ -26,19 +26,19 @@ _VECTORS = (
 )
 
 
-def kept_blocks(nonzero: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Which blocks ``[R, C / 4]`` of a matrix ``[R, C]``, C a multiple of 4, hold a non-zero."""
-    return np.asarray(nonzero.reshape(nonzero.shape[0], -1, BLOCK).any(axis=2))
+def kept_blocks(nonzero: npt.NDArray[np.bool_], block: int = BLOCK) -> npt.NDArray[np.bool_]:
+    """Which blocks ``[R, C / block]`` of a matrix ``[R, C]``, C a multiple of ``block``, hold a non-zero."""
+    return np.asarray(nonzero.reshape(nonzero.shape[0], -1, block).any(axis=2))
 
 
-def encode(matrix: npt.NDArray[np.float32]) -> tuple[Any, npt.NDArray[np.float32]]:
-    """Encodes a matrix ``[R, C]``, C a multiple of 4.
+def encode(matrix: npt.NDArray[Any], block: int = BLOCK) -> tuple[Any, npt.NDArray[Any]]:
+    """Encodes a matrix ``[R, C]``, C a multiple of the block's columns.
 
     Returns:
         The ``SparsityParametersT`` of its tensor, and the values of the kept blocks, row by row.
     """
     rows, columns = matrix.shape
-    kept = kept_blocks(matrix != 0)
+    kept = kept_blocks(matrix != 0, block)
     sparsity = tfl.SparsityParametersT()
     sparsity.traversalOrder = np.array([0, 1, 2], np.int32)
     sparsity.blockMap = np.array([1], np.int32)
@@ -47,8 +47,8 @@ def encode(matrix: npt.NDArray[np.float32]) -> tuple[Any, npt.NDArray[np.float32
     segments = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
     blocks.arraySegmentsType, blocks.arraySegments = _vector(segments)
     blocks.arrayIndicesType, blocks.arrayIndices = _vector(np.nonzero(kept)[1])
-    sparsity.dimMetadata = [_dense(rows), blocks, _dense(BLOCK)]
-    return sparsity, matrix.reshape(rows, columns // BLOCK, BLOCK)[kept].reshape(-1)
+    sparsity.dimMetadata = [_dense(rows), blocks, _dense(block)]
+    return sparsity, matrix.reshape(rows, columns // block, block)[kept].reshape(-1)
 
 
 def encoded_bytes(kept: npt.NDArray[np.bool_]) -> int:

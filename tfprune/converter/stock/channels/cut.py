@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.converter.capability import WEIGHTS_INPUT, Refused
-from tfprune.converter.schema import TensorType, text
+from tfprune.converter.schema import TensorType, new_tensor, text
 from tfprune.converter.stock.channels.rules import follow
 from tfprune.converter.stock.channels.trace import Fold, Held, Merge, Trace
-from tfprune.converter.stock.editor import Array, Constant, Editor, new_tensor, scales
+from tfprune.converter.stock.editor import Array, Constant, Editor, scales
 from tfprune.converter.stock.log import Log
 from tfprune.converter.stock.prediction import Predictor
 
