@@ -64,17 +64,17 @@ def _dense_table(rows: Rows, aarch64: bool) -> str:
 
 
 def _network_table(rows: Rows) -> str:
-    """A line a network and what is zero in it."""
+    """A line a network and what is zero in it; without what was measured of none."""
+    shares = {"macs": "multiply-adds", "bytes": "bytes", "instructions": "instructions", "time": "time"}
+    measured = [name for name in shares if any(name in row for row in rows.values())]
     lines = []
     for key in dict.fromkeys(key.removesuffix(AARCH64) for key in rows):
-        timed, counted = rows.get(key, {}), rows.get(key + AARCH64, {})
+        both = {**rows.get(key, {}), **rows.get(key + AARCH64, {})}
         found = re.fullmatch(r"(\w+) \d+ (.+) seed \d+", key)
         assert found is not None, key
-        both = {**timed, **counted}
-        shares = (f"{both[name]:.2f}" if name in both else "" for name in ("macs", "bytes", "instructions", "time"))
-        name, zero = _NETWORKS[found[1]], found[2]
-        lines.append((name, zero, f"{both['smaller']} of {both['layers']}", *shares))
-    return table(("network", "zero", "layers smaller", "multiply-adds", "bytes", "instructions", "time"), lines)
+        cells = (f"{both[name]:.2f}" if name in both else "" for name in measured)
+        lines.append((_NETWORKS[found[1]], found[2], f"{both['smaller']} of {both['layers']}", *cells))
+    return table(("network", "zero", "layers smaller", *(shares[name] for name in measured)), lines)
 
 
 def _timed(rows: Rows) -> str:

@@ -70,7 +70,7 @@ def analyse(graph: Graph, table: CostTable, min_speedup: float, halves: bool = F
         if isinstance(found, Layer) and weights is not None:
             key = (weights.buffer, found.meaning(), found.cost_shape, found.geometry)
             if key not in studies:
-                studies[key] = _study(graph, found, finding.dense_bytes, table, min_speedup)
+                studies[key] = study_layer(graph, found, finding.dense_bytes, table, min_speedup)
             known = studies[key]
             finding.known = None if isinstance(known, Refused) else known
             finding.outcome = known if isinstance(known, Refused) else _decide(graph, found, known, min_speedup)
@@ -107,7 +107,8 @@ def _lstm_findings(
     ]
 
 
-def _study(graph: Graph, layer: Layer, dense_bytes: int, table: CostTable, min_speedup: float) -> Study | Refused:
+def study_layer(graph: Graph, layer: Layer, dense_bytes: int, table: CostTable, min_speedup: float) -> Study | Refused:
+    """What is known of a layer's zeros, or why no sparse kernel could run it."""
     try:
         weights = layer.weights(graph)
         refuse_early(layer, weights, table, min_speedup)

@@ -106,8 +106,10 @@ def test_reports_name_the_table_and_the_predictions() -> None:
 
 def test_times_are_those_of_the_delegate_and_of_the_smaller_layer() -> None:
     data = network()
-    report = tfprune.inspect(data, target="stock")
-    assert [layer.dense_time for layer in report.layers] == [each.dense_time for each in tfprune.inspect(data).layers]
+    report, delegated = tfprune.inspect(data, target="stock"), tfprune.inspect(data)
+    for field in ("pattern", "sparsity", "precision", "dense_bytes", "dense_macs", "dense_time", "buffers"):
+        found, same = ([getattr(each, field) for each in layers] for layers in (report.layers, delegated.layers))
+        assert found == same, field
     table = load_table("arm64")
     for layer, shape in zip(
         report.layers,

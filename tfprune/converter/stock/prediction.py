@@ -6,7 +6,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfprune.converter.capability import WEIGHTS_INPUT, LstmLayer, Refused, examine
+from tfprune.converter.analysis import study_layer
+from tfprune.converter.capability import WEIGHTS_INPUT, Layer, LstmLayer, Refused, examine
 from tfprune.converter.capability.layer import product
 from tfprune.converter.plan import OPEN_IMAGE
 from tfprune.converter.stock.editor import Editor
@@ -42,6 +43,17 @@ class Predictor:
             return sum(self._product(editor, op, shape) * runs for shape, runs in _products(editor, op))
         except NotModelledError as error:
             raise Refused("not_modelled", str(error)) from None
+
+    def pattern(self, editor: Editor, op: Any) -> str | None:
+        """What the zeros of an operator look like, as the delegate's reports name it; None where they do not."""
+        found = examine(editor.graph, editor.number, 0, op)
+        if not isinstance(found, Layer):
+            return None
+        try:
+            known = study_layer(editor.graph, found, 0, self.table, self.min_speedup)
+        except NotModelledError:
+            return None
+        return None if isinstance(known, Refused) else known.pattern
 
     def _product(self, editor: Editor, op: Any, shape: LayerShape) -> float:
         moves = dataclasses.replace(shape, layout_ops=tuple(moves_before(editor, op)))

@@ -60,6 +60,7 @@ class Before:
     op: Any
     op_name: str
     size: Size | None
+    pattern: str | None
     time: float | Refused
 
 
@@ -74,6 +75,7 @@ def layers(editor: Editor, predictor: Predictor) -> list[Before]:
             op,
             editor.name(op),
             measure(editor, op),
+            predictor.pattern(editor, op),
             _time(editor, op, predictor),
         )
         for index, op in enumerate(editor.operators)
@@ -165,7 +167,7 @@ def layer_report(editor: Editor, before: Before, log: Log, predictor: Predictor)
         op=before.op_name,
         shape=() if old is None else old.shape,
         sparsity=None if old is None else Density(old.nonzeros, math.prod(old.shape)).sparsity,
-        pattern=None,
+        pattern=before.pattern,
         verdict="dense",
         encoding=None,
         dense_bytes=0 if old is None else old.weight_bytes,
