@@ -16,7 +16,7 @@ from tests.models.builder import conv_model, pruned
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from tfprune.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-m", "tfprune", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 

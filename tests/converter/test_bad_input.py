@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +197,12 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert convert(SMALL, min_speedup=np.float32(2)).report.min_speedup == 2
     runnable = conv_model(pruned((4, 1, 1, 4)), np.zeros(4, np.float32), (1, 2, 2))
     assert tfprune.verify(runnable, runnable, rtol=np.float32(0.5)).rtol == 0.5
+
+
+@pytest.mark.parametrize("read", [convert, tfprune.inspect, tfprune.Interpreter], ids=["convert", "inspect", "run"])
+def test_pipes_and_devices_are_refused_unread(read: Callable[[Path], Any], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.tflite"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(ModelError, match="no regular file"):
+            read(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 from ai_edge_litert.interpreter import Interpreter
 
 import tfprune
@@ -12,6 +13,7 @@ from tests.converter.helpers import convert, matrix, names, operators
 from tests.converter.test_rewrite import chain
 from tests.models import ModelBuilder, pruned
 from tests.models.builder import RELU, RELU6, VALID
+from tests.models.sparse_encoding import sparse_constant
 from tfprune.converter.graph import Graph
 from tfprune.errors import AlreadyConvertedError, ModelError
 
@@ -102,3 +104,25 @@ def test_corrupt_packed_weights_are_named(target: str) -> None:
         convert(bytes(broken), target=target)
     with pytest.raises(ModelError, match="operator 0 of subgraph 0"):
         tfprune.inspect(bytes(broken))
+
+
+def test_a_file_that_keeps_some_of_its_sparse_constants_comes_back_whole() -> None:
+    """Of two layers whose halves come out of ``DENSIFY`` one is too small to be packed."""
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 5, 4, 16])
+    for name, filters in (("small", 2), ("large", 64)):
+        kernel = pruned((filters, 3, 3, int(builder.model.subgraphs[0].tensors[x].shape[3])), 0.9).astype(np.float16)
+        stored = sparse_constant(builder, name, kernel, {}, [0, 1, 2, 3])
+        halves = builder.tensor(f"{name}/halves", kernel.shape, "float16")
+        floats = builder.tensor(f"{name}/floats", kernel.shape)
+        builder.operator(builder.opcode(tfl.BuiltinOperator.DENSIFY), [stored], [halves])
+        code, kind = builder.opcode(tfl.BuiltinOperator.DEQUANTIZE, version=3), tfl.BuiltinOptions.DequantizeOptions
+        builder.operator(code, [halves], [floats], tfl.DequantizeOptionsT(), kind)
+        x = builder.conv_2d(x, floats, np.ones(filters, np.float32), name=f"{name}/conv")
+    builder.io([0], [x])
+    dense = builder.build()
+    sparse = convert(dense, min_speedup=0.01).tflite
+    assert names(sparse) == ["DENSIFY", "DEQUANTIZE", "CONV_2D", "TfpruneConv2D"]
+    restored = convert(sparse, target="dense").tflite
+    assert names(restored) == ["DEQUANTIZE", "CONV_2D", "DEQUANTIZE", "CONV_2D"]
+    assert tfprune.verify(dense, restored).ok

@@ -62,7 +62,9 @@ def sparse_model(halves: bool = False) -> bytes:
     builder = ModelBuilder()
     x = builder.tensor("x", [1, 5, 4, 16])
     kernel = pruned((32, 3, 3, 16), 0.9)
-    encoded = _constant(builder, "kernel", kernel.astype(np.float16 if halves else np.float32), {3: 4}, [0, 1, 2, 3, 4])
+    encoded = sparse_constant(
+        builder, "kernel", kernel.astype(np.float16 if halves else np.float32), {3: 4}, [0, 1, 2, 3, 4]
+    )
     weights = builder.tensor("kernel/dense", kernel.shape, "float16" if halves else "float32")
     builder.operator(builder.opcode(tfl.BuiltinOperator.DENSIFY), [encoded], [weights])
     if halves:
@@ -76,7 +78,9 @@ def sparse_model(halves: bool = False) -> bytes:
     if not halves:
         matrix = np.repeat(pruned((40, 5 * 4 * 8), 0.8, rows=1), 4, axis=1)
         outputs.append(
-            builder.fully_connected(y, _constant(builder, "matrix", matrix, {1: 4}, [0, 1, 2]), np.ones(40, np.float32))
+            builder.fully_connected(
+                y, sparse_constant(builder, "matrix", matrix, {1: 4}, [0, 1, 2]), np.ones(40, np.float32)
+            )
         )
         # Under an older version XNNPACK takes the weights for dense ones and reads beyond their end.
         dense = builder.model.subgraphs[0].operators[-1]
@@ -85,7 +89,9 @@ def sparse_model(halves: bool = False) -> bytes:
     return builder.build()
 
 
-def _constant(builder: ModelBuilder, name: str, dense: np.ndarray, blocks: dict[int, int], order: list[int]) -> int:
+def sparse_constant(
+    builder: ModelBuilder, name: str, dense: np.ndarray, blocks: dict[int, int], order: list[int]
+) -> int:
     """A sparse constant whose last unblocked dimension is compressed."""
     sparsity, values = reference_encode(dense, blocks, order, {dense.ndim - 1}, "int32")
     index = builder.tensor(name, dense.shape, str(dense.dtype), builder.buffer(values))

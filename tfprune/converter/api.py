@@ -29,6 +29,7 @@ from tfprune.converter.plan import Plan
 from tfprune.converter.report import ConversionReport, LayerReport
 from tfprune.costs import CostTable, load_table
 from tfprune.errors import AlreadyConvertedError, ConversionError, ModelError
+from tfprune.runtime.model_file import read_file
 
 TARGETS = ("delegate", "stock", "dense")
 _DEFAULT_DEVICE = "arm64"
@@ -222,8 +223,9 @@ def _to_stock(graph: Graph, data: bytes, source: Path | None, table: CostTable, 
 
 
 def _to_dense(graph: Graph, data: bytes, source: Path | None, table: CostTable, min_speedup: float) -> Converted:
-    layers = restore.rewrite(graph)
+    # First what drops operators: afterwards those that restore replaces keep their numbers.
     encoded = densify.rewrite(graph)
+    layers = restore.rewrite(graph)
     note = "target 'dense': ordinary weights, no layer is sparse"
     dense = data
     if layers or encoded:
@@ -317,7 +319,7 @@ def _from_path(path: Path, custom_objects: Mapping[str, Any] | None, quantizer: 
             return keras_source.from_file(
                 path, custom_objects, quantizer, load_module("keras"), load_module("tensorflow")
             )
-        data = path.read_bytes()
+        data = read_file(path)
         _check_file_precision(f"`{path}`", quantizer)
         return data
     except (OSError, ValueError) as error:

@@ -44,6 +44,8 @@ _LEAST_REUSE = 2.0
 _ENCODING_NAMES = {encoding: encoding.name.lower() for encoding in Encoding}
 # Layers with a window as the cost tables know them: images at least so wide, and rows of at most so many values.
 _LEAST_WIDTH, _MOST_ROW_VALUES = 4, 1 << 20
+# What encodings are compared on where the file leaves the size of the image open.
+_ORDINARY_IMAGE = (28, 28)
 #: Why no time is predicted for some layers.
 OPEN_IMAGE = (
     "the file leaves the size of the image open, so that no time can be predicted: fix height and width when the model "
@@ -186,7 +188,7 @@ def study(
     weights = nonzero.size if weights is None else weights
     count = int(np.count_nonzero(nonzero))
     sparsity = Density(count, weights).sparsity
-    shape, not_modelled = _modelled(layer.cost_shape, table)
+    shape, not_modelled = _modelled(layer, table)
     dense_time = None if not_modelled else predict_dense(table, shape)
     if count == weights:
         return Study(sparsity, "none", dense_bytes, (), dense_time, not_modelled)
@@ -208,8 +210,12 @@ def study(
     return Study(sparsity, _pattern(nonzero, count, candidates), dense_bytes, candidates, dense_time, not_modelled)
 
 
-def _modelled(shape: LayerShape, table: CostTable) -> tuple[LayerShape, str | None]:
-    """The layer for the predictor, and what the table lacks for it, in words."""
+def _modelled(layer: Layer, table: CostTable) -> tuple[LayerShape, str | None]:
+    """The layer for the predictor, and what it or the table lacks for a prediction, in words."""
+    shape = layer.cost_shape
+    if layer.image is None:
+        pixels = _ORDINARY_IMAGE[0] * _ORDINARY_IMAGE[1]
+        return dataclasses.replace(shape, pixels=pixels, input_values=pixels * layer.spec.in_channels), OPEN_IMAGE
     try:
         predict_dense(table, shape)
         predict_layout(table, shape)
@@ -258,9 +264,7 @@ def _check_modelled(layer: Layer, known: Study) -> None:
     """Tables are fitted on images that are larger than the reach of the kernel and whose rows fit a cache."""
     if known.not_modelled:
         raise Refused("not_modelled", f"{known.not_modelled}. {_MEASURE}")
-    if layer.image is None:
-        raise Refused("not_modelled", f"{OPEN_IMAGE}. {_MEASURE}")
-    spec, (height, width) = layer.spec, layer.image
+    spec, (height, width) = layer.spec, layer.image or _ORDINARY_IMAGE
     reach = ((spec.kernel_h - 1) * spec.dilation_h, (spec.kernel_w - 1) * spec.dilation_w)
     if reach == (0, 0):
         return

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from pathlib import Path
 
@@ -28,6 +29,17 @@ class ModelFile:
     custom_ops: tuple[str, ...]
 
 
+def read_file(path: Path) -> bytes:
+    """Content of a regular file.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe or a device, which may never end.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return path.read_bytes()
+
+
 def read_model(model: str | os.PathLike[str] | bytes, name: str = "model") -> ModelFile:
     """Reads a model from a path or from bytes.
 
@@ -49,7 +61,7 @@ def read_model(model: str | os.PathLike[str] | bytes, name: str = "model") -> Mo
             ) from error
         name = path.name
         try:
-            content = path.read_bytes()
+            content = read_file(path)
         except OSError as error:
             raise ModelError(f"`{path}` cannot be read: {error.strerror}; give the path of a .tflite file") from error
     # LiteRT trusts every offset and most numbers of a file.
