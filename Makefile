@@ -88,7 +88,7 @@ ELSEWHERE := .cache/elsewhere/bin/python
 test-elsewhere: setup  ## Files made here by PyTorch's LiteRT exporter, TFMOT, Keras and TensorFlow; 8 GB of packages.
 	test -x $(ELSEWHERE) || $(PYTHON) -m venv .cache/elsewhere
 	$(ELSEWHERE) -m pip install --progress-bar off -e '.[tensorflow,dev,pytorch,tfmot]'
-	$(ELSEWHERE) -m pytest -m slow tests/elsewhere
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(ELSEWHERE) -m pytest -s -m slow tests/elsewhere
 
 # An input that fails is kept in build/fuzz; `python -m tests.fuzz --replay FILE` runs it again.
 FUZZ_SECONDS ?= 1800

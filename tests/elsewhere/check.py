@@ -50,6 +50,21 @@ class Outcome:
     error: float
     framework_error: float | None
 
+    def row(self, name: str) -> str:
+        """A line of the table in docs/conversion.md."""
+        dense = ", ".join(f"{count} {code}" for code, count in sorted(self.reasons.items())) or "-"
+        framework = "-" if self.framework_error is None else f"{self.framework_error:.0e}"
+        runs = "" if self.runs else " (stock LiteRT does not load it)"
+        cells = (
+            name + runs,
+            f"{self.sparse} of {self.layers}",
+            dense,
+            f"{self.ratio:.2f}",
+            f"{self.error:.0e}",
+            framework,
+        )
+        return f"| {' | '.join(cells)} |"
+
 
 def outcome(file: Exported, min_speedup: float = 0.01) -> Outcome:
     """Converts ``file`` and compares the outputs."""

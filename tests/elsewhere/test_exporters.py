@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of other tools, made here by the tools themselves: converted, smaller, equal.
 
-PyTorch and TFMOT are not in the ordinary environment; ``make test-elsewhere`` makes one for them.
+PyTorch and TFMOT are not in the ordinary environment; ``make test-elsewhere`` makes one for them, and prints a line of
+docs/conversion.md for each file.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def test_every_file_is_converted_smaller_and_equal(exporter: str) -> None:
         pytest.importorskip(module, exc_type=ImportError)
     files: dict[str, Callable[[], Exported]] = importlib.import_module(f"tests.elsewhere.{exporter}_files").FILES
     assert files
-    outcomes = {name: outcome(make()) for name, make in files.items()}
+    outcomes = {}
+    for name, make in files.items():
+        outcomes[name] = outcome(make())
+        print(outcomes[name].row(f"{exporter}: {name}"), flush=True)
     assert {name: found for name, found in outcomes.items() if not as_promised(found)} == {}
 
 
