@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from tfprune.converter.capability import Layer, Refused
@@ -28,10 +28,12 @@ def settle(graph: Graph, findings: Sequence[Finding], min_speedup: float) -> Non
     """
     pending = True
     while pending:
+        by_buffers = _users(findings)
+        taken = Counter(buffer for buffers, users in by_buffers.items() for buffer in buffers * len(users))
         refused = [
             (finding, reason)
-            for buffers, users in _users(findings).items()
-            if (reason := _reason(graph, buffers, users, min_speedup)) is not None
+            for buffers, users in by_buffers.items()
+            if (reason := _reason(users, max(graph.buffer_uses(each) - taken[each] for each in buffers), min_speedup))
             for finding, *_ in users
         ]
         for finding, reason in refused:
@@ -51,9 +53,14 @@ def _users(findings: Iterable[Finding]) -> dict[tuple[int, ...], list[_User]]:
     return users
 
 
-def _reason(graph: Graph, buffers: tuple[int, ...], users: list[_User], min_speedup: float) -> Refused | None:
-    """Why the users of the same weights stay dense; None where they do not. Gives them common plans where that pays."""
-    others = max(graph.buffer_uses(buffer) - buffers.count(buffer) * len(users) for buffer in set(buffers))
+def _reason(users: list[_User], others: int, min_speedup: float) -> Refused | None:
+    """Why the users of the same weights stay dense; None where they do not. Gives them common plans where that pays.
+
+    Args:
+        users: all that would be packed.
+        others: other uses of the weights.
+        min_speedup: least predicted speed-up of a layer.
+    """
     if others > 0:
         return Refused("shared_weights", f"the weights are also used in {others} place(s) that stay dense")
     alike: dict[object, list[_User]] = defaultdict(list)
