@@ -83,9 +83,19 @@ class Int8Conv2DPlan {
   WeightBytes weight_bytes() const;
 
  private:
-  struct Job;
+  struct Job {
+    const Int8Conv2DPlan* plan;
+    const uint8_t* x;
+    uint8_t* y;
+    uint8_t* scratch;  // one slot a thread
+    // Float activations: of each pixel or image; null for int8.
+    const int32_t* zero_points;
+    const float* scales;
+  };
 
   Status PrepareStarts();
+  Status PreparePixel();
+  Status PrepareWindows();
   Status ChooseKernels(Arch arch);
   Status ChooseLayout();
   Status ChooseQuads();
@@ -99,6 +109,9 @@ class Int8Conv2DPlan {
   void UseRanges(const Job& job, const StripTask& strip, Int8TileArgs* args) const;
   void RunStrip(const Job& job, size_t task, uint32_t slot) const;
   void RunPixel(const Job& job, size_t task, uint32_t slot) const;
+  void FinishBytes(const int32_t* sums, uint32_t begin, uint32_t end, int8_t* out) const;
+  void FinishFloats(const QuantizedRange& range, const int32_t* sums, uint32_t begin, uint32_t end, float* out) const;
+  size_t PixelBytes() const;
   size_t SlotBytes() const;
 
   const PackedWeights* weights_ = nullptr;
@@ -113,7 +126,10 @@ class Int8Conv2DPlan {
   Int8Layout layout_ = Int8Layout::kPlanes;
   Int8Channels channels_;
   bool pointwise_ = false;
-  bool single_ = false;  // pixel by pixel: too few of them for a tile
+  bool single_ = false;                          // pixel by pixel: too few of them for a tile
+  size_t weight_bytes_ = 0, inputs_stride_ = 0;  // see Int8PixelArgs
+  size_t windows_ = 0;
+  AlignedArray<uint8_t> window_counts_, window_places_;
   uint32_t threads_ = 1;
   uint32_t cell_bytes_ = 1;                  // of one position in a plane: 4 for quads
   uint32_t even_quads_ = 0;                  // planes of quads that start at a multiple of four

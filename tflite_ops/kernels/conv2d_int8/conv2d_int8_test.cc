@@ -138,6 +138,32 @@ TEST(Int8Conv2D, FewPixels) {
   }
 }
 
+// One pixel of many columns: inputs are collected by windows of 64 where lines have many cells, else cell by cell.
+// Densities leave windows empty, full, and on both sides of a look-up's 32 places.
+TEST(Int8Conv2D, OnePixelOfManyColumns) {
+  uint32_t seed = 6000;
+  for (const Encoding encoding : {Encoding::kRowBand, Encoding::kSlidingRow}) {
+    for (const uint32_t rows : {1u, 2u, 4u, 6u, 8u, 16u, 28u}) {
+      if (encoding == Encoding::kSlidingRow && rows > kMaxSlidingRows) continue;
+      for (const uint32_t channels : {64u, 65u, 127u, 700u}) {
+        for (const double density : {0.01, 0.2, 0.5, 1.0}) {
+          PackedSpec spec = SpecOf(encoding, rows, 1, seed);
+          spec.op = Op::kFullyConnected;
+          spec.padding = Padding::kValid;
+          spec.in_channels = channels;
+          spec.out_channels = std::max(rows, 15u + seed % 40);
+          spec.density = density;
+          CheckInt8(spec, {1, 1, 1}, seed % 3 != 0, seed);
+          if (HasFatalFailure()) return;
+          CheckDynamic(spec, {1, 1, 1}, seed);
+          if (HasFatalFailure()) return;
+          ++seed;
+        }
+      }
+    }
+  }
+}
+
 TEST(Int8Conv2D, ManyStripsAndTiles) {
   PackedSpec spec = SpecOf(Encoding::kRowBand, 4, 4, 2);
   spec.out_channels = 24;

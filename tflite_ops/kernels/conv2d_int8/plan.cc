@@ -76,8 +76,8 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.
   single_ = pointwise_ && pixels * 8 <= kernels_.kernel.tile;
   if (single_) {
-    strips_.PrepareSingle(weights, shape_, threads_);
-    return PrepareStarts();
+    TFPRUNE_RETURN_IF_ERROR(PrepareStarts());
+    return PreparePixel();
   }
   const bool known = widened_ == &weights && kernels_.widen_percent > 0;
   if (known || WidenSingles(weights, kernels_.widen_percent, &wide_)) {
@@ -194,7 +194,8 @@ WeightBytes Int8Conv2DPlan::weight_bytes() const {
   const PackedWeights& narrow = wide ? *widened_ : *weights_;
   bytes.in_place = wide || narrow.copied || narrow.filled ? 0 : narrow.value_count;
   bytes.repacked = narrow.repacked_bytes() + (wide ? wide_.repacked_bytes() : 0);
-  bytes.offsets = (offsets_.capacity() + operand_begins_.capacity()) * sizeof(uint32_t) + narrow.step_bytes();
+  bytes.offsets = (offsets_.capacity() + operand_begins_.capacity()) * sizeof(uint32_t) + narrow.step_bytes() +
+                  window_counts_.capacity() + window_places_.capacity();
   return bytes;
 }
 

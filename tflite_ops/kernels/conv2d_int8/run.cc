@@ -5,17 +5,6 @@
 #include "tflite_ops/kernels/conv2d_int8/conv2d_int8.h"
 
 namespace tfprune {
-
-struct Int8Conv2DPlan::Job {
-  const Int8Conv2DPlan* plan;
-  const uint8_t* x;
-  uint8_t* y;
-  uint8_t* scratch;  // one slot a thread
-  // Float activations: of each pixel or image; null for int8.
-  const int32_t* zero_points;
-  const float* scales;
-};
-
 namespace {
 
 constexpr size_t kQuantizeBlock = 8192;  // floats that one task quantises, about
@@ -82,7 +71,7 @@ size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
 }  // namespace
 
 size_t Int8Conv2DPlan::SlotBytes() const {
-  if (single_) return RoundUp(size_t{weights_->out_channels} * sizeof(int32_t));
+  if (single_) return PixelBytes();
   // Planes, planar rows, and zero point and scale of each position of a tile.
   return strips_.planes_bytes() + RoundUp(kInt8ScratchBytes) + 2 * kInt8MaxTile * sizeof(float);
 }
@@ -184,29 +173,6 @@ void Int8Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const 
       args.position_scales = position_scales + begin;
     }
     if (args.segment_count > 0) run(args);
-  }
-}
-
-void Int8Conv2DPlan::RunPixel(const Job& job, size_t task, uint32_t slot) const {
-  const PackedWeights& w = *weights_;
-  const StripTask strip = strips_.TaskOf(task);
-  const size_t pixel = strips_.FirstPixel(strip);
-  const uint32_t begin = strip.row_begin, end = strip.row_end;
-  int32_t* sums = reinterpret_cast<int32_t*>(job.scratch + slot * SlotBytes());
-  memcpy(sums + begin, starts_.data() + begin, (end - begin) * sizeof(int32_t));
-  kernels_.pixel(w, begin, end, job.x + pixel * w.in_channels, sums);
-  const size_t first = pixel * w.out_channels;
-  if (job.zero_points == nullptr) {
-    int8_t* out = reinterpret_cast<int8_t*>(job.y) + first;
-    for (uint32_t r = begin; r < end; ++r) out[r] = FinishInt8(w, channels_, r, sums[r]);
-    return;
-  }
-  const QuantizedRange range = {job.scales[pixel], 0.0f, job.zero_points[pixel]};
-  float* out = reinterpret_cast<float*>(job.y) + first;
-  for (uint32_t r = begin; r < end; ++r) {
-    const uint32_t zero = static_cast<uint32_t>(range.zero_point) * static_cast<uint32_t>(channels_.row_sums[r]);
-    const int32_t sum = static_cast<int32_t>(static_cast<uint32_t>(sums[r]) - zero);
-    out[r] = FinishFloat(w, channels_, r, sum, range.scale, static_cast<const float*>(bias_));
   }
 }
 

@@ -6,8 +6,12 @@ struct Dotprod : ArmBase {
   using Sum = int32x4_t;
   static Sum Start(int32_t value) { return vdupq_n_s32(value); }
   static Vector Total(Sum sum) { return sum; }
-  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) { return vdotq_s32(sum, x, weights); }
-  static void StoreTotal(int32_t* out, Sum sum) { vst1q_s32(out, sum); }
+  // Four rows take their operand as a lane of sixteen bytes: no instruction spreads it.
+  template <int kWidth, int kIndex>
+  static inline __attribute__((always_inline)) Sum DotPixel(Sum sum, const uint8_t* x, Bytes weights) {
+    if constexpr (kWidth == 4) return vdotq_laneq_s32(sum, weights, LoadBytes(x), kIndex);
+    return vdotq_s32(sum, Spread<kWidth>(x + kIndex * (16 / kWidth)), weights);
+  }
 
   template <int kLane, int kVectors>
   static inline __attribute__((always_inline)) void AddRow(Sum (&sum)[kVectors], const Bytes* x, Bytes weights) {

@@ -37,21 +37,35 @@ struct ArmBase {
     x[3] = vreinterpretq_s8_s16(vzip2q_s16(high_ab, high_cd));
   }
   static void Reorder(Vector*) {}
-  static Bytes SetFour(uint32_t four) { return vreinterpretq_s8_u32(vdupq_n_u32(four)); }
 
-  // Lane l gets x[l / kWidth]: operands of kWidth rows each, side by side.
-  template <int kWidth>
-  static inline __attribute__((always_inline)) Bytes Spread(const uint32_t* x) {
-    if constexpr (kWidth == kLanes) {
-      return SetFour(x[0]);
-    } else {
-      uint32_t lanes[kLanes];
-#pragma GCC unroll 16
-      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = x[lane / kWidth];
-      return LoadBytes(reinterpret_cast<const uint8_t*>(lanes));
+  // A table of 64 bytes and sixteen look-ups in it. Each pointer is moved on by the instruction that uses it.
+  static inline __attribute__((always_inline)) void Pick(const uint8_t** x, const uint8_t** places, size_t count,
+                                                         uint8_t** to) {
+    if (count <= 32) {
+      __asm__ volatile(
+          "ld1 {v4.16b-v7.16b}, [%0], #64\n"
+          "ld1 {v2.16b, v3.16b}, [%1], %3\n"
+          "tbl v0.16b, {v4.16b-v7.16b}, v2.16b\n"
+          "tbl v1.16b, {v4.16b-v7.16b}, v3.16b\n"
+          "st1 {v0.16b, v1.16b}, [%2], %3\n"
+          : "+r"(*x), "+r"(*places), "+r"(*to)
+          : "r"(count)
+          : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "memory");
+      return;
     }
+    const uint8x16x4_t window = vld1q_u8_x4(*x);
+#pragma GCC unroll 4
+    for (int i = 0; i < 64; i += 16) vst1q_u8(*to + i, vqtbl4q_u8(window, vld1q_u8(*places + i)));
+    *x += kPixelWindow, *places += count, *to += count;
   }
-  static Bytes Flip(Bytes x) { return x; }
+
+  // Lane l gets operand l / kWidth of those at `x`.
+  template <int kWidth>
+  static inline __attribute__((always_inline)) Bytes Spread(const uint8_t* x) {
+    const int32x4_t operands = vld1q_s32(reinterpret_cast<const int32_t*>(x));
+    if constexpr (kWidth == 1) return vreinterpretq_s8_s32(operands);
+    return vreinterpretq_s8_s32(kWidth == 2 ? vzip1q_s32(operands, operands) : vdupq_laneq_s32(operands, 0));
+  }
 
   // Narrowing saturates, so the clamp comes last, on sixteen values at a time; `low` and `high` are whole numbers.
   static inline __attribute__((always_inline)) int16x4_t Rounded(Vector total, float factor) {

@@ -26,12 +26,13 @@ struct Simd : ArmBase {
     return {start, start};
   }
   static Vector Total(const Sum& sum) { return vpaddq_s32(sum.low, sum.high); }
-  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) {
+  template <int kWidth, int kIndex>
+  static inline __attribute__((always_inline)) Sum DotPixel(Sum sum, const uint8_t* inputs, Bytes weights) {
+    const Bytes x = Spread<kWidth>(inputs + kIndex * (16 / kWidth));
     sum.low = vpadalq_s16(sum.low, vmull_s8(vget_low_s8(x), vget_low_s8(weights)));
     sum.high = vpadalq_s16(sum.high, vmull_high_s8(x, weights));
     return sum;
   }
-  static void StoreTotal(int32_t* out, const Sum& sum) { vst1q_s32(out, Total(sum)); }
 
   template <int kRows, int kVectors>
   static inline __attribute__((always_inline)) void Dot(Sum (&sum)[kRows][kVectors], const Bytes* x,

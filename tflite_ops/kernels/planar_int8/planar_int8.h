@@ -107,10 +107,28 @@ using QuadsBetweenFn = void (*)(const uint32_t* quads, size_t stride, size_t cou
 using ToPlanesFn = void (*)(const uint8_t* in, size_t in_stride, size_t count, size_t channels, uint8_t* out,
                             size_t out_stride);
 
-// Weights times one NHWC pixel: `sums[r] += sum over cells of w * byte` for rows [row_begin, row_end), both
-// band limits or out_channels. `x` holds the in_channels inputs as they are; bytes are flipped on the way.
-using Int8PixelFn = void (*)(const PackedWeights& weights, uint32_t row_begin, uint32_t row_end, const uint8_t* x,
-                             int32_t* sums);
+// Weights times one NHWC pixel: `sums[r] += sum over cells of w * byte` for rows [row_begin, row_end), both band limits
+// or out_channels.
+//
+// With `windows` above 0 the columns of groups one column wide are cut into so many windows of kPixelWindow columns,
+// and `counts` and `places` say where the cells are; without, the steps of the weights do.
+constexpr size_t kPixelWindow = 64;
+constexpr size_t kPixelSlack = 2 * kPixelWindow;
+
+struct Int8PixelArgs {
+  const PackedWeights* weights;
+  size_t weight_bytes;  // at weights->bytes
+  size_t windows;
+  const uint8_t* counts;  // [line_count][windows]: cells of a line in a window
+  const uint8_t* places;  // [cells], columns less those of the windows before; kPixelWindow more bytes may be read
+  uint32_t row_begin, row_end;
+  const uint8_t* x;      // in_channels inputs, each ^ flip; kPixelWindow more bytes may be read
+  uint8_t* inputs;       // scratch of 2 * inputs_stride
+  size_t inputs_stride;  // DotCellsOfLine of any line, and kPixelSlack more
+  int32_t* sums;         // [out_channels]
+};
+
+using Int8PixelFn = void (*)(const Int8PixelArgs&);
 
 struct Int8KernelSet {
   Int8Kernel kernel;

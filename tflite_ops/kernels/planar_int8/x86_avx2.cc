@@ -11,6 +11,7 @@ namespace avx2 {
 namespace {
 
 #include "tflite_ops/kernels/planar_int8/transpose.h"
+#include "tflite_ops/kernels/planar_int8/x86_pick.h"
 
 // Bytes 0 and 2 (Even) and 1 and 3 (Odd) of each operand as 16-bit numbers: vpmaddwd of both with the same of the
 // weights adds all four products in 32 bits. vpmaddubsw would take half as many instructions and saturates.
@@ -28,26 +29,32 @@ struct Simd {
 
   static Sum Start(int32_t value) { return _mm256_set1_epi32(value); }
   static Vector Total(Sum sum) { return sum; }
-  static Bytes SetFour(uint32_t four) { return _mm256_set1_epi32(static_cast<int32_t>(four)); }
+  static inline __attribute__((always_inline)) void Pick(const uint8_t** x, const uint8_t** places, size_t count,
+                                                         uint8_t** to) {
+    PickFromWindow(x, places, count, to);
+  }
 
-  // Lane l gets x[l / kWidth]: operands of kWidth rows each, side by side.
+  // Lane l gets operand l / kWidth of those at `x`.
   template <int kWidth>
-  static inline __attribute__((always_inline)) Bytes Spread(const uint32_t* x) {
-    if constexpr (kWidth == kLanes) {
-      return SetFour(x[0]);
+  static inline __attribute__((always_inline)) Bytes Spread(const uint8_t* x) {
+    if constexpr (kWidth == 8) {
+      int32_t four;
+      memcpy(&four, x, sizeof(four));
+      return _mm256_set1_epi32(four);
+    } else if constexpr (kWidth > 1) {
+      const Bytes operand = _mm256_srli_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), kWidth / 2);
+      const __m128i some = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+      return _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(some), operand);
     } else {
-      uint32_t lanes[kLanes];
-#pragma GCC unroll 16
-      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = x[lane / kWidth];
-      return LoadBytes(reinterpret_cast<const uint8_t*>(lanes));
+      return LoadBytes(x);
     }
   }
-  static Bytes Flip(Bytes x) { return x; }
-  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) {
+  template <int kWidth, int kIndex>
+  static inline __attribute__((always_inline)) Sum DotPixel(Sum sum, const uint8_t* inputs, Bytes weights) {
+    const Bytes x = Spread<kWidth>(inputs + kIndex * (4 * kLanes / kWidth));
     const Sum even = _mm256_madd_epi16(Even(x), Even(weights)), odd = _mm256_madd_epi16(Odd(x), Odd(weights));
     return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
   }
-  static void StoreTotal(int32_t* out, Sum sum) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), sum); }
   static Bytes LoadBytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
 
   // Of 128-bit block b, operand vector v holds positions 16 * b + 4 * v .. + 3.

@@ -11,6 +11,7 @@ namespace avx512_vnni {
 namespace {
 
 #include "tflite_ops/kernels/planar_int8/transpose.h"
+#include "tflite_ops/kernels/planar_int8/x86_pick.h"
 
 struct Simd {
   static constexpr char kPixelName[] = "row_band_single_int8/avx512_vnni";
@@ -24,31 +25,32 @@ struct Simd {
 
   static Sum Start(int32_t value) { return _mm512_set1_epi32(value); }
   static Vector Total(Sum sum) { return sum; }
-  static Bytes SetFour(uint32_t four) { return _mm512_set1_epi32(static_cast<int32_t>(four)); }
+  static inline __attribute__((always_inline)) void Pick(const uint8_t** x, const uint8_t** places, size_t count,
+                                                         uint8_t** to) {
+    PickFromWindow(x, places, count, to);
+  }
 
-  // Lane l gets x[l / kWidth]: operands of kWidth rows each, side by side.
+  // Lane l gets operand l / kWidth of those at `x`.
   template <int kWidth>
-  static inline __attribute__((always_inline)) Bytes Spread(const uint32_t* x) {
-    const auto at = [x](int i) __attribute__((always_inline)) { return static_cast<int32_t>(x[i]); };
+  static inline __attribute__((always_inline)) Bytes Spread(const uint8_t* x) {
     if constexpr (kWidth == 16) {
-      return SetFour(x[0]);
-    } else if constexpr (kWidth == 8) {
-      return _mm512_mask_set1_epi32(_mm512_set1_epi32(at(0)), 0xFF00, at(1));
-    } else if constexpr (kWidth == 4) {
-      const __m128i four = _mm_setr_epi32(at(0), at(1), at(2), at(3));
-      const Bytes lane = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-      return _mm512_maskz_permutexvar_epi32(kAll, lane, _mm512_castsi128_si512(four));
-    } else if constexpr (kWidth == 2) {
-      const __m256i eight = _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
-      const Bytes lane = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-      return _mm512_maskz_permutexvar_epi32(kAll, lane, _mm512_castsi256_si512(eight));
+      int32_t four;
+      memcpy(&four, x, sizeof(four));
+      return _mm512_set1_epi32(four);
+    } else if constexpr (kWidth > 1) {
+      constexpr int kBits = kWidth == 8 ? 3 : kWidth / 2;
+      const Bytes lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+      const __m256i some = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+      const Bytes operand = _mm512_maskz_srli_epi32(kAll, lane, kBits);
+      return _mm512_maskz_permutexvar_epi32(kAll, operand, _mm512_castsi256_si512(some));
     } else {
-      return _mm512_loadu_si512(x);
+      return LoadBytes(x);
     }
   }
-  static Bytes Flip(Bytes x) { return _mm512_xor_si512(x, _mm512_set1_epi32(static_cast<int32_t>(0x80808080u))); }
-  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) { return _mm512_dpbusd_epi32(sum, x, weights); }
-  static void StoreTotal(int32_t* out, Sum sum) { _mm512_storeu_si512(out, sum); }
+  template <int kWidth, int kIndex>
+  static inline __attribute__((always_inline)) Sum DotPixel(Sum sum, const uint8_t* inputs, Bytes weights) {
+    return _mm512_dpbusd_epi32(sum, Spread<kWidth>(inputs + kIndex * (4 * kLanes / kWidth)), weights);
+  }
   static Bytes LoadBytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
 
   // Of 128-bit block b, operand vector v holds positions 16 * b + 4 * v .. + 3.

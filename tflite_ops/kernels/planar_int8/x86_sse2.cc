@@ -28,26 +28,24 @@ struct Simd {
 
   static Sum Start(int32_t value) { return _mm_set1_epi32(value); }
   static Vector Total(Sum sum) { return sum; }
-  static Bytes SetFour(uint32_t four) { return _mm_set1_epi32(static_cast<int32_t>(four)); }
-
-  // Lane l gets x[l / kWidth]: operands of kWidth rows each, side by side.
-  template <int kWidth>
-  static inline __attribute__((always_inline)) Bytes Spread(const uint32_t* x) {
-    if constexpr (kWidth == kLanes) {
-      return SetFour(x[0]);
-    } else {
-      uint32_t lanes[kLanes];
-#pragma GCC unroll 16
-      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = x[lane / kWidth];
-      return LoadBytes(reinterpret_cast<const uint8_t*>(lanes));
-    }
+  static inline __attribute__((always_inline)) void Pick(const uint8_t** x, const uint8_t** places, size_t count,
+                                                         uint8_t** to) {
+    for (size_t i = 0; i < count; ++i) (*to)[i] = (*x)[(*places)[i]];
+    *x += kPixelWindow, *places += count, *to += count;
   }
-  static Bytes Flip(Bytes x) { return x; }
-  static Sum DotColumn(Sum sum, Bytes x, Bytes weights) {
+
+  // Lane l gets operand l / kWidth of those at `x`.
+  template <int kWidth>
+  static inline __attribute__((always_inline)) Bytes Spread(const uint8_t* x) {
+    const Bytes some = LoadBytes(x);
+    return kWidth == 4 ? _mm_shuffle_epi32(some, 0) : kWidth == 2 ? _mm_unpacklo_epi32(some, some) : some;
+  }
+  template <int kWidth, int kIndex>
+  static inline __attribute__((always_inline)) Sum DotPixel(Sum sum, const uint8_t* inputs, Bytes weights) {
+    const Bytes x = Spread<kWidth>(inputs + kIndex * (4 * kLanes / kWidth));
     const Sum even = _mm_madd_epi16(Even(x), Even(weights)), odd = _mm_madd_epi16(Odd(x), Odd(weights));
     return _mm_add_epi32(sum, _mm_add_epi32(even, odd));
   }
-  static void StoreTotal(int32_t* out, Sum sum) { _mm_storeu_si128(reinterpret_cast<__m128i*>(out), sum); }
   static Bytes LoadBytes(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 
   static inline __attribute__((always_inline)) void Interleave(const uint8_t* p0, const uint8_t* p1, const uint8_t* p2,
