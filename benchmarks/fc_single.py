@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from arguments import SECONDS, SPARSITY
+from cost_samples import Measure
 from integers import INTEGERS
 from measure import AARCH64, aarch64_instructions, host_microseconds
 from one_op import Layer, dense_model, grouped_weights, packed_shape, sparse_model
@@ -61,7 +62,7 @@ def main(
     library: Path,
 ) -> None:
     """Measures and prints a table."""
-    measure = partial(host_microseconds, seconds=seconds)
+    measure: Measure = partial(host_microseconds, seconds=seconds)
     if device == "arm64":
         measure = partial(aarch64_instructions, root=root.absolute(), library=library.absolute(), rtol=RTOL)
     costs, form = load_table(device), ENCODINGS[encoding]

@@ -13,6 +13,7 @@ in ``build/benchmarks``; a run with the same library goes on there. What is not 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from itertools import compress, pairwise
 from pathlib import Path
@@ -32,6 +33,7 @@ from tfprune.costs.predict import (
     LayerShape,
     PackedShape,
     SparseWork,
+    far_bytes,
     predict_dense,
     predict_sparse,
     sparse_work,
@@ -59,13 +61,17 @@ UNITS = {"host": "microseconds", "arm64": "aarch64 instructions"}
 RTOL = dict.fromkeys(INTEGERS, 2e-2) | {"float32": 1e-4}
 PARTS = ("layers", "stock-ops")
 STOCK_MARK = "; beside them "
+AGAIN_MARK = "; fitted again "
 #: Positions of the planes and of the last quads of int8 kernels, of AVX-512 VNNI and of the dot product.
 TILES = {"host": (64, 16), "arm64": (16, 4)}
 #: Precisions that run in 16 bits, and the positions of their tiles.
 WIDE = ("uint8", "int16")
 WIDE_TILES = {"host": (64, 64), "arm64": (32, 32)}
-DENSE_SCALARS = ("dense_layer", "dense_mac", "dense_value")
-SCALARS = ("sparse_layer", "input_value", "column_value", "line", "line_row", "output_value")
+DENSE_SCALARS = ("dense_layer", "dense_mac", "dense_value", "dense_far")
+SCALARS = (
+    *("sparse_layer", "input_value", "column_value", "line", "line_row", "output_value"),
+    *("window", "collected"),
+)
 ROUNDS = 10
 HELD_OUT = 4  # one in so many measurements
 #: Least cost of a multiply-add of a sparse step, in those of the dense layer: no kernel multiplies much faster.
@@ -92,7 +98,8 @@ def sparse_features(work: SparseWork, layer: LayerShape, packed: PackedShape) ->
     visits = [float(packed.visits * positions * (work.step == block)) for block in _blocks(layer.precision)]
     lines = packed.lines * positions
     each = packed.used_columns * positions, lines, lines * packed.rows, layer.out_channels * layer.pixels
-    return [*map(float, (1, layer.input_values, *each)), *steps, *visits]
+    collecting = work.windows * positions, work.collected * positions
+    return [*map(float, (1, layer.input_values, *each, *collecting)), *steps, *visits]
 
 
 def _blocks(precision: str) -> list[str]:
@@ -116,11 +123,11 @@ def relative_fit(features: Array, times: Array, least: Array) -> Array:
     return coefficients
 
 
-def fit_dense(found: list[Sample]) -> Array:
-    """Coefficients of a dense layer, a multiply-add and an output value."""
+def fit_dense(found: list[Sample], cache_bytes: int | None) -> Array:
+    """Coefficients of a dense layer, a multiply-add, an output value and a byte of weights that no cache holds."""
     layers = [sample.layer for sample in found]
-    features = np.array([[1.0, layer.macs, layer.out_channels * layer.pixels] for layer in layers])
-    return relative_fit(features, np.array([sample.dense for sample in found]), np.zeros(3))
+    features = np.array([[1.0, one.macs, one.out_channels * one.pixels, far_bytes(cache_bytes, one)] for one in layers])
+    return relative_fit(features, np.array([sample.dense for sample in found]), np.zeros(4))
 
 
 def fit_sparse(found: list[tuple[SparseWork, Sample]], precision: str, dense_mac: float) -> dict[str, Any]:
@@ -173,12 +180,14 @@ def shared_steps(precision: str) -> Array:
     return np.array([[rows / size if size == min(rows, 4) else 0.0 for size in (1, 2, 4)] for _, rows in known])
 
 
-def fit_kinds(found: list[Sample], tile: dict[str, int], precision: str) -> dict[str, Any]:
-    """The coefficients of every kind of layer."""
+def fit_kinds(
+    found: list[Sample], tile: dict[str, int], precision: str, cache_bytes: int | None, kinds: Sequence[str]
+) -> dict[str, Any]:
+    """The coefficients of the kinds of layers."""
     worked = [(sparse_work(tile, sample.layer, sample.packed), sample) for sample in found]
     fitted = {}
-    for kind in KINDS:
-        dense = fit_dense([sample for sample in found if sample.layer.kind == kind])
+    for kind in kinds:
+        dense = fit_dense([sample for sample in found if sample.layer.kind == kind], cache_bytes)
         # Layers that run as another kind, but for their largest groups, say nothing of either.
         own = [(work, sample) for work, sample in worked if work.kind == sample.layer.kind == kind]
         sparse = fit_sparse(own, precision, dense[1])
@@ -214,13 +223,24 @@ def held_out(found: list[Any]) -> tuple[list[Any], list[Any]]:
     return list(compress(found, ~held)), list(compress(found, held))
 
 
-def fit_layers(found: list[Sample], tile: dict[str, int], precision: str) -> tuple[dict[str, Any], str]:
-    """The coefficients of every kind of layer, and what they were fitted on and how far they are off."""
+def fit_layers(
+    found: list[Sample],
+    tile: dict[str, int],
+    precision: str,
+    cache_bytes: int | None,
+    known: dict[str, Any] | None = None,
+) -> tuple[dict[str, Any], str]:
+    """The coefficients of every kind of layer, and what they were fitted on and how far they are off.
+
+    Kinds that are not among the layers keep the coefficients that are known.
+    """
     kept, held = held_out(found)
-    part = {"source": "a part", "tile": tile, "kinds": fit_kinds(kept, tile, precision), "stock_ops": {}}
-    errors = speedup_errors(parse_table(whole("part", "any", {precision: part}), "part"), held)
+    kinds = [kind for kind in KINDS if any(sample.layer.kind == kind for sample in found)]
+    every = {**(known or {}), **fit_kinds(kept, tile, precision, cache_bytes, kinds)}
+    part = {"source": "a part", "tile": tile, "kinds": every, "stock_ops": {}}
+    errors = speedup_errors(parse_table(whole("part", "any", cache_bytes, {precision: part}), "part"), held)
     text = f"error of the predicted speed-up on {len(held)} held-out layers: {_spread(errors)}"
-    return fit_kinds(found, tile, precision), f"{len(found)} layers, {text}"
+    return {**every, **fit_kinds(found, tile, precision, cache_bytes, kinds)}, f"{len(found)} layers, {text}"
 
 
 def fit_stock_ops(found: list[StockSample]) -> tuple[dict[str, Any], str]:
@@ -238,9 +258,30 @@ def _spread(errors: Array) -> str:
     return f"median {np.median(errors):.0%}, 90 % of them within {np.quantile(errors, 0.9):.0%}"
 
 
-def whole(name: str, unit: str, precisions: dict[str, Any]) -> dict[str, Any]:
+def source_of(earlier: str, kinds: Sequence[str], now: str) -> str:
+    """What is said of the layers of a table: of all kinds, and of those that were fitted again since."""
+    if set(kinds) == set(KINDS):
+        return now
+    first, *others = earlier.split(AGAIN_MARK)
+    names = ", ".join(kinds)
+    return AGAIN_MARK.join([first, *(other for other in others if not other.startswith(names)), f"{names}: {now}"])
+
+
+def whole(name: str, unit: str, cache_bytes: int | None, precisions: dict[str, Any]) -> dict[str, Any]:
     """A table."""
-    return {"version": TABLE_VERSION, "name": name, "unit": unit, "precisions": precisions}
+    return {
+        "version": TABLE_VERSION,
+        "name": name,
+        "unit": unit,
+        "cache_bytes": cache_bytes,
+        "precisions": precisions,
+    }
+
+
+def second_level_cache() -> int:
+    """Bytes of the second-level cache of a core of this machine, as Linux tells them."""
+    text = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip()
+    return int(text.removesuffix("K")) << 10
 
 
 def conditions(device: str) -> str:
@@ -259,6 +300,7 @@ def conditions(device: str) -> str:
 @click.option("--layers", default=REPOSITORY / "benchmarks/shapes/layers.txt", type=Path)
 @click.option("--stock-ops", default=REPOSITORY / "benchmarks/shapes/stock_ops.txt", type=Path)
 @click.option("--share", type=click.IntRange(min=1), default=1, help="Every n-th encoding and size of a layer only.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), default=KINDS, help="Default: all.")
 @click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), default=PARTS, help="Default: both.")
 @click.option("--op", "names", multiple=True, type=click.Choice(STOCK_OPS), help="Only these stock ops; others stay.")
 @click.option("--output", type=Path, help="Default: the table of the package.")
@@ -270,6 +312,7 @@ def main(
     layers: Path,
     stock_ops: Path,
     share: int,
+    kinds: tuple[str, ...],
     parts: tuple[str, ...],
     names: tuple[str, ...],
     output: Path | None,
@@ -282,15 +325,16 @@ def main(
         measure = partial(aarch64_instructions, root=root, library=library, rtol=RTOL[precision])
     path = output or REPOSITORY / "tfprune/costs/tables" / f"{device}.json"
     results = REPOSITORY / "build/benchmarks"
+    cache_bytes = second_level_cache() if device == "host" else None
     known = json.loads(path.read_text())["precisions"] if path.exists() else {}
     costs = known.setdefault(precision, {"source": "", "tile": {}, "kinds": {}, "stock_ops": {}})
     costs["tile"] = tile_of(device, precision)
     sources = dict(zip(PARTS, costs["source"].split(STOCK_MARK), strict=False))
     if "layers" in parts:
-        wanted = cases(read_layers(layers), precision, share)
+        wanted = [case for case in cases(read_layers(layers), precision, share) if case.layer.costs().kind in kinds]
         found = samples(wanted, measure, results / f"costs_{device}_{precision}.json", named)
-        costs["kinds"], text = fit_layers(found, costs["tile"], precision)
-        sources["layers"] = f"{conditions(device)}; {text}"
+        costs["kinds"], text = fit_layers(found, costs["tile"], precision, cache_bytes, costs["kinds"])
+        sources["layers"] = source_of(sources.get("layers", ""), kinds, f"{conditions(device)}; {text}")
     if "stock-ops" in parts:
         stock = [layer for layer in read_stock_layers(stock_ops) if measurable(layer, precision)]
         stock = [layer for layer in stock if not names or layer.name in names]
@@ -300,7 +344,7 @@ def main(
         later = f"{sources.get('stock-ops')}; later {' and '.join(fitted)}: {text}"
         sources["stock-ops"] = later if names else text
     costs["source"] = STOCK_MARK.join(sources[part] for part in PARTS if part in sources)
-    table = whole(device, UNITS[device], {each: known[each] for each in PRECISIONS if each in known})
+    table = whole(device, UNITS[device], cache_bytes, {each: known[each] for each in PRECISIONS if each in known})
     parse_table(table, str(path))
     path.write_text(json.dumps(table, indent=2) + "\n")
     click.echo(costs["source"])

@@ -86,7 +86,15 @@ def _costs() -> dict[str, Any]:
     steps = {
         name: {str(rows): 0.5 * rows + 0.02 * len(name) + 1 for rows in sizes} for name, sizes in BYTE_STEPS.items()
     }
-    more = {"dense_value": 9, "line": 6, "line_row": 2, "output_value": 7}
+    more = {
+        "dense_value": 9,
+        "line": 6,
+        "line_row": 2,
+        "output_value": 7,
+        "window": 8,
+        "collected": 3,
+        "dense_far": 0.2,
+    }
     kind = {**scalars, **more, "step": steps, "visit": {}}
     return {
         "source": "made up",
@@ -99,7 +107,7 @@ def _costs() -> dict[str, Any]:
 def test_the_fit_finds_the_coefficients_that_made_the_times(load: Load) -> None:
     fit_costs, cost_samples = load("fit_costs"), load("cost_samples")
     wanted = _costs()
-    table = fit_costs.parse_table(fit_costs.whole("made", "any", {"int8": wanted}), "made")
+    table = fit_costs.parse_table(fit_costs.whole("made", "any", 100_000, {"int8": wanted}), "made")
     layers = load("one_op").read_layers(load("measure").FOLDER / "shapes/layers.txt")
     random = np.random.default_rng(0)
     samples = []
@@ -110,10 +118,39 @@ def test_the_fit_finds_the_coefficients_that_made_the_times(load: Load) -> None:
         times = predict_dense(table, layer), predict_sparse(table, layer, packed)
         samples.append(cost_samples.Sample(layer, packed, *times))
     assert {sample.layer.kind for sample in samples} == set(wanted["kinds"])
-    fitted, text = fit_costs.fit_layers(samples, wanted["tile"], "int8")
+    fitted, text = fit_costs.fit_layers(samples, wanted["tile"], "int8", 100_000)
     assert "median 0%" in text
-    again = fit_costs.parse_table(fit_costs.whole("again", "any", {"int8": {**wanted, "kinds": fitted}}), "again")
+    again = fit_costs.parse_table(
+        fit_costs.whole("again", "any", 100_000, {"int8": {**wanted, "kinds": fitted}}), "again"
+    )
     assert fit_costs.speedup_errors(again, samples).max() < 0.01
+
+
+def test_kinds_that_are_fitted_again_leave_the_others_as_they_are(load: Load) -> None:
+    fit_costs, cost_samples = load("fit_costs"), load("cost_samples")
+    wanted = _costs()
+    table = fit_costs.parse_table(fit_costs.whole("made", "any", None, {"int8": wanted}), "made")
+    layers = load("one_op").read_layers(load("measure").FOLDER / "shapes/layers.txt")
+    samples = []
+    for seed, case in enumerate(cost_samples.cases(layers, "int8")):
+        layer = case.layer.costs("int8")
+        packed = PackedShape(case.encoding, case.rows, case.cols, 7 + 31 * seed % 900, 11 + 57 * seed % 4000, 300)
+        if layer.kind == "fully_connected_single":
+            times = predict_dense(table, layer), predict_sparse(table, layer, packed)
+            samples.append(cost_samples.Sample(layer, packed, *times))
+    known = {kind: {**costs, "line": 77.0} for kind, costs in wanted["kinds"].items()}
+    fitted, _ = fit_costs.fit_layers(samples, wanted["tile"], "int8", None, known)
+    assert fitted["fully_connected_single"]["line"] == pytest.approx(6, rel=0.05)
+    assert all(fitted[kind] == known[kind] for kind in KINDS if kind != "fully_connected_single")
+
+
+def test_the_source_names_what_was_fitted_again(load: Load) -> None:
+    source_of = load("fit_costs").source_of
+    assert source_of("before", KINDS, "now") == "now"
+    once = source_of("before", KINDS[:1], "then")
+    assert once == "before; fitted again conv_1x1: then"
+    twice = source_of(once, KINDS[1:2], "later")
+    assert source_of(twice, KINDS[:1], "now") == "before; fitted again conv_kxk: later; fitted again conv_1x1: now"
 
 
 def test_steps_without_samples_are_not_cheap(load: Load) -> None:
@@ -135,7 +172,9 @@ def test_the_fit_of_stock_ops_finds_the_coefficients(load: Load) -> None:
     fitted = fit_costs.fit_stock(samples)
     for name, costs in made.items():
         assert list(fitted[name].values()) == pytest.approx(costs, rel=1e-2)
-    table = fit_costs.parse_table(fit_costs.whole("made", "any", {"int8": {**_costs(), "stock_ops": fitted}}), "made")
+    table = fit_costs.parse_table(
+        fit_costs.whole("made", "any", 100_000, {"int8": {**_costs(), "stock_ops": fitted}}), "made"
+    )
     assert all(predict_stock(table, "int8", one.op) == pytest.approx(one.time, rel=1e-2) for one in samples)
 
 

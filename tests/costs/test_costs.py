@@ -71,12 +71,15 @@ def test_the_formula(tmp_path: Path) -> None:
         "dense_layer": 7,
         "dense_mac": 0.5,
         "dense_value": 0.25,
+        "dense_far": 0.5,
         "sparse_layer": 1000,
         "input_value": 2,
         "column_value": 3,
         "line": 5,
         "line_row": 29,
         "output_value": 11,
+        "window": 0,
+        "collected": 0,
         "step": {**ARM_STEPS, "row_band": dict.fromkeys(SIZES, 13), "block_rows": dict.fromkeys(SIZES[1:], 17)},
         "visit": {"block_rows": 19, "block_columns": 23},
     }
@@ -88,6 +91,20 @@ def test_the_formula(tmp_path: Path) -> None:
     blocks = PackedShape("block_rows", rows=2.5, cols=1, lines=2, groups=3, used_columns=4, visits=6)
     expected = 1000 + 2 * 60 + (3 * 4 + (5 + 29 * 2.5) * 2 + 17 * 3 + 19 * 6 + 11 * 8) * 20
     assert predict_sparse(table, layer, blocks) == pytest.approx(expected)
+
+
+def test_dense_weights_beyond_the_cache_cost_by_the_byte(tmp_path: Path) -> None:
+    data = copy.deepcopy(ARM)
+    data["precisions"]["int8"] = _int8(ARM)
+    near = _load(tmp_path, data)
+    for costs in data["precisions"].values():
+        costs["kinds"]["conv_1x1"] = {**costs["kinds"]["conv_1x1"], "dense_far": 0.5}
+    data["cache_bytes"] = None
+    assert predict_dense(_load(tmp_path, data), LAYER) == predict_dense(near, LAYER)
+    data["cache_bytes"] = 512 * 512 + 1000
+    table, whole = _load(tmp_path, data), dataclasses.replace(LAYER, precision="int8")
+    assert predict_dense(table, whole) == predict_dense(near, whole)
+    assert predict_dense(table, LAYER) == pytest.approx(predict_dense(near, LAYER) + 0.5 * (3 * 512 * 512 - 1000))
 
 
 STOCK = {"depthwise_conv_2d": {"layer": 3, "mac": 2, "value": 7}, "pad": {"layer": 11, "mac": 0, "value": 0.5}}
@@ -175,13 +192,57 @@ def test_int8_kernels_compute_whole_tiles_and_whole_operands(
     tile = _int8(ARM)["tile"]
     packed = PackedShape("row_band", rows=4, cols=cols, lines=128, groups=100, used_columns=512, filling=50)
     work = sparse_work(tile, dataclasses.replace(LAYER, pixels=pixels, precision="int8"), packed)
-    assert work == (kind, "row_band_quads" if cols == 4 else "row_band", positions, columns)
+    assert work[:4] == (kind, "row_band_quads" if cols == 4 else "row_band", positions, columns)
+
+
+@pytest.mark.parametrize(
+    ("precision", "cols", "groups", "windows", "collected"),
+    [
+        ("int8", 1, 3 * 1024, 1024, 0),  # 128 lines of 8 windows
+        ("int8", 1, 3 * 1024 - 1, 0, 3 * 1024 - 1),
+        ("dynamic", 1, 9000, 1024, 0),
+        ("int8", 2, 9000, 0, 18000),
+        ("int8", 4, 9000, 0, 0),
+        ("int16", 1, 9000, 0, 0),
+        ("float32", 1, 9000, 0, 0),
+    ],
+)
+def test_inputs_of_one_position_are_collected_by_windows_or_one_by_one(
+    tmp_path: Path, precision: str, cols: int, groups: int, windows: int, collected: int
+) -> None:
+    layer = dataclasses.replace(LAYER, fully_connected=True, pixels=1, input_values=512, precision=precision)
+    packed = PackedShape("row_band", rows=4, cols=cols, lines=128, groups=groups, used_columns=512)
+    assert sparse_work({"row_band": 64}, layer, packed)[4:] == (windows, collected)
+    assert sparse_work({"row_band": 64}, dataclasses.replace(layer, pixels=9), packed)[4:] == (0, 0)
+    if precision != "int8":
+        return
+    data = copy.deepcopy(ARM)
+    data["precisions"]["int8"] = _int8(ARM)
+    before = predict_sparse(_load(tmp_path, data), layer, packed)
+    kinds = data["precisions"]["int8"]["kinds"]
+    kinds["fully_connected_single"] = {**kinds["fully_connected_single"], "window": 1e7, "collected": 1e6}
+    table = _load(tmp_path, data)
+    assert predict_sparse(table, layer, packed) == pytest.approx(before + 1e7 * windows + 1e6 * collected)
+
+
+def test_windows_stay_when_groups_are_thought_away(tmp_path: Path) -> None:
+    data = copy.deepcopy(ARM)
+    costs = _int8(ARM)
+    one = costs["kinds"]["conv_1x1"]
+    scalars = {**dict.fromkeys(one, 0.0), "dense_mac": 1, "window": 16, "step": one["step"], "visit": {}}
+    costs["kinds"] = {**costs["kinds"], "fully_connected_single": scalars}
+    data["precisions"]["int8"] = costs
+    layer = dataclasses.replace(LAYER, fully_connected=True, pixels=1, input_values=512, precision="int8")
+    packed = PackedShape("row_band", rows=4, cols=1, lines=128, groups=128 * 128, used_columns=512)
+    cell = one["step"]["row_band"]["4"]
+    kept = (512 * 512 - 16 * 128 * 8) / (128 * 512 * cell)
+    assert predict_break_even(_load(tmp_path, data), layer, packed, 0.75) == pytest.approx(max(0.0, 1 - kept))
 
 
 def test_windows_run_over_whole_rows() -> None:
     layer = dataclasses.replace(LAYER, pixels=49, kernel_size=9, columns=9 * 512, precision="int8")
     packed = PackedShape("sliding_row", rows=4, cols=1, lines=128, groups=100, used_columns=512, filling=50)
-    assert sparse_work(_int8(ARM)["tile"], layer, packed) == ("conv_kxk", "sliding_row", 49, 150)
+    assert sparse_work(_int8(ARM)["tile"], layer, packed)[:4] == ("conv_kxk", "sliding_row", 49, 150)
 
 
 def test_int8_layers_have_no_blocks(tmp_path: Path) -> None:
@@ -276,6 +337,10 @@ def _broken() -> list[tuple[str, Any]]:
         ("version", at("version", 1)),
         ("version", at("version", True)),
         ("missing", at("unit", KeyError)),
+        ("cache_bytes", at("cache_bytes", KeyError)),
+        ("cache_bytes", at("cache_bytes", 0)),
+        ("cache_bytes", at("cache_bytes", True)),
+        ("cache_bytes", at("cache_bytes", 1.5)),
         ("unknown", at("extra", 1)),
         ("name", at("name", "")),
         ("precisions", at("precisions", {})),

@@ -7,12 +7,17 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tfprune.costs.table import BYTE_STEPS, CostTable, KindCosts, StockCosts, steps_of
+from tfprune.costs.table import BYTE_STEPS, WEIGHT_BYTES, CostTable, KindCosts, StockCosts, steps_of
 from tfprune.errors import NotModelledError
 
 _FEW_PIXELS = 16
 _QUAD = 4  # int8 inputs that are one operand
 _TILE_PART = 8  # positions go one by one up to this part of a tile
+# Of a single position, int8 kernels collect the inputs of single columns by windows of so many columns where these hold
+# so many groups on average: tflite_ops/kernels/conv2d_int8/pixel.cc.
+_WINDOW_COLUMNS = 64
+_FEWEST_IN_WINDOW = 3
+_BY_WINDOWS = ("int8", "dynamic")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +107,8 @@ class PackedShape:
 def predict_dense(table: CostTable, layer: LayerShape) -> float:
     """Time of the dense layer in the table's unit.
 
-    ``dense_layer + dense_mac * multiply-adds + dense_value * output values``; of another operator `dense_op` the time
-    of that.
+    ``dense_layer + dense_mac * multiply-adds + dense_value * output values + dense_far * bytes of weights that the
+    cache does not hold``; of another operator `dense_op` the time of that.
 
     Raises:
         NotModelledError: the table was not fitted on the precision or the operator.
@@ -111,7 +116,17 @@ def predict_dense(table: CostTable, layer: LayerShape) -> float:
     if layer.dense_op is not None:
         return predict_stock(table, layer.precision, layer.dense_op)
     costs = kind_costs(table, layer)
-    return costs.dense_layer + costs.dense_mac * layer.macs + costs.dense_value * layer.out_channels * layer.pixels
+    moved = costs.dense_value * layer.out_channels * layer.pixels + costs.dense_far * far_bytes(
+        table.cache_bytes, layer
+    )
+    return costs.dense_layer + costs.dense_mac * layer.macs + moved
+
+
+def far_bytes(cache_bytes: int | None, layer: LayerShape) -> int:
+    """Bytes of dense weights beyond those that a cache of the size holds; 0 for None."""
+    if cache_bytes is None:
+        return 0
+    return max(0, layer.out_channels * layer.columns * WEIGHT_BYTES[layer.precision] - cache_bytes)
 
 
 def predict_stock(table: CostTable, precision: str, op: StockOp) -> float:
@@ -149,8 +164,9 @@ def kind_costs(table: CostTable, layer: LayerShape) -> KindCosts:
 def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> float:
     """Time of the sparse layer in the table's unit.
 
-    The sum of: once per layer; bringing the input into planar form; per used column, line, group column and visited row
-    for each output position; storing the outputs; the stock ops round it.
+    The sum of: once per layer; bringing the input into planar form; per used column, line, group column, visited row
+    and what collecting inputs for a single position takes, for each output position; storing the outputs; the stock ops
+    round it.
 
     Args:
         table: coefficients of the device.
@@ -161,9 +177,11 @@ def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> 
     Raises:
         NotModelledError: the table was not fitted on the precision, the encoding in it or a stock op.
     """
-    known = table.costs(layer.precision)
-    work = sparse_work(known.tile, layer, packed)
-    costs = known.kinds[work.kind]
+    return _predict(table, layer, packed, sparse_work(table.costs(layer.precision).tile, layer, packed))
+
+
+def _predict(table: CostTable, layer: LayerShape, packed: PackedShape, work: SparseWork) -> float:
+    costs = table.costs(layer.precision).kinds[work.kind]
     if work.step not in costs.step:
         raise NotModelledError(f"the cost table {table.name} was not fitted on {work.step} in {layer.precision}")
     per_position = (
@@ -171,6 +189,8 @@ def predict_sparse(table: CostTable, layer: LayerShape, packed: PackedShape) -> 
         + (costs.line + costs.line_row * packed.rows) * packed.lines
         + _step(costs.step[work.step], packed.rows) * work.columns
         + costs.visit.get(packed.encoding, 0.0) * packed.visits
+        + costs.window * work.windows
+        + costs.collected * work.collected
     )
     moved = costs.input_value * layer.input_values + costs.output_value * layer.out_channels * layer.pixels
     return costs.sparse_layer + moved + per_position * work.positions + predict_layout(table, layer)
@@ -184,12 +204,16 @@ class SparseWork(NamedTuple):
         step: name of the steps of its groups.
         positions: output positions computed, whole tiles.
         columns: group columns multiplied at each position.
+        windows: windows of columns of all lines whose inputs are collected at each position.
+        collected: group columns whose inputs are collected one by one at each position.
     """
 
     kind: str
     step: str
     positions: int
     columns: int
+    windows: int = 0
+    collected: int = 0
 
 
 def sparse_work(tile: Mapping[str, int], layer: LayerShape, packed: PackedShape) -> SparseWork:
@@ -198,9 +222,19 @@ def sparse_work(tile: Mapping[str, int], layer: LayerShape, packed: PackedShape)
     if kind == "fully_connected_batch" and layer.pixels * _TILE_PART <= tile["row_band"]:
         kind = "fully_connected_single"
     if kind == "fully_connected_single":
-        return SparseWork(kind, step, layer.pixels, columns)
+        return SparseWork(kind, step, layer.pixels, columns, *_collecting(layer, packed, step))
     whole = 1 if kind == "conv_kxk" else tile.get(step, 1)
     return SparseWork(kind, step, -(-layer.pixels // whole) * whole, columns + packed.filling)
+
+
+def _collecting(layer: LayerShape, packed: PackedShape, step: str) -> tuple[int, int]:
+    """Windows, and group columns one by one; groups of four int8 columns have steps of their own that know it."""
+    if layer.precision not in _BY_WINDOWS or step.endswith("_quads"):
+        return 0, 0
+    windows = packed.lines * -(-layer.columns // _WINDOW_COLUMNS)
+    if packed.cols == 1 and packed.groups >= windows * _FEWEST_IN_WINDOW:
+        return windows, 0
+    return 0, packed.groups * packed.cols
 
 
 def predict_break_even(
@@ -208,8 +242,9 @@ def predict_break_even(
 ) -> float | None:
     """The sparsity from which the layer is predicted to be worth it, in [0, 1], or None where no sparsity is.
 
-    Groups are thought away or added until ``predict_dense / predict_sparse`` is ``min_speedup``; lines, used columns
-    and visited rows stay as they are, which makes the answer a little too high where fewer groups need fewer of them.
+    Groups are thought away or added until ``predict_dense / predict_sparse`` is ``min_speedup``; lines, used columns,
+    visited rows and windows stay as they are, which makes the answer a little too high where fewer groups need fewer of
+    them.
 
     Args:
         table: coefficients of the device.
@@ -218,8 +253,10 @@ def predict_break_even(
         sparsity: share of zeros in [0, 1) that ``packed`` was counted at.
         min_speedup: wanted dense time divided by sparse time, above 0.
     """
-    fixed = predict_sparse(table, layer, dataclasses.replace(packed, groups=0))
-    groups = predict_sparse(table, layer, packed) - fixed
+    tile, empty = table.costs(layer.precision).tile, dataclasses.replace(packed, groups=0)
+    work = sparse_work(tile, layer, packed)
+    fixed = _predict(table, layer, empty, sparse_work(tile, layer, empty)._replace(windows=work.windows))
+    groups = _predict(table, layer, packed, work) - fixed
     room = predict_dense(table, layer) / min_speedup - fixed
     return None if room <= 0 else max(0.0, 1 - (1 - sparsity) * room / groups)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tfprune.errors import ConversionError, NotModelledError
 
-TABLE_VERSION = 2
+TABLE_VERSION = 3
 PRECISIONS = ("float32", "float16", "int8", "dynamic", "uint8", "int16")
 KINDS = ("conv_1x1", "conv_kxk", "fully_connected_single", "fully_connected_batch")
 BAND_ROWS = (1, 2, 4, 8, 16)
@@ -55,13 +55,20 @@ _SCALARS = (
     "dense_layer",
     "dense_mac",
     "dense_value",
+    "dense_far",
     "sparse_layer",
     "input_value",
     "column_value",
     "line",
     "line_row",
     "output_value",
+    "window",
+    "collected",
 )
+
+
+#: Bytes of a dense weight.
+WEIGHT_BYTES = {"float32": 4, "float16": 2, "int8": 1, "dynamic": 1, "uint8": 1, "int16": 1}
 
 
 def steps_of(precision: str) -> dict[str, tuple[int, ...]]:
@@ -77,12 +84,15 @@ class KindCosts:
         dense_layer: dense, once per layer.
         dense_mac: dense, per multiply-add.
         dense_value: dense, per output value.
+        dense_far: dense, per byte of weights beyond the device's cache.
         sparse_layer: sparse, once per layer.
         input_value: sparse, per input value brought into planar form.
         column_value: sparse, per used column and output pixel.
         line: sparse, per line (band or start row) and output pixel.
         line_row: sparse, per group row of a line and output pixel.
         output_value: sparse, per output value stored.
+        window: sparse, per window of columns of a line and output pixel, where inputs are collected by windows.
+        collected: sparse, per group column and output pixel, where inputs are collected one by one.
         step: sparse, per group column and output pixel, by name of :func:`steps_of` and group rows.
         visit: sparse, per row of a block and output pixel (its sums are loaded and stored), by encoding name.
     """
@@ -90,12 +100,15 @@ class KindCosts:
     dense_layer: float
     dense_mac: float
     dense_value: float
+    dense_far: float
     sparse_layer: float
     input_value: float
     column_value: float
     line: float
     line_row: float
     output_value: float
+    window: float
+    collected: float
     step: dict[str, dict[int, float]]
     visit: dict[str, float]
 
@@ -140,11 +153,13 @@ class CostTable:
     Attributes:
         name: name of the table, repeated in every verdict that used it.
         unit: what the numbers count.
+        cache_bytes: what a core keeps of a layer's weights from run to run; None where the unit knows no caches.
         precisions: coefficients by precision; those that were not fitted are missing.
     """
 
     name: str
     unit: str
+    cache_bytes: int | None
     precisions: dict[str, PrecisionCosts]
 
     def costs(self, precision: str) -> PrecisionCosts:
@@ -231,9 +246,12 @@ def parse_table(data: Any, where: str) -> CostTable:
     """
     if isinstance(data, dict) and (data.get("version") != TABLE_VERSION or isinstance(data["version"], bool)):
         raise ConversionError(f"cost table {where}: version must be {TABLE_VERSION}, got {data.get('version')!r}")
-    _keys(data, {"version", "name", "unit", "precisions"}, where, "the table")
+    _keys(data, {"version", "name", "unit", "cache_bytes", "precisions"}, where, "the table")
     for key in ("name", "unit"):
         _text(data[key], where, key)
+    cache = data["cache_bytes"]
+    if cache is not None and (type(cache) is not int or cache <= 0):
+        raise ConversionError(f"cost table {where}: cache_bytes must be a whole number above 0 or null, got {cache!r}")
     precisions = data["precisions"]
     if not isinstance(precisions, dict) or not precisions or not set(precisions) <= set(PRECISIONS):
         found = sorted(precisions) if isinstance(precisions, dict) else type(precisions).__name__
@@ -243,7 +261,7 @@ def parse_table(data: Any, where: str) -> CostTable:
     parsed = {
         name: _parse_precision(precisions[name], steps_of(name), where, f"precisions.{name}") for name in precisions
     }
-    return CostTable(data["name"], data["unit"], parsed)
+    return CostTable(data["name"], data["unit"], cache, parsed)
 
 
 def _parse_precision(data: Any, steps: dict[str, tuple[int, ...]], where: str, path: str) -> PrecisionCosts:

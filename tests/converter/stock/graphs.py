@@ -317,7 +317,7 @@ def moving_table() -> CostTable:
         precisions[name] = dataclasses.replace(
             costs, kinds={**costs.kinds, "conv_kxk": kxk}, stock_ops={**costs.stock_ops, **ops}
         )
-    return CostTable("moving", "multiply-adds", precisions)
+    return CostTable("moving", "multiply-adds", None, precisions)
 
 
 def shrunk(data: bytes, table: CostTable | None = None, min_speedup: float = 1.0) -> tuple[bytes, list[LayerReport]]:
