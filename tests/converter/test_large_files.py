@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from ai_edge_litert import schema_py_generated as tfl
 
 import tfprune
 from tests.converter.helpers import convert, names
-from tests.models import ModelBuilder, pruned
+from tests.models import ModelBuilder, fully_connected_model, pruned
 from tfprune.converter.schema import AlignedBuffer, write_model
 
 MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
@@ -56,3 +57,17 @@ def test_a_file_above_2_gib() -> None:
     found = model.predict({"image": image, "features": features})
     assert isinstance(found, dict)
     np.testing.assert_allclose(found["large"][0], np.arange(OUTPUTS) + 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("sparsity", "rows"), [(0.8, 4), (0.6, 1)])
+def test_one_large_layer_takes_three_times_its_file(sparsity: float, rows: int) -> None:
+    data = fully_connected_model(pruned((8192, 8192), sparsity, rows), np.ones(8192, np.float32))
+    tracemalloc.start()
+    try:
+        converted = convert(data, min_speedup=0.01)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert converted.tflite != data
+    # The file itself is not traced.
+    assert peak < 2 * len(data)

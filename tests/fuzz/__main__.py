@@ -52,13 +52,15 @@ def main(seconds: int, seed: int, guided: bool, folder: Path, replay: Path | Non
 
 
 def run_seeded(seconds: int, seed: int, folder: Path) -> None:
-    """Checks the seeds, then mutations of them until the time is up; says how often each outcome was met."""
+    """Checks the seeds, then mutations of them, until the time is up; says how often each outcome was met."""
     from tests.fuzz.check import drawn_options
     from tests.fuzz.mutate import mutated
     from tests.fuzz.seeds import seeds
 
     end, counts = time.monotonic() + seconds, Counter[str]()
     for number, data in enumerate(seeds()):
+        if time.monotonic() > end:
+            break
         counts[checked(data, drawn_options(random.Random(f"{seed} sound {number}").randint), folder)] += 1
     number = 0
     while time.monotonic() < end:

@@ -87,6 +87,8 @@ def _is_tables(value: Any) -> bool:
 
 def _change(table: Any, choose: Choose) -> None:
     names = sorted(vars(table))
+    if not names:
+        return
     name = names[choose(0, len(names) - 1)]
     value = getattr(table, name)
     if _is_tables(value):
