@@ -166,3 +166,31 @@ def test_mixed_precision_is_refused_with_the_remedy() -> None:
     )
     with pytest.raises(ConversionError, match=r"float32, got float16 in layer 'half'.*set_weights"):
         convert(net)
+
+
+@pytest.mark.slow
+def test_an_int8_decoder_with_an_open_batch() -> None:
+    """XNNPACK leaves its transposed convolutions, whose output shapes are computed, to a kernel that rounds twice."""
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    x = image = keras.Input((16, 16, 16))
+    for filters in (64, 32):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+        x = layers.Conv2DTranspose(filters, 3, strides=2, padding="same", activation="relu")(x)
+    net = keras.Model(image, x)
+    for layer in net.layers[1:]:
+        kernel, bias = layer.get_weights()
+        transposed = isinstance(layer, layers.Conv2DTranspose)
+        layout = "conv2d_transpose" if transposed else "conv2d"
+        layer.set_weights([kernel * tfprune.select(kernel, tfprune.patterns.Groups(rows=4), 0.8, layout=layout), bias])
+    examples = np.random.default_rng(0).standard_normal((20, 16, 16, 16)).astype(np.float32)
+    result = tfprune.convert(net, precision="int8", representative_data=examples)
+    rows = {row.op: row.verdict for row in result.report.layers}
+    assert rows == {"CONV_2D": "sparse", "TRANSPOSE_CONV": "sparse"}
+    assert len(result.tflite) < 0.5 * len(result.dense)
+    assert all(row.predicted_speedup > 1.05 for row in result.report.layers)
+    for batch in (1, 3):
+        expected, found = (
+            tfprune.Interpreter(data).predict(examples[:batch]) for data in (result.dense, result.tflite)
+        )
+        np.testing.assert_array_equal(found, expected)

@@ -237,7 +237,15 @@ def test_uint8_weights_have_a_zero_point() -> None:
         ("uint8", {"activation_type": ActivationType.UINT8, "input_zero_point": -1}, "input_zero_point"),
         ("int8", {"activation_type": ActivationType.INT16, "output_zero_point": 1}, "output_zero_point"),
         ("int8", {"weight_zero_point": 1}, "weight_zero_point of INT8"),
+        ("int8", {"weight_zero_point": -129, "rounding": Rounding.BUILTIN}, "weight_zero_point"),
         ("int8", {"rounding": Rounding.NONE}, "rounding of quantised activations"),
+        ("int8", {"rounding": Rounding.BUILTIN_CHANNELS}, "stock_channels must divide out_channels 2, got 0"),
+        ("int8", {"rounding": Rounding.BUILTIN_AWAY, "stock_channels": 2}, "stock_channels of this rounding"),
+        (
+            "int8",
+            {"activation_type": ActivationType.INT16, "rounding": Rounding.BUILTIN_AWAY},
+            "rounding of quantised activations",
+        ),
     ],
 )
 def test_types_that_do_not_fit_are_refused(dtype: str, fields: dict[str, int], message: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 import tfprune
 from tests.converter.expand.operators import RELU, VALID, Dense, Maker
+from tests.converter.expand.test_builtin_kernels import computed_shape, fully_connected
 from tests.converter.stock.graphs import random_network
 from tests.converter.test_fidelity import everything
 from tests.models import ModelBuilder, conv_model, fully_connected_model, pruned
@@ -42,6 +43,9 @@ def _dense() -> Iterator[bytes]:
     yield _residual()
     yield everything(2).build()
     yield everything(2).build_with_outside_buffers()
+    # Rounded by builtin kernels.
+    yield computed_shape(Maker("int8", kept=0.1).transpose_conv((1, 4, 4, 16), 12, (3, 3), (2, 2))).data
+    yield fully_connected(1, 2, 24, 40, -7, RELU).data
     for precision in PRECISIONS:
         for number in range(3):
             yield RandomNetwork(random.Random(f"{precision} {number}").randint, precision).build()

@@ -55,9 +55,9 @@ FIELDS = {
     "row_count": "I",
 }
 STORAGE = {"column_bytes", "count_bits", "row_bits", "band_bits", "reserved", "column_unit", "row_count"}
-MANIFEST_FIELDS = ["name", *(name for name in FIELDS if name not in STORAGE)]
+MANIFEST_FIELDS = ["name", *(name for name in FIELDS if name not in STORAGE), "stock_channels"]
 OFFSETS = dict(zip(FIELDS, [*range(12, 27), *range(28, 88, 4)], strict=True))
-INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE, OUTPUT_ZERO_POINT, RESERVED = 88, 92, 96, 100, 104
+INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE, OUTPUT_ZERO_POINT, STOCK_CHANNELS, RESERVED = 88, 92, 96, 100, 104, 108
 INTEGERS = (3, 4)
 
 
@@ -127,7 +127,8 @@ def weight(case: dict, number: int) -> float:
         zero = case["weight_zero_point"]
         return float((number * 37) % zero + 1) * -1 if number % 3 else float((number * 37) % (255 - zero) + 1)
     if value_type == 3:
-        return float((number * 37) % 127 + 1) * (-1 if number % 3 else 1)
+        most = 127 - abs(case.get("weight_zero_point", 0))
+        return float((number * 37) % most + 1) * (-1 if number % 3 else 1)
     return (number % 29 - 14.5) / 8
 
 
@@ -194,7 +195,7 @@ def in_form(case: dict, column_bytes: int, column_unit: int) -> tuple[bytes, dic
         (columns, values), lists = group_sections(case, {0: 2**31, 1: 255, 2: 65_535}[column_bytes]), {}
     lists["counts"] = [len(line) for line in columns]
     value_type = case.get("value_type", 1)
-    fields = dict.fromkeys(FIELDS, 0) | case | {"value_type": value_type}
+    fields = dict.fromkeys([*FIELDS, "stock_channels"], 0) | case | {"value_type": value_type}
     fields |= {"column_bytes": column_bytes, "column_unit": column_unit, "value_count": len(values)}
     fields |= {"line_count": len(columns), "group_count": sum(lists["counts"]), "row_count": len(lists.get("rows", []))}
     fields |= {bits: list_bits(lists[name]) for bits, name in list_names(case, column_bytes).items()}
@@ -209,8 +210,11 @@ def in_form(case: dict, column_bytes: int, column_unit: int) -> tuple[bytes, dic
     for bits, name in list_names(case, column_bytes).items():
         data += in_bits(lists[name], fields[bits])
     header = b"TFPK" + struct.pack("<HHI", 2, 128, len(data))
-    header += struct.pack("<" + "".join(FIELDS.values()), *(fields[name] for name in FIELDS))
-    header += struct.pack("<fifi", *case.get("activations", (0, 0, 0, 0))) + bytes(20)
+    # One byte, whose sign is that of the weights' type.
+    stored = fields | {"weight_zero_point": fields["weight_zero_point"] % 256}
+    header += struct.pack("<" + "".join(FIELDS.values()), *(stored[name] for name in FIELDS))
+    header += struct.pack("<fifi", *case.get("activations", (0, 0, 0, 0)))
+    header += struct.pack("<I", fields["stock_channels"]) + bytes(16)
     return header + struct.pack("<I", zlib.crc32(header)) + data[128:], fields
 
 
@@ -358,7 +362,15 @@ def header_corruptions(of: Corruptions) -> list[str]:
         of.set(field, of[field] + 1, 0xFFFFFFFF)
     of.set("column_unit", 0, 3, 0xFFFFFFFF)
     of.set("count_bits", of["count_bits"] + 9, 33, 255)
-    for offset in (INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE, OUTPUT_ZERO_POINT, RESERVED, RESERVED + 16):
+    for offset in (
+        INPUT_SCALE,
+        INPUT_ZERO_POINT,
+        OUTPUT_SCALE,
+        OUTPUT_ZERO_POINT,
+        STOCK_CHANNELS,
+        RESERVED,
+        RESERVED + 15,
+    ):
         of.put(offset, b"\1", "zero_of_floats" if offset < RESERVED else "reserved")
     of.put(OFFSETS["stride_w"], struct.pack("<I", of["stride_w"] ^ 1), "header_crc32", 0)
     (checksum,) = struct.unpack_from("<I", of.blob, 124)
@@ -399,11 +411,20 @@ def quantized_corruptions(blobs: dict[str, bytes]) -> list[str]:
             of.put(INPUT_ZERO_POINT, struct.pack("<i", point), "input_zero_point")
             of.put(OUTPUT_ZERO_POINT, struct.pack("<i", point), "output_zero_point")
         of.set("value_type", 1, 2, 3 if of["value_type"] == 4 else 4)
-        of.set("rounding", 0, 3)
+        of.set("rounding", 0, 3, 5)
+        of.put(STOCK_CHANNELS, struct.pack("<I", of["out_channels"]), "stock_channels")
         of.set("activation_type", 0, 4)
         if of["value_type"] == 3:
             of.set("weight_zero_point", 3)
         lines += of.lines
+    of = Corruptions("conv_int16_sliding_r4", blobs["conv_int16_sliding_r4"])
+    of.set("rounding", 4)
+    lines += of.lines
+    of = Corruptions("conv_int8_channels", blobs["conv_int8_channels"])
+    for channels in (0, 4, 12, 0xFFFFFFFF):
+        of.put(STOCK_CHANNELS, struct.pack("<I", channels), "stock_channels")
+    of.set("rounding", 1, 2, 4)
+    lines += of.lines
     of = Corruptions("fc_int8_dynamic_r4", blobs["fc_int8_dynamic_r4"])
     for offset in (INPUT_ZERO_POINT, OUTPUT_SCALE, OUTPUT_ZERO_POINT):
         of.put(offset, struct.pack("<I", 1), "zero_of_floats")

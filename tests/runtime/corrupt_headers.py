@@ -15,13 +15,13 @@ import numpy as np
 from tests.runtime.quantized_models import QuantizedLayer, quantized_layer, wide_layer
 from tests.runtime.tiny_models import TinyLayer, conv_layer, dense_layer
 from tfprune.errors import TfpruneError
-from tfprune.formats import HEADER_BYTES, Encoding, Op, OpSpec, Padding
+from tfprune.formats import HEADER_BYTES, Encoding, Op, OpSpec, Padding, Rounding
 from tfprune.formats.header import FIELD_CODES, FIELD_NAMES
 from tfprune.runtime.interpreter import Interpreter
 
 VALUES = (0, 1, 2**30 - 1, 2**31 - 9, 2**31 - 1, 2**31, 2**32 - 1)
 # Total bytes, fourteen fields of a byte, two bytes that are zero, and the other fields.
-OFFSETS = dict(zip(FIELD_NAMES, [8, *range(12, 26), *range(28, 104, 4)], strict=True))
+OFFSETS = dict(zip(FIELD_NAMES, [8, *range(12, 26), *range(28, 108, 4)], strict=True))
 
 
 def changed(packed: bytes, field: str, value: int) -> bytes:
@@ -57,6 +57,8 @@ def main() -> None:
     integers.append(quantized_layer(OpSpec(Op.FULLY_CONNECTED, 16, 24), (1, 24), dynamic=True))
     integers.append(wide_layer(spec, (1, 7, 7, 8)))
     integers.append(wide_layer(OpSpec(Op.FULLY_CONNECTED, 16, 24), (1, 24), activations="uint8", bias="int32"))
+    builtin = dataclasses.replace(integers[0].quantization, rounding=Rounding.BUILTIN_CHANNELS, stock_channels=4)
+    integers.append(dataclasses.replace(integers[0], quantization=builtin))
     outcomes = []
     cases = [(layer, encoding) for layer in [*layers, *integers] for encoding in Encoding]
     for layer, encoding in cases:

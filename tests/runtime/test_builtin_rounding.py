@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers with int16 and uint8 activations: numpy against stock LiteRT's dense ops, and formulas by hand."""
+"""Layers that builtin kernels round, and uint8 ones: numpy against stock LiteRT's dense ops, and formulas by hand."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from tests.runtime.quantized_models import wide_layer
 from tests.runtime.test_quantized_reference import CONVS, oracle, stock
 from tfprune.errors import RuntimeInputError
-from tfprune.formats import Activation, Op, OpSpec
+from tfprune.formats import Activation, ActivationType, Op, OpSpec, Quantization
 from tfprune.runtime.builtin_rounding import (
     BuiltinRounding,
     int16_rounding,
     quantized_multipliers,
-    requantize_int16,
+    requantize_builtin,
 )
 
 ACTIVATIONS = [Activation.NONE, Activation.RELU, Activation.RELU_N1_TO_1, Activation.RELU6]
@@ -57,11 +57,18 @@ def test_a_million_values(kind: tuple[str, str | None]) -> None:
 
 def test_formulas_by_hand() -> None:
     sums = np.array([3, -3, 5, -5, 4, 0, 1 << 20], np.int64)[:, None]
-    half = (0.5, np.ones(1, np.float32), 1.0, Activation.NONE)
+    half = Quantization(np.ones(1, np.float32), 0.5, 0, 1.0, 0, ActivationType.INT16)
     for rounding in BuiltinRounding:
         negative = [-2, -3] if rounding == BuiltinRounding.DOUBLE else [-1, -2]
         expected = [2, negative[0], 3, negative[1], 2, 0, 32767]
-        np.testing.assert_array_equal(requantize_int16(sums, rounding, *half)[:, 0], expected)
+        found = requantize_builtin(sums, [rounding], Op.CONV_2D, half, Activation.NONE)
+        np.testing.assert_array_equal(found[:, 0], expected)
+    # Exact quarters: the first rounding leaves them alone, and the second one sees ties.
+    quarter = Quantization(np.ones(3, np.float32), 0.25, 0, 1.0, 5, ActivationType.INT8)
+    each = [BuiltinRounding.ONCE, BuiltinRounding.TWICE, BuiltinRounding.TWICE_AWAY]
+    for total, expected in ((6, [7, 7, 7]), (-6, [4, 4, 3]), (-7, [3, 4, 3]), (2000, [127, 127, 127])):
+        found = requantize_builtin(np.full((1, 3), total), each, Op.CONV_2D, quarter, Activation.NONE)
+        np.testing.assert_array_equal(found, [expected])
     multiplier, shift = quantized_multipliers(np.array([0.75, 1.0, 0.99999999999, 1e-12]))
     np.testing.assert_array_equal(multiplier, [0x60000000, 0x40000000, 0x40000000, 0])
     np.testing.assert_array_equal(shift, [0, 1, 1, 0])

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter as StockInterpreter
 
 from tests.runtime.quantized_models import QuantizedLayer, quantized_layer
 from tests.runtime.test_quantized_reference import CONVS, oracle, stock
-from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding, Rounding
+from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding
 from tfprune.runtime.delegate import delegate
 from tfprune.runtime.library import load_library
 
@@ -100,11 +99,3 @@ def test_tensors_of_the_wrong_type_are_refused() -> None:
         sparse(int8, int8.random_input(), dynamic.packed())
     with pytest.raises(RuntimeError, match="input has TFLite type 1, must be 9"):
         sparse(dynamic, dynamic.random_input(), int8.packed())
-
-
-def test_what_has_no_kernels_is_refused_by_name() -> None:
-    layer = quantized_layer(OpSpec(Op.FULLY_CONNECTED, 8, 8), (1, 8))
-    quantization = dataclasses.replace(layer.quantization, rounding=Rounding.BUILTIN)
-    packed = dataclasses.replace(layer, quantization=quantization).packed()
-    with pytest.raises(RuntimeError, match="no kernels that round int8 as the builtin kernels do"):
-        sparse(layer, layer.random_input(), packed)

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.runtime.quantized_models import QuantizedLayer, wide_layer
+from tests.runtime.quantized_models import QuantizedLayer, quantized_layer, wide_layer
 from tests.runtime.test_builtin_rounding import ACTIVATIONS, CONV_KINDS, DENSE_KINDS
 from tests.runtime.test_int8_delegate import PACKINGS, sparse
-from tests.runtime.test_quantized_reference import CONVS, stock
-from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding
+from tests.runtime.test_quantized_reference import CONVS, oracle, stock
+from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding, Rounding
 from tfprune.runtime.library import load_library
 
 
@@ -75,3 +76,23 @@ def test_tensors_of_the_wrong_type_are_refused() -> None:
         sparse(int16, int16.random_input(), uint8.packed(Encoding.ROW_BAND, 4, 1))
     with pytest.raises(RuntimeError, match="input has TFLite type 3, must be 7"):
         sparse(uint8, uint8.random_input(), int16.packed(Encoding.ROW_BAND, 4, 1))
+
+
+@pytest.mark.parametrize("rounding", [Rounding.BUILTIN, Rounding.BUILTIN_CHANNELS, Rounding.BUILTIN_AWAY])
+@pytest.mark.parametrize("op", [Op.CONV_2D, Op.FULLY_CONNECTED])
+def test_int8_that_builtin_kernels_round_equals_numpy(op: Op, rounding: Rounding) -> None:
+    """The converter's tests compare them with the stock ops."""
+    kernel, shape = ((3, 3), (2, 9, 8, 24)) if op == Op.CONV_2D else ((1, 1), (70, 24))
+    spec = OpSpec(op, 60, 24, *kernel, activation=Activation.RELU_N1_TO_1)
+    layer = quantized_layer(spec, shape, 3)
+    fields = {"stock_channels": 20} if rounding == Rounding.BUILTIN_CHANNELS else {"weight_zero_point": -3}
+    quantization = dataclasses.replace(layer.quantization, rounding=rounding, **fields)
+    layer = dataclasses.replace(layer, quantization=quantization, matrix=np.maximum(layer.matrix, -120))
+    x = layer.random_input(1)
+    expected = oracle(layer, x)
+    assert len(np.unique(expected)) > 20
+    for packing in PACKINGS:
+        for arch in ("reference", "auto"):
+            options = {} if arch == "auto" else {"arch": arch}
+            np.testing.assert_array_equal(sparse(layer, x, layer.packed(*packing), **options), expected)
+            assert ("int16" in load_library().last_kernel) == ("weight_zero_point" in fields)

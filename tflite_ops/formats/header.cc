@@ -55,7 +55,8 @@ enum Field : uint32_t {
   kInputZeroPoint = 92,
   kOutputScale = 96,
   kOutputZeroPoint = 100,
-  kReservedEnd = 104,
+  kStockChannels = 104,
+  kReservedEnd = 108,
   kHeaderCrc32 = 124,
 };
 
@@ -109,7 +110,7 @@ Status ReadOptions(const uint8_t* header, PackedWeights* packed) {
       {"padding", kPadding, 0, 1},
       {"keep_num_dims", kKeepNumDims, 0, 1},
       {"activation_type", kActivationType, 0, 3},
-      {"rounding", kRounding, 0, 2},
+      {"rounding", kRounding, 0, 4},
       {"column_bytes", kColumnBytes, 0, 2},
       {"count_bits", kCountBits, 0, kMaxBits},
       {"row_bits", kRowBits, 0, kMaxBits},
@@ -126,7 +127,8 @@ Status ReadOptions(const uint8_t* header, PackedWeights* packed) {
   packed->keep_num_dims = header[kKeepNumDims] != 0;
   packed->activation_type = static_cast<ActivationType>(header[kActivationType]);
   packed->rounding = static_cast<Rounding>(header[kRounding]);
-  packed->weight_zero_point = header[kWeightZeroPoint];
+  const uint8_t zero_point = header[kWeightZeroPoint];
+  packed->weight_zero_point = packed->value_type == ValueType::kInt8 ? static_cast<int8_t>(zero_point) : zero_point;
   packed->band_rows = header[kBandRows];
   return {};
 }
@@ -155,6 +157,7 @@ Status ReadSizes(const uint8_t* header, PackedWeights* packed) {
   packed->line_count = ReadU32(header, kLineCount);
   packed->group_count = ReadU32(header, kGroupCount);
   packed->value_count = ReadU32(header, kValueCount);
+  packed->stock_channels = ReadU32(header, kStockChannels);
   return {};
 }
 
@@ -175,27 +178,46 @@ bool TypesFit(ValueType weights, ActivationType activations) {
   return weights == ValueType::kInt8 || activations == ActivationType::kFloat32;
 }
 
+Status CheckRounding(const PackedWeights& packed) {
+  const Rounding rounding = packed.rounding;
+  if (rounding == Rounding::kNone)
+    return Error("packed weights: rounding must not be 0 where activations are quantised");
+  if (packed.activation_type == ActivationType::kInt16 && rounding > Rounding::kBuiltin)
+    return Error("packed weights: rounding of int16 activations must be 1 or 2, got %u",
+                 static_cast<uint32_t>(rounding));
+  const bool int8 = packed.value_type == ValueType::kInt8 && packed.activation_type == ActivationType::kInt8;
+  if (packed.value_type != ValueType::kUInt8 && packed.weight_zero_point != 0 &&
+      !(int8 && rounding != Rounding::kXnnpack)) {
+    return Error("packed weights: weight_zero_point must be 0, got %d", packed.weight_zero_point);
+  }
+  const uint32_t channels = packed.stock_channels;
+  if (rounding == Rounding::kBuiltinChannels ? channels == 0 || packed.out_channels % channels != 0 : channels != 0) {
+    return Error("packed weights: stock_channels must divide out_channels for rounding 3 and else be 0, got %u",
+                 channels);
+  }
+  return {};
+}
+
 Status ReadQuantization(const uint8_t* header, PackedWeights* packed) {
   const ActivationType type = packed->activation_type;
   if (!TypesFit(packed->value_type, type)) {
     return Error("packed weights: activation_type %u does not fit value_type %u", static_cast<uint32_t>(type),
                  static_cast<uint32_t>(packed->value_type));
   }
-  if (packed->value_type != ValueType::kUInt8 && packed->weight_zero_point != 0)
-    return Error("packed weights: weight_zero_point must be 0 where weights are not uint8");
   packed->input_scale = ReadF32(header, kInputScale);
   packed->output_scale = ReadF32(header, kOutputScale);
   packed->input_zero_point = static_cast<int32_t>(ReadU32(header, kInputZeroPoint));
   packed->output_zero_point = static_cast<int32_t>(ReadU32(header, kOutputZeroPoint));
   if (type == ActivationType::kFloat32) {
+    if (packed->weight_zero_point != 0)
+      return Error("packed weights: weight_zero_point must be 0 where activations are float32");
     for (uint32_t i = kInputScale; i < kReservedEnd; ++i) {
       if (header[i] != 0) return Error("packed weights: byte %u must be 0 where activations are float32", i);
     }
     if (packed->rounding == Rounding::kNone) return {};
     return Error("packed weights: rounding must be 0 where activations are float32");
   }
-  if (packed->rounding == Rounding::kNone)
-    return Error("packed weights: rounding must not be 0 where activations are quantised");
+  TFPRUNE_RETURN_IF_ERROR(CheckRounding(*packed));
   TFPRUNE_RETURN_IF_ERROR(CheckQuantizedTensor("input", packed->input_scale, packed->input_zero_point, type));
   return CheckQuantizedTensor("output", packed->output_scale, packed->output_zero_point, type);
 }

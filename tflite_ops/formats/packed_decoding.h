@@ -47,7 +47,7 @@ inline float FromHalf(uint16_t half) {
 }
 
 inline float NumberAt(const PackedWeights& w, size_t index) {
-  if (w.value_type == ValueType::kInt8) return w.bytes[index];
+  if (w.value_type == ValueType::kInt8) return static_cast<float>(w.bytes[index] - w.weight_zero_point);
   if (w.value_type == ValueType::kUInt8) return static_cast<float>(w.unsigned_bytes[index] - w.weight_zero_point);
   return w.value_type == ValueType::kFloat16 ? FromHalf(w.halves[index]) : w.values[index];
 }

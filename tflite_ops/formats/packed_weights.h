@@ -16,7 +16,9 @@ enum class Op : uint32_t { kConv2D = 1, kFullyConnected = 2 };
 enum class Encoding : uint32_t { kRowBand = 1, kSlidingRow = 2, kBlockRows = 3, kBlockColumns = 4 };
 enum class ValueType : uint32_t { kFloat32 = 1, kFloat16 = 2, kInt8 = 3, kUInt8 = 4 };
 enum class ActivationType : uint32_t { kFloat32 = 0, kInt8 = 1, kUInt8 = 2, kInt16 = 3 };
-enum class Rounding : uint32_t { kNone = 0, kXnnpack = 1, kBuiltin = 2 };
+// kBuiltin: LiteRT's builtin matrix product, and all its kernels of int16; the other two: its other builtin kernels of
+// eight bits.
+enum class Rounding : uint32_t { kNone = 0, kXnnpack = 1, kBuiltin = 2, kBuiltinChannels = 3, kBuiltinAway = 4 };
 enum class Activation : uint32_t { kNone = 0, kRelu = 1, kReluN1To1 = 2, kRelu6 = 3 };  // TFLite's numbers
 enum class Padding : uint32_t { kSame = 0, kValid = 1 };                                // TFLite's numbers
 
@@ -67,7 +69,8 @@ struct PackedWeights {
   // The rest up to the blocks is for integer weights. kFloat32 activations are quantised at run time.
   ActivationType activation_type = ActivationType::kFloat32;
   Rounding rounding = Rounding::kNone;
-  int32_t weight_zero_point = 0;  // what weights that are not stored are; 0 but for kUInt8
+  uint32_t stock_channels = 0;    // of kBuiltinChannels: row r is output channel r % stock_channels of the stock op
+  int32_t weight_zero_point = 0;  // what weights that are not stored are
   const float* scales = nullptr;  // [out_channels]
   float input_scale = 0, output_scale = 0;
   int32_t input_zero_point = 0, output_zero_point = 0;

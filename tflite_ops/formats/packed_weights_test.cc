@@ -18,35 +18,36 @@ namespace {
 TEST(PackedWeights, GoldenFilesMeanWhatTheManifestSays) {
   for (const auto& row : ReadTable("manifest.txt")) {
     SCOPED_TRACE(row[0]);
-    ASSERT_EQ(row.size(), 24u);
+    ASSERT_EQ(row.size(), 25u);
     const std::vector<uint8_t> bytes = ReadFile(row[0] + ".bin"), expected = ReadFile(row[0] + ".f32");
     PackedWeights w;
     const Status status = ReadPackedWeights(bytes.data(), bytes.size(), &w);
     ASSERT_TRUE(status.ok()) << status.message;
-    const uint32_t fields[] = {static_cast<uint32_t>(w.op),
-                               static_cast<uint32_t>(w.encoding),
-                               static_cast<uint32_t>(w.value_type),
-                               static_cast<uint32_t>(w.activation),
-                               static_cast<uint32_t>(w.padding),
-                               w.keep_num_dims,
-                               static_cast<uint32_t>(w.activation_type),
-                               static_cast<uint32_t>(w.rounding),
-                               static_cast<uint32_t>(w.weight_zero_point),
-                               w.band_rows,
-                               w.out_channels,
-                               w.kernel_h,
-                               w.kernel_w,
-                               w.in_channels,
-                               w.stride_h,
-                               w.stride_w,
-                               w.dilation_h,
-                               w.dilation_w,
-                               w.group_rows,
-                               w.group_cols,
-                               w.line_count,
-                               w.group_count,
-                               w.value_count};
-    for (size_t i = 0; i < 23; ++i) EXPECT_EQ(std::to_string(fields[i]), row[i + 1]) << "column " << i + 1;
+    const int64_t fields[] = {static_cast<int64_t>(w.op),
+                              static_cast<int64_t>(w.encoding),
+                              static_cast<int64_t>(w.value_type),
+                              static_cast<int64_t>(w.activation),
+                              static_cast<int64_t>(w.padding),
+                              w.keep_num_dims,
+                              static_cast<int64_t>(w.activation_type),
+                              static_cast<int64_t>(w.rounding),
+                              w.weight_zero_point,
+                              w.band_rows,
+                              w.out_channels,
+                              w.kernel_h,
+                              w.kernel_w,
+                              w.in_channels,
+                              w.stride_h,
+                              w.stride_w,
+                              w.dilation_h,
+                              w.dilation_w,
+                              w.group_rows,
+                              w.group_cols,
+                              w.line_count,
+                              w.group_count,
+                              w.value_count,
+                              w.stock_channels};
+    for (size_t i = 0; i < 24; ++i) EXPECT_EQ(std::to_string(fields[i]), row[i + 1]) << "column " << i + 1;
     const std::vector<float> dense = Decode(w);
     ASSERT_EQ(dense.size() * 4, expected.size());
     EXPECT_EQ(memcmp(dense.data(), expected.data(), expected.size()), 0);

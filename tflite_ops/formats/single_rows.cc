@@ -78,6 +78,7 @@ void CopyLayer(const PackedWeights& from, PackedWeights* to) {
   to->activation_type = from.activation_type;
   to->rounding = from.rounding;
   to->weight_zero_point = from.weight_zero_point;
+  to->stock_channels = from.stock_channels;
   to->scales = from.scales;
   to->input_scale = from.input_scale, to->output_scale = from.output_scale;
   to->input_zero_point = from.input_zero_point, to->output_zero_point = from.output_zero_point;

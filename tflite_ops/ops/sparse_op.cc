@@ -36,7 +36,7 @@ struct OpData : Described {
   PackedWeights weights;
   Conv2DPlan plan;             // for float weights
   Int8Conv2DPlan int8_plan;    // for integer weights with int8 or float32 activations
-  Int16Conv2DPlan int16_plan;  // for those with uint8 or int16 activations
+  Int16Conv2DPlan int16_plan;  // for those that NeedsInt16 names
 
   bool int8() const { return weights.has_integers() && !int16(); }
   bool int16() const { return NeedsInt16(weights); }
@@ -67,13 +67,6 @@ Status CheckGeometryDims(const TfLiteTensor& geometry, const uint32_t* expected,
   return same ? Status{} : Error("the shape of the geometry tensor contradicts the packed weights");
 }
 
-// The format holds more than there are kernels for.
-Status CheckHasKernels(const PackedWeights& w) {
-  if (w.activation_type == ActivationType::kInt8 && w.rounding == Rounding::kBuiltin)
-    return Error("this library has no kernels that round int8 as the builtin kernels do");
-  return {};
-}
-
 Status ReadWeights(const TfLiteTensor& packed, OpData* data) {
   if (data->packed_data != packed.data.raw_const) {
     data->packed_data = nullptr;
@@ -81,8 +74,7 @@ Status ReadWeights(const TfLiteTensor& packed, OpData* data) {
     data->packed_data = packed.data.raw_const;
     if (data->state->tuning() != nullptr) data->packed_crc = Crc32(packed.data.raw_const, packed.bytes);
   }
-  if (data->weights.op != data->op) return Error("the packed weights belong to the other tfprune op");
-  return CheckHasKernels(data->weights);
+  return data->weights.op == data->op ? Status{} : Error("the packed weights belong to the other tfprune op");
 }
 
 Status ConvShapes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor& geometry, ImageSize* in) {

@@ -220,7 +220,7 @@ def _modelled(layer: Layer, table: CostTable) -> tuple[LayerShape, str | None]:
         predict_dense(table, shape)
         predict_layout(table, shape)
     except NotModelledError as error:
-        ordinary = dataclasses.replace(shape, precision="float32", dense_op=None, layout_ops=())
+        ordinary = dataclasses.replace(shape, precision="float32", dense_op=None, layout_ops=(), dense_precision=None)
         return ordinary, str(error)
     return shape, None
 

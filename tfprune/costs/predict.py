@@ -49,6 +49,7 @@ class LayerShape:
         precision: one of :data:`tfprune.costs.table.PRECISIONS`; ``"dynamic"`` is int8 weights and float32 activations.
         dense_op: the dense operator where it is no ordinary convolution or fully-connected layer.
         layout_ops: stock ops that the sparse layer, or a smaller dense one, needs round it and the dense one does not.
+        dense_precision: of the dense layer, where tables know it under another one.
     """
 
     fully_connected: bool
@@ -60,6 +61,7 @@ class LayerShape:
     precision: str = "float32"
     dense_op: StockOp | None = None
     layout_ops: tuple[StockOp, ...] = ()
+    dense_precision: str | None = None
 
     @property
     def kind(self) -> str:
@@ -113,6 +115,8 @@ def predict_dense(table: CostTable, layer: LayerShape) -> float:
     Raises:
         NotModelledError: the table was not fitted on the precision or the operator.
     """
+    if layer.dense_precision is not None:
+        layer = dataclasses.replace(layer, precision=layer.dense_precision, dense_precision=None)
     if layer.dense_op is not None:
         return predict_stock(table, layer.precision, layer.dense_op)
     costs = kind_costs(table, layer)

@@ -101,6 +101,7 @@ class PackedWeights:
             ActivationType(header.activation_type),
             Rounding(header.rounding),
             header.weight_zero_point,
+            header.stock_channels,
         )
 
     def _numbers(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -206,6 +206,7 @@ def _header(
         input_zero_point=quantization.input_zero_point,
         output_scale=float(np.float32(quantization.output_scale)),
         output_zero_point=quantization.output_zero_point,
+        stock_channels=quantization.stock_channels,
     )
 
 

@@ -56,11 +56,18 @@ class ActivationType(enum.IntEnum):
 
 
 class Rounding(enum.IntEnum):
-    """How sums become quantised outputs."""
+    """How sums become quantised outputs: as XNNPACK does, or as one of LiteRT's builtin kernels.
+
+    BUILTIN is that of its matrix product, and of all its kernels with int16 activations. With 8-bit activations others
+    round twice: BUILTIN_CHANNELS in another way for the channels behind the last whole block of eight, BUILTIN_AWAY
+    with ties away from zero.
+    """
 
     NONE = 0
     XNNPACK = 1
     BUILTIN = 2
+    BUILTIN_CHANNELS = 3
+    BUILTIN_AWAY = 4
 
 
 class Activation(enum.IntEnum):

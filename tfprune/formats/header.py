@@ -14,9 +14,9 @@ from tfprune.formats.sections import HEADER_BYTES, Counts
 
 MAGIC = b"TFPK"
 FORMAT_VERSION = 2
-# magic, version, header_bytes and the fields of PackedHeader, with two and twenty bytes that are zero; the checksum
+# magic, version, header_bytes and the fields of PackedHeader, with two and sixteen bytes that are zero; the checksum
 # follows.
-_LAYOUT = struct.Struct("<4sHHI14B2x15Ififi20x")
+_LAYOUT = struct.Struct("<4sHHI14B2x15IfifiI16x")
 _CODES = {"I": (0, 2**32 - 1), "B": (0, 255), "i": (-(2**31), 2**31 - 1)}
 
 
@@ -96,6 +96,7 @@ class PackedHeader:
     input_zero_point: int = 0
     output_scale: float = 0.0
     output_zero_point: int = 0
+    stock_channels: int = 0
 
     @property
     def columns(self) -> int:
@@ -160,7 +161,7 @@ class PackedHeader:
 
 FIELD_NAMES = tuple(field.name for field in dataclasses.fields(PackedHeader))
 #: The struct code of each field.
-FIELD_CODES = dict(zip(FIELD_NAMES, "I" + 14 * "B" + 15 * "I" + "fifi", strict=True))
+FIELD_CODES = dict(zip(FIELD_NAMES, "I" + 14 * "B" + 15 * "I" + "fifiI", strict=True))
 
 
 def pack_header(header: PackedHeader) -> bytes:
@@ -169,7 +170,10 @@ def pack_header(header: PackedHeader) -> bytes:
     Raises:
         PackedFormatError: a field does not fit into its bits.
     """
-    fields = [getattr(header, name) for name in FIELD_NAMES]
+    # A byte: that of int8 weights is a signed one.
+    signed = header.value_type == ValueType.INT8 and -128 <= header.weight_zero_point < 0
+    stored = dataclasses.replace(header, weight_zero_point=header.weight_zero_point + 256) if signed else header
+    fields = [getattr(stored, name) for name in FIELD_NAMES]
     for (name, code), value in zip(FIELD_CODES.items(), fields, strict=True):
         if code == "f":
             _fits_float32(name, value)
@@ -215,7 +219,9 @@ def unpack_header(data: bytes | memoryview) -> PackedHeader:
         )
     header = PackedHeader(**dict(zip(FIELD_NAMES, fields, strict=True)))
     if body != _LAYOUT.pack(magic, version, header_bytes, *fields):
-        raise PackedFormatError("packed weights: bytes 26, 27 and 104 .. 123 must be 0")
+        raise PackedFormatError("packed weights: bytes 26, 27 and 108 .. 123 must be 0")
+    if header.value_type == ValueType.INT8 and header.weight_zero_point > 127:
+        header = dataclasses.replace(header, weight_zero_point=header.weight_zero_point - 256)
     header.check()
     return header
 

@@ -151,18 +151,43 @@ def _check_quantization(header: PackedHeader) -> None:
         raise PackedFormatError(
             f"packed weights: activation_type must fit {value_type.name} weights, got {activation_type.name}"
         )
-    if value_type != ValueType.UINT8:
-        _equal(f"weight_zero_point of {value_type.name} weights", header.weight_zero_point, 0)
     if activation_type == ActivationType.FLOAT32:
-        for name in ("rounding", "input_scale", "input_zero_point", "output_scale", "output_zero_point"):
+        for name in (
+            "weight_zero_point",
+            "stock_channels",
+            "rounding",
+            "input_scale",
+            "input_zero_point",
+            "output_scale",
+            "output_zero_point",
+        ):
             _equal(f"{name} of float32 activations", getattr(header, name), 0)
         return
-    _in_range("rounding of quantised activations", header.rounding, int(Rounding.XNNPACK), int(Rounding.BUILTIN))
+    last = Rounding.BUILTIN if activation_type == ActivationType.INT16 else Rounding.BUILTIN_AWAY
+    _in_range("rounding of quantised activations", header.rounding, int(Rounding.XNNPACK), int(last))
+    _check_weight_zero_point(header, value_type, activation_type)
+    if header.rounding != Rounding.BUILTIN_CHANNELS:
+        _equal("stock_channels of this rounding", header.stock_channels, 0)
+    elif not header.stock_channels or header.out_channels % header.stock_channels:
+        raise PackedFormatError(
+            f"packed weights: stock_channels must divide out_channels {header.out_channels}, "
+            f"got {header.stock_channels}"
+        )
     for name in ("input", "output"):
         scale = getattr(header, f"{name}_scale")
         if not (math.isfinite(scale) and scale > 0):
             raise PackedFormatError(f"packed weights: {name}_scale must be finite and above 0, got {scale}")
         _in_range(f"{name}_zero_point", getattr(header, f"{name}_zero_point"), *ZERO_POINTS[activation_type])
+
+
+def _check_weight_zero_point(header: PackedHeader, value_type: ValueType, activation_type: ActivationType) -> None:
+    name = f"weight_zero_point of {value_type.name} weights"
+    if value_type == ValueType.UINT8:
+        _in_range(name, header.weight_zero_point, 0, 255)
+    elif activation_type == ActivationType.INT8 and header.rounding != Rounding.XNNPACK:
+        _in_range(name, header.weight_zero_point, -128, 127)
+    else:
+        _equal(name, header.weight_zero_point, 0)
 
 
 def _one_of(name: str, value: int, values: type[enum.IntEnum]) -> None:

@@ -28,7 +28,10 @@ class Quantization:
             else float32.
         rounding: of the outputs. None, which becomes the rounding: XNNPACK's for int8 and uint8, the builtin kernels'
             for int16, none for float32.
-        weight_zero_point: of uint8 weights, 0 .. 255; int8 weights have 0, as in TFLite.
+        weight_zero_point: of uint8 weights, 0 .. 255; int8 weights have 0, except where their activations are int8
+            and a builtin kernel rounds: -128 .. 127.
+        stock_channels: with :attr:`Rounding.BUILTIN_CHANNELS` the output channels of the stock op, which the rows
+            repeat; else 0.
     """
 
     scales: npt.NDArray[np.float32]
@@ -39,6 +42,7 @@ class Quantization:
     activation_type: ActivationType | None = None
     rounding: Rounding | None = None
     weight_zero_point: int = 0
+    stock_channels: int = 0
 
     def __post_init__(self) -> None:
         """Fills in what follows from the rest."""

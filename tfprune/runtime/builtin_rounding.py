@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the builtin kernels of LiteRT round int16x8 layers, which XNNPACK does not run, in numpy.
+"""How the builtin kernels of LiteRT round layers that XNNPACK does not run, in numpy.
 
-A layer has int16 activations with zero point 0 and int8 weights. Its exact sums become outputs by a formula that is
-chosen by the op and the type of its bias. All formulas were found by experiment on ``ai-edge-litert`` 2.3.0;
+Exact sums become outputs by a formula that follows from the header and, of some ops, from the type of the bias, the
+processor and the number of output pixels. All formulas were found by experiment on ``ai-edge-litert`` 2.3.0;
 ``docs/formats.md`` has them too, and ``tests/runtime/test_builtin_rounding.py`` compares them with the stock ops.
 """
 
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import RuntimeInputError
-from tfprune.formats import Activation, Op
+from tfprune.formats import Activation, ActivationType, Op, PackedHeader, Quantization, Rounding
 
 Sums = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
-INT16_LIMITS = (-32768, 32767)
 #: The largest shift of a multiplier that the builtin kernels take.
 MAX_SHIFT = 7
+#: Channels that builtin kernels of 8 bits compute at once.
+STOCK_BLOCK = 8
 
 
 class BuiltinRounding(enum.Enum):
@@ -30,6 +32,32 @@ class BuiltinRounding(enum.Enum):
     DOUBLE = "product in float64, one rounding, ties away from zero"
     ONCE = "multiplier of 32 bits, one rounding, ties upward"
     TWICE = "multiplier of 32 bits, rounded to 31 fractional bits less and then to a whole number, ties upward"
+    TWICE_AWAY = "the same, ties of the second rounding away from zero"
+
+
+def row_roundings(header: PackedHeader, bias_type: str | None, *, pixels: int, arch: str) -> list[BuiltinRounding]:
+    """The formula of each output channel of an op with quantised activations that XNNPACK does not round.
+
+    Args:
+        header: of the packed weights.
+        bias_type: ``"int64"``, ``"int32"``, or None where there is no bias.
+        pixels: output pixels, those of all images.
+        arch: the best instruction set of the processor, as :attr:`Library.detected_arch` names it.
+
+    Raises:
+        RuntimeInputError: as :func:`int16_rounding`.
+    """
+    rows, wide_x86 = header.out_channels, arch.startswith("avx")
+    if header.activation_type == ActivationType.INT16:
+        return [int16_rounding(Op(header.op), bias_type, wide_x86=wide_x86)] * rows
+    if header.rounding == Rounding.BUILTIN:
+        # On Arm the product of a matrix and one vector is a kernel of its own, for sizes that fill its registers.
+        vector = arch.startswith("neon") and pixels == 1 and header.out_channels >= 4 and header.columns >= 8
+        return [BuiltinRounding.TWICE if wide_x86 or vector else BuiltinRounding.ONCE] * rows
+    channels = header.stock_channels or 1
+    in_blocks = channels // STOCK_BLOCK * STOCK_BLOCK
+    stock = [BuiltinRounding.TWICE] * in_blocks + [BuiltinRounding.TWICE_AWAY] * (channels - in_blocks)
+    return stock * (rows // channels)
 
 
 def int16_rounding(op: Op, bias_type: str | None, *, wide_x86: bool) -> BuiltinRounding:
@@ -52,24 +80,24 @@ def int16_rounding(op: Op, bias_type: str | None, *, wide_x86: bool) -> BuiltinR
     return BuiltinRounding.TWICE if wide_x86 else BuiltinRounding.ONCE
 
 
-def effective_scales(
-    rounding: BuiltinRounding, input_scale: float, scales: FloatArray, output_scale: float
-) -> npt.NDArray[np.float64]:
+def effective_scales(op: Op, quantization: Quantization, rounding: BuiltinRounding) -> npt.NDArray[np.float64]:
     """``s_in * s_w / s_out`` in float64, as the ops compute it.
 
-    The matrix product of a layer whose scales are all the same rounds ``s_in * s_w`` to float32 first: the stock op
-    does so where the file has one scale for all channels.
+    Where all scales are the same, ops that can have a single one (uint8, and matrix products but for int16 with an
+    int64 bias) round ``s_in * s_w`` to float32 first.
 
     Args:
+        op: what the op is.
+        quantization: of the layer.
         rounding: the formula that the scales are for.
-        input_scale: of the input.
-        scales: float32 ``[R]`` of the weights.
-        output_scale: of the output.
     """
-    single, products = np.float32(input_scale), np.float64(np.float32(input_scale)) * scales.astype(np.float64)
-    if rounding in (BuiltinRounding.ONCE, BuiltinRounding.TWICE) and (scales == scales[0]).all():
+    single, scales = np.float32(quantization.input_scale), quantization.scales
+    products = np.float64(single) * scales.astype(np.float64)
+    unsigned = quantization.activation_type == ActivationType.UINT8
+    product = op == Op.FULLY_CONNECTED and rounding != BuiltinRounding.DOUBLE
+    if (unsigned or product) and (scales == scales[0]).all():
         products = (single * scales).astype(np.float64)
-    return np.asarray(products / np.float64(np.float32(output_scale)), np.float64)
+    return np.asarray(products / np.float64(np.float32(quantization.output_scale)), np.float64)
 
 
 def quantized_multipliers(factors: npt.NDArray[np.float64]) -> tuple[Sums, Sums]:
@@ -87,37 +115,36 @@ def quantized_multipliers(factors: npt.NDArray[np.float64]) -> tuple[Sums, Sums]
     multiplier = np.where(multiplier == 2**31, 2**30, multiplier)
     if (shift > MAX_SHIFT).any():
         largest = float(factors.max())
-        raise RuntimeInputError(f"int16 layer: input_scale * scale / output_scale must be below 128, got {largest}")
+        raise RuntimeInputError(f"quantised layer: input_scale * scale / output_scale must be below 128, got {largest}")
     tiny = shift < -31
     return np.where(tiny, 0, multiplier), np.where(tiny, 0, shift)
 
 
-def requantize_int16(
-    sums: Sums,
-    rounding: BuiltinRounding,
-    input_scale: float,
-    scales: FloatArray,
-    output_scale: float,
-    activation: Activation,
-) -> npt.NDArray[np.int16]:
-    """Outputs of an int16x8 layer from its exact sums.
+def requantize_builtin(
+    sums: Sums, roundings: list[BuiltinRounding], op: Op, quantization: Quantization, activation: Activation
+) -> npt.NDArray[Any]:
+    """Outputs of a layer from its exact sums.
 
     Args:
-        sums: ``[..., R]``, the bias included, below ``2**47``; of :attr:`~BuiltinRounding.ONCE` and
-            :attr:`~BuiltinRounding.TWICE` in 32 bits.
-        rounding: the formula.
-        input_scale: of the input.
-        scales: float32 ``[R]`` of the weights.
-        output_scale: of the output.
+        sums: ``[..., R]``, the bias included, below ``2**47``; with a multiplier of 32 bits in as many.
+        roundings: the formula of each row.
+        op: what the op is.
+        quantization: of the layer.
         activation: clamps in the quantised domain.
     """
-    factors = effective_scales(rounding, input_scale, scales, output_scale)
-    if rounding == BuiltinRounding.DOUBLE:
-        rounded = _away_from_zero(sums.astype(np.float64) * factors)
-    else:
-        rounded = _fixed_point(sums, rounding, *quantized_multipliers(factors)).astype(np.float64)
-    low, high = output_limits(output_scale, activation)
-    return np.clip(rounded, low, high).astype(np.int16)
+    rounded = np.zeros(sums.shape)
+    for rounding in BuiltinRounding:
+        rows = [row for row, of_row in enumerate(roundings) if of_row == rounding]
+        if not rows:
+            continue
+        factors, of_rows = effective_scales(op, quantization, rounding)[rows], sums[..., rows]
+        if rounding == BuiltinRounding.DOUBLE:
+            rounded[..., rows] = _away_from_zero(of_rows.astype(np.float64) * factors)
+        else:
+            rounded[..., rows] = _fixed_point(of_rows, rounding, *quantized_multipliers(factors))
+    zero = quantization.output_zero_point
+    low, high = output_limits(quantization, activation)
+    return (np.clip(rounded, low, high) + zero).astype(_limits(quantization).dtype)
 
 
 def _fixed_point(sums: Sums, rounding: BuiltinRounding, multiplier: Sums, shift: Sums) -> Sums:
@@ -127,8 +154,10 @@ def _fixed_point(sums: Sums, rounding: BuiltinRounding, multiplier: Sums, shift:
         return _shift_right(sums * reduced, 15 - shift)
     if rounding == BuiltinRounding.ONCE:
         return _shift_right(sums * multiplier, 31 - shift)
-    shifted = sums << np.maximum(shift, 0)
-    return _shift_right(_shift_right(shifted * multiplier, np.int64(31)), np.maximum(-shift, 0))
+    first = _shift_right((sums << np.maximum(shift, 0)) * multiplier, np.int64(31))
+    by = np.maximum(-shift, 0)
+    away = rounding == BuiltinRounding.TWICE_AWAY
+    return np.where(away & (first < 0), -_shift_right(-first, by), _shift_right(first, by))
 
 
 def _away_from_zero(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -143,17 +172,22 @@ def _shift_right(values: Sums, by: Sums | np.int64) -> Sums:
     return np.asarray((values + half) >> by, np.int64)
 
 
-def output_limits(output_scale: float, activation: Activation) -> tuple[int, int]:
-    """Least and largest int16 output under ``activation``; bounds round ties away from zero.
+def output_limits(quantization: Quantization, activation: Activation) -> tuple[int, int]:
+    """Least and largest output less its zero point under ``activation``; bounds round ties away from zero.
 
     Args:
-        output_scale: of the output.
-        activation: its bounds in multiples of ``output_scale``.
+        quantization: of the layer.
+        activation: its bounds in multiples of the output's scale.
     """
-    low, high = INT16_LIMITS
-    bounds = np.array(activation.bounds, np.float32) / np.float32(output_scale)
+    limits, zero = _limits(quantization), quantization.output_zero_point
+    low, high = int(limits.min) - zero, int(limits.max) - zero
+    bounds = np.array(activation.bounds, np.float32) / np.float32(quantization.output_scale)
     if bounds[0] > low:
         low = int(_away_from_zero(bounds[:1].astype(np.float64))[0])
     if bounds[1] < high:
         high = int(_away_from_zero(bounds[1:].astype(np.float64))[0])
     return low, high
+
+
+def _limits(quantization: Quantization) -> np.iinfo[Any]:
+    return np.iinfo((quantization.activation_type or ActivationType.INT8).name.lower())

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.formats import Activation, ActivationType, Quantization
+from tfprune.runtime.library import load_library
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -15,6 +16,8 @@ def requantize(
     sums: npt.NDArray[np.float64], quantization: Quantization, activation: Activation
 ) -> npt.NDArray[np.int8] | npt.NDArray[np.uint8]:
     """Returns ``clip(rint(float32(sum) * (s_in * s_w / s_out)) + zero_point)``, all in float32 as XNNPACK computes it.
+
+    Its kernels of uint8 for NEON round the exact product of sum and float32 factor, ties upward.
 
     Args:
         sums: whole numbers ``[..., R]`` that fit 32 bits, the bias included.
@@ -29,6 +32,8 @@ def requantize(
     bounds = np.rint(np.array(activation.bounds, np.float32) / output_scale).astype(np.float64) + zero
     low, high = max(float(limits.min), bounds[0]), min(float(limits.max), bounds[1])
     rounded = np.rint(sums.astype(np.float32) * factors).astype(np.float64) + zero
+    if unsigned and load_library().detected_arch.startswith("neon"):
+        rounded = np.floor(sums * factors.astype(np.float64) + 0.5) + zero
     clipped = np.clip(rounded, low, max(low, high))
     return clipped.astype(np.uint8) if unsigned else clipped.astype(np.int8)
 

@@ -20,9 +20,10 @@ from tfprune.formats import (
     PackedWeights,
     Padding,
     Quantization,
+    Rounding,
     read,
 )
-from tfprune.runtime.builtin_rounding import int16_rounding, requantize_int16
+from tfprune.runtime.builtin_rounding import requantize_builtin, row_roundings
 from tfprune.runtime.library import load_library
 from tfprune.runtime.quantized_reference import quantize_activations, requantize
 
@@ -180,8 +181,8 @@ def _finish(
         sums = sums * scales.astype(np.float64) * quantization.scales.astype(np.float64)
     if bias is not None:
         sums = sums + bias.astype(np.float64)
-    if quantization is not None and quantization.activation_type == ActivationType.INT16:
-        return _finish_int16(sums, bias, weights.header, quantization)
+    if quantization is not None and quantization.rounding not in (Rounding.NONE, Rounding.XNNPACK):
+        return _finish_builtin(sums, bias, weights.header, quantization)
     if quantization is not None and scales is None:
         return requantize(sums, quantization, activation)
     if activation != Activation.NONE:
@@ -189,11 +190,11 @@ def _finish(
     return sums.astype(np.float32)
 
 
-def _finish_int16(
+def _finish_builtin(
     sums: npt.NDArray[np.float64], bias: Bias | None, header: PackedHeader, quantization: Quantization
-) -> npt.NDArray[np.int16]:
+) -> Activations:
     """As the stock op rounds on this machine; a float64 holds the exact sums."""
     bias_type = None if bias is None else bias.dtype.name
-    rounding = int16_rounding(Op(header.op), bias_type, wide_x86=load_library().detected_arch.startswith("avx"))
-    scales = (quantization.input_scale, quantization.scales, quantization.output_scale)
-    return requantize_int16(sums.astype(np.int64), rounding, *scales, header.spec.activation)
+    pixels = sums.size // header.out_channels
+    roundings = row_roundings(header, bias_type, pixels=pixels, arch=load_library().detected_arch)
+    return requantize_builtin(sums.astype(np.int64), roundings, Op(header.op), quantization, header.spec.activation)

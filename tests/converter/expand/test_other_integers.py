@@ -17,8 +17,6 @@ from tfprune.converter.graph import Graph
 from tfprune.costs import load_table
 from tfprune.formats import Op, OpSpec
 
-SIGN_BIT = 5
-
 
 def refusal(data: bytes) -> str:
     """Why the file's operator is no layer of ours; empty where it may be one."""
@@ -38,16 +36,18 @@ def test_transposed_uint8_with_strides() -> None:
     check(Maker("uint8", 3).transpose_conv((2, 14, 15, 8), 6, (3, 3), (2, 2), more=1))
 
 
-def test_depthwise_int16() -> None:
-    check(Maker("int16", 3).depthwise((2, 17, 18, 12), 1, (3, 3)), ["TfpruneConv2D"])
+@pytest.mark.parametrize("precision", ["uint8", "int16"])
+@pytest.mark.parametrize(("multiplier", "stride"), [(1, 1), (1, 2), (2, 1)])
+def test_depthwise(precision: str, multiplier: int, stride: int) -> None:
+    dense = Maker(precision, 3).depthwise((2, 17, 18, 16), multiplier, (3, 3), stride=(stride, stride))
+    check(dense, ["TfpruneConv2D"])
 
 
 @pytest.mark.parametrize(
     ("dense", "code"),
     [
-        (Maker("uint8").depthwise((2, 9, 8, 12), 1, (3, 3)), "rounding"),
-        (Maker("uint8").conv_2d((1, 9, 8, 8), 8, (3, 3), 1, activation=TANH), "rounding"),
-        (Maker("int8").conv_2d((1, 9, 8, 8), 8, (3, 3), 1, activation=SIGN_BIT), "rounding"),
+        # Kernels of their own on some processors.
+        (Maker("uint8").depthwise((2, 9, 8, 12), 1, (3, 3), activation=TANH), "rounding"),
         # LiteRT has no DEPTH_TO_SPACE for them.
         (Maker("int16").transpose_conv((1, 4, 5, 8), 6, (3, 3), (2, 2), more=1), "precision"),
     ],

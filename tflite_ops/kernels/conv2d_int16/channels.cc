@@ -9,7 +9,10 @@
 namespace tfprune {
 namespace {
 
-constexpr int32_t kMaxShift = 7;                  // of LiteRT's multipliers
+constexpr int32_t kMaxShift = 7;  // of LiteRT's multipliers
+// Down to this shift products that an output of eight bits needs are exact in a double: 9 + 31 + 13 bits.
+constexpr int32_t kExactShift = -13;
+constexpr uint32_t kStockBlock = 8;               // channels that builtin kernels compute at once
 constexpr int64_t kExactSums = int64_t{1} << 37;  // times a multiplier of 15 bits they are exact in a double
 constexpr int32_t kReducedLimit = 0x7FFF0000;     // multipliers from here on become the largest of 15 bits
 
@@ -31,13 +34,32 @@ int64_t BiasOf(const IntegerBias& bias, uint32_t row) {
   if (!bias.wide) memcpy(&narrow, data + row * sizeof(narrow), sizeof(narrow));
   return bias.wide ? wide : narrow;
 }
-Status ChooseRequantization(const PackedWeights& w, const IntegerBias& bias, bool rounds_twice, Requantization* how) {
-  const bool int16 = w.activation_type == ActivationType::kInt16;
-  if (!int16) {
-    *how = Requantization::kFloat;
-    if (bias.wide) return Error("convolution: the bias of uint8 activations must be int32, got int64");
-    return w.rounding == Rounding::kXnnpack ? Status{}
-                                            : Error("convolution: no kernel rounds uint8 as the builtin kernels do");
+
+// Of activations of eight bits.
+Requantization RequantizationOfBytes(const PackedWeights& w, bool rounds_twice, uint32_t row) {
+  switch (w.rounding) {
+    case Rounding::kBuiltin:
+      return rounds_twice ? Requantization::kTwice : Requantization::kOnce;
+    case Rounding::kBuiltinChannels: {
+      const uint32_t channel = row % w.stock_channels, in_blocks = w.stock_channels / kStockBlock * kStockBlock;
+      return channel < in_blocks ? Requantization::kTwice : Requantization::kTwiceAway;
+    }
+    case Rounding::kBuiltinAway:
+      return Requantization::kTwiceAway;
+    case Rounding::kNone:
+    case Rounding::kXnnpack:
+      break;
+  }
+  // XNNPACK's kernels of uint8 for NEON do not compute in floats.
+  const bool fixed = w.activation_type == ActivationType::kUInt8 && DetectedArch() >= Arch::kNeon;
+  return fixed ? Requantization::kOnce : Requantization::kFloat;
+}
+
+Status ChooseRequantization(const PackedWeights& w, const IntegerBias& bias, bool rounds_twice, uint32_t row,
+                            Requantization* how) {
+  if (w.activation_type != ActivationType::kInt16) {
+    *how = RequantizationOfBytes(w, rounds_twice, row);
+    return bias.wide ? Error("convolution: the bias of 8-bit activations must be int32, got int64") : Status{};
   }
   if (w.rounding != Rounding::kBuiltin) return Error("convolution: no kernel rounds int16 as XNNPACK does");
   if (w.op == Op::kConv2D) {
@@ -52,18 +74,19 @@ Status ChooseRequantization(const PackedWeights& w, const IntegerBias& bias, boo
   return {};
 }
 
-// Clamps of outputs before the zero point is added. Bounds of int16 round ties away from zero, others to even.
+// Clamps of outputs before the zero point is added. Bounds of XNNPACK's kernels round ties to even, others away from
+// zero.
 OutputRange RangeOf(const PackedWeights& w) {
   const bool int16 = w.activation_type == ActivationType::kInt16;
-  const int32_t zero = w.output_zero_point;
-  OutputRange range = {int16 ? -32768 : -zero, int16 ? 32767 : 255 - zero, zero};
+  const int32_t zero = w.output_zero_point, least = w.activation_type == ActivationType::kInt8 ? -128 : 0;
+  OutputRange range = {int16 ? -32768 : least - zero, int16 ? 32767 : least + 255 - zero, zero};
   float low, high;
   ActivationBounds(w.activation, &low, &high);
   low /= w.output_scale, high /= w.output_scale;
   const auto whole = [&](float bound) {
     const int32_t cut = static_cast<int32_t>(bound);
     const float rest = bound - static_cast<float>(cut);
-    if (!int16) return static_cast<int32_t>(RoundToEven(bound));
+    if (w.rounding == Rounding::kXnnpack) return static_cast<int32_t>(RoundToEven(bound));
     return rest >= 0.5f ? cut + 1 : rest <= -0.5f ? cut - 1 : cut;
   };
   if (low > static_cast<float>(range.low)) range.low = whole(low);
@@ -74,30 +97,43 @@ OutputRange RangeOf(const PackedWeights& w) {
 // `s_in * s_w / s_out` as the stock op of this formula computes it.
 double FactorOf(const PackedWeights& w, Requantization how, bool one_scale, uint32_t row) {
   const float scale = w.scales[row];
-  if (how == Requantization::kFloat) return w.input_scale * scale / w.output_scale;
-  const bool product = how == Requantization::kOnce || how == Requantization::kTwice;
-  if (product && one_scale) return static_cast<double>(w.input_scale * scale) / static_cast<double>(w.output_scale);
+  if (w.rounding == Rounding::kXnnpack) return w.input_scale * scale / w.output_scale;
+  // What stock ops compute with one scale, if they can have several, they compute in float32.
+  const bool single =
+      w.activation_type == ActivationType::kUInt8 || (w.op == Op::kFullyConnected && how != Requantization::kDouble);
+  if (single && one_scale) return static_cast<double>(w.input_scale * scale) / static_cast<double>(w.output_scale);
   return static_cast<double>(w.input_scale) * static_cast<double>(scale) / static_cast<double>(w.output_scale);
 }
 
-RowRule RuleOf(Requantization how, double factor, int64_t bias) {
-  RowRule rule = {bias, factor, 0, 0};
+// Two roundings are one with another half. With `v = sum * multiplier * 2^(shift - 31)` and shift < 0 the first one
+// adds `extra = 2^(shift - 1)` to v before the second one rounds down: floor(v + 1/2 + extra). Where ties of the second
+// one are those of -v, negative v have floor(v + 1/2 - extra).
+RowRule RuleOf(Requantization how, double factor, int64_t bias, bool bytes) {
+  RowRule rule = {how, bias, factor, 0.5, 0.5, 0, 0};
   if (how == Requantization::kFloat || how == Requantization::kDouble) return rule;
   QuantizeMultiplier(factor, &rule.multiplier, &rule.shift);
   if (how == Requantization::kReduced) {
     const int32_t reduced = rule.multiplier < kReducedLimit ? (rule.multiplier + (1 << 15)) >> 16 : 0x7FFF;
+    rule.how = Requantization::kFloor;
     rule.factor = reduced * PowerOfTwo(rule.shift - 15);
+  } else if (bytes && rule.shift >= kExactShift && rule.shift <= 0) {
+    const double extra = how == Requantization::kOnce || rule.shift == 0 ? 0.0 : PowerOfTwo(rule.shift - 1);
+    rule.how = Requantization::kFloor;
+    rule.factor = rule.multiplier * PowerOfTwo(rule.shift - 31);
+    rule.half = 0.5 + extra;
+    rule.half_of_negative = how == Requantization::kTwiceAway ? 0.5 - extra : rule.half;
   }
   return rule;
 }
 
 // Sizes of the weights of each row; `largest` of the inputs.
-Status CheckSums(const PackedWeights& w, Requantization how, uint32_t row, uint64_t size, int64_t bias, bool* wide) {
-  const uint64_t largest = w.activation_type == ActivationType::kInt16 ? 32768 : 255;
+Status CheckSums(const PackedWeights& w, uint32_t row, uint64_t size, int64_t bias, bool* wide) {
+  const bool bytes = w.activation_type != ActivationType::kInt16;
+  const uint64_t largest = bytes ? 255 : 32768;
   const uint64_t bias_size = bias < 0 ? uint64_t{0} - static_cast<uint64_t>(bias) : static_cast<uint64_t>(bias);
   const uint64_t sum = size * largest;
   *wide = *wide || sum > INT32_MAX;
-  if (how == Requantization::kFloat && (bias_size > INT32_MAX || sum + bias_size > INT32_MAX))
+  if (bytes && (bias_size > INT32_MAX || sum + bias_size > INT32_MAX))
     return Error("convolution: a sum of output channel %u may leave 32 bits", row);
   if (bias_size > kExactSums || sum + bias_size > kExactSums)
     return Error("convolution: a sum of output channel %u may leave 37 bits", row);
@@ -119,10 +155,13 @@ void QuantizeMultiplier(double factor, int32_t* multiplier, int32_t* shift) {
   *shift = tiny ? 0 : exponent;
 }
 
-bool RoundsTwice() { return DetectedArch() >= Arch::kAvx2 && DetectedArch() < Arch::kNeon; }
+bool RoundsTwice(const PackedWeights& w, size_t pixels) {
+  if (DetectedArch() < Arch::kNeon) return DetectedArch() >= Arch::kAvx2;
+  // LiteRT's product of a matrix and a vector, for sizes that fill its registers.
+  return w.activation_type != ActivationType::kInt16 && pixels == 1 && w.out_channels >= 4 && w.columns() >= 8;
+}
 
 Status PrepareChannels(const PackedWeights& w, const IntegerBias& bias, bool rounds_twice, Int16Channels* channels) {
-  TFPRUNE_RETURN_IF_ERROR(ChooseRequantization(w, bias, rounds_twice, &channels->how));
   AlignedArray<uint64_t> sizes;
   if (!sizes.Reserve(w.out_channels) || !channels->rules.Reserve(w.out_channels))
     return Error("convolution: no memory for %u output channels", w.out_channels);
@@ -138,11 +177,13 @@ Status PrepareChannels(const PackedWeights& w, const IntegerBias& bias, bool rou
   channels->wide = false;
   for (uint32_t r = 0; r < w.out_channels; ++r) {
     const int64_t start = BiasOf(bias, r);
-    TFPRUNE_RETURN_IF_ERROR(CheckSums(w, channels->how, r, sizes[r], start, &channels->wide));
-    const double factor = FactorOf(w, channels->how, one_scale, r);
+    Requantization how = Requantization::kFloat;
+    TFPRUNE_RETURN_IF_ERROR(ChooseRequantization(w, bias, rounds_twice, r, &how));
+    TFPRUNE_RETURN_IF_ERROR(CheckSums(w, r, sizes[r], start, &channels->wide));
+    const double factor = FactorOf(w, how, one_scale, r);
     if (!isfinite(factor)) return Error("convolution: the scales of output channel %u are too far apart", r);
-    channels->rules[r] = RuleOf(channels->how, factor, start);
-    if (channels->rules[r].shift > kMaxShift)
+    channels->rules[r] = RuleOf(how, factor, start, w.activation_type != ActivationType::kInt16);
+    if (w.rounding != Rounding::kXnnpack && channels->rules[r].shift > kMaxShift)
       return Error("convolution: the scales of output channel %u make a factor of 128 or more", r);
   }
   return {};

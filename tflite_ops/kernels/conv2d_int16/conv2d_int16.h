@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sparse 2D convolution with 16-bit arithmetic on NHWC tensors, for the quantised layers that have no int8 kernels:
-// int16 activations with int8 weights, and uint8 activations with uint8 weights; a fully-connected layer is a 1x1
-// convolution over `batch` pixels. The meaning is that of docs/formats.md, "Integers": exact sums of (x - zero_in) * (w
-// - zero_w) and the bias, brought to the output by a formula that follows from activation type, rounding, op and type
-// of the bias.
+// int16 activations, uint8 ones, and int8 weights with a zero point; a fully-connected layer is a 1x1 convolution over
+// `batch` pixels. The meaning is that of docs/formats.md, "Integers": exact sums of (x - zero_in) * (w - zero_w) and
+// the bias, brought to the output by a formula that follows from activation type, rounding, op and type of the bias.
 //
 // The plan is that of conv2d.h on planes of int16. Weights are widened when the layer is prepared: they, and inputs
 // less their zero point, are then operands of a 16-bit multiply-add, two columns at a time. Sums have 32 bits; where
@@ -34,7 +33,8 @@ struct IntegerBias {
 
 // Whether the weights are for Int16Conv2DPlan.
 inline bool NeedsInt16(const PackedWeights& w) {
-  return w.activation_type == ActivationType::kInt16 || w.activation_type == ActivationType::kUInt8;
+  return w.activation_type == ActivationType::kInt16 || w.activation_type == ActivationType::kUInt8 ||
+         (w.activation_type == ActivationType::kInt8 && w.weight_zero_point != 0);
 }
 
 // The multiplier `m` in [2^30, 2^31) and shift with `factor ~ m * 2^(shift - 31)`, as LiteRT finds them; 0 and 0 for
@@ -43,7 +43,6 @@ void QuantizeMultiplier(double factor, int32_t* multiplier, int32_t* shift);
 
 // What each output channel needs beside its weights, computed once.
 struct Int16Channels {
-  Requantization how = Requantization::kFloat;
   OutputRange range = {};
   AlignedArray<RowRule> rules;  // [out_channels]
   bool wide = false;            // sums of 32 bits could overflow
@@ -54,8 +53,15 @@ struct Int16Channels {
 Status PrepareChannels(const PackedWeights& weights, const IntegerBias& bias, bool rounds_twice,
                        Int16Channels* channels);
 
-// Whether LiteRT's matrix product rounds twice on this machine: its kernels for AVX2 and up do, others round once.
-bool RoundsTwice();
+// Whether LiteRT's matrix product of so many output pixels rounds twice on this machine: its kernels for AVX2 and up
+// do, and those of Arm for eight bits and a single pixel. Others round once.
+bool RoundsTwice(const PackedWeights& weights, size_t pixels);
+
+// Input number `at`.
+inline int32_t InputAt(ActivationType type, const void* x, size_t at) {
+  if (type == ActivationType::kInt16) return static_cast<const int16_t*>(x)[at];
+  return type == ActivationType::kInt8 ? static_cast<const int8_t*>(x)[at] : static_cast<const uint8_t*>(x)[at];
+}
 
 // The layer as plain loops: the oracle of every other variant. False where there is no memory.
 bool ReferenceInt16Conv2D(const PackedWeights& weights, const Int16Channels& channels, const ConvShape& shape,

@@ -114,7 +114,7 @@ TEST(Int16Conv2D, WhatHasNoEqualIsRefused) {
   EXPECT_EQ(Refusal(spec, {true, true, true, false}), "");
   EXPECT_NE(Refusal(spec, {true, true, false, false}).find("bias of int16 activations must be int64"),
             std::string::npos);
-  EXPECT_NE(Refusal(spec, {false, true, true, false}).find("bias of uint8 activations must be int32"),
+  EXPECT_NE(Refusal(spec, {false, true, true, false}).find("bias of 8-bit activations must be int32"),
             std::string::npos);
   EXPECT_NE(Refusal(spec, {true, true, true, false}, 1e6).find("factor of 128 or more"), std::string::npos);
   EXPECT_NE(Refusal(spec, {true, true, true, false}, 0.05, INT64_MIN).find("may leave 37 bits"), std::string::npos);
@@ -139,21 +139,57 @@ TEST(Int16Conv2D, MultipliersByHand) {
 
 TEST(Int16Conv2D, RoundingByHand) {
   const OutputRange all = {-32768, 32767, 0};
-  const RowRule half = {0, 0.5, 1 << 30, 0};
+  const auto rule = [](Requantization how, double factor, int32_t multiplier, int32_t shift) {
+    return RowRule{how, 0, factor, 0.5, 0.5, multiplier, shift};
+  };
   const struct {
     int64_t sum;
     int32_t upward, away;
   } cases[] = {{3, 2, 2}, {-3, -1, -2}, {5, 3, 3}, {-5, -2, -3}, {4, 2, 2}, {0, 0, 0}, {1 << 20, 32767, 32767}};
   for (const auto& c : cases) {
-    EXPECT_EQ(Requantize(Requantization::kReduced, half, all, c.sum), c.upward) << c.sum;
-    EXPECT_EQ(Requantize(Requantization::kOnce, half, all, c.sum), c.upward) << c.sum;
-    EXPECT_EQ(Requantize(Requantization::kTwice, half, all, c.sum), c.upward) << c.sum;
-    EXPECT_EQ(Requantize(Requantization::kDouble, half, all, c.sum), c.away) << c.sum;
+    for (const auto how : {Requantization::kFloor, Requantization::kOnce, Requantization::kTwice})
+      EXPECT_EQ(Requantize(rule(how, 0.5, 1 << 30, 0), all, c.sum), c.upward) << c.sum;
+    EXPECT_EQ(Requantize(rule(Requantization::kDouble, 0.5, 0, 0), all, c.sum), c.away) << c.sum;
+    // The same factor with its only rounding in the second step.
+    EXPECT_EQ(Requantize(rule(Requantization::kTwice, 0.5, 1 << 30, -1), all, 2 * c.sum), c.upward) << c.sum;
+    EXPECT_EQ(Requantize(rule(Requantization::kTwiceAway, 0.5, 1 << 30, -1), all, 2 * c.sum), c.away) << c.sum;
   }
   // 11/8 - 2^-31 * small: rounded to a half first, and then once more.
-  const RowRule quarter = {0, 0.25, (1 << 30) - 1, -1};
-  EXPECT_EQ(Requantize(Requantization::kOnce, quarter, all, 2), 0);
-  EXPECT_EQ(Requantize(Requantization::kTwice, quarter, all, 2), 1);
+  EXPECT_EQ(Requantize(rule(Requantization::kOnce, 0.25, (1 << 30) - 1, -1), all, 2), 0);
+  EXPECT_EQ(Requantize(rule(Requantization::kTwice, 0.25, (1 << 30) - 1, -1), all, 2), 1);
+}
+
+// The short form in doubles against the two steps that it stands for, for every shift that has one and its neighbours.
+TEST(Int16Conv2D, OneRoundingEqualsTwo) {
+  std::mt19937 random(5);
+  PackedSpec spec = SpecOf(Encoding::kRowBand, 4, 1, 2);
+  spec.out_channels = 16;
+  for (const Rounding rounding : {Rounding::kBuiltin, Rounding::kBuiltinChannels, Rounding::kBuiltinAway}) {
+    for (int exponent = -16; exponent <= 3; ++exponent) {
+      Layer layer;
+      Build(spec, {false, false, false, false, true, rounding}, {1, 4, 4}, 5, &layer);
+      PackedWeights& w = layer.weights();
+      w.stock_channels = rounding == Rounding::kBuiltinChannels ? 12 : 0;  // blocks, and some channels more
+      w.output_scale = static_cast<float>(std::ldexp(w.input_scale * w.scales[0], -exponent));
+      Int16Channels channels;
+      ASSERT_TRUE(PrepareChannels(w, {}, true, &channels).ok());
+      for (uint32_t row = 0; row < 12; ++row) {
+        const RowRule rule = channels.rules[row];
+        EXPECT_EQ(rule.how == Requantization::kFloor, rule.shift >= -13 && rule.shift <= 0);
+        RowRule steps = rule;
+        const bool away = rounding == Rounding::kBuiltinAway || (rounding == Rounding::kBuiltinChannels && row >= 8);
+        steps.how = away ? Requantization::kTwiceAway : Requantization::kTwice;
+        const double unit = std::ldexp(static_cast<double>(rule.multiplier), rule.shift - 31);
+        for (int i = 0; i < 400; ++i) {
+          // Around whole numbers and halves, where roundings differ.
+          const double near = (static_cast<int>(random() % 1200) - 600) * 0.5;
+          const int64_t sum = static_cast<int64_t>(near / unit) + static_cast<int>(random() % 5) - 2;
+          ASSERT_EQ(Requantize(rule, channels.range, sum), Requantize(steps, channels.range, sum))
+              << "row " << row << " shift " << rule.shift << " sum " << sum;
+        }
+      }
+    }
+  }
 }
 
 TEST(Int16Conv2D, TheForcedArchIsTheOneThatRuns) {

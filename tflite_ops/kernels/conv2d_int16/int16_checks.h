@@ -31,9 +31,11 @@ inline std::vector<Arch> SupportedArchs() {
 
 // What the layers of a test have beside their PackedSpec.
 struct LayerKind {
-  bool int16 = true;  // else uint8
+  bool int16 = true;  // else 8 bits
   bool with_bias = true, wide_bias = true;
-  bool extremes = false;  // every input and weight is the largest of its type
+  bool extremes = false;                   // every input and weight is the largest of its type
+  bool int8 = false;                       // else uint8, where not int16
+  Rounding rounding = Rounding::kXnnpack;  // of 8 bits
 };
 
 struct Layer {
@@ -72,12 +74,19 @@ inline void Build(const PackedSpec& spec, const LayerKind& kind, const ImageSize
   w.rounding = Rounding::kBuiltin;
   if (kind.extremes) memset(const_cast<int8_t*>(w.bytes), 0x80, stored);
   if (!kind.int16) {
+    w.rounding = kind.rounding;
+    w.stock_channels = kind.rounding == Rounding::kBuiltinChannels ? w.out_channels : 0;
+    w.output_zero_point = static_cast<int>(random() % 256) - (kind.int8 ? 128 : 0);
+  }
+  if (!kind.int16 && kind.int8) {
+    w.activation_type = ActivationType::kInt8;
+    w.weight_zero_point = -7;
+    w.input_zero_point = kind.extremes ? 127 : static_cast<int>(random() % 256) - 128;
+  } else if (!kind.int16) {
     w.activation_type = ActivationType::kUInt8;
-    w.rounding = Rounding::kXnnpack;
     w.value_type = ValueType::kUInt8;
     w.weight_zero_point = 93;
     w.input_zero_point = kind.extremes ? 0 : static_cast<int>(random() % 256);
-    w.output_zero_point = static_cast<int>(random() % 256);
     for (size_t i = 0; i < stored; ++i)
       layer->unsigned_values.push_back(static_cast<uint8_t>(kind.extremes ? 255 : w.bytes[i] + 100));
     w.unsigned_bytes = layer->unsigned_values.data();
@@ -125,6 +134,33 @@ inline int64_t Rounded(__int128 value, int by) {
                  : static_cast<int64_t>((value + (static_cast<__int128>(1) << (by - 1))) >> by);
 }
 
+// The same with ties away from zero.
+inline int64_t RoundedAway(int64_t value, int by) { return value < 0 ? -Rounded(-value, by) : Rounded(value, by); }
+
+// An output of 8 bits that is rounded as LiteRT's builtin kernels do.
+inline int64_t ExpectedByte(const Layer& layer, uint32_t row, int64_t sum) {
+  const PackedWeights& w = layer.weights();
+  const bool one_scale = std::count(w.scales, w.scales + w.out_channels, w.scales[0]) == w.out_channels;
+  const bool single = one_scale && (!layer.kind.int8 || w.op == Op::kFullyConnected);
+  const double product = single ? w.input_scale * w.scales[row] : double{w.input_scale} * w.scales[row];
+  int exponent = 0;
+  const double fraction = std::frexp(product / w.output_scale, &exponent);
+  const int64_t fixed = std::llround(std::ldexp(fraction, 31));
+  const int64_t first = Rounded(static_cast<__int128>(sum) * fixed, 31);
+  const bool away = w.rounding == Rounding::kBuiltinAway ||
+                    (w.rounding == Rounding::kBuiltinChannels && row >= w.out_channels / 8 * 8);
+  const size_t pixels = size_t{layer.shape.out.batch} * layer.shape.out.height * layer.shape.out.width;
+  int64_t value = away ? RoundedAway(first, -exponent) : Rounded(first, -exponent);
+  if (w.rounding == Rounding::kBuiltin && !RoundsTwice(w, pixels))
+    value = Rounded(static_cast<__int128>(sum) * fixed, 31 - exponent);
+  float low_bound, high_bound;
+  ActivationBounds(w.activation, &low_bound, &high_bound);
+  int64_t low = (layer.kind.int8 ? -128 : 0) - w.output_zero_point, high = low + 255;
+  if (std::isfinite(low_bound)) low = std::max<int64_t>(low, std::llround(low_bound / w.output_scale));
+  if (std::isfinite(high_bound)) high = std::min<int64_t>(high, std::llround(high_bound / w.output_scale));
+  return std::min(std::max(value, low), high) + w.output_zero_point;
+}
+
 // An output by the formulas of docs/formats.md, in wider arithmetic than the kernels use.
 inline int64_t Expected(const Layer& layer, uint32_t row, int64_t sum) {
   const PackedWeights& w = layer.weights();
@@ -132,9 +168,12 @@ inline int64_t Expected(const Layer& layer, uint32_t row, int64_t sum) {
   float low_bound, high_bound;
   ActivationBounds(w.activation, &low_bound, &high_bound);
   int64_t value = 0, low = -32768, high = 32767;
+  if (!layer.kind.int16 && layer.kind.rounding != Rounding::kXnnpack) return ExpectedByte(layer, row, sum);
   if (!layer.kind.int16) {
     const float factor = w.input_scale * w.scales[row] / w.output_scale;
     value = std::llrint(static_cast<float>(sum) * factor);
+    if (DetectedArch() >= Arch::kNeon)  // XNNPACK's kernels of uint8 for NEON
+      value = static_cast<int64_t>(std::floor(static_cast<double>(sum) * factor + 0.5));
     low = -w.output_zero_point, high = 255 - w.output_zero_point;
     if (std::isfinite(low_bound)) low = std::max<int64_t>(low, std::llrint(low_bound / w.output_scale));
     if (std::isfinite(high_bound)) high = std::min<int64_t>(high, std::llrint(high_bound / w.output_scale));
@@ -150,7 +189,7 @@ inline int64_t Expected(const Layer& layer, uint32_t row, int64_t sum) {
     value = std::llround(static_cast<double>(sum) * (in * scale / out));
   } else if (!dense) {
     value = Rounded(static_cast<__int128>(sum) * ((fixed + 32768) >> 16), 15 - exponent);
-  } else if (RoundsTwice()) {
+  } else if (RoundsTwice(w, 2)) {
     value = Rounded(Rounded(static_cast<__int128>(static_cast<int32_t>(sum)) * fixed, 31), -exponent);
   } else {
     value = Rounded(static_cast<__int128>(static_cast<int32_t>(sum)) * fixed, 31 - exponent);
@@ -189,7 +228,7 @@ void CheckOf(const PackedSpec& spec, const LayerKind& kind, const ImageSize& in,
   std::vector<int64_t> centred;
   for (size_t i = 0; i < x.size(); ++i) {
     x[i] = static_cast<T>(random());
-    if (kind.extremes) x[i] = kind.int16 ? static_cast<T>(-32768) : static_cast<T>(255);
+    if (kind.extremes) x[i] = kind.int16 ? static_cast<T>(-32768) : static_cast<T>(kind.int8 ? -128 : 255);
     centred.push_back(x[i] - layer.weights().input_zero_point);
   }
   std::vector<int64_t> expected = ExactSums(layer, centred);
@@ -201,12 +240,17 @@ void CheckOf(const PackedSpec& spec, const LayerKind& kind, const ImageSize& in,
   RunEverywhere<T>(layer, in, &x, expected);
 }
 
-// The same layer with uint8 and with int16 activations, the second one with every bias that its op takes.
+// The same layer with uint8 activations, with 8-bit ones of the builtin kernels, and with int16 ones, the second one
+// with every bias that its op takes.
 inline void Check(PackedSpec spec, const ImageSize& in, uint32_t seed) {
   const bool dense = spec.op == Op::kFullyConnected;
   const bool wide_bias = !dense || seed % 3 != 0;
   spec.output_scale = 0.05f + 0.01f * static_cast<float>(seed % 40);
   CheckOf<uint8_t>(spec, {false, seed % 4 != 0, false, false}, in, seed);
+  const Rounding roundings[] = {Rounding::kBuiltin, Rounding::kBuiltinChannels, Rounding::kBuiltinAway};
+  const Rounding rounding = roundings[seed % 3];
+  CheckOf<int8_t>(spec, {false, seed % 4 != 0, false, false, true, rounding}, in, seed);
+  if (seed % 3 == 2) CheckOf<uint8_t>(spec, {false, true, false, false, false, rounding}, in, seed);
   if (::testing::Test::HasFatalFailure()) return;
   spec.input_scale = 0.002f;
   CheckOf<int16_t>(spec, {true, seed % 4 != 0, wide_bias, false}, in, seed);

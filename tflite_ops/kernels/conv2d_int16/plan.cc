@@ -10,7 +10,7 @@ namespace tfprune {
 Status Int16Conv2DPlan::Prepare(const PackedWeights& weights, const IntegerBias& bias, const ImageSize& in, Arch arch,
                                 uint32_t threads) {
   if (!NeedsInt16(weights) || !weights.has_integers())
-    return Error("convolution: these kernels run int16 and uint8 activations only");
+    return Error("convolution: these kernels run int16 and uint8 activations, and weights with a zero point");
   if (weights.in_blocks()) {
     if (blocks_ != &weights) TFPRUNE_RETURN_IF_ERROR(BlocksToSingleRows(weights, &single_rows_));
     blocks_ = &weights;
@@ -22,8 +22,8 @@ Status Int16Conv2DPlan::Prepare(const PackedWeights& weights, const IntegerBias&
   threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
   value_bytes_ = weights.activation_type == ActivationType::kInt16 ? 2 : 1;
   TFPRUNE_RETURN_IF_ERROR(InferConvShape(weights, in, &shape_));
-  TFPRUNE_RETURN_IF_ERROR(PrepareChannels(weights, bias, RoundsTwice(), &channels_));
   const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
+  TFPRUNE_RETURN_IF_ERROR(PrepareChannels(weights, bias, RoundsTwice(weights, pixels), &channels_));
   if (arch == Arch::kReference || pixels == 0) return {};
   kernels_ = GetInt16Kernels(arch);
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.

@@ -18,12 +18,12 @@ bool ReferenceInt16Conv2D(const PackedWeights& w, const Int16Channels& channels,
       const int64_t ix = ox * w.stride_w + tap % w.kernel_w * w.dilation_w - shape.pad_left;
       if (iy < 0 || iy >= shape.in.height || ix < 0 || ix >= shape.in.width) return;
       const size_t at = ((n * shape.in.height + iy) * shape.in.width + ix) * w.in_channels + channel;
-      const int64_t input = int16 ? static_cast<const int16_t*>(x)[at] : static_cast<const uint8_t*>(x)[at];
+      const int64_t input = InputAt(w.activation_type, x, at);
       const int64_t weight = w.value_type == ValueType::kUInt8 ? w.unsigned_bytes[index] : w.bytes[index];
       sums[row] += (weight - w.weight_zero_point) * (input - w.input_zero_point);
     });
     for (uint32_t r = 0; r < w.out_channels; ++r) {
-      const int32_t value = Requantize(channels.how, channels.rules[r], channels.range, sums[r]);
+      const int32_t value = Requantize(channels.rules[r], channels.range, sums[r]);
       const size_t at = pixel * w.out_channels + r;
       if (int16) {
         static_cast<int16_t*>(y)[at] = static_cast<int16_t>(value);

@@ -161,7 +161,7 @@ void Int16Conv2DPlan::Finish(uint32_t row, uint32_t place, Tile* tile) const {
   if (tile->held_rows == kHeldRows) Flush(tile);
   if (tile->held_rows == 0) tile->held_first = row;
   const size_t first = place * tile->pitch;
-  kernels_.finish({channels_.how, channels_.rules[row], channels_.range, channels_.wide ? nullptr : tile->sums + first,
+  kernels_.finish({channels_.rules[row], channels_.range, channels_.wide ? nullptr : tile->sums + first,
                    channels_.wide ? tile->wide + first : nullptr, tile->width,
                    tile->held + tile->held_rows * tile->pitch});
   ++tile->held_rows;
@@ -182,7 +182,8 @@ void Int16Conv2DPlan::Flush(Tile* tile) const {
 // `count` pixels into all planes of one phase.
 void Int16Conv2DPlan::FillPixels(const uint8_t* in, size_t in_stride, size_t count, uint8_t* out) const {
   const PackedWeights& w = *weights_;
-  const Int16FillFn fill = value_bytes_ == 2 ? kernels_.fill_int16 : kernels_.fill_uint8;
+  const bool int8 = w.activation_type == ActivationType::kInt8;
+  const Int16FillFn fill = value_bytes_ == 2 ? kernels_.fill_int16 : int8 ? kernels_.fill_int8 : kernels_.fill_uint8;
   fill({in, in_stride, count, w.in_channels, static_cast<int16_t>(w.input_zero_point), reinterpret_cast<int16_t*>(out),
         strips_.plane_stride()});
 }
@@ -195,7 +196,7 @@ void Int16Conv2DPlan::FillPlanes(const Job& job, const StripTask& strip, uint8_t
     int16_t* inputs = reinterpret_cast<int16_t*>(planes);
     if (value_bytes_ == 2) memcpy(inputs, first, pixel_bytes);
     for (uint32_t c = 0; value_bytes_ == 1 && c < w.in_channels; ++c)
-      inputs[c] = static_cast<int16_t>(first[c] - w.input_zero_point);
+      inputs[c] = static_cast<int16_t>(InputAt(w.activation_type, first, c) - w.input_zero_point);
     return;
   }
   if (strips_.pointwise()) return FillPixels(first, pixel_bytes, strips_.PositionsOf(strip), planes);

@@ -2,7 +2,8 @@
 // Sparse 2D convolution with int8 weights on NHWC tensors; a fully-connected layer is a 1x1 convolution over `batch`
 // pixels. The meaning is that of docs/formats.md, "int8":
 //
-//   int8 activations   y = clip(rint(float(sum) * (s_in * s_w / s_out)) + zero_out),  sum = bias + w . (x - zero_in)
+//   int8 activations   y = clip(rint(float(sum) * (s_in * s_w / s_out)) + zero_out),  sum = bias + w . (x - zero_in),
+//                      or sums rounded as one of LiteRT's builtin kernels does
 //   float activations  x is quantised first, each pixel by itself for pointwise ops, else each image;
 //                      y = act(float(w . (xq - zero)) * s_x * s_w + bias)
 //
@@ -24,6 +25,7 @@
 #include "tflite_ops/formats/single_rows.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
 #include "tflite_ops/kernels/conv2d/strips.h"
+#include "tflite_ops/kernels/conv2d_int16/conv2d_int16.h"
 #include "tflite_ops/kernels/conv2d_int8/quantize.h"
 #include "tflite_ops/kernels/conv2d_int8/widen.h"
 #include "tflite_ops/kernels/planar_int8/planar_int8.h"
@@ -40,7 +42,11 @@ struct Int8Channels {
   AlignedArray<int32_t> row_sums;  // sums of weights
   AlignedArray<float> factors;     // s_in * s_w / s_out; empty for float activations
   float low = 0, high = 0;         // clamp: of float values, or of int8 values before the zero point is added
+  Int16Channels builtin;           // where sums are rounded as builtin kernels do; its rules have no bias
 };
+
+// Whether a layer with int8 activations rounds as LiteRT's builtin kernels do.
+inline bool RoundsAsBuiltin(const PackedWeights& w) { return w.rounding > Rounding::kXnnpack; }
 
 // Fails where a sum could leave 32 bits, |bias| + 255 * sum |w| >= 2^31, or a factor is not finite. `bias` is null or
 // [out_channels] of int32 for int8 activations (of float it is not read).
@@ -52,6 +58,8 @@ inline float ClampFloat(float value, float low, float high) {
   return raised > high ? high : raised;
 }
 inline int8_t FinishInt8(const PackedWeights& w, const Int8Channels& channels, uint32_t row, int32_t sum) {
+  if (RoundsAsBuiltin(w))
+    return static_cast<int8_t>(Requantize(channels.builtin.rules[row], channels.builtin.range, sum));
   const float value = ClampFloat(static_cast<float>(sum) * channels.factors[row], channels.low, channels.high);
   return static_cast<int8_t>(static_cast<int32_t>(RoundToEven(value)) + w.output_zero_point);
 }

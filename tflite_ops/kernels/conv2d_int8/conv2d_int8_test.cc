@@ -21,6 +21,7 @@ TEST(Int8Conv2D, EveryEncodingAndGroupSize) {
           const PackedSpec spec = SpecOf(encoding, rows, cols, seed);
           const ImageSize in = {1 + seed % 3, 1 + seed % 7, 1 + seed % 11};
           CheckInt8(spec, in, seed % 4 != 0, seed);
+          if (!HasFatalFailure()) CheckBuiltin(spec, in, seed);
           if (HasFatalFailure()) return;
           CheckDynamic(spec, in, seed);
           if (HasFatalFailure()) return;
@@ -43,6 +44,7 @@ TEST(Int8Conv2D, LongLines) {
           spec.density = 0.95;
           const ImageSize in = {1, 1 + seed % 3, 9 + seed % 14};
           CheckInt8(spec, in, true, seed);
+          if (!HasFatalFailure()) CheckBuiltin(spec, in, seed);
           if (HasFatalFailure()) return;
           CheckDynamic(spec, in, seed);
           if (HasFatalFailure()) return;
@@ -112,6 +114,7 @@ TEST(Int8Conv2D, KernelsStridesDilationsAndPadding) {
   ForEachWindow(SpecOf, [](const PackedSpec& spec, uint32_t batch, uint32_t height, uint32_t width, uint32_t seed) {
     const ImageSize in = {batch, height, width};
     CheckInt8(spec, in, true, seed);
+    if (!HasFatalFailure()) CheckBuiltin(spec, in, seed);
     if (HasFatalFailure()) return;
     CheckDynamic(spec, in, seed);
   });
@@ -129,6 +132,7 @@ TEST(Int8Conv2D, FewPixels) {
         spec.in_channels = channels;
         spec.out_channels = std::max(rows, 20u + seed % 30);
         CheckInt8(spec, {1 + seed % 2, 1, 1}, true, seed);
+        if (!HasFatalFailure()) CheckBuiltin(spec, {1 + seed % 2, 1, 1}, seed);
         if (HasFatalFailure()) return;
         CheckDynamic(spec, {1, 1, 1}, seed);
         if (HasFatalFailure()) return;
@@ -171,6 +175,7 @@ TEST(Int8Conv2D, ManyStripsAndTiles) {
   spec.kernel_h = spec.kernel_w = 3;
   spec.density = 0.05;
   CheckInt8(spec, {2, 61, 67}, true, 7);
+  CheckBuiltin(spec, {2, 61, 67}, 7);
   spec.group_cols = 1;
   spec.stride_h = spec.stride_w = 2;
   CheckDynamic(spec, {1, 90, 45}, 8);

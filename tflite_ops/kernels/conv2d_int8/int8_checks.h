@@ -134,6 +134,35 @@ inline void CheckInt8(PackedSpec spec, const ImageSize& in, bool with_bias, uint
                         });
 }
 
+// A layer of each builtin rounding: what every arch and the reference must agree on, and the 16-bit kernels, too.
+inline void CheckBuiltin(PackedSpec spec, const ImageSize& in, uint32_t seed) {
+  const Rounding roundings[] = {Rounding::kBuiltin, Rounding::kBuiltinChannels, Rounding::kBuiltinAway};
+  std::mt19937 random(seed);
+  spec.value_type = ValueType::kInt8;
+  spec.int8_activations = true;
+  spec.input_zero_point = static_cast<int>(random() % 256) - 128;
+  spec.output_zero_point = static_cast<int>(random() % 100) - 50;
+  spec.output_scale = 0.05f + 0.01f * static_cast<float>(seed % 40);
+  Prepared built;
+  Build(spec, in, &random, &built);
+  PackedWeights& w = built.guarded->weights;
+  w.rounding = roundings[seed % 3];
+  w.stock_channels = w.rounding == Rounding::kBuiltinChannels ? w.out_channels : 0;
+  Guarded<int8_t> x(size_t{in.batch} * in.height * in.width * spec.in_channels);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<int8_t>(random() % 256);
+  Guarded<int32_t> bias(spec.out_channels);
+  for (size_t i = 0; i < bias.size(); ++i) bias[i] = static_cast<int32_t>(random() % 40000) - 20000;
+  const size_t pixels = size_t{built.shape.out.batch} * built.shape.out.height * built.shape.out.width;
+  std::vector<int8_t> expected(pixels * spec.out_channels);
+  Int16Channels channels;
+  ASSERT_TRUE(PrepareChannels(w, IntegerBias{bias.data(), false}, RoundsTwice(w, pixels), &channels).ok());
+  if (w.in_blocks()) return;
+  ASSERT_TRUE(ReferenceInt16Conv2D(w, channels, built.shape, x.data(), expected.data()));
+  RunEverywhere<int8_t>(spec, built, in, x.data(), bias.data(), [&](size_t i, int8_t y, const std::string& where) {
+    ASSERT_EQ(y, expected[i]) << where << " at " << i;
+  });
+}
+
 inline void CheckDynamic(PackedSpec spec, const ImageSize& in, uint32_t seed) {
   std::mt19937 random(seed);
   spec.value_type = ValueType::kInt8;

@@ -71,6 +71,11 @@ Status Int8Conv2DPlan::Prepare(const PackedWeights& weights, const void* bias, c
   TFPRUNE_RETURN_IF_ERROR(PrepareChannels(weights, bias, &channels_));
   pointwise_ = IsPointwise(weights);
   const size_t pixels = size_t{shape_.out.batch} * shape_.out.height * shape_.out.width;
+  if (RoundsAsBuiltin(weights)) {
+    const bool twice = RoundsTwice(weights, pixels);
+    TFPRUNE_RETURN_IF_ERROR(PrepareChannels(weights, IntegerBias{bias, false}, twice, &channels_.builtin));
+    for (uint32_t r = 0; r < weights.out_channels; ++r) channels_.builtin.rules[r].bias = 0;  // sums start from it
+  }
   if (arch == Arch::kReference || pixels == 0) return {};
   TFPRUNE_RETURN_IF_ERROR(ChooseKernels(arch));
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.

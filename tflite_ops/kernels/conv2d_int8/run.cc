@@ -156,6 +156,8 @@ void Int8Conv2DPlan::RunStrip(const Job& job, size_t task, uint32_t slot) const 
   if (job.zero_points == nullptr) {
     args.factors = channels_.factors.data();
     args.zero_point = weights_->output_zero_point;
+    args.rules = RoundsAsBuiltin(*weights_) ? channels_.builtin.rules.data() : nullptr;
+    args.range = channels_.builtin.range;
   } else {
     UseRanges(job, strip, &args);
   }

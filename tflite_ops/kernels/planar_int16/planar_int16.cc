@@ -20,9 +20,9 @@ int64_t FromFloat(const RowRule& rule, const OutputRange& range, int64_t sum) {
   return static_cast<int64_t>(RoundToEven(raised > high ? high : raised));
 }
 
-// Ties upward. The product is exact: a sum of 37 bits times a multiplier of 15 bits.
-int64_t FromReduced(const RowRule& rule, const OutputRange& range, int64_t sum) {
-  const double value = static_cast<double>(sum) * rule.factor + 0.5;
+int64_t FromFloor(const RowRule& rule, const OutputRange& range, int64_t sum) {
+  const double exact = static_cast<double>(sum) * rule.factor;
+  const double value = exact + (exact < 0 ? rule.half_of_negative : rule.half);
   if (!(value > range.low)) return range.low;
   if (value > range.high) return range.high;
   const int64_t whole = static_cast<int64_t>(value);
@@ -41,15 +41,16 @@ int64_t FromDouble(const RowRule& rule, const OutputRange& range, int64_t sum) {
 
 }  // namespace
 
-int32_t Requantize(Requantization how, const RowRule& rule, const OutputRange& range, int64_t sum) {
+int32_t Requantize(const RowRule& rule, const OutputRange& range, int64_t sum) {
   int64_t value = 0;
   const int32_t narrow = static_cast<int32_t>(static_cast<uint32_t>(sum));
-  switch (how) {
+  switch (rule.how) {
     case Requantization::kFloat:
       value = FromFloat(rule, range, sum);
       break;
+    case Requantization::kFloor:
     case Requantization::kReduced:
-      value = FromReduced(rule, range, sum);
+      value = FromFloor(rule, range, sum);
       break;
     case Requantization::kDouble:
       value = FromDouble(rule, range, sum);
@@ -57,10 +58,14 @@ int32_t Requantize(Requantization how, const RowRule& rule, const OutputRange& r
     case Requantization::kOnce:
       value = ShiftRight(int64_t{narrow} * rule.multiplier, 31 - rule.shift);
       break;
-    case Requantization::kTwice: {
+    case Requantization::kTwice:
+    case Requantization::kTwiceAway: {
       const uint32_t left = rule.shift > 0 ? static_cast<uint32_t>(rule.shift) : 0;
       const int32_t shifted = static_cast<int32_t>(static_cast<uint32_t>(narrow) << left);
-      value = ShiftRight(ShiftRight(int64_t{shifted} * rule.multiplier, 31), rule.shift < 0 ? -rule.shift : 0);
+      const int64_t first = ShiftRight(int64_t{shifted} * rule.multiplier, 31);
+      const int32_t right = rule.shift < 0 ? -rule.shift : 0;
+      value =
+          rule.how == Requantization::kTwiceAway && first < 0 ? -ShiftRight(-first, right) : ShiftRight(first, right);
       break;
     }
   }

@@ -44,17 +44,21 @@ using Int16SumFn = void (*)(const Int16SumArgs&);
 
 // How sums become outputs; docs/formats.md has the formulas.
 enum class Requantization : uint8_t {
-  kFloat,    // XNNPACK's
-  kReduced,  // int16 convolutions: a multiplier of 16 bits
-  kDouble,   // int16 fully connected with an int64 bias
-  kOnce,     // int16 fully connected without one, on most processors
-  kTwice,    // the same where the processor has AVX2
+  kFloat,      // XNNPACK's
+  kFloor,      // any of the next four where it is exact in a double: sum * factor + half, rounded down
+  kReduced,    // int16 convolutions: a multiplier of 16 bits
+  kOnce,       // a multiplier of 32 bits
+  kTwice,      // the same, rounded to 31 fractional bits less and then to a whole number
+  kTwiceAway,  // the same, the second time with ties away from zero
+  kDouble,     // int16 fully connected with an int64 bias
 };
 
 // What the outputs of one row need.
 struct RowRule {
+  Requantization how;
   int64_t bias;
-  double factor;  // kFloat: a float; kReduced: multiplier and shift in one; kDouble: the scale
+  double factor;                  // kFloat: a float; kFloor: multiplier and shift in one; kDouble: the scale
+  double half, half_of_negative;  // kFloor: what is added to products of at least 0, and below
   int32_t multiplier, shift;
 };
 
@@ -64,7 +68,6 @@ struct OutputRange {
 };
 
 struct Int16FinishArgs {
-  Requantization how;
   RowRule rule;
   OutputRange range;
   const int32_t* sums;  // [count], or null where they are wide
@@ -111,7 +114,7 @@ struct Int16KernelSet {
 Int16KernelSet GetInt16Kernels(Arch arch);
 
 // One output from its exact sum, bias included: what `finish` computes, one by one.
-int32_t Requantize(Requantization how, const RowRule& rule, const OutputRange& range, int64_t sum);
+int32_t Requantize(const RowRule& rule, const OutputRange& range, int64_t sum);
 
 }  // namespace tfprune
 

@@ -13,6 +13,7 @@
 //
 // No include guard on purpose: it is included once, by one ISA file a translation unit.
 
+#include "tflite_ops/kernels/planar_int16/results.h"
 #include "tflite_ops/kernels/planar_int8/results.h"
 
 // The inputs of operand `i` of a line for all positions of a tile.

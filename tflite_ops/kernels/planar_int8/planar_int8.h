@@ -18,6 +18,7 @@
 // Results, for int8 output (`factors` is not null) and for float output:
 //
 //     y[p, r] = int8(rint(min(max(float(sum) * factors[r], low), high)) + zero_point)
+//               or, where `rules` is not null, Requantize(rules[r], range, sum), whose rules have no bias
 //     y[p, r] = min(max(float(sum - zero_points[p] * row_sums[r]) * position_scales[p] * scales[r] + bias[r],
 //                       low), high)
 //
@@ -32,6 +33,7 @@
 
 #include "tflite_ops/base/arch.h"
 #include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/kernels/planar_int16/planar_int16.h"
 
 namespace tfprune {
 
@@ -65,6 +67,8 @@ struct Int8TileArgs {
   // int8 output:
   const float* factors;  // [out_channels], or null for float output
   int32_t zero_point;
+  const RowRule* rules;  // [out_channels], or null; instead of the factors' values, low, high and zero_point
+  OutputRange range;
   // float output:
   const int32_t* row_sums;       // [out_channels]
   const int32_t* zero_points;    // [tile]

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from tfprune.converter.capability.convolution import Place, check_output, check_rounding
+from tfprune.converter.capability.convolution import Place, check_output
 from tfprune.converter.capability.layer import Layer, Refused, product
-from tfprune.converter.capability.numbers import read_numbers
+from tfprune.converter.capability.numbers import by_builtin_kernel, read_numbers
 from tfprune.converter.expand.batched import Product
 from tfprune.converter.expand.steps import shape_after
 from tfprune.converter.expand.surround import Surround, layout_costs
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import tfl
 from tfprune.costs import LayerShape, StockOp
-from tfprune.formats import Op, OpSpec
+from tfprune.formats import Op, OpSpec, Rounding
 
 
 def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
@@ -41,7 +41,7 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         raise Refused("precision", "LiteRT has no product of int8 weights on the left with a float activation")
     if left:
         # XNNPACK takes int8 constants on the right only.
-        check_rounding(numbers)
+        numbers = by_builtin_kernel(numbers, Rounding.BUILTIN_AWAY)
     place = Place(graph, subgraph, index, op, numbers, 1 - weights_input)
     transposed = (options.adjX, options.adjY) if left else (options.adjY, options.adjX)
     plan, out_features = _plan(place, left, *map(bool, transposed))

@@ -49,7 +49,7 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     image, output = (x_shape[2], x_shape[3], x_shape[4]), (y_shape[2], y_shape[3], shape[4])
     plan = Volume(x_shape[1], shape[0], strides[0], dilations[0], same, image, output)
     check_slices(plan.kernel)
-    spec = convolution_spec(shape[4], shape[0] * shape[3], shape[1:3], options, place.numbers)
+    spec = convolution_spec(shape[4], shape[0] * shape[3], shape[1:3], options)
     sizes = output_shape(spec, (1, *x_shape[2:]))[1:]
     check_output(place, (x_shape[0], plan.count, *sizes))
     macs = math.prod(y_shape) * math.prod(shape[:4])

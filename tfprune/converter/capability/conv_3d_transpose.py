@@ -55,7 +55,7 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         plan.taps * plan.in_channels,
         *plan.plane.kernel,
         padding=Padding.SAME,
-        activation=fused_activation(options.fusedActivationFunction, numbers),
+        activation=fused_activation(options),
     )
     macs = math.prod(x_shape[:4]) * math.prod(shape)
     dense = StockOp("conv_3d_transpose", macs, math.prod(place.output_shape))

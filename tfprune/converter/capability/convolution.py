@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from tfprune.converter.capability.layer import Layer, Numbers, Refused, activation, product
-from tfprune.converter.capability.numbers import read_bias
+from tfprune.converter.capability.numbers import by_builtin_kernel, read_bias
 from tfprune.converter.expand.steps import DepthToSpace, Shape, Step, shape_after
 from tfprune.converter.expand.surround import Surround, layout_costs
 from tfprune.converter.graph import Graph
@@ -69,6 +69,10 @@ class Place:
                 raise Refused("dynamic_shape", f"all sizes but the batch must be fixed, got {list(signature)}")
         if min(self.input_shape + self.output_shape, default=0) < 1:
             raise Refused("dynamic_shape", "the sizes of input and output must be in the file")
+
+    def by_builtin_kernel(self, rounding: Rounding, stock_channels: int = 0) -> Place:
+        """The operator with the numbers of :func:`~tfprune.converter.capability.numbers.by_builtin_kernel`."""
+        return dataclasses.replace(self, numbers=by_builtin_kernel(self.numbers, rounding, stock_channels))
 
     @property
     def _input(self) -> Any:
@@ -132,29 +136,18 @@ def _open_image(place: Place) -> bool:
     return None in known_shape(place.graph, place.subgraph, output)[1:-1]
 
 
-def fused_activation(number: int, numbers: Numbers) -> Activation:
+def fused_activation(options: Any) -> Activation:
     """What stock LiteRT computes for a convolution's fused activation: for TANH and SIGN_BIT nothing.
 
     Raises:
         Refused: no sparse kernel computes it.
     """
-    if number not in _IGNORED:
-        return activation(number)
-    check_rounding(numbers)
-    return Activation.NONE
+    return Activation.NONE if declined(options) else activation(options.fusedActivationFunction)
 
 
-def check_rounding(numbers: Numbers) -> None:
-    """Refuses quantised operators that XNNPACK leaves to LiteRT's builtin kernels, which round in another way.
-
-    Raises:
-        Refused: a precision that is packed with XNNPACK's rounding.
-    """
-    if numbers.quantization is not None and numbers.quantization.rounding == Rounding.XNNPACK:
-        raise Refused(
-            "rounding",
-            f"stock LiteRT runs this {numbers.precision} operator without XNNPACK, whose rounding is another one",
-        )
+def declined(options: Any) -> bool:
+    """Whether XNNPACK leaves a convolution to a builtin kernel for its fused activation."""
+    return options.fusedActivationFunction in _IGNORED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,7 +236,7 @@ def window_of(options: Any) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def convolution_spec(
-    rows: int, columns: int, kernel: tuple[int, int], options: Any, numbers: Numbers, padding: Padding | None = None
+    rows: int, columns: int, kernel: tuple[int, int], options: Any, padding: Padding | None = None
 ) -> OpSpec:
     """The sparse op of a 2D convolution with these options.
 
@@ -260,5 +253,5 @@ def convolution_spec(
         *strides,
         *dilations,
         padding=Padding(options.padding) if padding is None else padding,
-        activation=fused_activation(options.fusedActivationFunction, numbers),
+        activation=fused_activation(options),
     )

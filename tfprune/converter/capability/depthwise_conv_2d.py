@@ -10,9 +10,9 @@ from tfprune.converter.capability.convolution import (
     Expansion,
     Place,
     check_options,
-    check_rounding,
     convolution,
     convolution_spec,
+    declined,
 )
 from tfprune.converter.capability.layer import Layer, Refused
 from tfprune.converter.capability.numbers import read_numbers
@@ -20,6 +20,7 @@ from tfprune.converter.expand.grouped import Depthwise
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import tfl
 from tfprune.costs import StockOp
+from tfprune.formats import Rounding
 
 _CHANNEL_AXIS = 3
 
@@ -31,8 +32,6 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         Refused: it has a form without sparse kernel, or contradicts itself.
     """
     place = Place(graph, subgraph, index, op, read_numbers(graph, subgraph, op, _CHANNEL_AXIS))
-    if place.numbers.precision == "uint8":
-        check_rounding(place.numbers)
     options = check_options(op, tfl.DepthwiseConv2DOptionsT)
     shape, x_shape, y_shape = place.weights_shape, place.input_shape, place.output_shape
     if len(shape) != 4 or len(x_shape) != 4 or len(y_shape) != 4 or min(shape) < 1 or shape[0] != 1:
@@ -40,6 +39,19 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     rows, channels = shape[3], x_shape[3]
     if channels < 1 or rows % channels:
         raise Refused("malformed", f"{channels} input channels do not fit weights of shape {list(shape)}")
-    spec = convolution_spec(rows, channels, shape[1:3], options, place.numbers)
+    spec = convolution_spec(rows, channels, shape[1:3], options)
+    if declined(options) and place.numbers.precision == "uint8":
+        _check_processors(shape, channels)
+        place = place.by_builtin_kernel(Rounding.BUILTIN_AWAY)
+    elif declined(options):
+        place = place.by_builtin_kernel(Rounding.BUILTIN_CHANNELS, rows)
     dense = StockOp("depthwise_conv_2d", math.prod(y_shape) * math.prod(shape[1:3]), math.prod(y_shape))
     return convolution(place, spec, Expansion(Depthwise(channels), dense, rows // channels))
+
+
+def _check_processors(shape: tuple[int, ...], channels: int) -> None:
+    """Refuses the uint8 form for which LiteRT has kernels on Arm that round otherwise than those on x86."""
+    if shape[1:] == (3, 3, channels):
+        raise Refused(
+            "rounding", "stock LiteRT rounds a uint8 3x3 kernel without multiplier in another way on some processors"
+        )

@@ -53,7 +53,8 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         kernel_size=1,
         pixels=max(1, x_values // features),
         input_values=x_values,
-        precision=numbers.precision,
+        precision=numbers.priced_as,
+        dense_precision=numbers.precision,
     )
     bias = read_bias(graph, subgraph, op, numbers, out_channels)
     _check_scales(graph, subgraph, numbers, bias)

@@ -65,6 +65,12 @@ class Numbers:
     source: int
     quantization: Quantization | None = None
 
+    @property
+    def priced_as(self) -> str:
+        """The precision of the cost tables: int8 weights with a zero point run in the kernels of uint8."""
+        centred = self.quantization is not None and self.quantization.weight_zero_point != 0
+        return "uint8" if centred else self.precision
+
 
 @dataclasses.dataclass(frozen=True)
 class Layer:

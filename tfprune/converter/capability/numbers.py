@@ -50,8 +50,8 @@ _ACTIVATIONS = {
     "uint8": _Activations(ActivationType.UINT8, Rounding.XNNPACK, (0, 255), 255, 2**31 - 1),
     "int16": _Activations(ActivationType.INT16, Rounding.BUILTIN, (0, 0), 2**15, 2**37, ("int32", "int64")),
 }
-# From this on the builtin kernels of int16 fail.
-_INT16_FACTOR = 128
+# From this on builtin kernels fail.
+_BUILTIN_FACTOR = 128
 
 
 def read_numbers(
@@ -93,18 +93,45 @@ def read_numbers(
         _check_dequantized(stored)
         return Numbers(precision, source)
     shape = graph.shape(stored)
-    scales, zero_point = _weight_scales(stored, precision, shape[axis] if len(shape) > axis else 1, axis)
+    scales, zero_points = _weight_scales(stored, precision, shape[axis] if len(shape) > axis else 1, axis)
+    # XNNPACK leaves int8 weights with a zero point to the builtin kernel, which is right for these only.
+    centred = precision == "int8" and graph.op_name(op) == "FULLY_CONNECTED" and len(zero_points) == 1
+    zero_point = _weight_zero_point(stored, precision, zero_points, (-128, 127) if centred else (0, 0))
     if precision == "dynamic":
         return Numbers(precision, source, Quantization(scales))
-    return Numbers(precision, source, _quantization(_ACTIVATIONS[precision], scales, zero_point, x, output))
-
-
-def _quantization(known: _Activations, scales: Scales, zero_point: int, x: Any, output: Any) -> Quantization:
+    known = _ACTIVATIONS[precision]
     given, made = _per_tensor("input", x, known.zero_points), _per_tensor("output", output, known.zero_points)
-    factor = float(given[0] * scales.astype(np.float64).max() / made[0])
-    if known.kind == ActivationType.INT16 and factor >= _INT16_FACTOR:
+    quantization = Quantization(scales, *given, *made, known.kind, known.rounding)
+    if known.rounding != Rounding.XNNPACK:
+        _check_factor(quantization)
+    numbers = Numbers(precision, source, dataclasses.replace(quantization, weight_zero_point=zero_point))
+    return by_builtin_kernel(numbers, Rounding.BUILTIN) if centred and zero_point else numbers
+
+
+def by_builtin_kernel(numbers: Numbers, rounding: Rounding, stock_channels: int = 0) -> Numbers:
+    """The numbers of an operator that XNNPACK leaves to one of LiteRT's builtin kernels.
+
+    Args:
+        numbers: those of an operator that XNNPACK runs; others come back as they are.
+        rounding: that of the builtin kernel.
+        stock_channels: as in :class:`~tfprune.formats.Quantization`.
+
+    Raises:
+        Refused: scales that the builtin kernels do not take.
+    """
+    known = numbers.quantization
+    if known is None or known.rounding != Rounding.XNNPACK:
+        return numbers
+    _check_factor(known)
+    return dataclasses.replace(
+        numbers, quantization=dataclasses.replace(known, rounding=rounding, stock_channels=stock_channels)
+    )
+
+
+def _check_factor(known: Quantization) -> None:
+    factor = float(known.input_scale * known.scales.astype(np.float64).max() / known.output_scale)
+    if factor >= _BUILTIN_FACTOR:
         raise Refused("quantization", f"input_scale * scale / output_scale must be below 128, got {factor:g}")
-    return Quantization(scales, *given, *made, known.kind, known.rounding, zero_point)
 
 
 def read_bias(
@@ -182,8 +209,8 @@ def _per_tensor(what: str, tensor: Any, zero_points: tuple[int, int]) -> tuple[f
     return float(scales[0]), int(found[0])
 
 
-def _weight_scales(tensor: Any, precision: str, out_channels: int, axis: int) -> tuple[Scales, int]:
-    """Scales for every output channel, and the zero point."""
+def _weight_scales(tensor: Any, precision: str, out_channels: int, axis: int) -> tuple[Scales, npt.NDArray[np.int64]]:
+    """Scales for every output channel, and the zero points as they are in the file."""
     scales, zero_points = _parameters(tensor)
     unsigned = precision == "uint8"
     if len(scales) not in ((1,) if unsigned else (1, out_channels)) or not np.all(np.isfinite(scales) & (scales > 0)):
@@ -194,11 +221,19 @@ def _weight_scales(tensor: Any, precision: str, out_channels: int, axis: int) ->
             "quantization",
             f"the scales of the weights must lie along axis {axis}, got {tensor.quantization.quantizedDimension}",
         )
-    zero_point = int(zero_points[0]) if unsigned and len(zero_points) == 1 else 0
-    if np.any(zero_points != zero_point) or not 0 <= zero_point <= 255:
-        wanted = "one in 0 .. 255" if unsigned else "0"
+    return np.ascontiguousarray(np.broadcast_to(scales, (out_channels,))), zero_points
+
+
+def _weight_zero_point(
+    tensor: Any, precision: str, zero_points: npt.NDArray[np.int64], of_int8: tuple[int, int]
+) -> int:
+    """The zero point of the weights, in the range of uint8 or in ``of_int8``."""
+    low, high = (0, 255) if precision == "uint8" else of_int8
+    zero_point = int(zero_points[0]) if low < high and len(zero_points) == 1 else 0
+    if np.any(zero_points != zero_point) or not low <= zero_point <= high:
+        wanted = f"one in {low} .. {high}" if low < high else "0"
         raise Refused("quantization", f"the zero points of {type_name(tensor)} weights must be {wanted}")
-    return np.ascontiguousarray(np.broadcast_to(scales, (out_channels,))), zero_point
+    return zero_point
 
 
 def _origin(graph: Graph, subgraph: int, index: int) -> str:

@@ -14,9 +14,9 @@ from tfprune.converter.capability.convolution import (
     Place,
     check_options,
     check_output,
-    check_rounding,
     check_window,
     convolution,
+    declined,
     fused_activation,
 )
 from tfprune.converter.capability.layer import Layer, Refused
@@ -25,7 +25,7 @@ from tfprune.converter.expand.transposed import Axis, SubPixel
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import tfl
 from tfprune.costs import StockOp
-from tfprune.formats import Op, OpSpec, Padding
+from tfprune.formats import Op, OpSpec, Padding, Rounding
 
 _OUTPUT_SHAPE, _ACTIVATION, _BIAS = 0, 2, 3
 _MOST_PHASES = 4096
@@ -42,16 +42,17 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     )
     options = check_options(op, tfl.TransposeConvOptionsT)
     plan, fixed = _sizes(place, options)
-    if not fixed or (plan.rows.same and (plan.rows.gapped or plan.columns.gapped)):
-        check_rounding(place.numbers)
     rows, _, _, channels = place.weights_shape
+    if not fixed or declined(options) or (plan.rows.same and (plan.rows.gapped or plan.columns.gapped)):
+        _check_blocks(place)
+        place = place.by_builtin_kernel(Rounding.BUILTIN_CHANNELS, rows)
     spec = OpSpec(
         Op.CONV_2D,
         rows * plan.phases,
         channels,
         *plan.kernel,
         padding=Padding.SAME,
-        activation=fused_activation(options.fusedActivationFunction, place.numbers),
+        activation=fused_activation(options),
     )
     kernel = math.prod(place.weights_shape[1:])
     dense = StockOp("transpose_conv", rows * kernel * math.prod(place.input_shape[:3]), math.prod(place.output_shape))
@@ -62,6 +63,17 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
         place = dataclasses.replace(place, numbers=dataclasses.replace(numbers, quantization=quantization))
     steps = (plan.before(), plan.after(rows))
     return convolution(place, spec, Expansion(plan, dense, spec.out_channels, *steps, plan.phases, _BIAS))
+
+
+def _check_blocks(place: Place) -> None:
+    """Refuses uint8 images whose values are not whole blocks of the builtin kernel, which rounds the rest otherwise."""
+    *image, channels = place.output_shape[1:]
+    if place.numbers.precision == "uint8" and (channels % 8 or math.prod(image) * channels % 16):
+        raise Refused(
+            "rounding",
+            "stock LiteRT runs this uint8 operator without XNNPACK, and rounds the last values of an image in another "
+            f"way where its channels are no multiple of 8 or its values none of 16, got {[*image, channels]}",
+        )
 
 
 def _sizes(place: Place, options: Any) -> tuple[SubPixel, bool]:

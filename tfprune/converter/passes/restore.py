@@ -98,9 +98,19 @@ def _restore(graph: Graph, place: tuple[int, int], op: Any, packed: PackedWeight
         options, number = _depthwise_options(spec), BuiltinOperator.DEPTHWISE_CONV_2D
     else:
         options, number = _with_window(tfl.Conv2DOptionsT(), spec), BuiltinOperator.CONV_2D
+    if _declined(packed, name):
+        options.fusedActivationFunction = tfl.ActivationFunctionType.TANH
     graph.set_builtin(op, number, version, getattr(tfl.BuiltinOptions, type(options).__name__[:-1]), options)
     if before:
         graph.replace_operator(subgraph, index, [*before, op])
+
+
+def _declined(packed: PackedWeights, name: Any) -> bool:
+    """Whether the dense op had an activation for which XNNPACK leaves it to a builtin kernel, and nothing else."""
+    kind, rounding = ActivationType(packed.header.activation_type), Rounding(packed.header.rounding)
+    if kind not in (ActivationType.INT8, ActivationType.UINT8) or rounding == Rounding.XNNPACK:
+        return False
+    return name in ("CONV_2D", _DEPTHWISE)
 
 
 def _grouping(spec: OpSpec, name: Any, known: dict[str, Any], where: str) -> Depthwise | Grouped | None:
