@@ -34,7 +34,7 @@ Floats Clamp(Floats value, float low, float high) {
   return raised > highest ? highest : raised;
 }
 
-// FinishInt8 of four rows.
+// FinishInt8 of four rows that XNNPACK rounds.
 void FinishFour(const Int8Channels& channels, const int32_t* sums, const float* factors, int32_t zero_point,
                 int8_t* out) {
   const Floats product = __builtin_convertvector(Load<Ints>(sums), Floats) * Load<Floats>(factors);
@@ -134,6 +134,10 @@ void Int8Conv2DPlan::FinishBytes(const int32_t* sums, uint32_t begin, uint32_t e
   const float* factors = channels_.factors.data();
   const int32_t zero = weights_->output_zero_point;
   uint32_t r = begin;
+  if (RoundsAsBuiltin(*weights_)) {
+    for (; r < end; ++r) out[r] = FinishInt8(*weights_, channels_, r, sums[r]);
+    return;
+  }
   for (; r + kFour <= end; r += kFour) FinishFour(channels_, sums + r, factors + r, zero, out + r);
   if (r == end) return;
   const uint32_t rest = end - r;
