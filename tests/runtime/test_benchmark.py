@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests.models.builder import ModelBuilder, pruned
-from tests.runtime.tiny_models import conv_layer
+from tests.runtime.tiny_models import conv_layer, dense_layer
 from tfprune.errors import ModelError, RuntimeInputError
 from tfprune.runtime.benchmark import BenchmarkReport, Timing, benchmark, interleaved_seconds, quartiles, speedups
+from tfprune.runtime.interpreter import Interpreter
 from tfprune.runtime.machine import machine_facts
 from tfprune.tables import html_table, text_table
 
@@ -138,3 +139,22 @@ def test_the_caption_names_the_signature_of_a_file_with_several() -> None:
     report = benchmark(builder.build(), runs=1)
     assert report.timings[0].signature in ("classify", "explain")
     assert f"signature `{report.timings[0].signature}` of model 1" in str(report)
+
+
+def test_models_run_on_given_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = dense_layer()
+    x = np.arange(5 * 24, dtype=np.float32).reshape(5, 24)
+    seen: list[Any] = []
+    predict = Interpreter.predict
+
+    def watched(self: Interpreter, given: Any, *, signature: str | None = None) -> Any:
+        seen.append(given)
+        return predict(self, given, signature=signature)
+
+    monkeypatch.setattr(Interpreter, "predict", watched)
+    report = benchmark(layer.dense(), layer.sparse(), runs=1, inputs=x)
+    assert len(seen) == 2
+    assert all(each is x for each in seen)
+    assert "inputs as given" in report.caption()
+    with pytest.raises(RuntimeInputError, match="24"):
+        benchmark(layer.dense(), runs=1, inputs=x[:, 1:])

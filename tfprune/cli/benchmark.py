@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tfprune.cli.arrays import read_arrays
 from tfprune.cli.console import print_json, print_table, working
 from tfprune.runtime.arguments import MOST_THREADS
 
@@ -16,8 +17,15 @@ from tfprune.runtime.arguments import MOST_THREADS
 @click.option("--num-threads", type=click.IntRange(1, MOST_THREADS), default=1, show_default=True, help="CPU threads.")
 @click.option("--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Interleaved rounds.")
 @click.option("--profile", is_flag=True, help="Name the time of every operator, too.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Inputs that every model runs on, as of tfprune verify. Default: seeded random numbers; open sizes are 1.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
-def benchmark(models: tuple[Path, ...], num_threads: int, runs: int, profile: bool, as_json: bool) -> None:
+def benchmark(
+    models: tuple[Path, ...], num_threads: int, runs: int, profile: bool, data: Path | None, as_json: bool
+) -> None:
     """Time .tflite MODELS against the first one, in interleaved runs.
 
     Speed-ups are above 1 where a model is faster than the first. A profile times layers of the delegate inside the
@@ -28,7 +36,8 @@ def benchmark(models: tuple[Path, ...], num_threads: int, runs: int, profile: bo
     from tfprune.runtime.benchmark import HEADERS
 
     with working("Timing the models"):
-        report = tfprune.benchmark(*models, num_threads=num_threads, runs=runs, profile=profile)
+        inputs = None if data is None else read_arrays(data, "--data")
+        report = tfprune.benchmark(*models, num_threads=num_threads, runs=runs, profile=profile, inputs=inputs)
     if as_json:
         print_json(report.to_dict())
     else:

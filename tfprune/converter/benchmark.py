@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 from tfprune.converter.profile import profile_model
 from tfprune.runtime import benchmark as runtime
@@ -12,34 +13,41 @@ from tfprune.runtime.benchmark import BenchmarkReport
 
 
 def benchmark(
-    *models: str | os.PathLike[str] | bytes, num_threads: int = 1, runs: int = 50, profile: bool = False
+    *models: str | os.PathLike[str] | bytes,
+    num_threads: int = 1,
+    runs: int = 50,
+    profile: bool = False,
+    inputs: Any = None,
 ) -> BenchmarkReport:
     """Times models against the first one, on stock LiteRT with XNNPACK and our delegate where a file needs it.
 
     Each round runs every model; the order turns round every other round, so that a machine that slows down or speeds
-    up meets all models alike. The speed-up is the median of the ratios within a round. Inputs are random and seeded,
-    of the shapes in the file (1 where open). Of a file with several signatures the first is timed; the caption says so.
+    up meets all models alike. The speed-up is the median of the ratios within a round. Of a file with several
+    signatures the first is timed; the caption says so.
 
     Args:
         *models: paths of ``.tflite`` files, or their bytes; the dense one first.
         num_threads: CPU threads, from 1 to 1024, default 1.
         runs: rounds, at least 1, default 50.
         profile: whether to name the time of every operator of every model, too. Layers that the delegate runs are
-            timed inside the running model, chains layer by layer; all others are cut out and timed alone.
+            timed inside the running model, chains layer by layer; all others are cut out and timed alone, with open
+            sizes of 1.
+        inputs: what every model runs on: an array, a list in the model's order or a dict by name; default: random and
+            seeded numbers, of the shapes in the file (1 where open).
 
     Raises:
-        RuntimeInputError: no model, or ``runs`` or ``num_threads`` out of range.
+        RuntimeInputError: no model, ``runs`` or ``num_threads`` out of range, or inputs that a model cannot take.
         ModelError: a file is not a model that LiteRT can load, or has several subgraphs and is to be profiled.
         DelegateError: a file holds tfprune ops and the library is missing.
 
     Example:
         >>> print(benchmark("dense.tflite", "pruned.tflite", profile=True))  # doctest: +SKIP
     """
-    report = runtime.benchmark(*models, num_threads=num_threads, runs=runs)
+    report = runtime.benchmark(*models, num_threads=num_threads, runs=runs, inputs=inputs)
     if not profile:
         return report
     profiles = [
-        dataclasses.replace(profile_model(model, num_threads=num_threads, runs=runs), name=timing.name)
+        dataclasses.replace(profile_model(model, num_threads=num_threads, runs=runs, inputs=inputs), name=timing.name)
         for model, timing in zip(models, report.timings, strict=True)
     ]
     return dataclasses.replace(report, profiles=tuple(profiles))

@@ -31,6 +31,7 @@ def profile_model(
     num_threads: int = 1,
     runs: int = 50,
     progress: Callable[[int, int], None] | None = None,
+    inputs: Any = None,
 ) -> ModelProfile:
     """Times every operator of the first subgraph.
 
@@ -42,6 +43,7 @@ def profile_model(
         num_threads: CPU threads, from 1 to 1024, default 1.
         runs: rounds, at least 1, default 50.
         progress: called with (operators done, operators) after each operator that is timed alone.
+        inputs: what the running model gets, as for :func:`benchmark`.
 
     Raises:
         ModelError: the file cannot be read, or has several subgraphs.
@@ -59,7 +61,7 @@ def profile_model(
             f"profile: `{file.name}` must have one subgraph to tell its operators apart, got "
             f"{len(graph.model.subgraphs)}; convert one signature at a time"
         )
-    milliseconds, layers = _inside(file, num_threads, runs)
+    milliseconds, layers = _inside(file, num_threads, runs, inputs)
     chains = {op: number for number, op in enumerate(dict.fromkeys(x.op for x in layers if x.chained), 1)}
     operators = [op for _, _, op in graph.operators()]
     ops = []
@@ -79,11 +81,12 @@ def profile_model(
     return dataclasses.replace(profile, ops=shared)
 
 
-def _inside(file: ModelFile, num_threads: int, runs: int) -> tuple[float, list[DelegateLayer]]:
+def _inside(file: ModelFile, num_threads: int, runs: int, inputs: Any) -> tuple[float, list[DelegateLayer]]:
     """Milliseconds of the running model, and what its delegate counted in the same runs."""
     interpreter = Interpreter(file, num_threads=num_threads, profile=True)
     signature = interpreter.signatures[0]
-    interpreter.predict(random_inputs(interpreter.inputs(signature), None, _SEED), signature=signature)
+    own = random_inputs(interpreter.inputs(signature), None, _SEED) if inputs is None else inputs
+    interpreter.predict(own, signature=signature)
     seconds = [row[0] for row in interleaved_seconds([interpreter], runs)]
     return statistics.median(seconds) * 1e3, interpreter.delegate_layers()
 

@@ -72,6 +72,7 @@ class BenchmarkReport:
         runs: rounds; each runs every model once (short models several times, as one sample).
         machine: processor, instruction set, system and versions, by name.
         profiles: the time of every operator, one entry a model, where it was asked for.
+        ran_on: what the models ran on, in words.
     """
 
     timings: tuple[Timing, ...]
@@ -79,6 +80,7 @@ class BenchmarkReport:
     runs: int
     machine: dict[str, str]
     profiles: tuple[ModelProfile, ...] = ()
+    ran_on: str = "batch as in the file"
 
     def __str__(self) -> str:
         """The tables and the machine, in plain text."""
@@ -113,23 +115,27 @@ class BenchmarkReport:
         facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
         threads = "1 thread" if self.num_threads == 1 else f"{self.num_threads} threads"
         timed = "".join(f"; signature `{item.signature}` of {item.name}" for item in self.timings if item.signature)
-        return f"{threads}, {self.runs} interleaved runs, batch as in the file{timed}; {facts}"
+        return f"{threads}, {self.runs} interleaved runs, {self.ran_on}{timed}; {facts}"
 
 
-def benchmark(*models: str | os.PathLike[str] | bytes, num_threads: int = 1, runs: int = 50) -> BenchmarkReport:
+def benchmark(
+    *models: str | os.PathLike[str] | bytes, num_threads: int = 1, runs: int = 50, inputs: Any = None
+) -> BenchmarkReport:
     """Times models against the first one, on stock LiteRT with XNNPACK and our delegate where a file needs it.
 
     Each round runs every model; the order turns round every other round, so that a machine that slows down or speeds
-    up meets all models alike. The speed-up is the median of the ratios within a round. Inputs are random and seeded,
-    of the shapes in the file (1 where open). Of a file with several signatures the first is timed; the caption says so.
+    up meets all models alike. The speed-up is the median of the ratios within a round. Of a file with several
+    signatures the first is timed; the caption says so.
 
     Args:
         *models: paths of ``.tflite`` files, or their bytes; the dense one first.
         num_threads: CPU threads, from 1 to 1024, default 1.
         runs: rounds, at least 1, default 50.
+        inputs: what every model runs on, as for :meth:`Interpreter.predict`; default: random and seeded numbers, of the
+            shapes in the file (1 where open).
 
     Raises:
-        RuntimeInputError: no model, or ``runs`` or ``num_threads`` out of range.
+        RuntimeInputError: no model, ``runs`` or ``num_threads`` out of range, or inputs that a model cannot take.
         ModelError: a file is not a model that LiteRT can load.
         DelegateError: a file holds tfprune ops and the library is missing.
 
@@ -145,7 +151,8 @@ def benchmark(*models: str | os.PathLike[str] | bytes, num_threads: int = 1, run
     for file in files:
         interpreter = Interpreter(file, num_threads=num_threads)
         signature = interpreter.signatures[0]
-        interpreter.predict(random_inputs(interpreter.inputs(signature), None, _SEED), signature=signature)
+        own = random_inputs(interpreter.inputs(signature), None, _SEED) if inputs is None else inputs
+        interpreter.predict(own, signature=signature)
         interpreters.append(interpreter)
         signatures.append(signature if len(interpreter.signatures) > 1 else "")
         kernels.append(load_library().last_kernel if file.custom_ops else "")
@@ -154,7 +161,8 @@ def benchmark(*models: str | os.PathLike[str] | bytes, num_threads: int = 1, run
         _timing(file, kernel, signature, [row[0] for row in rounds], [row[place] for row in rounds])
         for place, (file, kernel, signature) in enumerate(zip(files, kernels, signatures, strict=True))
     )
-    return BenchmarkReport(timings, num_threads, runs, machine_facts())
+    report = BenchmarkReport(timings, num_threads, runs, machine_facts())
+    return report if inputs is None else dataclasses.replace(report, ran_on="inputs as given")
 
 
 def interleaved_seconds(
