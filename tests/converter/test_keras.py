@@ -80,6 +80,13 @@ def test_a_model_that_is_not_built() -> None:
         convert(net)
 
 
+@pytest.mark.parametrize("name", ["b:0", "a b", "für"])
+def test_an_input_name_that_tensorflow_refuses(name: str) -> None:
+    x = keras.Input((4,), name=name)
+    with pytest.raises(ConversionError, match=f"names of inputs must be of letters.*'{name}'"):
+        convert(keras.Model(x, keras.layers.Dense(3)(x)))
+
+
 def test_a_layer_name_that_tensorflow_refuses() -> None:
     with pytest.raises(ConversionError, match=r"must not start with '_', got '_head'"):
         convert(model(head="_head"))

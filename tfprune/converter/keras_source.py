@@ -23,6 +23,8 @@ from tfprune.errors import ConversionError, ModelError
 _UNKNOWN_OBJECT = re.compile(
     r"(?:could not locate|unknown) (?:class|function|layer|object)[^'\"]*['\"]([^'\"]+)", re.IGNORECASE
 )
+# What TensorFlow takes for an argument of a signature.
+_INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*", re.ASCII)
 # The operator in which a loop collects its outputs, step by step.
 _LOOP_OUTPUTS = b"TensorListReserve"
 
@@ -47,6 +49,12 @@ def from_model(
         raise ConversionError(
             f"{subject}: the model is not built, so its shapes are unknown; call it once on data first"
         )
+    for tensor in getattr(model, "inputs", None) or ():
+        if not _INPUT_NAME.fullmatch(tensor.name):
+            raise ConversionError(
+                f"{subject}: names of inputs must be of letters, digits and '_', '.', '-', and begin with a letter, "
+                f"got {tensor.name!r}: TensorFlow cannot export others; rename the input"
+            )
     for layer in _all_layers(model):
         if layer.name.startswith("_"):
             raise ConversionError(
