@@ -68,7 +68,8 @@ import sys, keras, tensorflow
 keras.utils.set_random_seed(0)
 # Logits: a softmax over random ones would hide most of a difference.
 model = getattr(keras.applications, sys.argv[1])(weights=None, classifier_activation=None)
-inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]))
+# MobileNetV3 leaves height and width open.
+inputs = keras.Input(batch_shape=(1, *(size or 224 for size in model.input_shape[1:])))
 keras.Model(inputs, model(inputs)).export(sys.argv[2], format="tf_saved_model", verbose=False)
 data = tensorflow.lite.TFLiteConverter.from_saved_model(sys.argv[2]).convert()
 open(sys.argv[3], "wb").write(data)
