@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tfl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfprune
-from tests.converter.helpers import convert
+from tests.converter.helpers import convert, names
 from tests.converter.test_rewrite import chain
 from tests.models import ModelBuilder, conv_model, pruned
 from tfprune.errors import ConversionError, ModelError, TfpruneError
@@ -206,3 +207,14 @@ def test_pipes_and_devices_are_refused_unread(read: Callable[[Path], Any], tmp_p
     for path in (pipe, Path("/dev/zero")):
         with pytest.raises(ModelError, match="no regular file"):
             read(path)
+
+
+@pytest.mark.parametrize("outputs", [[], [-1]], ids=["none", "absent"])
+def test_a_conversion_of_a_constant_without_result_stays(outputs: list[int]) -> None:
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 8, 8, 32])
+    halves = builder.constant("halves", np.ones(4, np.float16))
+    code, kind = builder.opcode(tfl.BuiltinOperator.DEQUANTIZE, version=3), tfl.BuiltinOptions.DequantizeOptions
+    builder.operator(code, [halves], outputs, tfl.DequantizeOptionsT(), kind)
+    builder.io([x], [builder.conv_2d(x, pruned((64, 3, 3, 32)), np.zeros(64, np.float32))])
+    assert names(convert(builder.build()).tflite) == ["DEQUANTIZE", "TfpruneConv2D"]

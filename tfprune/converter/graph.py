@@ -107,7 +107,7 @@ class Graph:
     def source(self, subgraph: int, index: int) -> int:
         """The constant behind :data:`CONVERSIONS`, or ``index`` itself where there is none."""
         found, writer = index, self.writer(subgraph, index)
-        while writer is not None and self.op_name(writer) in CONVERSIONS and len(writer.inputs) == 1:
+        while writer is not None and self._converts(writer):
             found = int(writer.inputs[0])
             writer = self.writer(subgraph, found)
         return found if found >= 0 and self.raw(self.tensor(subgraph, found)) is not None else index
@@ -126,7 +126,7 @@ class Graph:
             holders = {index for index, tensor in enumerate(graph.tensors) if tensor.buffer == buffer}
             uses += sum(users[index] for index in holders)
             for op in graph.operators:
-                if holders.intersection(map(int, op.inputs)) and self.op_name(op) in CONVERSIONS:
+                if holders.intersection(map(int, op.inputs)) and self._converts(op):
                     # The operator is a user of its input and of its output.
                     uses += users[int(op.outputs[0])] - 2
                     holders.add(int(op.outputs[0]))
@@ -374,13 +374,18 @@ class Graph:
             idle = set()
             # What a conversion reads may be another one's result, which stands before it.
             for op in reversed(graph.operators):
-                if self.op_name(op) not in CONVERSIONS or not self._is_constant(number, int(op.inputs[0])):
+                if not self._converts(op) or not self._is_constant(number, int(op.inputs[0])):
                     continue
                 # The operator itself is a user of its output.
                 if users[int(op.outputs[0])] == 1:
                     users[int(op.inputs[0])] -= 1
                     idle.add(id(op))
             graph.operators = [op for op in graph.operators if id(op) not in idle]
+
+    def _converts(self, op: Any) -> bool:
+        """Whether it is one of :data:`CONVERSIONS`, with the one input and output that these have."""
+        ends = [*op.inputs, *op.outputs]
+        return self.op_name(op) in CONVERSIONS and len(op.inputs) == 1 and len(ends) == 2 and min(ends) >= 0
 
     def _is_constant(self, subgraph: int, index: int) -> bool:
         """Whether a tensor is a constant, or converted from one."""
