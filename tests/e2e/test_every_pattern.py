@@ -123,8 +123,8 @@ TOO_SMALL: dict[str, tuple[Any, tuple[int, ...], str]] = {
     "DepthwiseConv1D": (lambda: layers.DepthwiseConv1D(5, name="layer"), (12, 32), "DEPTHWISE_CONV_2D"),
     "Conv2DTranspose": (lambda: layers.Conv2DTranspose(4, 3, strides=2, name="layer"), (6, 6, 4), "TRANSPOSE_CONV"),
     "EinsumDense of blocks": (
-        lambda: layers.EinsumDense("abc,bcd->abd", (4, 16), name="layer"),
-        (4, 16),
+        lambda: layers.EinsumDense("abc,bcd->abd", (2, 8), name="layer"),
+        (2, 8),
         "BATCH_MATMUL",
     ),
 }

@@ -25,9 +25,12 @@ _FOLLOWED = {
 }
 
 
-def differences(old: bytes, new: bytes) -> list[str]:
-    """Every difference, such as ``"subgraph 0: op 3 CONV_2D: input 1: shape [4] != [8]"``; none for equal models."""
-    return _Comparison(_File(old), _File(new)).run()
+def differences(old: bytes, new: bytes, added: str | None = None) -> list[str]:
+    """Every difference, such as ``"subgraph 0: op 3 CONV_2D: input 1: shape [4] != [8]"``; none for equal models.
+
+    ``added`` names a tensor of the new file that is left out, with the operator that writes it.
+    """
+    return _Comparison(_File(old), _File(new), added).run()
 
 
 class _File:
@@ -53,8 +56,8 @@ class _File:
 
 
 class _Comparison:
-    def __init__(self, old: _File, new: _File) -> None:
-        self._old, self._new = old, new
+    def __init__(self, old: _File, new: _File, added: str | None) -> None:
+        self._old, self._new, self._added = old, new, added
         self._found: list[str] = []
         # Tensor of the new file by subgraph and tensor of the old one.
         self._pairs: dict[tuple[int, int], int] = {}
@@ -63,6 +66,8 @@ class _Comparison:
         old, new = self._old.model, self._new.model
         self._fields("model", old, new, "Model")
         self._unused_codes()
+        for graph in new.subgraphs:
+            graph.operators = [op for op in _list(graph.operators) if not self._is_added(graph, op)]
         if self._count("subgraphs", old.subgraphs, new.subgraphs):
             for number, (one, other) in enumerate(zip(old.subgraphs, new.subgraphs, strict=True)):
                 self._subgraph(number, one, other)
@@ -73,6 +78,9 @@ class _Comparison:
         for number in range(len(old.subgraphs)):
             self._untouched_tensors(number)
         return self._found
+
+    def _is_added(self, graph: Any, op: Any) -> bool:
+        return self._added in [_name(graph.tensors[int(index)]) for index in _list(op.outputs) if index >= 0]
 
     def _subgraph(self, number: int, old: Any, new: Any) -> None:
         where = f"subgraph {number}"
@@ -118,7 +126,8 @@ class _Comparison:
             loose = ((t, file.content(t.buffer)) for index, t in tensors if index not in used)
             counts.append(Counter((_name(t), repr(_plain(vars(t) | {"buffer": data}))) for t, data in loose))
         self._found += [f"subgraph {number}: tensor {name!r} is gone" for name, _ in counts[0] - counts[1]]
-        self._found += [f"subgraph {number}: tensor {name!r} is new" for name, _ in counts[1] - counts[0]]
+        new = [name for name, _ in counts[1] - counts[0] if name != self._added]
+        self._found += [f"subgraph {number}: tensor {name!r} is new" for name in new]
 
     def _signatures(self) -> None:
         old, new = self._old.model.signatureDefs, self._new.model.signatureDefs

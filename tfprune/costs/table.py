@@ -68,7 +68,7 @@ _SCALARS = (
 
 
 #: Bytes of a dense weight.
-WEIGHT_BYTES = {"float32": 4, "float16": 2, "int8": 1, "dynamic": 1, "uint8": 1, "int16": 1}
+WEIGHT_BYTES = {"float32": 4, "float16": 2, "weight_only": 4, "int8": 1, "dynamic": 1, "uint8": 1, "int16": 1}
 
 
 def steps_of(precision: str) -> dict[str, tuple[int, ...]]:
