@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as tfl
 
 import tfprune
 from tests.converter.helpers import convert
@@ -46,3 +48,27 @@ def test_nothing_is_paid_for_layers_that_gain_no_time() -> None:
     assert large.verdict == "sparse"
     assert all((layer.sparse_time or 0) > (layer.dense_time or 0) for layer in tiny)
     assert [layer.reason_code for layer in tiny] == ["not_smaller"] * 2
+
+
+@pytest.mark.parametrize(("bias", "code"), [(1000, None), (2**31 - 1, "sums")])
+def test_sums_of_integer_layers_that_are_paid_for_are_checked(bias: int, code: str | None) -> None:
+    builder = ModelBuilder()
+    x = builder.tensor("x", [1, 28, 28, 8], "int8")
+    ys = []
+    for name, shape, value in (("tiny", (8, 3, 3, 8), bias), ("large", (96, 3, 3, 8), 0)):
+        weights = np.clip(np.rint(pruned(shape, sparsity=0.9) * 100), -127, 127).astype(np.int8)
+        ys.append(builder.conv_2d(x, weights, np.full(shape[0], value, np.int32), name=name))
+        builder.model.subgraphs[0].tensors[ys[-1]].type = tfl.TensorType.INT8
+    for tensor in builder.model.subgraphs[0].tensors:
+        tensor.quantization = tfl.QuantizationParametersT()
+        part = tensor.name.rpartition("/")[2]
+        tensor.quantization.scale = [{"x": 0.04, "kernel": 0.01, "bias": 4e-4}.get(part, 0.37)]
+        tensor.quantization.zeroPoint = [0]
+    builder.io([x], ys)
+    data = builder.build()
+    converted = tfprune.convert(data)
+    tiny, large = converted.report.layers
+    assert (tiny.reason_code, large.verdict) == (code, "sparse"), converted.report
+    if code is None:
+        assert (tiny.packed_bytes or 0) > tiny.dense_bytes
+    assert tfprune.verify(data, converted.tflite).ok

@@ -120,12 +120,18 @@ def study_layer(graph: Graph, layer: Layer, dense_bytes: int, table: CostTable, 
 
 
 def _decide(graph: Graph, layer: Layer, known: Study, min_speedup: float) -> Plan | Refused:
+    outcome: Plan | Refused
     try:
-        plan = choose(layer, known, min_speedup)
-        check_sums(layer, graph)
-        return plan
+        outcome = choose(layer, known, min_speedup)
     except Refused as refused:
-        return refused
+        outcome = refused
+    # What is not smaller may be packed all the same, where others pay for it.
+    if isinstance(outcome, (Plan, NotSmaller)):
+        try:
+            check_sums(layer, graph)
+        except Refused as refused:
+            return refused
+    return outcome
 
 
 def _reconsider_between_planar_layers(
