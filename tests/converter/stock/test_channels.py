@@ -258,3 +258,14 @@ def test_int16_values_are_known_only_where_16_bits_of_a_factor_are_enough() -> N
         y = net.conv(net.x, weights(12, 1, 4, empty=8), bias)
         data = net.build(net.conv(y, weights(4, 1, 12), np.zeros(4)))
         assert_same(data, shrunk(data)[0], exact=True)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_constant_that_two_operators_read_is_cut_for_both(precision: str) -> None:
+    net = Network(precision, (1, 6, 6, 4), 3)
+    y = net.conv(net.x, weights(8, 3, 4, empty=3), np.zeros(8), activation=RELU)
+    factors = net.constant("factors", np.linspace(0.5, 2, 8).astype(np.float32))
+    ends = [net.conv(net.multiply(each, factors), weights(4, 1, 8), np.zeros(4)) for each in (y, net.relu(y))]
+    data = net.build(*ends)
+    assert encodings(data)[0] == "filters 8 to 5"
+    assert_same(data, shrunk(data)[0])

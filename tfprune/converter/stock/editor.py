@@ -188,7 +188,8 @@ class Editor:
             return
         result = copy.copy(self.tensor(index))
         result.shape, result.shapeSignature = tensor.shape, None
-        if len(self._readers[int(old.dequantize.inputs[0])]) == 1:
+        alone = index not in self.fixed and len(self._readers[index]) == 1
+        if alone and len(self._readers[int(old.dequantize.inputs[0])]) == 1:
             self._place(old.dequantize, 0, tensor)
         else:
             dequantize = copy.copy(old.dequantize)
