@@ -48,7 +48,12 @@ def _costs(rows: Sequence[Row]) -> tuple[str, str, str, str]:
     layers = sum(count for row in rows for name, count in row["layers"].items() if name != "no_zeros")
     largest = max(row.get("relative error", 0) for row in rows)
     peak = max(row["peak MB"] * 2**20 / row["bytes"] for row in rows if row["precision"] == "float32")
-    return (percent(sparse / layers), f"{largest:.0e}", f"{max(row['seconds'] for row in rows):.1f}", f"{peak:.1f}")
+    return (
+        percent(sparse / layers),
+        f"{largest:.0e}",
+        f"{max(row['processor seconds'] for row in rows):.1f}",
+        f"{peak:.1f}",
+    )
 
 
 def packages(rows: Sequence[Row]) -> str:
@@ -74,7 +79,7 @@ def _cells(row: Row | None) -> tuple[str, str, str]:
     if outputs == "equal":
         outputs = f"equal, {row['relative error']:.0e}" if row["relative error"] else "equal bits"
     layers = sum(row["layers"].values()) - row["layers"].get("no_zeros", 0)
-    return (f"{row['sparse by dense']:.0%}", f"{row['layers'].get('sparse', 0)} of {layers}", outputs)
+    return (percent(row["sparse by dense"]), f"{row['layers'].get('sparse', 0)} of {layers}", outputs)
 
 
 TABLES: dict[str, Callable[[Sequence[Row]], str]] = {"applications": applications, "packages": packages}

@@ -195,6 +195,20 @@ def test_depthwise_with_an_activation_that_is_ignored(
     check(uint8.depthwise(shape, channels[1], kernel, activation=RELU, **window), Rounding.XNNPACK)
 
 
+def test_depthwise_whose_multiplier_is_not_that_of_its_shapes() -> None:
+    dense = Maker("int8", 1).depthwise((1, 5, 4, 16), 4, (5, 5), padding=SAME)
+    model = tfl.ModelT.InitFromPackedBuf(bytearray(dense.data), 0)
+
+    def with_multiplier(multiplier: int) -> Dense:
+        model.subgraphs[0].operators[0].builtinOptions.depthMultiplier = multiplier
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+        return dataclasses.replace(dense, data=bytes(builder.Output()))
+
+    check(with_multiplier(0), Rounding.BUILTIN_CHANNELS)
+    assert convert(with_multiplier(3).data).report.layers[0].reason_code == "malformed"
+
+
 def test_the_kernels_of_these_operators_do_round_otherwise() -> None:
     assert differ(Maker("int8", 1).conv_2d((2, 17, 17, 16), 32, (3, 3), 1, activation=TANH))
     assert differ(Maker("int8", 2).conv_2d((2, 17, 17, 16), 32, (3, 3), 4, activation=TANH))

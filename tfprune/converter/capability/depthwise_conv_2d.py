@@ -39,11 +39,17 @@ def read(graph: Graph, subgraph: int, index: int, op: Any) -> Layer:
     rows, channels = shape[3], x_shape[3]
     if channels < 1 or rows % channels:
         raise Refused("malformed", f"{channels} input channels do not fit weights of shape {list(shape)}")
+    if options.depthMultiplier > 0 and options.depthMultiplier * channels != rows:
+        raise Refused(
+            "malformed", f"a multiplier of {options.depthMultiplier} does not make {rows} of {channels} channels"
+        )
     spec = convolution_spec(rows, channels, shape[1:3], options)
-    if declined(options) and place.numbers.precision == "uint8":
+    # Only the builtin kernels take the multiplier from the shapes.
+    builtin = declined(options) or options.depthMultiplier <= 0
+    if builtin and place.numbers.precision == "uint8":
         _check_processors(shape, channels)
         place = place.by_builtin_kernel(Rounding.BUILTIN_AWAY)
-    elif declined(options):
+    elif builtin:
         place = place.by_builtin_kernel(Rounding.BUILTIN_CHANNELS, rows)
     dense = StockOp("depthwise_conv_2d", math.prod(y_shape) * math.prod(shape[1:3]), math.prod(y_shape))
     return convolution(place, spec, Expansion(Depthwise(channels), dense, rows // channels))
