@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import importlib.metadata
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import tfprune as tp
-from tfprune.converter.converted import write_file
+from tfprune.files import write_file
 from tfprune.runtime.library import library_path
 from tfprune.runtime.machine import machine_facts
 
@@ -51,12 +52,33 @@ def commands_of(content: dict[str, Any]) -> list[str]:
 
 def write_rows(path: Path, rows: Rows, summary: Any = None, library: Path | None = None) -> None:
     """Writes facts, commands, date and rows: the whole file or, where that fails, nothing."""
-    now = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     commands = _earlier_commands(path, rows, library)
     command = " ".join(["python", *sys.argv])
     if command not in commands:
         commands.append(command)
-    content = {**facts(library), "commands": commands, "date": now, "summary": summary, "rows": rows}
+    content = {**facts(library), "commands": commands, "date": today(), "summary": summary, "rows": rows}
+    write_json(path, content)
+
+
+def training_facts(settings: dict[str, Any]) -> dict[str, Any]:
+    """What a number of a training depends on: no library of ours runs there, but its settings count."""
+    return {
+        "machine": machine_facts(),
+        "tfprune": tp.__version__,
+        "packages": {name: importlib.metadata.version(name) for name in ("keras", "tensorflow")},
+        "command": " ".join(["python", *sys.argv]),
+        "date": today(),
+        "settings": settings,
+    }
+
+
+def today() -> str:
+    """The date."""
+    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes the whole file or, where that fails, nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, (json.dumps(content, indent=1) + "\n").encode(), overwrite=True)
 

@@ -9,7 +9,6 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as tfl
@@ -18,6 +17,7 @@ import tfprune
 from tests.converter.helpers import convert, data_offsets, names, operators
 from tests.converter.test_rewrite import chain
 from tests.models import ModelBuilder, conv_model, pruned
+from tests.models.builder import model_file
 from tests.models.compare import differences
 from tfprune.converter import schema
 from tfprune.converter.graph import Graph
@@ -132,9 +132,15 @@ def test_the_comparison_notices_every_kind_of_change() -> None:
     ):
         model = tfl.ModelT.InitFromPackedBuf(data)
         change(model)
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-        assert differences(data, bytes(builder.Output())), "not noticed"
+        assert differences(data, model_file(model)), "not noticed"
+
+
+def test_zeros_behind_a_model_are_not_written_again() -> None:
+    data = conv_model(pruned((64, 3, 3, 32)))
+    padded = convert(data + bytes(1 << 20))
+    assert "1048576 zero bytes behind the model" in str(padded.report)
+    assert len(padded.tflite) == len(convert(data).tflite)
+    assert "zero bytes" not in str(convert(data + bytes(64)).report)
 
 
 def test_a_file_with_nothing_to_convert_is_the_same_bytes() -> None:

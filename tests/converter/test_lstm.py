@@ -213,6 +213,7 @@ def swap_weights(graph: Graph, op: Any) -> None:
 
 def no_variable(graph: Graph, op: Any) -> None:
     graph.tensor(0, int(op.inputs[6])).isVariable = False
+    graph.model.subgraphs[0].inputs = np.append(graph.model.subgraphs[0].inputs, op.inputs[6])
 
 
 def quantize(tensor: Any) -> None:

@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as tfl
 from ai_edge_litert.interpreter import Interpreter
 
 import tfprune
+from tests.converter.expand.operators import Maker
 from tests.converter.helpers import convert, matrix, names, operators
 from tests.converter.test_rewrite import chain
 from tests.models import ModelBuilder, pruned
@@ -126,3 +127,18 @@ def test_a_file_that_keeps_some_of_its_sparse_constants_comes_back_whole() -> No
     restored = convert(sparse, target="dense").tflite
     assert names(restored) == ["DEQUANTIZE", "CONV_2D", "DEQUANTIZE", "CONV_2D"]
     assert tfprune.verify(dense, restored).ok
+
+
+def test_the_report_counts_the_bytes_that_are_written() -> None:
+    dense = Maker("float32", 1).transpose_conv((1, 8, 8, 32), 32, (3, 3), (2, 2))
+    sparse = convert(dense.data, min_speedup=1e-6).tflite
+    restored = convert(sparse, target="dense")
+    graph = Graph(restored.tflite)
+    (weights,) = (
+        graph.raw(graph.input_tensor(subgraph, op, 1))
+        for subgraph, _, op in graph.operators()
+        if graph.op_name(op) == "CONV_2D"
+    )
+    assert weights is not None
+    (layer,) = restored.report.layers
+    assert layer.dense_bytes == restored.report.totals.final_bytes == len(weights)

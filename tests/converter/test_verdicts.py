@@ -46,10 +46,12 @@ def _half(builder: ModelBuilder, graph: Any) -> None:
 
 def _computed(builder: ModelBuilder, graph: Any) -> None:
     graph.tensors[1].buffer = 0
+    graph.inputs = np.append(graph.inputs, np.int32(1))
 
 
 def _computed_bias(builder: ModelBuilder, graph: Any) -> None:
     graph.tensors[3].buffer = 0
+    graph.inputs = np.append(graph.inputs, np.int32(3))
 
 
 def _wrong_bias(builder: ModelBuilder, graph: Any) -> None:

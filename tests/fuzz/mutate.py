@@ -11,10 +11,10 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 
+from tests.models.builder import model_file
 from tfprune.formats import HEADER_BYTES
 
 Choose = Callable[[int, int], int]
@@ -58,9 +58,7 @@ def _tree(data: bytes, choose: Choose) -> bytes:
         model = tfl.ModelT.InitFromPackedBuf(data, 0)
         for _ in range(choose(1, 3)):
             _change(_pick_table(model, choose), choose)
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
+        return model_file(model)
     # Changed bytes need not be readable, and odd values need not fit their fields.
     except Exception:
         return _bytes(data, choose)

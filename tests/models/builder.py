@@ -32,6 +32,13 @@ def pruned(shape: Sequence[int], sparsity: float = 0.8, rows: int = 4, seed: int
     return (matrix * np.repeat(keep, rows, axis=0)[: shape[0]]).reshape(shape).astype(np.float32)
 
 
+def model_file(model: Any) -> bytes:
+    """A ``ModelT`` as the bytes of a file."""
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
 class ModelBuilder:
     """Collects a model; every method that adds something returns its index."""
 
@@ -189,9 +196,7 @@ class ModelBuilder:
         self.model.metadata.append(entry)
 
     def build(self) -> bytes:
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
+        return model_file(self.model)
 
     def build_with_outside_buffers(self) -> bytes:
         """The same model with every buffer's data behind the FlatBuffer, found by offset and size."""

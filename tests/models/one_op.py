@@ -6,11 +6,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as tfl
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from tests.models.builder import model_file
 
 Array = npt.NDArray[Any]
 # Versions under which TFLite's own converter writes an operator with quantised or grouped weights.
@@ -69,9 +70,7 @@ def one_op(name: str, options: Any, inputs: list[Value | None], output: Value) -
     opcode.builtinCode, opcode.deprecatedBuiltinCode = number, min(number, 127)
     opcode.version = _VERSIONS.get(number, 1)
     graph.operators, model.operatorCodes, model.subgraphs = [operator], [opcode], [graph]
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return model_file(model)
 
 
 def run_stock(data: bytes, *inputs: Array, xnnpack: bool = True) -> Array:

@@ -7,13 +7,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as tfl
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import tfprune
-from tests.models.builder import NONE, SAME, VALID, ModelBuilder, pruned
+from tests.models.builder import NONE, SAME, VALID, ModelBuilder, model_file, pruned
 from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding, encode
 from tfprune.runtime.layers import DelegateLayer, delegate_layers
 
@@ -186,9 +185,7 @@ def sparse_file(dense: bytes, rows: int = 4) -> bytes:
         places = [_constant(model, value) for value in (packed, geometry)]
         op.inputs = np.array([op.inputs[0], *places, *op.inputs[2:]], np.int32)
         op.opcodeIndex, op.builtinOptions, op.builtinOptionsType = len(model.operatorCodes) - 1, None, 0
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return model_file(model)
 
 
 def _code(model: Any, op: Any) -> int:

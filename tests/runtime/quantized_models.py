@@ -6,11 +6,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from tests.models.builder import model_file
 from tfprune.formats import (
     Activation,
     ActivationType,
@@ -146,9 +146,7 @@ class QuantizedLayer:
         opcode.builtinCode, opcode.deprecatedBuiltinCode, opcode.customCode = code, min(code, 127), custom
         opcode.version = 1 if custom else 5
         graph.operators, model.operatorCodes, model.subgraphs = [operator], [opcode], [graph]
-        builder = flatbuffers.Builder(1 << 16)
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
+        return model_file(model)
 
 
 def quantized_layer(

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from tests.models.builder import ModelBuilder, pruned
+from tests.models.builder import ModelBuilder, conv_model, pruned
 from tests.runtime.tiny_models import conv_layer, dense_layer
 from tfprune.errors import ModelError, RuntimeInputError
 from tfprune.runtime.benchmark import BenchmarkReport, Timing, benchmark, interleaved_seconds, quartiles, speedups
@@ -158,3 +158,10 @@ def test_models_run_on_given_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "inputs as given" in report.caption()
     with pytest.raises(RuntimeInputError, match="24"):
         benchmark(layer.dense(), runs=1, inputs=x[:, 1:])
+
+
+def test_models_with_other_inputs_are_named() -> None:
+    weights, bias = pruned((16, 1, 1, 16)), np.zeros(16, np.float32)
+    small, large = (conv_model(weights, bias, size=(1, size, size)) for size in (4, 6))
+    assert "NOT THE SAME INPUTS as model 1: model 2;" in str(benchmark(small, large, runs=1))
+    assert "NOT THE SAME" not in str(benchmark(small, small, runs=1))

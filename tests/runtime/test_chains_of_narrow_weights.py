@@ -6,7 +6,6 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-import flatbuffers
 import keras
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import tfprune as tp
 from tests.converter.helpers import convert
-from tests.models.builder import RELU, VALID, ModelBuilder
+from tests.models.builder import RELU, VALID, ModelBuilder, model_file
 from tests.runtime.chain_files import ChainBuilder, check, compare, image, ours, sparse_file, stock
 from tfprune.formats import Encoding, Quantization, decode, encode, read
 from tfprune.runtime.library import load_library
@@ -65,9 +64,7 @@ def repacked(data: bytes, dtype: str) -> bytes:
         buffer.data = content
         model.buffers.append(buffer)
         tensor.buffer, tensor.shape = len(model.buffers) - 1, np.array(content.shape, np.int32)
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return model_file(model)
 
 
 def run(data: bytes, chains: str) -> tuple[np.ndarray, list[tuple[int, str]]]:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from tests.models.builder import model_file
 from tfprune.formats import Activation, Encoding, Op, OpSpec, Padding, encode
 from tfprune.formats.header_checks import most_group_rows
 
@@ -156,9 +156,7 @@ class _Builder:
             entry.inputs, entry.outputs = [_mapping("image", 0)], [_mapping("scores", len(tensors) - 1)]
             self._model.signatureDefs = [entry]
         self._model.subgraphs = [self._graph]
-        builder = flatbuffers.Builder(1 << 16)
-        builder.Finish(self._model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
+        return model_file(self._model)
 
     def _tensor(self, name: str, kind: int, shape: list[int], value: Array | None) -> None:
         tensor = schema.TensorT()

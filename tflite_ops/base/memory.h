@@ -13,6 +13,9 @@ namespace tfprune {
 
 constexpr size_t kAlignment = 64;
 
+// The next multiple of kAlignment.
+constexpr size_t RoundUpToAlignment(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
 // Stores `a * b` in `product`; false where it does not fit.
 inline bool CheckedMultiply(size_t a, size_t b, size_t* product) { return !__builtin_mul_overflow(a, b, product); }
 

@@ -3,14 +3,10 @@
 
 #include "tensorflow/lite/builtin_ops.h"
 #include "tflite_ops/formats/half.h"
+#include "tflite_ops/ops/tensors.h"
 
 namespace tfprune {
 namespace {
-
-bool IsConstant(const TfLiteTensor& tensor, TfLiteType type) {
-  return tensor.type == type && tensor.allocation_type == kTfLiteMmapRo && tensor.data.raw_const != nullptr &&
-         tensor.dims != nullptr;
-}
 
 // The node if it is a DEQUANTIZE of a constant of halves, else null.
 const TfLiteNode* Widening(TfLiteContext* context, int index) {

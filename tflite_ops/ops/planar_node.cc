@@ -7,6 +7,7 @@
 #include "tensorflow/lite/builtin_ops.h"
 #include "tflite_ops/ops/builtin_data.h"
 #include "tflite_ops/ops/sparse_op.h"
+#include "tflite_ops/ops/tensors.h"
 
 namespace tfprune {
 namespace {
@@ -28,8 +29,7 @@ bool IsImage(const TfLiteTensor* tensor) {
 }
 
 bool IsConstant(const TfLiteTensor* tensor, TfLiteType type) {
-  return tensor != nullptr && tensor->type == type && tensor->allocation_type == kTfLiteMmapRo &&
-         tensor->data.raw_const != nullptr && tensor->dims != nullptr;
+  return tensor != nullptr && tfprune::IsConstant(*tensor, type);
 }
 
 // Sizes below this leave room to add and multiply a few of them in 31 bits.

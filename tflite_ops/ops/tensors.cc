@@ -22,6 +22,11 @@ Status ResizeOutput(TfLiteContext* context, const TfLiteNode& node, int output, 
                                                                    : Error("the output could not be resized");
 }
 
+bool IsConstant(const TfLiteTensor& tensor, TfLiteType type) {
+  return tensor.type == type && tensor.allocation_type == kTfLiteMmapRo && tensor.data.raw_const != nullptr &&
+         tensor.dims != nullptr;
+}
+
 Status CheckTensor(const char* name, const TfLiteTensor& tensor, TfLiteType type, bool constant) {
   if (tensor.type != type) return Error("%s has TFLite type %d, must be %d", name, tensor.type, type);
   if (tensor.dims == nullptr) return Error("%s has no shape", name);

@@ -14,6 +14,9 @@ TfLiteIntArray* NewDims(int rank);
 // tensor it is no output of the node, and the interpreter plans no memory for it: it gets its own here.
 Status ResizeOutput(TfLiteContext* context, const TfLiteNode& node, int output, TfLiteIntArray* dims);
 
+// Whether a tensor is a constant of the file, of this type and with a shape.
+bool IsConstant(const TfLiteTensor& tensor, TfLiteType type);
+
 // Fails where a tensor has another type, no shape, or should be a constant of the file and is not.
 Status CheckTensor(const char* name, const TfLiteTensor& tensor, TfLiteType type, bool constant);
 

@@ -56,7 +56,7 @@ def convert(
     check_apart({"--output": output, "--dense-output": dense_output, "--html": html})
     check_apart({"MODEL": model, "--html": html})
     with working("Converting"):
-        from tfprune.converter.converted import check_target
+        from tfprune.files import check_target
 
         # All before the work, so that a refused one leaves nothing behind.
         for path in (output, dense_output, html):

@@ -63,7 +63,7 @@ def inspect(
         check_apart({name: path, "--html": html})
     with working("Reading the model"):
         if html is not None:
-            from tfprune.converter.converted import check_target
+            from tfprune.files import check_target
 
             # First, so that a page that cannot be written costs no time.
             check_target(html, overwrite=overwrite, source=model)

@@ -35,6 +35,7 @@ TARGETS = ("delegate", "stock", "dense")
 _DEFAULT_DEVICE = "arm64"
 _DEFAULT_MIN_SPEEDUP = 1.05
 _MAX_INPUT_TEXT = 60
+_WRAPPERS = ("Pruned", "PruneLowMagnitude")
 _AS_IT_IS = Quantizer()
 
 
@@ -87,6 +88,7 @@ def convert(
     _one_of("precision", precision, PRECISIONS)
     _one_of("target", target, TARGETS)
     _check_min_speedup(min_speedup)
+    _check_custom_objects(custom_objects)
     table = load_table(device)
     quantizer = Quantizer(precision, representative_data)
     data, source, subject = tflite_bytes(model, custom_objects, quantizer)
@@ -148,6 +150,7 @@ def inspect(
         converted = convert(model, **options, target=target, min_speedup=min_speedup, custom_objects=custom_objects)
         return dataclasses.replace(converted.report, action="inspect", output_bytes=None)
     _check_min_speedup(min_speedup)
+    _check_custom_objects(custom_objects)
     table = load_table(device)
     quantizer = Quantizer(precision, representative_data)
     data, _, subject = tflite_bytes(model, custom_objects, quantizer)
@@ -155,9 +158,9 @@ def inspect(
     sink_invariant_constants(graph)
     findings = analyse(graph, table, float(min_speedup), halves=precision == "float16")
     packed = packed_reports(graph, table)
-    note = f"{len(packed)} layer(s) were converted before" if packed else None
+    earlier = f"{len(packed)} layer(s) were converted before; target='dense' gives back what `convert` takes"
     layers = [finding.report() for finding in findings] + packed
-    report = _report("inspect", layers, table, float(min_speedup), data, None, note)
+    report = _report("inspect", layers, table, float(min_speedup), data, None, earlier if packed else None)
     return _with_precision_note(_noted(report, made_dense), model, precision)
 
 
@@ -165,7 +168,9 @@ def _opened(data: bytes, subject: str, target: str) -> tuple[Graph, bytes, str |
     """The model; for the target ``"delegate"`` without a sparse encoding that stock LiteRT could not run."""
     graph = Graph(data, subject)
     if target != "delegate" or graph.loss is not None or not densify.stops_stock(graph):
-        return graph, data, None
+        # A few only fill the file up.
+        padding = f"{graph.padding} zero bytes behind the model count as dense ones" if graph.padding > 4096 else None
+        return graph, data, padding
     count = densify.rewrite(graph)
     dense = graph.to_bytes()
     note = (
@@ -299,8 +304,16 @@ def tflite_bytes(
     if isinstance(model, (str, os.PathLike)):
         path = Path(os.fsdecode(model))
         return _from_path(path, custom_objects, quantizer), path, f"`{path}`"
+    if is_legacy_model(model):
+        quantizer.check()
+        return (
+            keras_source.from_legacy(_plain(model), quantizer, load_module("tensorflow")),
+            None,
+            f"model {model.name!r}",
+        )
     if is_keras_model(model):
         quantizer.check()
+        model = _plain(model)
         modules = load_module("keras"), load_module("tensorflow")
         return keras_source.from_model(model, custom_objects, quantizer, *modules), None, f"model {model.name!r}"
     raise ModelError(
@@ -316,9 +329,10 @@ def _from_path(path: Path, custom_objects: Mapping[str, Any] | None, quantizer: 
         if path.is_dir():
             return keras_source.from_saved_model(path, quantizer, lambda: load_module("tensorflow"))
         if _is_tensorflow_path(path):
-            return keras_source.from_file(
-                path, custom_objects, quantizer, load_module("keras"), load_module("tensorflow")
-            )
+            keras, tensorflow = load_module("keras"), load_module("tensorflow")
+            load_module("tfprune.keras.pruned")  # makes its wrapper known to Keras
+            model = keras_source.load_file(path, custom_objects, keras)
+            return keras_source.from_model(_plain(model), custom_objects, quantizer, keras, tensorflow)
         data = read_file(path)
         _check_file_precision(f"`{path}`", quantizer)
         return data
@@ -349,6 +363,22 @@ def is_keras_model(value: Any) -> bool:
     return keras is not None and isinstance(value, keras.Model)
 
 
+def is_legacy_model(value: Any) -> bool:
+    """Whether ``value`` is a model of tf_keras (Keras 2)."""
+    tf_keras = sys.modules.get("tf_keras")
+    return tf_keras is not None and isinstance(value, tf_keras.Model)
+
+
+def _plain(model: Any) -> Any:
+    """The model without wrappers that mask its layers, of tfprune or of TFMOT."""
+    layers = model._flatten_layers(include_self=False)
+    if not any(each.__name__ in _WRAPPERS for layer in layers for each in type(layer).__mro__):
+        return model
+    from tfprune.keras.wrapping import strip
+
+    return strip(model)
+
+
 def load_module(name: str) -> Any:
     """Keras or TensorFlow, imported only where a model needs them."""
     try:
@@ -364,6 +394,13 @@ def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
     if value not in known:
         rule = repr(known[0]) if len(known) == 1 else f"one of {', '.join(map(repr, known))}"
         raise ConversionError(f"{name}: must be {rule}, got {value!r}")
+
+
+def _check_custom_objects(value: Any) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        raise ConversionError(
+            f"custom_objects: must be a dictionary of classes and functions by name, got {type(value).__name__}"
+        )
 
 
 def _check_min_speedup(value: Any) -> None:

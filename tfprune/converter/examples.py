@@ -25,11 +25,13 @@ class ModelInput:
         name: as in its signature.
         shape: of one example, without the batch; None is any size, for the whole shape any shape.
         dtype: name of its type.
+        argument: what messages call the examples.
     """
 
     name: str
     shape: tuple[int | None, ...] | None
     dtype: str
+    argument: str = "representative_data"
 
     def batch(self, value: Any) -> Array:
         """``value``, one example or a batch of them, as a batch in the input's type.
@@ -89,30 +91,32 @@ class ModelInput:
 
     @property
     def _subject(self) -> str:
-        return f"representative_data for input {self.name!r}"
+        return f"{self.argument} for input {self.name!r}"
 
     @property
     def _batch_text(self) -> str:
         return "(examples, ...)" if self.shape is None else _shape_text(("examples", *self.shape))
 
 
-def examples(data: Any, inputs: Sequence[ModelInput]) -> Iterator[Feed]:
+def examples(data: Any, inputs: Sequence[ModelInput], argument: str = "representative_data") -> Iterator[Feed]:
     """Single examples, each with a batch of one, several inputs by name.
 
     Args:
         data: an array, a dict of arrays by the inputs' names, an iterable of either or of pairs with labels, or a
             function that returns an iterable.
         inputs: what the model takes, in its order.
+        argument: what messages call the data.
 
     Raises:
         ConversionError: no example, or one that does not fit the inputs.
     """
     found = False
+    inputs = [dataclasses.replace(known, argument=argument) for known in inputs]
     for item in _items(data, inputs):
         arrays = [known.batch(value) for known, value in zip(inputs, _values(item, inputs), strict=True)]
         if len({len(array) for array in arrays}) != 1:
             raise ConversionError(
-                "representative_data: every input must hold the same number of examples along its first axis, got "
+                f"{argument}: every input must hold the same number of examples along its first axis, got "
                 f"shapes {', '.join(str(array.shape) for array in arrays)}"
             )
         found = True
@@ -122,7 +126,7 @@ def examples(data: Any, inputs: Sequence[ModelInput]) -> Iterator[Feed]:
             yield example if len(inputs) == 1 else dict(zip(names, example, strict=True))
     if not found:
         raise ConversionError(
-            "representative_data: must hold at least one example, got none; a generator gives its examples only once"
+            f"{argument}: must hold at least one example, got none; a generator gives its examples only once"
         )
 
 
@@ -171,7 +175,7 @@ def _values(item: Any, inputs: Sequence[ModelInput]) -> list[Any]:
         got = "one array"
     several = f"a dict of arrays by these names, or lists [{', '.join(names)}] in this order"
     raise ConversionError(
-        f"representative_data: the model's inputs are {', '.join(map(repr, names))}, got {got}; give "
+        f"{inputs[0].argument}: the model's inputs are {', '.join(map(repr, names))}, got {got}; give "
         + (several if len(names) > 1 else "an array, or a dict by name")
     )
 

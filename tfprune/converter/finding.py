@@ -75,13 +75,17 @@ class Finding:
         )
 
     @property
+    def prunable(self) -> Layer | None:
+        """What would be packed: the layer, or an LSTM's matrix; None where no sparse kernel could run it."""
+        return self.layer or self.gates
+
+    @property
     def _halved(self) -> bool:
-        layer = self.layer or self.gates
-        return layer is not None and layer.halve
+        return self.prunable is not None and self.prunable.halve
 
     def _considered(self, plan: Plan | None) -> dict[str, Any]:
         """Multiply-adds, and what the encoding brings or, where the layer stays dense, the fastest one would."""
-        layer = self.layer or self.gates
+        layer = self.prunable
         if layer is None:
             return {}
         runs = 1 if self.gates is None else self.gates.runs

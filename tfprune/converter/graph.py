@@ -56,6 +56,8 @@ class Graph:
         self._writers: dict[int, dict[int, Any]] = {}
         self._replacements: dict[tuple[int, int], list[Any]] = {}
         self._appended: AppendedFiles | None = None
+        #: Zeros behind the model, which are not written again.
+        self.padding = 0
         #: Why the file cannot be written again without losing something; None where it can.
         self.loss = self._find_loss(data, structure)
         self._unreferenced = Unreferenced(self.model)
@@ -398,4 +400,6 @@ class Graph:
             self._appended = find_appended(data, structure.end)
         except ValueError as error:
             return f"behind the model stands something that nothing in it describes ({error})"
+        if self._appended is None:
+            self.padding = max(0, len(data) - structure.end)
         return None

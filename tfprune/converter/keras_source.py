@@ -11,6 +11,7 @@ import io
 import re
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ _UNKNOWN_OBJECT = re.compile(
 )
 # What TensorFlow takes for an argument of a signature.
 _INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*", re.ASCII)
+# What it takes for a scope, which each layer opens.
+_LAYER_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*", re.ASCII)
+# Keras' colours in messages.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The operator in which a loop collects its outputs, step by step.
 _LOOP_OUTPUTS = b"TensorListReserve"
 
@@ -49,17 +54,17 @@ def from_model(
         raise ConversionError(
             f"{subject}: the model is not built, so its shapes are unknown; call it once on data first"
         )
-    for tensor in getattr(model, "inputs", None) or ():
+    for tensor in _graph_inputs(model):
         if not _INPUT_NAME.fullmatch(tensor.name):
             raise ConversionError(
                 f"{subject}: names of inputs must be of letters, digits and '_', '.', '-', and begin with a letter, "
                 f"got {tensor.name!r}: TensorFlow cannot export others; rename the input"
             )
     for layer in _all_layers(model):
-        if layer.name.startswith("_"):
+        if not _LAYER_NAME.fullmatch(layer.name):
             raise ConversionError(
-                f"{subject}: layer names must not start with '_', got {layer.name!r}: TensorFlow cannot convert "
-                "them; rename the layer"
+                f"{subject}: layer names must be of letters, digits, '_', '.' and '-' and not start with '_' or '-', "
+                f"got {layer.name!r}: TensorFlow cannot convert others; rename the layer"
             )
         # Layers for whole numbers or text have other types than floats, and TFLite's own.
         if "float" in layer.compute_dtype and layer.compute_dtype != "float32":
@@ -71,16 +76,21 @@ def from_model(
         return _export(model, quantizer, keras, tensorflow, subject)
 
 
-def from_file(
-    path: Path, custom_objects: Mapping[str, Any] | None, quantizer: Quantizer, keras: Any, tensorflow: Any
-) -> bytes:
-    """Loads a ``.keras`` or ``.h5`` file and converts it.
+def from_legacy(model: Any, quantizer: Quantizer, tensorflow: Any) -> bytes:
+    """Converts a model of tf_keras.
 
     Raises:
-        ModelError: not a Keras file, cut off or corrupt.
-        ConversionError: it needs classes that ``custom_objects`` does not name, or cannot be converted.
+        ConversionError: tf_keras cannot save it, or TFLite cannot convert it.
     """
-    return from_model(load_file(path, custom_objects, keras), custom_objects, quantizer, keras, tensorflow)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            model.save(folder, save_format="tf")
+        # tf_keras and TensorFlow raise errors of many kinds for models that they cannot save.
+        except Exception as error:
+            raise ConversionError(
+                f"model {model.name!r}: tf_keras could not save it: {type(error).__name__}: {_first_line(str(error))}"
+            ) from error
+        return _convert(Path(folder), quantizer, tensorflow, f"model {model.name!r}")
 
 
 def load_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any) -> Any:
@@ -90,6 +100,9 @@ def load_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any) 
         ModelError: not a Keras file, cut off or corrupt.
         ConversionError: it needs classes that ``custom_objects`` does not name.
     """
+    # Of another file that bears the name, Keras says that there is none.
+    if path.suffix == ".keras" and path.is_file() and not zipfile.is_zipfile(path):
+        raise ModelError(f"`{path}`: a .keras file is a ZIP archive, got something else; save the model again")
     try:
         return keras.saving.load_model(path, custom_objects=dict(custom_objects or {}), compile=False)
     # Keras raises whatever the content leads to (zipfile, json, h5py, TypeError, ...).
@@ -118,7 +131,7 @@ def from_saved_model(path: Path, quantizer: Quantizer, tensorflow: Callable[[], 
 
 def _export(model: Any, quantizer: Quantizer, keras: Any, tensorflow: Any, subject: str) -> bytes:
     """Through a SavedModel: TensorFlow's way from a Keras model hides every error of the export behind another one."""
-    inputs = [ModelInput(str(tensor.name), tuple(tensor.shape[1:]), str(tensor.dtype)) for tensor in model.inputs]
+    known = [ModelInput(str(each.name), tuple(each.shape[1:]), str(each.dtype)) for each in _graph_inputs(model)]
     with tempfile.TemporaryDirectory() as folder:
         try:
             options = {} if (signature := _fixed_batches(model, keras)) is None else {"input_signature": signature}
@@ -126,21 +139,27 @@ def _export(model: Any, quantizer: Quantizer, keras: Any, tensorflow: Any, subje
         # Keras and TensorFlow raise errors of many kinds for models that they cannot export.
         except Exception as error:
             raise ConversionError(
-                f"{subject}: Keras could not export it: {type(error).__name__}: {_first_line(str(error))}"
+                f"{subject}: Keras could not export it: {type(error).__name__}: {_cause(str(error))}"
             ) from error
-        return _convert(Path(folder), quantizer, tensorflow, subject, inputs)
+        # The signature says what a subclassed model takes.
+        return _convert(Path(folder), quantizer, tensorflow, subject, known or None)
+
+
+def _graph_inputs(model: Any) -> list[Any]:
+    """The symbolic inputs of a model; none of a subclassed one, which has no graph."""
+    return list(getattr(model, "inputs", None) or ())
 
 
 def _fixed_batches(model: Any, keras: Any) -> list[Any] | None:
     """Inputs of the model with the batch that they fix, which Keras' export opens; None where there is none."""
-    if all(tensor.shape[0] is None for tensor in model.inputs):
+    if all(tensor.shape[0] is None for tensor in _graph_inputs(model)):
         return None
 
     def spec(tensor: Any) -> Any:
         return keras.InputSpec(shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
 
     if isinstance(model, keras.Sequential):
-        return [spec(tensor) for tensor in model.inputs]
+        return [spec(tensor) for tensor in _graph_inputs(model)]
     return [keras.tree.map_structure(spec, model.input)]
 
 
@@ -188,6 +207,13 @@ def _all_layers(model: Any) -> Iterator[Any]:
     for layer in getattr(model, "layers", []):
         yield layer
         yield from _all_layers(layer)
+
+
+def _cause(text: str) -> str:
+    """The first line that says what happened; Keras says first in whose call it was."""
+    lines = [_COLOUR.sub("", line).strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return lines[0] if lines else _first_line(text)
 
 
 def _first_line(text: str) -> str:

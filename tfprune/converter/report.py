@@ -255,7 +255,7 @@ class ConversionReport:
         Raises:
             OutputError: the file exists and ``overwrite`` is False, cannot be written, or what draws is missing.
         """
-        from tfprune.converter.converted import check_target, write_file
+        from tfprune.files import check_target, write_file
 
         target = check_target(path, overwrite=overwrite)
         page = self.to_html(target.stem if title is None else title)

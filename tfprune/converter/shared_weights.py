@@ -47,7 +47,7 @@ def _users(findings: Iterable[Finding]) -> dict[tuple[int, ...], list[_User]]:
     """Findings that would be packed, by the buffers of their weights."""
     users: dict[tuple[int, ...], list[_User]] = defaultdict(list)
     for finding in findings:
-        layer = finding.layer or finding.gates
+        layer = finding.prunable
         if layer is not None and isinstance(finding.outcome, Plan):
             users[finding.buffers].append((finding, layer, finding.outcome))
     return users

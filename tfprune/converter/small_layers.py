@@ -45,7 +45,7 @@ def _saved_bytes(findings: Sequence[Finding]) -> int:
     dense: dict[tuple[int, ...], int] = {}
     packed: dict[tuple[object, ...], int] = {}
     for finding in findings:
-        layer = finding.layer or finding.gates
+        layer = finding.prunable
         if layer is not None and isinstance(finding.outcome, Plan):
             dense[finding.buffers] = finding.dense_bytes
             packed[finding.buffers, layer.meaning(), finding.outcome.encoding_name] = finding.outcome.packed_bytes

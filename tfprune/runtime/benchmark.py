@@ -161,8 +161,19 @@ def benchmark(
         _timing(file, kernel, signature, [row[0] for row in rounds], [row[place] for row in rounds])
         for place, (file, kernel, signature) in enumerate(zip(files, kernels, signatures, strict=True))
     )
-    report = BenchmarkReport(timings, num_threads, runs, machine_facts())
-    return report if inputs is None else dataclasses.replace(report, ran_on="inputs as given")
+    ran_on = BenchmarkReport.ran_on if inputs is None else "inputs as given"
+    return BenchmarkReport(
+        timings, num_threads, runs, machine_facts(), ran_on=ran_on + _other_inputs(files, interpreters)
+    )
+
+
+def _other_inputs(files: Sequence[ModelFile], interpreters: Sequence[Interpreter]) -> str:
+    """Names the models that take other inputs than the first one: they do not do the same work."""
+    taken = [
+        sorted((str(spec.dtype), spec.shape) for spec in model.inputs(model.signatures[0])) for model in interpreters
+    ]
+    others = [file.name for file, own in zip(files, taken, strict=True) if own != taken[0]]
+    return f"; NOT THE SAME INPUTS as {files[0].name}: {', '.join(others)}" if others else ""
 
 
 def interleaved_seconds(

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from tfprune.errors import ModelError
-from tfprune.runtime.unpacked import check_runnable, unpack
+from tfprune.runtime.unpacked import check_signatures, unpack
 
 CUSTOM_OP_PREFIX = b"Tfprune"
 
@@ -66,7 +66,7 @@ def read_model(model: str | os.PathLike[str] | bytes, name: str = "model") -> Mo
             raise ModelError(f"`{path}` cannot be read: {error.strerror}; give the path of a .tflite file") from error
     # LiteRT trusts every offset and most numbers of a file.
     unpacked, _ = unpack(content, f"`{name}`")
-    check_runnable(unpacked, f"`{name}`")
+    check_signatures(unpacked, f"`{name}`")
     # A dense file must run where the library is not installed.
     codes = {bytes(code.customCode or b"") for code in unpacked.operatorCodes}
     ours = sorted(code.decode(errors="replace") for code in codes if code.startswith(CUSTOM_OP_PREFIX))

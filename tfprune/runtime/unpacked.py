@@ -13,6 +13,7 @@ from tfprune.errors import ModelError
 from tfprune.runtime.structure import Structure, check_structure
 
 _ABSENT = -1
+_SCHEMA_VERSION = 3
 
 
 def unpack(data: bytes, subject: str) -> tuple[Any, Structure]:
@@ -36,6 +37,11 @@ def unpack(data: bytes, subject: str) -> tuple[Any, Structure]:
     # The generated reader raises whatever the corrupt bytes lead to (struct.error, ValueError, MemoryError, ...).
     except Exception as error:
         raise ModelError(f"{subject}: not a readable .tflite file: {type(error).__name__}: {error}") from error
+    if model.version != _SCHEMA_VERSION:
+        raise ModelError(
+            f"{subject}: LiteRT runs files of schema version {_SCHEMA_VERSION}, got {model.version}; write the model "
+            "again"
+        )
     _fill_lists(model)
     if not model.subgraphs:
         raise ModelError(f"{subject}: a .tflite file has at least one subgraph, got none")
@@ -43,19 +49,26 @@ def unpack(data: bytes, subject: str) -> tuple[Any, Structure]:
         for index in indices:
             if not lowest <= index < count:
                 raise ModelError(f"{subject}: {where} refers to item {index} of {count}; the file is corrupt")
+    _check_order(model, subject)
     return model, structure
 
 
-def check_runnable(model: Any, subject: str) -> None:
-    """Checks what LiteRT takes for granted: no operator reads, and no signature leaves out, what nobody writes.
+def check_signatures(model: Any, subject: str) -> None:
+    """Checks what LiteRT's runners take for granted: no signature leaves out what its subgraph reads.
 
     Args:
         model: the result of :func:`unpack`.
         subject: what the file is, for messages.
 
     Raises:
-        ModelError: an operator's input has no value when it runs, or a signature lacks an input of its subgraph.
+        ModelError: a signature lacks an input of its subgraph, or has a name twice or none.
     """
+    for signature in model.signatureDefs:
+        _check_signature(signature, model.subgraphs[signature.subgraphIndex], subject)
+
+
+def _check_order(model: Any, subject: str) -> None:
+    """Refuses operators that read what nothing has written when they run."""
     for number, graph in enumerate(model.subgraphs):
         known = {int(index) for index in graph.inputs}
         known |= {index for index, tensor in enumerate(graph.tensors) if _has_value(model, tensor)}
@@ -67,8 +80,6 @@ def check_runnable(model: Any, subject: str) -> None:
                     "written; the file is corrupt"
                 )
             known |= {int(each) for each in op.outputs}
-    for signature in model.signatureDefs:
-        _check_signature(signature, model.subgraphs[signature.subgraphIndex], subject)
 
 
 def _check_signature(signature: Any, graph: Any, subject: str) -> None:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +26,7 @@ from tests.converter.expand.operators import (
 from tests.converter.expand.test_expanded_ops import forced, predict
 from tests.converter.expand.test_other_integers import refusal
 from tests.converter.helpers import convert
+from tests.models.builder import model_file
 from tests.models.one_op import constant, one_op, run_stock, tfl
 from tfprune.converter.graph import Graph
 from tfprune.converter.packed_report import packed_operators
@@ -67,9 +68,7 @@ def computed_shape(dense: Dense) -> Dense:
     pack.builtinOptions.valuesCount = len(scalars)
     op.inputs = [len(graph.tensors) - 1, *op.inputs[1:]]
     graph.operators = [pack, op]
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return dataclasses.replace(dense, data=bytes(builder.Output()))
+    return dataclasses.replace(dense, data=model_file(model))
 
 
 def fully_connected(seed: int, batch: int, rows: int, features: int, zero_point: int, activation: int) -> Dense:
@@ -101,9 +100,7 @@ def differ(dense: Dense) -> bool:
     """Whether the operator rounds otherwise than the same one would in XNNPACK: a test of the tests."""
     model = tfl.ModelT.InitFromPackedBuf(dense.data, 0)
     model.subgraphs[0].operators[-1].builtinOptions.fusedActivationFunction = NONE
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return not np.array_equal(run_stock(bytes(builder.Output()), dense.x), run_stock(dense.data, dense.x))
+    return not np.array_equal(run_stock(model_file(model), dense.x), run_stock(dense.data, dense.x))
 
 
 @given(SEEDS, st.sampled_from(["int8", "uint8"]), SIZES, KERNELS, st.sampled_from([1, 2, 4]), IGNORED, st.booleans())
@@ -201,9 +198,7 @@ def test_depthwise_whose_multiplier_is_not_that_of_its_shapes() -> None:
 
     def with_multiplier(multiplier: int) -> Dense:
         model.subgraphs[0].operators[0].builtinOptions.depthMultiplier = multiplier
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-        return dataclasses.replace(dense, data=bytes(builder.Output()))
+        return dataclasses.replace(dense, data=model_file(model))
 
     check(with_multiplier(0), Rounding.BUILTIN_CHANNELS)
     assert convert(with_multiplier(3).data).report.layers[0].reason_code == "malformed"
@@ -230,6 +225,26 @@ def test_weights_of_convolutions_have_no_zero_point() -> None:
     model = tfl.ModelT.InitFromPackedBuf(dense.data, 0)
     (op,) = model.subgraphs[0].operators
     model.subgraphs[0].tensors[op.inputs[1]].quantization.zeroPoint = np.full(8, 5, np.int64)
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    assert refusal(bytes(builder.Output())) == "quantization"
+    assert refusal(model_file(model)) == "quantization"
+
+
+@pytest.mark.parametrize(("precision", "part"), [("int8", "input"), ("int8", "output"), ("uint8", "weights")])
+def test_a_quantized_dimension_that_xnnpack_declines(precision: str, part: str) -> None:
+    dense = Maker(precision, 5).transpose_conv((1, 4, 3, 32), 24, (3, 3), (2, 2), padding=1)
+    model = tfl.ModelT.InitFromPackedBuf(dense.data, 0)
+    (op,) = model.subgraphs[0].operators
+    tensor = {"input": op.inputs[2], "output": op.outputs[0], "weights": op.inputs[1]}[part]
+    assert refusal(model_file(model)) == ""
+    model.subgraphs[0].tensors[tensor].quantization.quantizedDimension = 2
+    changed = model_file(model)
+    assert refusal(changed) == "quantization"
+    # Otherwise it need not be refused.
+    assert not runs_in_xnnpack(changed)
+    assert runs_in_xnnpack(dense.data)
+
+
+def runs_in_xnnpack(data: bytes) -> bool:
+    """Whether stock LiteRT hands the file's operator over."""
+    interpreter = Interpreter(model_content=data)
+    interpreter.allocate_tensors()
+    return any(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())

@@ -42,7 +42,7 @@ Status StripPlan::Prepare(const PackedWeights& weights, const ConvShape& shape, 
     return Error("convolution: %u channels of width %u need more scratch memory than 32-bit offsets reach",
                  w.in_channels, plane_width_);
   }
-  planes_bytes_ = (planes_bytes_ + rules.tail_bytes + 63) / 64 * 64;
+  planes_bytes_ = RoundUpToAlignment(planes_bytes_ + rules.tail_bytes);
   return {};
 }
 

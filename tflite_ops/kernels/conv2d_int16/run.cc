@@ -24,8 +24,6 @@ constexpr size_t kSumBytes = kSumRows * kInt16MaxTile * sizeof(int32_t);
 constexpr size_t kWideBytes = kSumRows * kInt16MaxTile * sizeof(int64_t);
 constexpr size_t kHeldBytes = (kHeldRows + 1) * kInt16MaxTile * sizeof(int16_t);
 
-size_t RoundUp64(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 }  // namespace
 
 // One tile of a strip. Sums and outputs have rows of `pitch` numbers.
@@ -43,7 +41,8 @@ struct Int16Conv2DPlan::Tile {
 };
 
 size_t Int16Conv2DPlan::SlotBytes() const {
-  const size_t planes = single_ ? RoundUp64(size_t{weights_->in_channels} * sizeof(int16_t)) : strips_.planes_bytes();
+  const size_t planes =
+      single_ ? RoundUpToAlignment(size_t{weights_->in_channels} * sizeof(int16_t)) : strips_.planes_bytes();
   return planes + kSumBytes + kWideBytes + kHeldBytes;
 }
 

@@ -109,13 +109,18 @@ void RunEverywhere(const PackedSpec& spec, const Prepared& built, const ImageSiz
   }
 }
 
+// int8 weights and activations, with scales and zero points at random.
+inline void UseInt8Activations(uint32_t seed, std::mt19937* random, PackedSpec* spec) {
+  spec->value_type = ValueType::kInt8;
+  spec->int8_activations = true;
+  spec->input_zero_point = static_cast<int>((*random)() % 256) - 128;
+  spec->output_zero_point = static_cast<int>((*random)() % 100) - 50;
+  spec->output_scale = 0.05f + 0.01f * static_cast<float>(seed % 40);
+}
+
 inline void CheckInt8(PackedSpec spec, const ImageSize& in, bool with_bias, uint32_t seed) {
   std::mt19937 random(seed);
-  spec.value_type = ValueType::kInt8;
-  spec.int8_activations = true;
-  spec.input_zero_point = static_cast<int>(random() % 256) - 128;
-  spec.output_zero_point = static_cast<int>(random() % 100) - 50;
-  spec.output_scale = 0.05f + 0.01f * static_cast<float>(seed % 40);
+  UseInt8Activations(seed, &random, &spec);
   Prepared built;
   Build(spec, in, &random, &built);
   Guarded<int8_t> x(size_t{in.batch} * in.height * in.width * spec.in_channels);
@@ -138,11 +143,7 @@ inline void CheckInt8(PackedSpec spec, const ImageSize& in, bool with_bias, uint
 inline void CheckBuiltin(PackedSpec spec, const ImageSize& in, uint32_t seed) {
   const Rounding roundings[] = {Rounding::kBuiltin, Rounding::kBuiltinChannels, Rounding::kBuiltinAway};
   std::mt19937 random(seed);
-  spec.value_type = ValueType::kInt8;
-  spec.int8_activations = true;
-  spec.input_zero_point = static_cast<int>(random() % 256) - 128;
-  spec.output_zero_point = static_cast<int>(random() % 100) - 50;
-  spec.output_scale = 0.05f + 0.01f * static_cast<float>(seed % 40);
+  UseInt8Activations(seed, &random, &spec);
   Prepared built;
   Build(spec, in, &random, &built);
   PackedWeights& w = built.guarded->weights;

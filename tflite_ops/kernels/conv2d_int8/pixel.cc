@@ -62,8 +62,6 @@ struct Few {
   }
 };
 
-size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 }  // namespace
 
 Status Int8Conv2DPlan::PreparePixel() {
@@ -76,7 +74,7 @@ Status Int8Conv2DPlan::PreparePixel() {
     weight_bytes_ += cells * w.RowsOfLine(line);
     if (cells > most_cells) most_cells = cells;
   }
-  inputs_stride_ = RoundUp(most_cells + kPixelSlack);
+  inputs_stride_ = RoundUpToAlignment(most_cells + kPixelSlack);
   const size_t windows = DivideUp(w.in_channels, static_cast<uint32_t>(kPixelWindow));
   const bool few = w.group_count < uint64_t{w.line_count} * windows * kFewestInWindow;
   windows_ = w.group_cols > 1 || few ? 0 : windows;
@@ -98,8 +96,8 @@ Status Int8Conv2DPlan::PrepareWindows() {
 }
 
 size_t Int8Conv2DPlan::PixelBytes() const {
-  return RoundUp(size_t{weights_->out_channels} * sizeof(int32_t)) + RoundUp(weights_->in_channels + kPixelWindow) +
-         2 * inputs_stride_;
+  return RoundUpToAlignment(size_t{weights_->out_channels} * sizeof(int32_t)) +
+         RoundUpToAlignment(weights_->in_channels + kPixelWindow) + 2 * inputs_stride_;
 }
 
 void Int8Conv2DPlan::RunPixel(const Job& job, size_t task, uint32_t slot) const {
@@ -109,8 +107,8 @@ void Int8Conv2DPlan::RunPixel(const Job& job, size_t task, uint32_t slot) const 
   const uint32_t begin = strip.row_begin, end = strip.row_end;
   uint8_t* memory = job.scratch + slot * SlotBytes();
   int32_t* sums = reinterpret_cast<int32_t*>(memory);
-  uint8_t* x = memory + RoundUp(size_t{w.out_channels} * sizeof(int32_t));
-  uint8_t* inputs = x + RoundUp(w.in_channels + kPixelWindow);
+  uint8_t* x = memory + RoundUpToAlignment(size_t{w.out_channels} * sizeof(int32_t));
+  uint8_t* inputs = x + RoundUpToAlignment(w.in_channels + kPixelWindow);
   memcpy(sums + begin, starts_.data() + begin, (end - begin) * sizeof(int32_t));
   memcpy(x, job.x + pixel * w.in_channels, w.in_channels);
   if (kernels_.flip != 0) {

@@ -66,14 +66,12 @@ void QuantizeAll(Quantization* q, uint32_t threads, ThreadPool* pool) {
   }
 }
 
-size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 }  // namespace
 
 size_t Int8Conv2DPlan::SlotBytes() const {
   if (single_) return PixelBytes();
   // Planes, planar rows, and zero point and scale of each position of a tile.
-  return strips_.planes_bytes() + RoundUp(kInt8ScratchBytes) + 2 * kInt8MaxTile * sizeof(float);
+  return strips_.planes_bytes() + RoundUpToAlignment(kInt8ScratchBytes) + 2 * kInt8MaxTile * sizeof(float);
 }
 
 bool Int8Conv2DPlan::Run(const void* x, void* y, ThreadPool* pool, Workspace* workspace) const {
@@ -87,9 +85,9 @@ bool Int8Conv2DPlan::Run(const void* x, void* y, ThreadPool* pool, Workspace* wo
   q.count = pixels / q.parts * w.in_channels;
   q.blocks = pointwise_ ? 1 : q.count / kQuantizeBlock + 1;
   // A tile of pixels reads the ranges of all its positions.
-  const size_t ranges = int8 ? 0 : RoundUp((q.parts + kInt8MaxTile) * 4);
-  const size_t blocks = int8 || pointwise_ ? 0 : RoundUp(q.parts * q.blocks * 4);
-  const size_t bytes = int8 ? 0 : RoundUp(pixels * w.in_channels);
+  const size_t ranges = int8 ? 0 : RoundUpToAlignment((q.parts + kInt8MaxTile) * 4);
+  const size_t blocks = int8 || pointwise_ ? 0 : RoundUpToAlignment(q.parts * q.blocks * 4);
+  const size_t bytes = int8 ? 0 : RoundUpToAlignment(pixels * w.in_channels);
   const size_t slots = SlotBytes() * threads_;
   if (!workspace->floats.Reserve((slots + 2 * ranges + 2 * blocks + bytes) / sizeof(float))) return false;
   uint8_t* memory = reinterpret_cast<uint8_t*>(workspace->floats.data());
@@ -128,7 +126,7 @@ void Int8Conv2DPlan::UseRanges(const Job& job, const StripTask& strip, Int8TileA
   args->zero_points = job.zero_points + strips_.FirstPixel(strip);
   args->position_scales = job.scales + strips_.FirstPixel(strip);
   if (pointwise_) return;
-  float* scales = reinterpret_cast<float*>(args->scratch + RoundUp(kInt8ScratchBytes));
+  float* scales = reinterpret_cast<float*>(args->scratch + RoundUpToAlignment(kInt8ScratchBytes));
   int32_t* zeros = reinterpret_cast<int32_t*>(scales + kInt8MaxTile);
   for (size_t p = 0; p < kInt8MaxTile; ++p)
     scales[p] = job.scales[strip.image], zeros[p] = job.zero_points[strip.image];

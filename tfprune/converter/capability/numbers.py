@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,8 @@ def read_numbers(
     if precision == "dynamic":
         return Numbers(precision, source, Quantization(scales))
     known = _ACTIVATIONS[precision]
+    if known.rounding == Rounding.XNNPACK:
+        _check_dimensions({"input": x, "output": output} | ({"weights": stored} if precision == "uint8" else {}))
     given, made = _per_tensor("input", x, known.zero_points), _per_tensor("output", output, known.zero_points)
     quantization = Quantization(scales, *given, *made, known.kind, known.rounding)
     if known.rounding != Rounding.XNNPACK:
@@ -196,6 +199,17 @@ def check_sums(layer: Layer, graph: Graph) -> None:
         row = int(largest.argmax())
         bits = known.largest_sum.bit_length()
         raise Refused("sums", f"the sums of output channel {row} may leave {bits} bits, got up to {int(largest[row])}")
+
+
+def _check_dimensions(tensors: Mapping[str, Any]) -> None:
+    """Refuses tensors with one scale along a dimension other than the first.
+
+    The dimension says nothing there, but XNNPACK leaves such operators to the builtin kernels, which round otherwise.
+    """
+    for what, tensor in tensors.items():
+        dimension = 0 if tensor.quantization is None else int(tensor.quantization.quantizedDimension)
+        if dimension:
+            raise Refused("quantization", f"the quantized dimension of the {what} must be 0, got {dimension}")
 
 
 def _per_tensor(what: str, tensor: Any, zero_points: tuple[int, int]) -> tuple[float, int]:

@@ -7,6 +7,7 @@ transposed or 3D convolution, a product with a constant) stays so: those ops rem
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -59,24 +60,29 @@ def rewrite(graph: Graph) -> list[LayerReport]:
     restored: _RestoredBuffers = {}
     lstms: dict[tuple[int, int], tuple[Any, list[PackedWeights]]] = {}
     for subgraph, index, op, packed in packed_operators(graph):
-        reports.append(packed_report(graph, subgraph, index, op, packed, "restored"))
+        report = packed_report(graph, subgraph, index, op, packed, "restored")
         if graph.op_name(op) == LSTM_CODE:
             lstms.setdefault((subgraph, index), (op, []))[1].append(packed)
         else:
-            _restore(graph, (subgraph, index), op, packed, restored)
+            written = _restore(graph, (subgraph, index), op, packed, restored)
+            # An expanded matrix stays one.
+            report = dataclasses.replace(report, dense_bytes=written)
+        reports.append(report)
     for place, (op, both) in lstms.items():
         restore_lstm.restore(graph, place, op, both)
     left_open.drop(graph)
     return reports
 
 
-def _restore(graph: Graph, place: tuple[int, int], op: Any, packed: PackedWeights, restored: _RestoredBuffers) -> None:
+def _restore(graph: Graph, place: tuple[int, int], op: Any, packed: PackedWeights, restored: _RestoredBuffers) -> int:
+    """Makes one operator a stock one; returns the bytes of its dense weights."""
     subgraph, index = place
     spec = packed.header.spec
     known = read_flexbuffer_map(op.customOptions)
     where = f"operator {index} of subgraph {subgraph}"
     name = known.get("dense_op", _DENSE_NAMES[spec.op])
     weights = _restore_weights(graph, subgraph, op, packed, _grouping(spec, name, known, where), restored)
+    stored = graph.raw(graph.tensor(subgraph, weights))
     before = []
     if packed.header.value_type == ValueType.FLOAT16:
         before.append(dequantize(graph, subgraph, weights))
@@ -103,6 +109,7 @@ def _restore(graph: Graph, place: tuple[int, int], op: Any, packed: PackedWeight
     graph.set_builtin(op, number, version, getattr(tfl.BuiltinOptions, type(options).__name__[:-1]), options)
     if before:
         graph.replace_operator(subgraph, index, [*before, op])
+    return 0 if stored is None else len(stored)
 
 
 def _declined(packed: PackedWeights, name: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfprune.converter.capability import BIAS_INPUT, WEIGHTS_INPUT, Refused
 from tfprune.converter.schema import TensorType, tfl
-from tfprune.converter.stock.editor import FLOATS, Constant, Editor
+from tfprune.converter.stock.editor import FLOATS, NO_WEIGHTS, Constant, Editor
 from tfprune.converter.stock.windows import Window
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
@@ -57,7 +57,7 @@ def read_convolution(editor: Editor, op: Any) -> Convolution:
     x, y = editor.input(op, 0), int(op.outputs[0]) if len(op.outputs) == 1 else -1
     weights = editor.constant(op, WEIGHTS_INPUT)
     if weights is None:
-        raise Refused("weights_not_constant", "the weights are not a constant of the file of a known type")
+        raise Refused(*NO_WEIGHTS)
     if x is None or y < 0 or weights.values.ndim != _RANK or min(weights.values.shape) < 1:
         raise Refused("malformed", "the operator lacks an input, its output or a dimension of its weights")
     depthwise = editor.name(op) == "DEPTHWISE_CONV_2D"

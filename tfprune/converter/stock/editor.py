@@ -26,6 +26,11 @@ DTYPES: dict[int, Any] = {
     TensorType.INT64: np.int64,
 }
 FLOATS = (TensorType.FLOAT32, TensorType.FLOAT16)
+#: Why an operator stays whose weights :meth:`Editor.constant` does not give.
+NO_WEIGHTS = (
+    "weights_not_constant",
+    "the weights are not a constant of the file, or of a type that is left alone (such as int4)",
+)
 
 Array = npt.NDArray[Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfprune.converter.capability import WEIGHTS_INPUT, Refused
 from tfprune.converter.schema import BuiltinOperator, TensorType, tfl
-from tfprune.converter.stock.editor import Constant, Editor
+from tfprune.converter.stock.editor import NO_WEIGHTS, Constant, Editor
 from tfprune.converter.stock.log import Considered, Log
 from tfprune.converter.stock.prediction import Predictor, layer_shape
 from tfprune.converter.stock.sparse_encoding import BLOCK, ENCODING, encode, encoded_bytes, kept_blocks
@@ -91,7 +91,7 @@ def _check_time(editor: Editor, op: Any, stored: int, predictor: Predictor, log:
 
 def _check(op: Any, weights: Constant | None) -> None:
     if weights is None or weights.values.ndim != 2:
-        raise Refused("weights_not_constant", "the weights are not a constant of the file")
+        raise Refused(*NO_WEIGHTS)
     if weights.dequantize is not None or weights.tensor.type != TensorType.FLOAT32:
         raise Refused("not_float32", "only float32 weights have a sparse kernel")
     if weights.shared:

@@ -13,7 +13,7 @@ import numpy as np
 from tfprune import __version__
 from tfprune.converter.capability import CAPABILITIES, WITHOUT_KERNEL, Refused, layer_name
 from tfprune.converter.report import LayerReport
-from tfprune.converter.stock.editor import Editor
+from tfprune.converter.stock.editor import NO_WEIGHTS, Editor
 from tfprune.converter.stock.log import Log
 from tfprune.converter.stock.prediction import Predictor
 from tfprune.converter.stock.sparse_encoding import ENCODING
@@ -272,5 +272,5 @@ def _own_reason(before: Before, reasons: list[Refused]) -> Refused:
     if reasons:
         return Refused(reasons[0].code, "; ".join(dict.fromkeys(reason.text for reason in reasons)))
     if before.size is None:
-        return Refused("weights_not_constant", "the weights are not a constant of the file of a known type")
+        return Refused(*NO_WEIGHTS)
     return Refused("no_structure", "its zeros leave no filter, channel or outer kernel row or column empty")
