@@ -22,6 +22,26 @@ class PruningError(TfpruneError, ValueError):
     """A Keras model or callback that cannot be pruned as asked."""
 
 
+class RecipeError(PruningError):
+    """A recipe that cannot be read, contradicts itself or does not fit the layers it is for.
+
+    Args:
+        message: The text.
+        field: The part of a rule that is wrong, such as ``"sparsity"``; None: no single one.
+        line: Line in the file, from 1; None: not from a file.
+        column: Column in the line, from 1.
+    """
+
+    def __init__(
+        self, message: str, *, field: str | None = None, line: int | None = None, column: int | None = None
+    ) -> None:
+        """Stores the place."""
+        super().__init__(message)
+        self.field = field
+        self.line = line
+        self.column = column
+
+
 class ModelError(TfpruneError, ValueError):
     """An input that is not a model tfprune can read."""
 

@@ -10,11 +10,12 @@ import pkgutil
 import pytest
 
 import tfprune.plotting
+import tfprune.recipe
 import tfprune.sparsity
 
 MODULES = [
     module.name
-    for package in (tfprune.sparsity, tfprune.plotting)
+    for package in (tfprune.sparsity, tfprune.plotting, tfprune.recipe)
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
 ]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tfprune.errors import ScheduleError
 from tfprune.sparsity import schedules
-from tfprune.sparsity.penalties import PriorMaskPenalty, shrink_factor
+from tfprune.sparsity.penalties.prior_mask import shrink_factor
 from tfprune.sparsity.schedules import ConstantSparsity, PolynomialDecay, StrengthRamp
 
 FRACTIONS = st.floats(0, 0.99)
@@ -158,16 +158,6 @@ def test_literal_strengths() -> None:
 def test_wrong_strength_ramps(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ScheduleError, match=message):
         StrengthRamp.from_config(arguments)
-
-
-def test_penalty() -> None:
-    penalty = PriorMaskPenalty(StrengthRamp(3.0, begin_step=5))
-    assert [step for step in range(99) if penalty.should_choose(step)] == [5]
-    for one in (penalty, PriorMaskPenalty(StrengthRamp(3.0, 5, 9), refresh=2)):
-        assert PriorMaskPenalty.from_config(json.loads(json.dumps(one.get_config()))) == one
-    for config in ({"strength": 3.0}, {"strength": penalty.strength, "refresh": 0}, {"lambda": 3.0}, {}):
-        with pytest.raises(ScheduleError):
-            PriorMaskPenalty.from_config(config)
 
 
 @given(st.floats(0, 1e30), st.floats(0, 10), st.floats(-5, 5).filter(lambda weight: abs(weight) > 1e-9))

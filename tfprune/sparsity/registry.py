@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from tfprune.errors import TfpruneError
+
+C = TypeVar("C", bound="Configurable")
 
 
 class Configurable(Protocol):
@@ -16,8 +19,14 @@ class Configurable(Protocol):
         """Arguments that rebuild the object."""
         ...
 
+    @classmethod
+    def from_config(cls: type[C], config: Mapping[str, Any]) -> C:
+        """Undoes `get_config`."""
+        ...
+
 
 T = TypeVar("T", bound=Configurable)
+D = TypeVar("D", bound=Configurable)
 
 
 class Registry(Generic[T]):
@@ -34,11 +43,11 @@ class Registry(Generic[T]):
         self._error = error
         self._classes: dict[str, type[T]] = {}
 
-    def register(self, cls: type[T]) -> type[T]:
-        """Adds a class under its own name (usable as a decorator).
+    def register(self, cls: type[D]) -> type[D]:
+        """Class decorator: makes a class known to `serialize` and `deserialize` under its own name.
 
         Args:
-            cls: Class whose constructor accepts its ``get_config()`` as keyword arguments.
+            cls: Derived from the registry's own kind; its ``from_config`` accepts its ``get_config()``.
 
         Returns:
             The class.
@@ -48,8 +57,26 @@ class Registry(Generic[T]):
         """
         if cls.__name__ in self._classes:
             raise self._error(f"The {self._subject} name {cls.__name__!r} is already registered. Rename the class.")
-        self._classes[cls.__name__] = cls
+        self._classes[cls.__name__] = cls  # type: ignore[assignment]  # returned as what it is, not as a T
         return cls
+
+    def find(self, name: str) -> type[T]:
+        """Finds a class.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            The class.
+
+        Raises:
+            TfpruneError: No class has this name.
+        """
+        if name not in self._classes:
+            near = difflib.get_close_matches(str(name), self._classes, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Is the file from a newer version?"
+            raise self._error(f"Unknown {self._subject} {name!r}. Registered: {sorted(self._classes)}. {hint}")
+        return self._classes[name]
 
     def serialize(self, value: T) -> dict[str, Any]:
         """Turns an object into ``{"class_name": ..., "config": ...}``.
@@ -86,14 +113,7 @@ class Registry(Generic[T]):
                 f"Received: {data!r}."
             )
         name, config = data["class_name"], data["config"]
-        if name not in self._classes:
-            raise self._error(
-                f"Unknown {self._subject} {name!r}. Registered: {sorted(self._classes)}. "
-                "Is the file from a newer version?"
-            )
-        try:
-            return self._classes[name](**config)
-        except TypeError as error:
-            raise self._error(
-                f"The config of {self._subject} {name!r} must fit: {error}. Received: {config!r}."
-            ) from error
+        found = self.find(name)
+        if not isinstance(config, Mapping):
+            raise self._error(f"The config of {self._subject} {name!r} must be a dictionary. Received: {config!r}.")
+        return found.from_config(config)

@@ -8,7 +8,7 @@ Example:
     True
 """
 
-from tfprune.sparsity.patterns.base import Pattern, deserialize, register, serialize
+from tfprune.sparsity.patterns.base import Pattern, deserialize, find, register, serialize
 from tfprune.sparsity.patterns.block_punched import BlockPunched
 from tfprune.sparsity.patterns.block_rows_columns import BlockRowsColumns
 from tfprune.sparsity.patterns.channels import Channels
@@ -31,6 +31,7 @@ __all__ = [
     "Pattern",
     "Unstructured",
     "deserialize",
+    "find",
     "register",
     "serialize",
 ]

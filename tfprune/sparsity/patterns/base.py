@@ -26,19 +26,8 @@ _OWN_TOLERANCE = 1e-6
 _REGISTRY: Registry[Pattern] = Registry("pattern", PatternError)
 serialize = _REGISTRY.serialize
 deserialize = _REGISTRY.deserialize
-
-
-def register(cls: type[P]) -> type[P]:
-    """Class decorator: makes a pattern known to `serialize` and `deserialize`.
-
-    Args:
-        cls: A frozen dataclass derived from `Pattern`.
-
-    Returns:
-        The class.
-    """
-    _REGISTRY.register(cls)
-    return cls
+find = _REGISTRY.find
+register = _REGISTRY.register
 
 
 def as_float(value: object) -> float:

@@ -59,9 +59,17 @@ class Schedule(Configured, ABC):
     def should_prune(self, step: int) -> bool:
         """Whether masks are chosen anew at a step."""
 
-    @abstractmethod
     def resolve(self: S, total_steps: int) -> S:
-        """The same schedule with open ends set for a training of this many steps."""
+        """The same schedule with open ends set for a training of this many steps; by default nothing is open."""
+        return self
+
+    def saves_values(self, step: int) -> bool:
+        """Whether the weights before a step are those that `rewinds` goes back to; by default never."""
+        return False
+
+    def rewinds(self, step: int) -> bool:
+        """Whether kept weights go back to their saved values when masks are chosen at a step; by default never."""
+        return False
 
     def _is_turn(self, step: int, end_step: int | None) -> bool:
         """Every `frequency` steps from `begin_step` to `end_step` (None or negative: for ever)."""
@@ -77,31 +85,21 @@ class Schedule(Configured, ABC):
             )
         return self.final
 
-    def _check_fields(self, fractions: tuple[str, ...]) -> None:
-        """Checks the fields that both schedules have."""
+    def _check_fields(self, *fractions: str) -> None:
+        """Checks fractions, and the fields that most schedules have."""
         name = type(self).__name__
-        for field in fractions:
+        for field in (*fractions, *(() if self.final is None else (self.final_field,))):
             try:
                 object.__setattr__(self, field, check_sparsity(getattr(self, field), field))
             except PatternError as error:
                 raise ScheduleError(f"`{name}`: {error}") from error
         self._set_whole("begin_step", 0)
-        self._set_whole("frequency", 1)
+        if hasattr(self, "frequency"):
+            self._set_whole("frequency", 1)
 
 
 _REGISTRY: Registry[Schedule] = Registry("schedule", ScheduleError)
 serialize = _REGISTRY.serialize
 deserialize = _REGISTRY.deserialize
-
-
-def register(cls: type[S]) -> type[S]:
-    """Class decorator: makes a schedule known to `serialize` and `deserialize`.
-
-    Args:
-        cls: A frozen dataclass derived from `Schedule`.
-
-    Returns:
-        The class.
-    """
-    _REGISTRY.register(cls)
-    return cls
+find = _REGISTRY.find
+register = _REGISTRY.register

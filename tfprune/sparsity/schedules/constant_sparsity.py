@@ -40,7 +40,7 @@ class ConstantSparsity(Schedule):
 
     def __post_init__(self) -> None:
         """Checks the fields."""
-        self._check_fields(() if self.target_sparsity is None else ("target_sparsity",))
+        self._check_fields()
         self._set_whole("end_step", -1)
         if 0 <= self.end_step < self.begin_step:
             raise ScheduleError(
@@ -77,14 +77,3 @@ class ConstantSparsity(Schedule):
             True or False.
         """
         return self._is_turn(step, self.end_step)
-
-    def resolve(self, total_steps: int) -> ConstantSparsity:
-        """Itself: nothing is open.
-
-        Args:
-            total_steps: Steps of the training.
-
-        Returns:
-            This schedule.
-        """
-        return self

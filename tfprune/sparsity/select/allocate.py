@@ -318,12 +318,21 @@ class _Layer:
         del self.scores
 
 
+def competes_freely(pattern: Pattern) -> bool:
+    """Whether the cells of a pattern can compete with those of other layers, so that layers may share a budget.
+
+    Args:
+        pattern: The pattern.
+    """
+    packed = isinstance(pattern, Groups) and (pattern.balanced or (pattern.along == "both" and not pattern.aligned))
+    return not (packed or isinstance(pattern, BlockRowsColumns) or pattern.kept_per_unit is not None)
+
+
 def _checked_pattern(pattern: object, shape: MatrixShape) -> Pattern:
     """A pattern whose cells compete freely."""
     pattern = check_pattern(pattern)
     pattern.check(shape)
-    packed = isinstance(pattern, Groups) and (pattern.balanced or (pattern.along == "both" and not pattern.aligned))
-    if packed or isinstance(pattern, BlockRowsColumns) or pattern.kept_per_unit is not None:
+    if not competes_freely(pattern):
         raise PatternError(
             "Layers that share a budget need patterns whose cells compete freely, with any number kept. Received: "
             f"{pattern!r}. Select this layer on its own with `select`, and leave it out here."

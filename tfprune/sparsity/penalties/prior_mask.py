@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Penalties that train weights towards a pattern before they are cut: pure formulas and configurations.
-
-`tfprune.keras.penalties` carries them out inside the training step.
-"""
+"""KEP's penalty: what a prior mask removes is made small."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from tfprune.errors import ScheduleError, TfpruneError
-from tfprune.sparsity.configured import Configured
-from tfprune.sparsity.schedules import StrengthRamp
+from tfprune.sparsity.penalties.base import Penalty, register
 
 
 def shrink_factor(strength: Any, learning_rate: Any) -> Any:
@@ -35,8 +29,9 @@ def shrink_factor(strength: Any, learning_rate: Any) -> Any:
     return 1 / (1 + 2 * learning_rate * strength)
 
 
+@register
 @dataclass(frozen=True)
-class PriorMaskPenalty(Configured):
+class PriorMaskPenalty(Penalty):
     """KEP's penalty (Zhang et al. 2024): what is going to be cut is made small first, while the rest adapts.
 
     A *prior mask* ``M`` is the choice at the final sparsity, made from the weights as they are when the penalty begins:
@@ -59,55 +54,3 @@ class PriorMaskPenalty(Configured):
         >>> [step for step in range(300) if penalty.should_choose(step)]
         [50, 130, 210, 290]
     """
-
-    error: ClassVar[type[TfpruneError]] = ScheduleError
-
-    strength: StrengthRamp
-    refresh: int | None = None
-
-    def __post_init__(self) -> None:
-        """Checks the fields."""
-        if not isinstance(self.strength, StrengthRamp):
-            raise ScheduleError(
-                "`strength` of `PriorMaskPenalty` must be a `StrengthRamp`, such as StrengthRamp(100.0). "
-                f"Received: strength={self.strength!r}."
-            )
-        if self.refresh is not None:
-            self._set_whole("refresh")
-
-    def should_choose(self, step: int) -> bool:
-        """Whether the prior mask is chosen at a step.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            True or False.
-        """
-        after = step - self.strength.begin_step
-        return after == 0 or (self.refresh is not None and after > 0 and after % self.refresh == 0)
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that rebuild the penalty.
-
-        Returns:
-            A dictionary of plain values for `from_config`.
-        """
-        return {"strength": self.strength.get_config(), "refresh": self.refresh}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> PriorMaskPenalty:
-        """Undoes `get_config`.
-
-        Args:
-            config: Its result.
-
-        Returns:
-            The penalty.
-
-        Raises:
-            ScheduleError: An argument is missing, unknown or wrong.
-        """
-        strength = config.get("strength")
-        ramp = StrengthRamp.from_config(strength) if isinstance(strength, Mapping) else strength
-        return super().from_config({**config, "strength": ramp})
