@@ -17,7 +17,8 @@ from tfprune.errors import PruningError, ScheduleError
 from tfprune.keras.callback import PruningCallback
 from tfprune.keras.masks import MaskConstraint
 from tfprune.sparsity import patterns
-from tfprune.sparsity.penalties import PriorMaskPenalty, shrink_factor
+from tfprune.sparsity.penalties import PriorMaskPenalty
+from tfprune.sparsity.penalties.prior_mask import shrink_factor
 from tfprune.sparsity.schedules import ConstantSparsity, PolynomialDecay, StrengthRamp
 from tfprune.sparsity.select import select
 
@@ -92,6 +93,7 @@ def test_without_gradients_only_the_formula_acts(
     np.testing.assert_allclose(kernel(model), np.where(mask, before, before * factor), rtol=1e-5)
 
 
+@pytest.mark.backends
 def test_a_learning_rate_schedule_counts_as_it_is_at_each_step(build: Build, data: Data) -> None:
     rates = optimizers.schedules.PiecewiseConstantDecay([1], [0.1, 0.4])  # steps 0 and 1, then 2 and 3
     model = build()
@@ -103,6 +105,7 @@ def test_a_learning_rate_schedule_counts_as_it_is_at_each_step(build: Build, dat
     np.testing.assert_allclose(kernel(model)[squeezed], before[squeezed] * factor, rtol=1e-5)
 
 
+@pytest.mark.backends
 def test_accumulated_gradients_are_one_step(build: Build, data: Data) -> None:
     model = build()
     model.compile(
@@ -262,6 +265,7 @@ def test_the_prior_mask_stays_or_is_chosen_anew(build: Build, data: Data, refres
     np.testing.assert_array_equal(np.abs(kernel(model)) < 1e-3, expected)
 
 
+@pytest.mark.backends
 def test_a_second_fit_goes_on_with_prior_mask_and_ramp(build: Build, data: Data) -> None:
     whole, parts = build("sgd"), build("sgd")
     parts.set_weights(whole.get_weights())

@@ -226,8 +226,8 @@ def test_wrong_arguments() -> None:
     for pattern in (None, "groups", Groups):
         with pytest.raises(PruningError, match=r"`pattern` of `permute_channels` must be a Pattern object.*Received: "):
             permute_channels(model, pattern, 0.8)  # type: ignore[arg-type]
-    for least in ("a", -1, True, 1.5, None):
-        with pytest.raises(PruningError, match=rf"`min_weights` must be a whole number.*Received: {least!r}\."):
+    for least in ("a", -1, True, 1.5):
+        with pytest.raises(PruningError, match=rf"`min_weights` must be a whole number.*: min_weights={least!r}\."):
             permute_channels(model, Groups(rows=4), 0.8, min_weights=least)  # type: ignore[arg-type]
     with pytest.raises(PruningError, match="must be a Keras model"):
         permute_channels("model.keras", Groups(rows=4))

@@ -95,11 +95,11 @@ def test_default_choice() -> None:
 def test_filters(filters: Any, expected: list[str]) -> None:
     pruned, skipped = sorted_out(convolutional(), filters)
     assert pruned == expected
-    assert "plain" in expected or skipped["plain"] == "not selected by `filters`"
+    assert "plain" in expected or skipped["plain"] == "not selected by `filters` or a rule"
 
 
 def test_named_layers_without_a_kernel_say_why() -> None:
-    _, skipped = sorted_out(convolutional(), ["norm", "plain"])
+    _, skipped = sorted_out(convolutional(), "[np]*")
     assert skipped["norm"] == "BatchNormalization weights are not supported"
 
 
@@ -108,9 +108,11 @@ def test_named_layers_without_a_kernel_say_why() -> None:
     [
         ("conv9", "matches none of"),
         (7, "layer name patterns"),
-        ([], r"`filters` is empty\. Received: filters=\[\]"),
-        ("", r"`filters` is empty\. Received: filters=''"),
-        (["plain", ""], r"`filters` is empty\. Received: filters=\['plain', ''\]"),
+        ([], r"`filters` of a callback\) is empty\. Received: \[\]"),
+        ("", r"`filters` of a callback\) is empty\. Received: ''"),
+        (["plain", ""], r"`filters` of a callback\) is empty\. Received: \['plain', ''\]"),
+        ("norm", r"matches only norm \(BatchNormalization\)"),
+        (layers.BatchNormalization, r"Received: BatchNormalization in rule 1, which matches only norm"),
     ],
 )
 def test_wrong_filters(filters: Any, message: str) -> None:
@@ -278,7 +280,7 @@ def test_report() -> None:
         "status": "pruned",
         "reason": "",
     }
-    assert found["layers"][2]["reason"] == "not selected by `filters`"
+    assert found["layers"][2]["reason"] == "not selected by `filters` or a rule"
     text = str(report)
     assert text.startswith("2 of 3 weights pruned; sparsity 0.7500 after 4 steps")
     assert "skipped: not selected by `filters`" in text

@@ -15,6 +15,7 @@ import pytest
 from tests.keras.conftest import BATCH, STEPS, ZeroWatch, zeros
 from tfprune.errors import PruningError, ScheduleError
 from tfprune.keras.callback import PruningCallback
+from tfprune.keras.layers import to_numpy
 from tfprune.keras.masks import MaskConstraint
 from tfprune.sparsity.patterns import Groups, Unstructured
 from tfprune.sparsity.schedules import ConstantSparsity, PolynomialDecay
@@ -49,6 +50,7 @@ def test_literal_weights_keep_the_best_groups(build: Build) -> None:
     np.testing.assert_array_equal(model.get_layer("hidden").kernel.numpy(), expected)
 
 
+@pytest.mark.backends
 def test_zeros_follow_the_schedule_after_every_batch(build: Build, data: Data) -> None:
     model, watch = build("adam"), ZeroWatch("hidden", "head")
     schedule = PolynomialDecay(0.25, 0.75, begin_step=1, end_step=9, power=1, frequency=4)
@@ -122,9 +124,9 @@ def reload_and_compare(model: Any, folder: Path) -> Any:
         warnings.simplefilter("error", UserWarning)
         loaded = keras.saving.load_model(folder / "model.keras")
     for old, new in zip(model.variables, loaded.variables, strict=True):
-        np.testing.assert_array_equal(np.asarray(old.value), np.asarray(new.value))
+        np.testing.assert_array_equal(to_numpy(old), to_numpy(new))
     for old, new in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(np.asarray(old.value), np.asarray(new.value))
+        np.testing.assert_array_equal(to_numpy(old), to_numpy(new))
     return loaded
 
 
@@ -143,6 +145,7 @@ class SaveAndLoad(keras.callbacks.Callback):
             self.model.load_weights(self.folder / "middle.weights.h5")
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_files_saved_while_training(build: Build, data: Data, tmp_path: Path, policy: str) -> None:
     keras.config.set_dtype_policy(policy)
@@ -155,9 +158,10 @@ def test_files_saved_while_training(build: Build, data: Data, tmp_path: Path, po
     assert zeros(loaded, "hidden") == 64
     # With float16, loss scaling skips a step or two: the optimizer does not count them, the callback does.
     assert int(loaded.optimizer.iterations.numpy()) == int(model.optimizer.iterations.numpy()) > STEPS
-    assert any(np.abs(np.asarray(each.value)).sum() > 0 for each in loaded.optimizer.variables[2:])
+    assert any(np.abs(to_numpy(each)).sum() > 0 for each in loaded.optimizer.variables[2:])
 
 
+@pytest.mark.backends
 def test_nothing_is_left_on_the_model(build: Build, data: Data, tmp_path: Path) -> None:
     model = build("adam")
     fit(model, data)  # fitted before: the callback must still act
@@ -175,6 +179,7 @@ def test_nothing_is_left_on_the_model(build: Build, data: Data, tmp_path: Path) 
     assert zeros(model, "hidden") == 0
 
 
+@pytest.mark.backends
 def test_users_constraint_is_applied_and_restored(build: Build, data: Data) -> None:
     constraint = keras.constraints.MaxNorm(0.5)
     model = build(keras.optimizers.SGD(0.05), constraint)
@@ -190,6 +195,7 @@ def test_users_constraint_is_applied_and_restored(build: Build, data: Data) -> N
     assert zeros(model, "hidden") == 64
 
 
+@pytest.mark.backends
 def test_second_fit_with_the_same_callback_goes_on(build: Build, data: Data) -> None:
     model, watch = build(), ZeroWatch("hidden")
     callback = pruning(PolynomialDecay(final_sparsity=0.5, frequency=1))
@@ -221,6 +227,7 @@ def test_two_callbacks_on_different_layers(build: Build, data: Data, tmp_path: P
         fit(model, data, pruning(), pruning())
 
 
+@pytest.mark.backends
 def test_interrupted_training_is_taken_over(build: Build, data: Data) -> None:
     class StopError(Exception):
         pass
@@ -268,8 +275,7 @@ def test_late_schedule_warns_once_before_the_first_step(build: Build, data: Data
     callback = pruning(PolynomialDecay(0.0, 0.05, end_step=100, frequency=50), Groups(rows=3))
     with pytest.warns(UserWarning, match="PruningCallback") as caught:
         fit(model, data, callback)
-    assert len(caught) == 1
-    text = str(caught[0].message)
+    (text,) = [str(each.message) for each in caught if "PruningCallback" in str(each.message)]
     assert "step 100, this training ends at step 6" in text
     assert "these stay dense: hidden" in text
 
@@ -277,7 +283,7 @@ def test_late_schedule_warns_once_before_the_first_step(build: Build, data: Data
 def test_end_equal_to_the_number_of_steps_is_reached(build: Build, data: Data) -> None:
     model = build()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         fit(model, data, pruning(PolynomialDecay(0.0, 0.5, end_step=STEPS, frequency=100)))
     assert zeros(model, "hidden") == 64
 
@@ -348,10 +354,3 @@ def test_numpy_integers_are_whole_numbers(build: Callable[..., Any], data: Any) 
         PruningCallback(Groups(), HALF, scores="l7")
     with pytest.raises(PruningError, match="no report before"):
         _ = PruningCallback(Groups(), HALF).report
-
-
-def test_other_backends_are_refused(build: Build, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = build()
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(PruningError, match="TensorFlow backend"):
-        fit(model, data, pruning())

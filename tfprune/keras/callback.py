@@ -3,24 +3,29 @@
 
 from __future__ import annotations
 
-import warnings
+import dataclasses
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from tfprune.errors import PruningError
-from tfprune.keras.layers import Filters, check_min_weights
-from tfprune.keras.progress import no_final_sparsity
+from tfprune.keras.backends import attach_state
+from tfprune.keras.bounds import MetricBounds
+from tfprune.keras.checkpoint import Checkpoint
+from tfprune.keras.ending import Ending
+from tfprune.keras.in_fit import PrunesInFit, recipe_of, warn_once
 from tfprune.keras.pruner import Pruner
-from tfprune.keras.report import PruningReport
+from tfprune.keras.summaries import MaskSummaries
+from tfprune.recipe import DEFAULT_MIN_WEIGHTS, LayerFilters, RecipeLike
 from tfprune.sparsity.patterns import Pattern
-from tfprune.sparsity.penalties import PriorMaskPenalty
+from tfprune.sparsity.penalties import Penalty
 from tfprune.sparsity.schedules import Schedule
-from tfprune.sparsity.scores import Scores, resolve_scores
+from tfprune.sparsity.scores import Scores
 
 
-class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
+class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
     """Prunes a model while it trains.
 
     Before a training step at which ``schedule.should_prune(step)`` is true, the cells of every chosen kernel that score
@@ -41,22 +46,37 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     Args:
         pattern: Any of `tfprune.patterns`.
-        schedule: `PolynomialDecay` or `ConstantSparsity`. Without `end_step`, a `PolynomialDecay` ends at 70 % of the
-            first fit. Without a final sparsity, every layer ends at the pattern's own rate.
+        schedule: Any of `tfprune.schedules`; None (default): `PolynomialDecay`. Without `end_step`, it ends at 70 % of
+            the first fit. Without a final sparsity, every layer ends at the pattern's own rate.
+        recipe: Which layers get what, in place of the arguments round it: a `Recipe`, one or several `Rule` objects, a
+            dictionary, or the path of a YAML or JSON file.
         filters: Which layers to prune: a layer name pattern such as ``"block*_conv"`` (``*``, ``?``, ``[abc]``; matched
-            against name and path), a layer class, a callable ``layer -> bool``, or a list of these, of which any may
-            match. One kernel of a separable convolution is named as in ``"conv/pointwise_kernel"``. Layers named here
-            are pruned even if they are a last Dense, a depthwise or a grouped convolution, and the pattern must be able
-            to apply to them. None (default): as above.
+            against name and path), the name of a layer class, such a class, a callable ``layer -> bool``, or a list of
+            these, of which any may match. One kernel of a separable convolution is named as in
+            ``"conv/pointwise_kernel"``. Layers named here are pruned even if they are a last Dense, a depthwise or a
+            grouped convolution, and the pattern must be able to apply to them. None (default): as above.
         scores: What a weight is worth: ``"l1"`` (default), ``"l2"``, ``"squared"``, ``"plane_share"`` or a callable;
             see `select`. An array cannot fit every kernel and is refused.
-        penalty: A `PriorMaskPenalty` that squeezes weights before the schedule cuts them, or None (default).
+        scope: ``"layer"`` (default): each layer ends at the schedule's sparsity. ``"global"``: all layers together do.
+        penalty: What makes weights small before the schedule cuts them, any of `tfprune.penalties`, or None (default).
         min_weights: Kernels with fewer weights stay dense. Default 2048.
+        checkpoint: File for the state of pruning (``"run/pruning.npz"``), written whenever the model is saved, by
+            `BackupAndRestore`, `ModelCheckpoint` or ``model.save``, and once more at the end. If it is there when
+            ``fit`` begins, pruning goes on from the state that belongs to the model's weights: same step, same masks.
+            None (default): no file.
+        reproject: Whether weights that another callback puts back when training ends, such as
+            ``EarlyStopping(restore_best_weights=True)``, are pruned again, to the sparsity reached. False (default):
+            they stay as they are, with one warning.
+        stop_below: Least values of metrics, such as ``{"val_accuracy": 0.9}``. After the first epoch that falls below
+            one of them, the weights and masks of the last epoch within all of them come back, sparsity stops growing,
+            and training goes on with these masks. None (default): no bounds.
+        log_dir: Folder for TensorBoard: the sparsity of each layer over steps, and pictures of the masks. None
+            (default): nothing is written.
 
     Raises:
         PruningError: Arguments of wrong types; when ``fit`` begins: no layer to prune, a filter without a match, a
-            pattern that cannot apply to a layer named in `filters`, a final sparsity that is missing or not the
-            pattern's own, a back end other than TensorFlow, or several replicas.
+            pattern that cannot apply to a layer named in `filters`, or a final sparsity that is missing or not the
+            pattern's own.
         ScheduleError: When ``fit`` begins: a schedule or a penalty that begins too late.
 
     Example:
@@ -75,94 +95,76 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def __init__(
         self,
-        pattern: Pattern,
-        schedule: Schedule,
+        pattern: Pattern | None = None,
+        schedule: Schedule | None = None,
         *,
-        filters: Filters = None,
+        recipe: RecipeLike | None = None,
+        filters: LayerFilters = None,
         scores: Scores = "l1",
-        penalty: PriorMaskPenalty | None = None,
-        min_weights: int = 2048,
+        scope: str = "layer",
+        penalty: Penalty | None = None,
+        min_weights: int = DEFAULT_MIN_WEIGHTS,
+        checkpoint: str | os.PathLike[str] | None = None,
+        reproject: bool = False,
+        stop_below: Mapping[str, float] | None = None,
+        log_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         """Checks the arguments."""
         super().__init__()
-        for name, value, kind in (("pattern", pattern, Pattern), ("schedule", schedule, Schedule)):
-            if not isinstance(value, kind):
-                raise PruningError(
-                    f"`{name}` of `PruningCallback` must be a {kind.__name__} object, such as "
-                    f"{'Groups(rows=4)' if kind is Pattern else 'PolynomialDecay(final_sparsity=0.8)'}. "
-                    f"Received: {name}={value!r}."
-                )
-        # Whether others have a rate of their own depends on the layer.
-        if schedule.final is None and type(pattern).own_sparsity is Pattern.own_sparsity:
-            raise no_final_sparsity(schedule, pattern)
-        least = check_min_weights(min_weights)
-        if penalty is not None and not isinstance(penalty, PriorMaskPenalty):
-            raise PruningError(
-                "`penalty` of `PruningCallback` must be None or a `PriorMaskPenalty`, such as "
-                f"PriorMaskPenalty(StrengthRamp(100.0)). Received: penalty={penalty!r}."
-            )
-        if isinstance(scores, np.ndarray):
-            raise PruningError(
-                "`scores` of `PruningCallback` must be a name or a callable: one array cannot fit every kernel at "
-                f"every step. Received: an array of shape {scores.shape}. Pass a function of the weights, such as "
-                "scores=lambda w: abs(w)."
-            )
-        resolve_scores(scores)
-        self._pattern = pattern
-        self._schedule = schedule
-        self._filters = filters
-        self._scores = scores
-        self._min_weights = least
-        self._penalty = penalty
-        self._pruner: Pruner | None = None
-        self._planned = False
+        self._recipe = recipe_of(
+            pattern,
+            schedule,
+            recipe=recipe,
+            filters=filters,
+            scores=scores,
+            scope=scope,
+            penalty=penalty,
+            min_weights=min_weights,
+        )
+        self._checkpoint = None if checkpoint is None else Checkpoint(checkpoint)
+        self._reproject = reproject
+        self._bounds = None if stop_below is None else MetricBounds(stop_below)
+        self._summaries = None if log_dir is None else MaskSummaries(log_dir)
+        self._ending: Ending | None = None
+        self._running_in: Any = None
         self._running = 1
 
-    @property
-    def report(self) -> PruningReport:
-        """What each layer's pattern, target and achieved sparsity are now, or why it was skipped.
-
-        Raises:
-            PruningError: No ``fit`` has begun with this callback.
-        """
-        if self._pruner is None:
-            raise PruningError("There is no report before training: pass the callback to model.fit(...) first.")
-        return self._pruner.report()
-
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Puts the masks in place."""
+        """Puts the masks in place; which ones is known when all callbacks have begun."""
+        if self.params is self._running_in:
+            raise PruningError(
+                "A PruningCallback must stand once in the callbacks of a fit. Received: the same object twice. Take "
+                "one of them out."
+            )
         pruner = self._pruner
         if pruner is None or pruner.model is not self.model:
-            pruner = Pruner(
-                self.model,
-                self._pattern,
-                self._schedule,
-                filters=self._filters,
-                scores=self._scores,
-                min_weights=self._min_weights,
-                penalty=self._penalty,
-            )
-        pruner.start()
+            pruner = Pruner(self.model, self._recipe)
+        pruner.attach()
         self._pruner = pruner
+        self._running_in = self.params
         self._planned = False
+        if self._checkpoint is not None:
+            pruner.masks.watch_saving(self._write_state)
+        self._ending = Ending(self.model, self._conclude)
         # A step compiled by an earlier fit knows nothing of the constraints.
         self.model.make_train_function(force=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Fits the schedule to this training; only here is its first epoch known."""
+        """Takes up an earlier state, and fits the schedule to this training; only here is its first epoch known."""
         if self._planned or self._pruner is None:
             return
         self._planned = True
-        steps = self.params.get("steps")
-        problems = self._pruner.plan(None if steps is None else steps * (self.params["epochs"] - epoch))
-        if problems:
-            warnings.warn(f"PruningCallback: {'; '.join(problems)}.", UserWarning, stacklevel=2)
+        problems = self._resume(self._pruner)
+        problems += self._plan(self._pruner, epoch)
+        warn_once(problems)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Chooses masks anew where the schedule asks for it."""
         if self._pruner is not None:
             self._pruner.prepare()
-            self._running = self._steps_from(batch)
+            if self._summaries is not None:
+                self._summaries.write_scalars(self._pruner)
+            self._running = self._steps_from(batch, self._pruner.model)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the steps and logs the sparsity."""
@@ -171,23 +173,83 @@ class PruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         self._log(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Logs the sparsity."""
+        """Logs the sparsity, and looks at the bounds."""
+        if self._pruner is None:
+            return
+        attach_state(self._pruner.model)
+        # The averages of `use_ema` take the place of the weights right after the last epoch.
+        self._pruner.masks.zero_averages()
         self._log(logs)
+        if self._summaries is not None:
+            self._summaries.write_images(self._pruner)
+        if self._bounds is not None:
+            self._bounds.check(self._pruner, self.model, logs or {})
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Leaves the model pruned, and otherwise as it was."""
-        if self._pruner is not None:
-            self._pruner.finalize()
-            self._log(logs)
-            # The next fit compiles a step without the masks.
-            self.model.train_function = None
+        """Leaves the model pruned, unless a callback before this one has replaced its weights."""
+        if self._pruner is None or self._ending is None:
+            return
+        attach_state(self._pruner.model)
+        if all(each.is_masked for each in self._pruner.progress):
+            self._pruner.settle()
+        self._log(logs)
+        self._ending.reached()
 
-    def _steps_from(self, batch: int) -> int:
-        """Training steps run together from this batch on."""
-        together = int(self.model.steps_per_execution)
+    def _conclude(self) -> None:
+        """Leaves everything but the weights as it was; called when the other callbacks have ended."""
+        pruner = self._pruner
+        assert pruner is not None
+        problems = []
+        attach_state(pruner.model)
+        if not all(each.is_masked for each in pruner.progress):
+            refilled = [each.weight.layer for each in pruner.progress if each.is_refilled]
+            if self._reproject or not refilled:
+                pruner.reproject()
+            else:
+                problems.append(
+                    "another callback replaced the weights after the last step, and these have fewer zeros than asked "
+                    f"for (see `report`; reproject=True prunes them again): {', '.join(refilled)}"
+                )
+        if self._bounds is not None and self._bounds.problem():
+            problems.append(self._bounds.problem())
+        if self._summaries is not None:
+            self._summaries.write_scalars(pruner)
+            self._summaries.write_images(pruner)
+            self._summaries.close()
+        if self._checkpoint is not None:
+            self._write_state()
+        pruner.detach()
+        # The next fit compiles a step without the masks.
+        self.model.train_function = None
+        self._running_in = self._ending = None
+        warn_once(problems)
+
+    def _resume(self, pruner: Pruner) -> list[str]:
+        """Goes on from the checkpoint, or from the fit before; returns what is wrong with that."""
+        state = None if self._checkpoint is None else self._checkpoint.find(pruner)
+        if state is not None:
+            pruner.load_state(state)
+        if self._bounds is not None:
+            earlier = self._bounds.armed and pruner.step_count > 0
+            self._bounds.begin(armed=earlier if state is None else state.armed)
+        # What BackupAndRestore leaves when it has restored a model.
+        if not pruner.step_count and getattr(self.model, "_initial_epoch", None):
+            return [
+                "the training was restored from a backup, and the schedule begins anew at step 0: give `checkpoint` a "
+                "path to have the state of pruning saved with each backup"
+            ]
+        return []
+
+    def _write_state(self) -> None:
+        # Before, the masks are not known.
+        if self._planned:
+            assert self._pruner is not None
+            assert self._checkpoint is not None
+            armed = self._bounds is not None and self._bounds.armed
+            self._checkpoint.write(dataclasses.replace(self._pruner.state(), armed=armed))
+
+    def _steps_from(self, batch: int, model: Any) -> int:
+        """Training steps run together from this batch on; `self.model` would cost a synchronisation a step on JAX."""
+        together = int(model.steps_per_execution)
         steps = self.params.get("steps")
         return together if steps is None else max(1, min(together, steps - batch))
-
-    def _log(self, logs: dict[str, Any] | None) -> None:
-        if logs is not None and self._pruner is not None:
-            logs["sparsity"] = self._pruner.sparsity

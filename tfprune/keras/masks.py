@@ -3,21 +3,25 @@
 
 A variable's constraint runs right after every optimizer update, in the compiled step. The mask it reads is a variable
 of the optimizer: compiled steps keep reading its current value, and the model's own weights and files are not touched.
-What the optimizer saves leaves the masks out, so a reloaded model finds the optimizer state it expects. Prior masks and
-the strength of a penalty are kept in the same way.
+What the optimizer saves leaves the masks out, so a reloaded model finds the optimizer state it expects. What penalties
+read is kept in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from tfprune.keras.penalties import ProximalStep
+from tfprune.keras.backends import optimizer_of, placement
+from tfprune.keras.legacy import set_constraint
+from tfprune.keras.penalising import ProximalStep
+from tfprune.keras.penalties import AddVariable, WeightPenalty
 
 _SAVE_METHODS = ("save_own_variables", "load_own_variables")
 
@@ -26,7 +30,7 @@ class MaskConstraint:
     """Applies the user's own constraint, then a penalty if there is one, then zeros what the mask removes.
 
     Args:
-        mask: Optimizer variable of ones and zeros.
+        mask: Optimizer variable of ones and zeros; None: a wrapper masks the variable, which stays dense.
         inner: The constraint that was on the variable, or None.
         owner: The `MaskSet` that put it there.
         penalty: The penalty's proximal step, or None.
@@ -40,25 +44,32 @@ class MaskConstraint:
         self.inner = inner
         self.owner = owner
         self.penalty = penalty
+        self.was_called = False
 
     def __call__(self, weights: Any) -> Any:
         """Constrained weights; removed ones are +0.0, whatever they were."""
+        self.was_called = True
         constrained = weights if self.inner is None else self.inner(weights)
         constrained = ops.convert_to_tensor(constrained)
         if self.penalty is not None:
             constrained = self.penalty(constrained)
+        if self.mask is None:
+            return constrained
         return ops.where(ops.cast(self.mask, "bool"), constrained, ops.zeros_like(constrained))
 
 
 class _WithoutMasks:
-    """A saving or loading method of an optimizer that does not see mask variables."""
+    """A saving or loading method of an optimizer that does not see mask variables, and says when it is called."""
 
     def __init__(self, original: Callable[[Any], None], inner: Any) -> None:
         self._original = original
         self._inner = inner
         self.masks: list[Any] = []
+        self.watchers: list[Callable[[], None]] = []
 
     def __call__(self, store: Any) -> None:
+        for watcher in self.watchers:
+            watcher()
         with _hidden(self._inner, self.masks):
             self._original(store)
 
@@ -90,13 +101,14 @@ def _allow_export(optimizer: Any) -> None:
 
 
 class MaskSet:
-    """Masks on some variables of a model, held by its optimizer.
+    """Masks on some variables of a model, held by its optimizer, or by wrappers in the model.
 
     Args:
         optimizer: The compiled optimizer, a `LossScaleOptimizer` included.
         variables: Variables to mask.
         trainable_variables: All trainable variables of the model, to build the optimizer with if it is not built.
-        penalised: Whether each variable gets a prior mask as well; of ones, and with a strength of 0 to begin with.
+        held: Mask variables of wrappers, by position of the variable: these variables stay dense.
+        penalties: What makes the penalty of each variable, None for those without one; None: no penalties.
     """
 
     def __init__(
@@ -105,11 +117,10 @@ class MaskSet:
         variables: Sequence[Any],
         trainable_variables: Sequence[Any],
         *,
-        penalised: bool = False,
+        held: Mapping[int, Any] = MappingProxyType({}),
+        penalties: Sequence[Callable[[AddVariable], WeightPenalty] | None] | None = None,
     ) -> None:
         """Adds one mask of ones a variable and puts the constraints on."""
-        if not optimizer.built:
-            optimizer.build(list(trainable_variables))
         self._optimizer = optimizer
         # Loss scaling keeps its slots, and applies its updates, in an inner optimizer.
         self._inner = getattr(optimizer, "inner_optimizer", optimizer)
@@ -118,53 +129,78 @@ class MaskSet:
             # Left behind by a training that was interrupted.
             if isinstance(variable.constraint, MaskConstraint):
                 variable.constraint.owner.remove()
-        self._masks = self._add_masks("mask")
-        self._priors = self._add_masks("prior_mask") if penalised else []
-        self._strength = (
-            self._inner.add_variable(shape=(), initializer="zeros", dtype="float32", name="penalty_strength")
-            if penalised
-            else None
-        )
-        self._owned = [*self._masks, *self._priors, *([] if self._strength is None else [self._strength])]
-        for index, variable in enumerate(self._variables):
-            step = ProximalStep(self._priors[index], self._strength, self._inner) if penalised else None
-            variable.constraint = MaskConstraint(self._masks[index], variable.constraint, self, step)
+        self._held = held
+        with placement(self._inner):
+            if not optimizer.built:
+                optimizer.build(list(trainable_variables))
+            own = {
+                index: self._inner.add_variable_from_reference(variable, name="mask", initializer="ones")
+                for index, variable in enumerate(self._variables)
+                if index not in held
+            }
+            #: The penalty of each variable, or None.
+            self.penalties = [
+                None if make is None else make(self._inner.add_variable)
+                for make in penalties or [None] * len(self._variables)
+            ]
+        self._masks = {**own, **held}
+        self._owned = [*own.values(), *(each for penalty in self.penalties if penalty for each in penalty.variables)]
+        for index, (variable, penalty) in enumerate(zip(self._variables, self.penalties, strict=True)):
+            step = None if penalty is None else ProximalStep(penalty, optimizer_of(self._inner, variable))
+            set_constraint(variable, MaskConstraint(own.get(index), variable.constraint, self, step))
+        self._watcher: Callable[[], None] | None = None
         self._hook_saving()
         self.active = True
 
+    def watch_saving(self, watcher: Callable[[], None]) -> None:
+        """Has a function called whenever the optimizer is saved, as a part of its model or alone.
+
+        Args:
+            watcher: The function.
+        """
+        self._watcher = watcher
+        vars(self._optimizer)[_SAVE_METHODS[0]].watchers.append(watcher)
+
     def set_mask(self, index: int, mask: npt.NDArray[np.bool_]) -> None:
-        """Replaces one mask and zeros what it removes.
+        """Replaces one mask and, unless a wrapper holds it, zeros what it removes.
 
         Args:
             index: Position of the variable.
             mask: True where a weight stays.
         """
-        self._masks[index].assign(mask.astype(np.float32))
+        self._masks[index].assign(mask if index in self._held else mask.astype(np.float32))
         self.apply(index)
 
-    def set_prior(self, index: int, prior: npt.NDArray[np.bool_]) -> None:
-        """Replaces one prior mask.
-
-        Args:
-            index: Position of the variable.
-            prior: False where the penalty acts.
-        """
-        self._priors[index].assign(prior.astype(np.float32))
-
-    def set_strength(self, strength: float) -> None:
-        """Sets how strong the penalty is from the next step on.
-
-        Args:
-            strength: A number of at least 0.
-        """
-        assert self._strength is not None
-        self._strength.assign(strength)
+    @property
+    def were_read(self) -> bool:
+        """Whether a training step that knows the masks has run, or has been compiled, since they are in place."""
+        return any(
+            variable.constraint.was_called
+            for variable in self._variables
+            if isinstance(variable.constraint, MaskConstraint)
+        )
 
     def apply(self, index: int) -> None:
-        """Zeros what the mask of one variable removes, outside the training step."""
+        """Zeros what the mask of one variable removes, outside the training step; under a wrapper it stays dense."""
+        if index in self._held:
+            return
         variable = self._variables[index]
-        keep = ops.cast(self._masks[index], "bool")
-        variable.assign(ops.where(keep, variable, ops.zeros_like(variable)))
+        value = ops.convert_to_tensor(variable)
+        variable.assign(ops.where(ops.cast(self._masks[index], "bool"), value, ops.zeros_like(value)))
+
+    def zero_averages(self) -> None:
+        """Zeros what the masks remove in the averages of optimizers that keep some (``use_ema``)."""
+        for index, variable in enumerate(self._variables):
+            if index in self._held:
+                continue
+            mask = self._masks[index]
+            optimizer = optimizer_of(self._inner, variable)
+            if not getattr(optimizer, "use_ema", False):
+                continue
+            averages = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+            for average in (average for trained, average in averages if trained is variable and average is not None):
+                value = ops.convert_to_tensor(average)
+                average.assign(ops.where(ops.cast(mask, "bool"), value, ops.zeros_like(value)))
 
     def remove(self) -> None:
         """Gives variables their own constraints back and the optimizer its own variables and methods."""
@@ -173,24 +209,18 @@ class MaskSet:
         self.active = False
         for variable in self._variables:
             if isinstance(variable.constraint, MaskConstraint) and variable.constraint.owner is self:
-                variable.constraint = variable.constraint.inner
+                set_constraint(variable, variable.constraint.inner)
         own = {id(variable) for variable in self._owned}
         for target in {id(each): each for each in (self._optimizer, self._inner)}.values():
             for name in _SAVE_METHODS:
                 method = vars(target)[name]
                 method.masks = [mask for mask in method.masks if id(mask) not in own]
+                method.watchers = [watcher for watcher in method.watchers if watcher is not self._watcher]
                 if not method.masks:
                     delattr(target, name)
         for variable in self._owned:
             self._inner._untrack_variable(variable)
         _allow_export(self._inner)
-
-    def _add_masks(self, name: str) -> list[Any]:
-        """One variable of ones for each masked variable."""
-        return [
-            self._inner.add_variable_from_reference(variable, name=name, initializer="ones")
-            for variable in self._variables
-        ]
 
     def _hook_saving(self) -> None:
         """Leaves the masks out of what the optimizer saves and loads."""

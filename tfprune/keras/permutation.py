@@ -15,8 +15,9 @@ import numpy.typing as npt
 from tfprune.errors import PatternError, PruningError
 from tfprune.keras.channels import ChannelSpace, Member, channel_graph
 from tfprune.keras.channels.orders import Order, candidate_orders
-from tfprune.keras.layers import Filters, PrunableWeight, check_min_weights, find_weights
+from tfprune.keras.layers import PrunableWeight, find_weights
 from tfprune.keras.masks import MaskConstraint
+from tfprune.recipe import LayerFilters
 from tfprune.sparsity.layouts import from_matrix, matrix_shape, resolve_layout
 from tfprune.sparsity.patterns import NofM, Pattern
 from tfprune.sparsity.patterns.base import check_sparsity
@@ -154,7 +155,7 @@ def permute_channels(
     sparsity: float | None = None,
     *,
     scores: Scores = "l1",
-    filters: Filters = None,
+    filters: LayerFilters = None,
     min_weights: int = 2048,
 ) -> PermutationReport:
     """Reorders the channels of a model in place so that a pattern keeps more of the weights' score.
@@ -198,12 +199,11 @@ def permute_channels(
             "`pattern` of `permute_channels` must be a Pattern object, such as Groups(rows=4). "
             f"Received: pattern={pattern!r}."
         )
-    least = check_min_weights(min_weights)
     _check_fresh(model)
     graph = channel_graph(model)
     if sparsity is not None:
         check_sparsity(sparsity)
-    prunable, _ = find_weights(model, filters, least)
+    prunable, _ = find_weights(model, filters, min_weights)
     found = (_kernel(weight, pattern, sparsity, scores) for weight in prunable)
     permuter = _Permuter([kernel for kernel in found if kernel is not None], pattern)
     before = permuter.share()

@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from tfprune.errors import PatternError, PruningError
-from tfprune.keras.layers import PrunableWeight, SkippedWeight
+import numpy as np
+import numpy.typing as npt
+
+from tfprune.errors import PatternError, PruningError, ScheduleError
+from tfprune.keras.layers import PrunableWeight, SkippedWeight, match_weights
+from tfprune.keras.state import PackedMask, WeightState
+from tfprune.recipe import Recipe
 from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.layouts import matrix_shape
-from tfprune.sparsity.measure import Density
+from tfprune.sparsity.measure import Density, density
 from tfprune.sparsity.patterns import Pattern
+from tfprune.sparsity.penalties import Penalty
 from tfprune.sparsity.schedules import Schedule
 
 
@@ -23,11 +31,13 @@ class MaskRequest:
         weight: The weight.
         pattern: What to select with.
         sparsity: How much; None: the pattern's own rate.
+        values: What to choose from; None (default): the weights as they are.
     """
 
     weight: PrunableWeight
     pattern: Pattern
     sparsity: float | None
+    values: npt.NDArray[Any] | None = None
 
 
 @dataclass
@@ -35,33 +45,35 @@ class Progress:
     """Where one weight stands.
 
     Args:
-        weight: The weight.
-        pattern: Its pattern.
-        schedule: Its schedule, with the sparsity that it ends at.
+        weight: The weight, with its rule.
+        pattern: The rule's pattern.
+        schedule: The rule's schedule, with the sparsity that it ends at.
         own_rate: Whether that is the pattern's own rate, which `select` finds by itself.
-        mask: Counts of its mask.
+        kept: Its mask; see `keep`.
+        mask: Counts of it.
+        penalty: The rule's penalty.
         target: Its target so far.
         reason: Why it is dense; empty if it is not.
-        prior: The prior mask of a penalty, while that acts.
+        penalty_state: What the penalty goes by, while it acts; see `WeightPenalty.load`.
     """
 
     weight: PrunableWeight
     pattern: Pattern
     schedule: Schedule
     own_rate: bool
+    kept: Mask
     mask: Density
+    penalty: Penalty | None = None
     target: float = 0.0
     reason: str = "no pruning step yet"
-    prior: Mask | None = None
+    penalty_state: Mapping[str, npt.NDArray[Any]] | None = None
 
     @classmethod
-    def begin(cls, weight: PrunableWeight, pattern: Pattern, schedule: Schedule) -> Progress:
-        """Everything kept, and the schedule ending at the pattern's own rate if it has one.
+    def begin(cls, weight: PrunableWeight) -> Progress:
+        """What a wrapper's mask keeps or everything, and the schedule ending at the pattern's own rate if it has one.
 
         Args:
-            weight: The weight.
-            pattern: A pattern that can apply to it.
-            schedule: The schedule.
+            weight: The weight, which its rule's pattern can apply to.
 
         Returns:
             The beginning.
@@ -69,6 +81,8 @@ class Progress:
         Raises:
             PruningError: A final sparsity is missing, or is not the pattern's own.
         """
+        pattern, schedule = weight.rule.pattern, weight.rule.training_schedule()
+        assert pattern is not None  # a rule without one skips
         shape = tuple(weight.variable.shape)
         own = pattern.own_sparsity(matrix_shape(shape, weight.layout))
         given = schedule.final
@@ -82,8 +96,82 @@ class Progress:
         own_rate = own is not None and given != 0  # 0 keeps everything, always
         if own is not None and own_rate:
             schedule = schedule.with_final(own)
-        everything = Density(kept=weight.size, total=weight.size)
-        return cls(weight, pattern, schedule, own_rate=own_rate, mask=everything)
+        kept = np.ones(shape, np.bool_) if weight.held_mask is None else weight.held_mask.numpy()
+        return cls(weight, pattern, schedule, own_rate, kept, density(kept), weight.rule.penalty)
+
+    def keep(self, mask: Mask) -> None:
+        """Takes a mask.
+
+        Args:
+            mask: True where a weight stays.
+        """
+        self.kept, self.mask = mask, density(mask)
+
+    @property
+    def name(self) -> str:
+        """Layer and variable."""
+        return f"{self.weight.layer}/{self.weight.variable.name}"
+
+    def state(self) -> WeightState:
+        """Where the weight stands, without the weight itself."""
+        return WeightState(
+            name=self.name,
+            shape=self.shape,
+            pattern=repr(self.pattern),
+            schedule=repr(self.schedule),
+            penalty=repr(self.penalty),
+            target=self.target,
+            reason=self.reason,
+            mask=PackedMask.pack(self.kept),
+            penalty_state=self.penalty_state,
+        )
+
+    def take(self, state: WeightState) -> None:
+        """Undoes `state`, as far as it changes while a model trains.
+
+        Args:
+            state: State of this weight.
+        """
+        self.target, self.reason = state.target, state.reason
+        self.keep(state.mask.unpack())
+        self.penalty_state = state.penalty_state
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether all that the mask removes is zero; something may have replaced the weights."""
+        return not self.weight.effective[~self.kept].any()
+
+    @property
+    def is_refilled(self) -> bool:
+        """Whether there are more weights than the mask keeps."""
+        return density(self.weight.effective).kept > self.mask.kept
+
+    @property
+    def last_step(self) -> int:
+        """The step from which on the target does not change; only of a schedule without an open end."""
+        assert self.schedule.last_step is not None
+        return self.schedule.last_step
+
+    def plan(self, total_steps: int | None) -> None:
+        """Sets the open ends of schedule and penalty.
+
+        Args:
+            total_steps: Steps of the training that begins; None if unknown.
+
+        Raises:
+            PruningError: The schedule has no end, and the length of the training is unknown.
+            ScheduleError: The schedule has no end, and begins too late for one; or the penalty begins too late.
+        """
+        if self.schedule.last_step is None:
+            if total_steps is None:
+                raise PruningError(
+                    f"The number of steps must be known for a schedule without an end. Received: {self.schedule!r} and "
+                    "a training of unknown length. Give `end_step` to the schedule, `steps_per_epoch` to fit, or "
+                    "`total_steps` to Pruner.start."
+                )
+            self.schedule = self.schedule.resolve(total_steps)
+        if self.penalty is not None:
+            self.penalty = _ending_with(self.penalty, self.last_step)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -111,7 +199,7 @@ class Progress:
         if not reason and self.mask.kept == self.mask.total:
             reason = f"sparsity {self.target:.4f} removes no cell of the pattern here"
         if reason:
-            return "dense", f"{reason}; its penalty acts" if self.prior is not None else reason
+            return "dense", f"{reason}; its penalty acts" if self.penalty_state is not None else reason
         if not self.mask.kept:
             return "pruned", f"keeps no cell: what sparsity {self.target:g} leaves is too little for one"
         return "pruned", ""
@@ -158,25 +246,34 @@ def no_final_sparsity(schedule: Schedule, pattern: Pattern) -> PruningError:
     )
 
 
-def sort_by_pattern(
-    pattern: Pattern, weights: Sequence[PrunableWeight]
-) -> tuple[list[PrunableWeight], list[SkippedWeight]]:
-    """Weights that a pattern can apply to, and the others with the reason.
+def _ending_with(penalty: Penalty, last: int) -> Penalty:
+    """The penalty with its open end set to the step of the last cut."""
+    if penalty.strength.begin_step >= last:
+        raise ScheduleError(
+            "A penalty must begin before the last weights are cut, or it does nothing. Received: "
+            f"begin_step={penalty.strength.begin_step} of {penalty.strength!r}, and a schedule whose last cut is at "
+            f"step {last}. Let the penalty begin earlier, or the schedule cut later (begin_step of ConstantSparsity)."
+        )
+    return dataclasses.replace(penalty, strength=penalty.strength.resolve(last))
+
+
+def sort_by_pattern(weights: Sequence[PrunableWeight]) -> tuple[list[PrunableWeight], list[SkippedWeight]]:
+    """Weights that the pattern of their rule can apply to, and the others with the reason.
 
     Args:
-        pattern: The pattern.
         weights: The weights.
 
     Returns:
         ``(fitting, skipped)``.
 
     Raises:
-        PruningError: A layer named in `filters` has none of the former.
+        PruningError: A layer that its rule names has none of the former.
     """
     fitting, unfit, named = [], [], {}
     for weight in weights:
         try:
-            pattern.check(matrix_shape(tuple(weight.variable.shape), weight.layout))
+            assert weight.rule.pattern is not None  # a rule without one skips
+            weight.rule.pattern.check(matrix_shape(tuple(weight.variable.shape), weight.layout))
         except PatternError as error:
             unfit.append(SkippedWeight(weight.layer, weight.variable, str(error)))
             if weight.named:
@@ -186,8 +283,32 @@ def sort_by_pattern(
     wrong = {layer: reason for layer, reason in named.items() if layer not in {each.layer for each in fitting}}
     if wrong:
         raise PruningError(
-            "The pattern must be able to apply to every layer named in `filters`. Received: "
-            f"{'; '.join(f'layer {layer!r}: {reason}' for layer, reason in wrong.items())} Leave these layers out of "
-            "`filters`, or prune them with another callback and pattern."
+            "The pattern must be able to apply to every layer named in `filters` or a rule. Received: "
+            f"{'; '.join(f'layer {layer!r}: {reason}' for layer, reason in wrong.items())} Leave these layers out, "
+            "or give them another pattern by a rule of their own."
         )
     return fitting, unfit
+
+
+def choose_weights(model: Any, recipe: Recipe) -> tuple[list[PrunableWeight], list[SkippedWeight]]:
+    """The weights that a recipe prunes, and the others with the reason.
+
+    Args:
+        model: Built Keras model.
+        recipe: The rules.
+
+    Returns:
+        ``(prunable, skipped)``; the first is not empty.
+
+    Raises:
+        PruningError: The model is not built, a rule does not fit it, or there is nothing to prune.
+    """
+    prunable, skipped = match_weights(model, recipe)
+    fitting, unfit = sort_by_pattern(prunable)
+    if not fitting:
+        listed = "; ".join(f"{each.layer}: {each.reason}" for each in [*skipped, *unfit]) or "no layer with a kernel"
+        raise PruningError(
+            f"The model {model.name!r} has no layer to prune. Received: {listed}. Choose layers with `filters` or a "
+            "rule, or lower `min_weights`."
+        )
+    return fitting, [*skipped, *unfit]

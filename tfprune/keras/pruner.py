@@ -1,105 +1,156 @@
 # SPDX-License-Identifier: Apache-2.0
-"""State and steps of pruning a model while it trains, apart from any training loop."""
+"""`Pruner`: pruning a model while it trains, in any training loop."""
 
 from __future__ import annotations
 
-import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
-from tfprune.errors import PruningError, ScheduleError
+from tfprune.errors import PruningError
+from tfprune.keras.backends import attach_state
 from tfprune.keras.choice import MaskChooser
-from tfprune.keras.layers import Filters, PrunableWeight, SkippedWeight, find_weights, to_numpy
+from tfprune.keras.layers import SkippedWeight, to_numpy
+from tfprune.keras.legacy import masking_optimizer
 from tfprune.keras.masks import MaskSet
-from tfprune.keras.progress import Progress, sort_by_pattern
-from tfprune.keras.report import LayerReport, PruningReport
+from tfprune.keras.penalising import Penalising
+from tfprune.keras.penalties import penalty_on
+from tfprune.keras.planning import foreseen_problems
+from tfprune.keras.progress import Progress, choose_weights
+from tfprune.keras.report import PruningReport
+from tfprune.keras.report_rows import count_rows
+from tfprune.keras.rewinding import Rewinding
+from tfprune.keras.state import PruningState, check_same_pruning, digest_of
+from tfprune.recipe import Recipe, RecipeLike
 from tfprune.sparsity.blocks import Mask
-from tfprune.sparsity.measure import density, total_density
-from tfprune.sparsity.patterns import Pattern
-from tfprune.sparsity.penalties import PriorMaskPenalty
-from tfprune.sparsity.schedules import Schedule
-from tfprune.sparsity.scores import Scores
+from tfprune.sparsity.measure import total_density
 
 
 class Pruner:
-    """Prunes the kernels of one model step by step.
+    """Prunes the kernels of one model step by step; `PruningCallback` is a shell round it.
+
+    Call `start` before the training step is compiled or run for the first time, `step` after every update of the
+    optimizer, and `finalize` after the last. Removed weights are zero after each update. Nothing is added to the model.
 
     Args:
-        model: Built and compiled Keras model.
-        pattern: Shape of sparsity.
-        schedule: Sparsity over steps.
-        filters: Layers to prune; see `PruningCallback`.
-        scores: Scoring rule; see `select`.
-        min_weights: Smaller kernels stay dense.
-        penalty: What squeezes weights before they go, or None.
+        model: Built Keras model.
+        recipe: Which layers get what: a `Recipe`, one or several `Rule` objects, a dictionary, or the path of a YAML or
+            JSON file.
+        optimizer: What trains the model; None (default): the optimizer that the model is compiled with.
+
+    Raises:
+        RecipeError: No recipe.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> from tfprune.recipe import Rule
+        >>> from tfprune.sparsity.patterns import Groups
+        >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> pruner = Pruner(model, Rule(None, Groups(rows=4), 0.75))
+        >>> pruner.start(total_steps=10)
+        >>> for _ in range(10):
+        ...     _ = model.train_on_batch(np.ones((4, 64)), np.ones(4))
+        ...     pruner.step()
+        >>> pruner.finalize()
+        >>> pruner.sparsity
+        0.75
     """
 
-    def __init__(
-        self,
-        model: Any,
-        pattern: Pattern,
-        schedule: Schedule,
-        *,
-        filters: Filters,
-        scores: Scores,
-        min_weights: int,
-        penalty: PriorMaskPenalty | None = None,
-    ) -> None:
+    def __init__(self, model: Any, recipe: RecipeLike, *, optimizer: Any = None) -> None:
         """Takes the arguments; `start` does the work."""
         self.model = model
-        self.pattern = pattern
-        self.schedule = schedule
-        self.filters = filters
-        self.scores = scores
-        self.min_weights = min_weights
-        self.penalty = penalty
+        self.recipe = Recipe.of(recipe)
+        #: Training steps done; the pruner's own count, which says where the schedules are.
         self.step_count = 0
+        self._optimizer = optimizer
+        #: The step whose sparsity the masks have; None before the first choice.
+        self.chosen_step: int | None = None
+        #: Why the masks stay as they are; empty if they do not, see `hold`.
+        self.held = ""
         self._checked_step = -1
-        self._chosen_step: int | None = None
-        self._strength = 0.0
+        self._planned_steps: int | None = None
         self._progress: list[Progress] = []
         self._skipped: list[SkippedWeight] = []
         self._masks: MaskSet | None = None
+        self._penalising = Penalising(model)
         self._chooser: MaskChooser
+        self._rewinding = Rewinding(model, ())
+        self._loaded: PruningState | None = None
 
-    def start(self) -> None:
-        """Finds the weights and puts masks on them, at the sparsity reached by an earlier training, if any.
+    def start(self, total_steps: int | None = None) -> None:
+        """Puts the masks in place and carries out what is due at the first step.
+
+        A pruner that was finalized goes on where it was: at its step, with its masks.
+
+        Args:
+            total_steps: Steps of the training that begins; schedules without an end need it. Default None: unknown.
 
         Raises:
-            PruningError: Nothing to prune, a pattern that cannot apply to a layer named in `filters`, a final sparsity
-                that is missing or that a pattern with a rate of its own cannot have, or a model and back end that
-                cannot be pruned.
+            PruningError: Nothing to prune, a rule that matches nothing, a pattern that cannot apply to a layer that its
+                rule names, a final sparsity that is missing or that a pattern with a rate of its own cannot have, a
+                model that cannot be pruned, or a schedule without an end and a training of unknown length.
+            ScheduleError: A schedule or penalty that begins too late.
+
+        Warns:
+            UserWarning: Once, of everything that this training will not reach.
         """
-        _check_environment(self.model)
-        prunable, skipped = find_weights(self.model, self.filters, self.min_weights)
-        fitting, unfit = sort_by_pattern(self.pattern, prunable)
-        self._skipped = [*skipped, *unfit]
-        if not fitting:
-            listed = "; ".join(f"{each.layer}: {each.reason}" for each in self._skipped) or "no layer with a kernel"
+        self.attach()
+        if self._loaded is not None:
+            self.load_state(self._loaded)
+            self._loaded = None
+        problems = self.plan(total_steps)
+        if problems:
+            warnings.warn(f"Pruner: {'; '.join(problems)}.", UserWarning, stacklevel=2)
+        self.prepare()
+
+    def step(self, count: int = 1) -> None:
+        """Call after each training step: counts it, and does what is due before the next.
+
+        Args:
+            count: Training steps done since the last call, at least 1.
+
+        Raises:
+            PruningError: `start` has not been called, or only after the training step was compiled; another pruner has
+                taken a weight over; a mask cannot be chosen for a layer, such as one with NaN weights.
+        """
+        if self._masks is not None and self._masks.active and not self._masks.were_read:
             raise PruningError(
-                f"The model {self.model.name!r} has no layer to prune. Received: {listed}. Choose layers with "
-                "`filters` or lower `min_weights`."
+                "The training step must know of the masks. Received: a step that did not apply them. It was compiled "
+                "before the masks were in place: call start() before the first step, and make compiled steps anew."
             )
-        self._chooser = MaskChooser(self.model, self.pattern, self.scores)
-        earlier = {id(each.weight.variable): each.prior for each in self._progress}
-        self._progress = [Progress.begin(weight, self.pattern, self.schedule) for weight in fitting]
-        variables = [weight.variable for weight in fitting]
+        self.advance(count)
+        self.prepare()
+
+    def attach(self) -> None:
+        """The first part of `start`: finds the weights and puts masks on them that keep everything.
+
+        Raises:
+            PruningError: As `start`.
+        """
+        optimizer = self._checked_optimizer()
+        attach_state(self.model)
+        fitting, self._skipped = choose_weights(self.model, self.recipe)
+        earlier = {id(each.weight.variable): each for each in self._progress}
+        self._progress = [earlier.get(id(weight.variable)) or Progress.begin(weight) for weight in fitting]
+        self._chooser = MaskChooser(self.model, [each.pattern for each in self._progress], self.recipe.scope)
+        self._rewinding = Rewinding(self.model, self._progress, self._rewinding.values)
         self._masks = MaskSet(
-            self.model.optimizer, variables, self.model.trainable_variables, penalised=self.penalty is not None
+            optimizer,
+            [weight.variable for weight in fitting],
+            self.model.trainable_variables,
+            held={index: each.held_mask for index, each in enumerate(fitting) if each.held_mask is not None},
+            penalties=[penalty_on(each.penalty, each.weight, each.pattern) for each in self._progress],
         )
-        self._strength = 0.0
-        if self._chosen_step is not None:
-            self._update([(index, self._chosen_step) for index in range(len(self._progress))])
-        for index, each in enumerate(self._progress):
-            prior = earlier.get(id(each.weight.variable))
-            if prior is not None:
-                self._set_prior(index, prior)
+        self._penalising.begin(self._progress, self._masks.penalties)
 
     def plan(self, total_steps: int | None) -> list[str]:
-        """Sets open ends of the schedule and looks for what cannot come true.
+        """The second part of `start`: takes up the masks of an earlier training, if any, and plans this one.
+
+        It sets open ends of schedules, and looks for what cannot come true. Between the first part and this one, other
+        callbacks may restore the weights, and `load_state` the masks.
 
         Args:
             total_steps: Steps of the training that begins; None if unknown.
@@ -108,71 +159,58 @@ class Pruner:
             What will not be reached, for one warning; empty if all is well.
 
         Raises:
-            PruningError: The schedule has no end, and the length of the training is unknown.
-            ScheduleError: The schedule has no end, and begins too late for one; or the penalty begins too late.
+            PruningError: As `start`.
+            ScheduleError: As `start`.
         """
-        if self.schedule.last_step is None:
-            if total_steps is None:
-                raise PruningError(
-                    f"The number of steps must be known for a schedule without an end. Received: {self.schedule!r} and "
-                    "training data of unknown length. Give `end_step` to the schedule or `steps_per_epoch` to fit."
-                )
-            self.schedule = self.schedule.resolve(total_steps)
-            for each in self._progress:
-                each.schedule = each.schedule.resolve(total_steps)
-        last = self.schedule.last_step
-        assert last is not None  # resolve sets it
-        if self.penalty is not None:
-            self.penalty = _ending_with(self.penalty, last)
-        problems = []
+        if self._planned_steps is None:
+            self._planned_steps = total_steps
+        for each in self._progress:
+            each.plan(self._planned_steps)
+        self._put_masks()
+        if self.held:
+            return []
         end = None if total_steps is None else self.step_count + total_steps
-        if end is not None and end < last:
-            finals = {each.schedule.final for each in self._progress}
-            text = f"sparsity {finals.pop():g}" if len(finals) == 1 else "sparsities"
-            problems.append(f"the schedule reaches its final {text} at step {last}, this training ends at step {end}")
-        return [*problems, *self._bad_ends()]
-
-    def _bad_ends(self) -> list[str]:
-        """Layers that the final sparsity leaves as they are, and those that it leaves nothing of."""
-        problems = []
-        unreached = [each for each in self._progress if not each.can_end]
-        if unreached:
-            problems.append(
-                f"{self.pattern} cannot be as dense as sparsity {unreached[0].schedule.final:g}, so these stay dense: "
-                f"{_names(unreached)}"
-            )
-        empty = [] if self._chooser.keeps_channels else [each for each in self._progress if each.ends_empty]
-        if empty:
-            problems.append(
-                f"{self.pattern} keeps no cell at sparsity {empty[0].schedule.final:g}, so all weights go (use smaller "
-                f"cells, a lower sparsity or `filters`) of: {_names(empty)}"
-            )
-        return problems
+        return foreseen_problems(self._progress, self._chooser, end)
 
     def prepare(self) -> None:
-        """Call before each training step: chooses masks anew where the schedule asks for it, and sets the penalty.
+        """The second part of `step`, before each training step: chooses masks where that is due, and sets penalties.
 
         Raises:
-            PruningError: `start` has not been called, another pruner has taken a weight over, or a mask cannot be
-                chosen for a layer, such as one with NaN weights.
+            PruningError: As `step`.
         """
         if self._masks is None or not self._masks.active:
             raise PruningError(
                 "Masks are not in place: another PruningCallback prunes the same layer, or the pruner was not started. "
-                "Let each layer be pruned by one callback (see `filters`)."
+                "Let each layer be pruned by one callback (see `filters`), or give one callback a recipe."
             )
         steps = self._steps_to_check()
+        self._rewinding.save(steps)
         self._refresh(steps)
-        if self.penalty is not None:
-            self._penalise(self.penalty, steps)
+        if not self.held:
+            self._penalising.prepare(self._chooser, self.step_count)
 
     def advance(self, count: int = 1) -> None:
-        """Call after each training step.
+        """The first part of `step`, after each training step.
 
         Args:
             count: Training steps done since `prepare`, at least 1.
         """
         self.step_count += count
+
+    def settle(self) -> None:
+        """The first part of `finalize`: carries out what is still due, and zeros what the masks remove."""
+        assert self._masks is not None
+        attach_state(self.model)
+        if all(each.schedule.last_step is not None for each in self._progress):
+            self._refresh(self._steps_to_check())
+        for index in range(len(self._progress)):
+            self._masks.apply(index)
+
+    def detach(self) -> None:
+        """The second part of `finalize`: takes masks and constraints away."""
+        if self._masks is not None:
+            attach_state(self.model)
+            self._masks.remove()
 
     def finalize(self) -> None:
         """Call after training: carries out what is due, zeros once more, and takes masks and constraints away.
@@ -182,12 +220,105 @@ class Pruner:
         if self._masks is None or not self._masks.active:
             return
         try:
-            if self.schedule.last_step is not None:
-                self._refresh(self._steps_to_check())
-            for index in range(len(self._progress)):
-                self._masks.apply(index)
+            self.settle()
         finally:
-            self._masks.remove()
+            self.detach()
+
+    def reproject(self) -> None:
+        """Chooses all masks anew from the weights as they are, at the sparsity reached."""
+        attach_state(self.model)
+        step = self.chosen_step
+        if step is not None:
+            self._choose([(index, step) for index in range(len(self._progress))])
+
+    def hold(self, reason: str, state: PruningState | None = None) -> None:
+        """Ends the growth of sparsity: from now on the masks stay as they are, and no penalty acts.
+
+        Args:
+            reason: Why, for the report.
+            state: An earlier state of this pruning, whose masks come back; None (default): those of now stay.
+        """
+        self.held = reason
+        if state is not None:
+            self._take_masks(state)
+        for each in self._progress:
+            each.penalty_state = None
+        self._put_masks()
+
+    def state(self) -> PruningState:
+        """Where this pruning stands, to go on from there with `load_state`, in this process or, saved, in another.
+
+        Returns:
+            The state: steps, masks, targets and what weights go back to; the weights themselves are the model's.
+
+        Raises:
+            PruningError: `start` has not been called.
+        """
+        self._check_started()
+        return PruningState(
+            step=self.step_count,
+            checked_step=self._checked_step,
+            looked_step=self._penalising.looked_step,
+            chosen_step=self.chosen_step,
+            planned_steps=self._planned_steps,
+            weights=tuple(each.state() for each in self._progress),
+            digest=self.digest(),
+            held=self.held,
+            values=dict(self._rewinding.values),
+        )
+
+    def load_state(self, state: PruningState) -> None:
+        """Goes on from a state: at its step, with its masks. Call it before `start`.
+
+        Args:
+            state: What `state` returned, for this model and recipe. The model must have the weights of then.
+
+        Raises:
+            PruningError: The state is that of another model or recipe; this may come up in `start`.
+        """
+        if self._masks is None or not self._masks.active:
+            self._loaded = state
+            return
+        self.check_state(state)
+        self.step_count = state.step
+        self._checked_step = state.checked_step
+        self._penalising.looked_step = state.looked_step
+        self.held = state.held
+        self._rewinding.values = dict(state.values)
+        self._take_masks(state)
+        self._put_masks()
+
+    def check_state(self, state: PruningState) -> None:
+        """Sets open ends as a state has them, and refuses it if it is of another model or recipe.
+
+        Args:
+            state: The state.
+
+        Raises:
+            PruningError: The first difference.
+        """
+        self._check_started()
+        self._planned_steps = state.planned_steps
+        for each in self._progress:
+            if each.schedule.last_step is not None or state.planned_steps is not None:
+                each.plan(state.planned_steps)
+        check_same_pruning(state.weights, [each.state() for each in self._progress])
+
+    def digest(self) -> str:
+        """Digest of the weights that are pruned, as they are now."""
+        attach_state(self.model)
+        return digest_of(to_numpy(each.weight.variable) for each in self._progress)
+
+    @property
+    def masks(self) -> MaskSet:
+        """The masks on the model; only once `start` has been called."""
+        assert self._masks is not None
+        return self._masks
+
+    @property
+    def progress(self) -> Sequence[Progress]:
+        """Where each weight stands."""
+        return self._progress
 
     @property
     def sparsity(self) -> float:
@@ -200,17 +331,25 @@ class Pruner:
         Returns:
             The report.
         """
-        rows = []
-        for each in self._progress:
-            status, reason = each.status
-            pattern = f"{each.pattern}{self._chooser.note}"
-            reason = reason or self._chooser.shape_reason(each.weight)
-            rows.append(_row(each.weight, pattern=pattern, target=each.target, status=status, reason=reason))
-        rows += [_row(each, pattern=None, target=None, status="skipped", reason=each.reason) for each in self._skipped]
-        return PruningReport(tuple(rows), self.step_count)
+        attach_state(self.model)
+        return PruningReport(
+            tuple(count_rows(self._progress, self._skipped, self._chooser)), self.step_count, self.held
+        )
+
+    def _checked_optimizer(self) -> Any:
+        """What trains the model."""
+        optimizer = getattr(self.model, "optimizer", None) if self._optimizer is None else self._optimizer
+        if optimizer is None:
+            raise PruningError(
+                "The model must be compiled before it is pruned, or the optimizer be given. Received: neither. Call "
+                "model.compile(...) first, or write Pruner(model, recipe, optimizer=optimizer)."
+            )
+        return masking_optimizer(optimizer)
 
     def _steps_to_check(self) -> range:
-        """The steps not looked at yet, up to now."""
+        """The steps not looked at yet, up to now; none while masks are held."""
+        if self.held:
+            return range(0)
         steps = range(self._checked_step + 1, self.step_count + 1)
         self._checked_step = max(self._checked_step, self.step_count)
         return steps
@@ -225,98 +364,46 @@ class Pruner:
 
     def _update(self, due: Sequence[tuple[int, int]]) -> None:
         """Chooses the masks of weights, each as its schedule says at a step."""
+        if not due:
+            return
+        attach_state(self.model)
+        back = [index for index, step in due if self._progress[index].schedule.rewinds(step)]
+        self._choose(due, back)
+
+    def _choose(self, due: Sequence[tuple[int, int]], back: Sequence[int] = ()) -> None:
+        """Chooses the masks of weights, each as its schedule says at a step, and rewinds some weights."""
         requests = []
         for index, step in due:
-            self._chosen_step = step
+            self.chosen_step = step
             request = self._progress[index].ask(step)
             if request is None:
                 self._set_mask(index, np.ones(self._progress[index].shape, np.bool_))
             else:
                 requests.append((index, request))
         masks = self._chooser.choose([request for _, request in requests], self.step_count)
+        self._rewinding.restore(back)
         for (index, _), mask in zip(requests, masks, strict=True):
             self._set_mask(index, mask)
 
     def _set_mask(self, index: int, mask: Mask) -> None:
         assert self._masks is not None
-        self._progress[index].mask = density(mask)
+        self._progress[index].keep(mask)
         self._masks.set_mask(index, mask)
 
-    def _penalise(self, penalty: PriorMaskPenalty, steps: range) -> None:
-        """Chooses prior masks where they are due, lifts those of weights that are cut, and sets the strength."""
+    def _take_masks(self, state: PruningState) -> None:
+        """Takes the masks of a state, and what the report says of them."""
+        self.chosen_step = state.chosen_step
+        for each, saved in zip(self._progress, state.weights, strict=True):
+            each.take(saved)
+
+    def _put_masks(self) -> None:
+        """Puts all masks and penalties as they are known into the training step."""
         assert self._masks is not None
+        attach_state(self.model)
         for index, each in enumerate(self._progress):
-            if each.prior is not None and each.is_cut(self.step_count):
-                self._set_prior(index, None)
-        if any(penalty.should_choose(step) for step in steps):
-            waiting = [
-                (index, each)
-                for index, each in enumerate(self._progress)
-                if not each.is_cut(self.step_count) and each.can_end
-            ]
-            priors = self._chooser.choose([each.at_end() for _, each in waiting], self.step_count)
-            for (index, _), prior in zip(waiting, priors, strict=True):
-                self._set_prior(index, prior)
-        strength = penalty.strength.strength(self.step_count)
-        if strength != self._strength:
-            self._strength = strength
-            self._masks.set_strength(strength)
+            self._masks.set_mask(index, each.kept)
+        self._penalising.put()
 
-    def _set_prior(self, index: int, prior: Mask | None) -> None:
-        """Sets a prior mask; None: the penalty of this weight is over."""
-        assert self._masks is not None
-        each = self._progress[index]
-        each.prior = prior
-        self._masks.set_prior(index, np.ones(each.shape, np.bool_) if prior is None else prior)
-
-
-def _names(progress: Sequence[Progress]) -> str:
-    """Names of layers, for messages."""
-    return ", ".join(each.weight.layer for each in progress)
-
-
-def _ending_with(penalty: PriorMaskPenalty, last: int) -> PriorMaskPenalty:
-    """The penalty with its open end set to the step of the last cut."""
-    if penalty.strength.begin_step >= last:
-        raise ScheduleError(
-            "A penalty must begin before the last weights are cut, or it does nothing. Received: "
-            f"begin_step={penalty.strength.begin_step} of {penalty.strength!r}, and a schedule whose last cut is at "
-            f"step {last}. Let the penalty begin earlier, or the schedule cut later (begin_step of ConstantSparsity)."
-        )
-    return dataclasses.replace(penalty, strength=penalty.strength.resolve(last))
-
-
-def _row(
-    weight: PrunableWeight | SkippedWeight, *, pattern: str | None, target: float | None, status: str, reason: str
-) -> LayerReport:
-    """A report's line on a weight, counted now."""
-    found = density(to_numpy(weight.variable))
-    return LayerReport(
-        layer=weight.layer,
-        variable=weight.variable.name,
-        shape=tuple(weight.variable.shape),
-        pattern=pattern,
-        target=target,
-        achieved=found.sparsity,
-        kept=found.kept,
-        total=found.total,
-        status=status,
-        reason=reason,
-    )
-
-
-def _check_environment(model: Any) -> None:
-    """Refuses what has not been tested."""
-    if keras.backend.backend() != "tensorflow":
-        raise PruningError(
-            "Pruning while training needs Keras on the TensorFlow backend. Received: backend "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow before Keras is imported."
-        )
-    strategy = getattr(model, "distribute_strategy", None)
-    if strategy is not None and strategy.num_replicas_in_sync > 1:
-        raise PruningError(
-            "Pruning while training works on one device. Received: a distribution strategy with "
-            f"{strategy.num_replicas_in_sync} replicas. Train without one."
-        )
-    if getattr(model, "optimizer", None) is None:
-        raise PruningError("The model must be compiled before it is pruned. Call model.compile(...) first.")
+    def _check_started(self) -> None:
+        if self._masks is None:
+            raise PruningError("A pruning has a state once it has begun. Call start() first.")

@@ -64,10 +64,12 @@ class PruningReport:
     Args:
         layers: One entry a weight, pruned ones first.
         step: Training steps done so far.
+        held: Why sparsity does not grow any more; empty if it does.
     """
 
     layers: tuple[LayerReport, ...]
     step: int
+    held: str = ""
 
     @property
     def sparsity(self) -> float:
@@ -79,15 +81,16 @@ class PruningReport:
         """The report as plain values.
 
         Returns:
-            ``{"step", "sparsity", "layers": [{"layer", "variable", "shape", "pattern", "target", "achieved", "kept",
-            "total", "status", "reason"}, ...]}``.
+            ``{"step", "sparsity", "held", "layers": [{"layer", "variable", "shape", "pattern", "target", "achieved",
+            "kept", "total", "status", "reason"}, ...]}``.
         """
         layers = [{**dataclasses.asdict(layer), "shape": list(layer.shape)} for layer in self.layers]
-        return {"step": self.step, "sparsity": self.sparsity, "layers": layers}
+        return {"step": self.step, "sparsity": self.sparsity, "held": self.held, "layers": layers}
 
     def _title(self) -> str:
         pruned = sum(layer.status == "pruned" for layer in self.layers)
-        return f"{pruned} of {len(self.layers)} weights pruned; sparsity {self.sparsity:.4f} after {self.step} steps"
+        title = f"{pruned} of {len(self.layers)} weights pruned; sparsity {self.sparsity:.4f} after {self.step} steps"
+        return f"{title}; held: {self.held}" if self.held else title
 
     def __str__(self) -> str:
         """A table of plain text."""

@@ -13,6 +13,7 @@ from keras import tree
 from tfprune.errors import PruningError
 from tfprune.keras.channels.graph import ChannelGraph, ChannelSpace, Member
 from tfprune.keras.channels.spaces import Axis, Spaces, places
+from tfprune.keras.layers import unwrapped
 
 PRODUCER, CONSUMER, CARRIED = "producer", "consumer", "carried"
 
@@ -116,9 +117,10 @@ class GraphBuilder:
         for node in nodes_between(function.inputs, function.outputs):
             arguments = node.arguments
             given = tree.flatten((arguments.args, arguments.kwargs))
+            operation = unwrapped(node.operation)
             call = Call(
-                operation=node.operation,
-                name=prefix + node.operation.name,
+                operation=operation,
+                name=prefix + operation.name,
                 args=arguments.args,
                 constants=tuple(each for each in given if not isinstance(each, keras.KerasTensor)),
                 tensors=tuple(node.input_tensors),

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training on several devices, each set-up in processes of its own.
+
+``python -m tests.distributed.workers NAME RANK PORT`` runs one of them. Devices are counted before a framework starts,
+so no test can set them up in the process that runs all others. A worker prints one JSON list: after each step, and
+after the training, digest and zeros of the masked kernel on each replica. A worker may train several times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+STEPS, BATCH = 4, 8
+
+
+def small_model() -> Any:
+    import keras
+
+    return keras.Sequential(
+        [keras.Input((16,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(1, name="head")]
+    )
+
+
+def recipe() -> Any:
+    """A quarter of the hidden kernel goes at the first step, half of it at the second; no mask moves later."""
+    from tfprune.recipe import Recipe, Rule
+    from tfprune.sparsity.patterns import Groups
+    from tfprune.sparsity.schedules import PolynomialDecay
+
+    schedule = PolynomialDecay(0.25, 0.5, begin_step=0, end_step=1, power=1, frequency=1)
+    return Recipe(Rule("hidden", Groups(rows=4), schedule=schedule, min_weights=1))
+
+
+def data(rank: int) -> tuple[Any, Any]:
+    """Other data for each process: equal weights can come only from an exchange of gradients."""
+    import numpy as np
+
+    random = np.random.default_rng(rank)
+    return random.standard_normal((STEPS * BATCH, 16)).astype("float32"), random.random((STEPS * BATCH, 1), "float32")
+
+
+def seen(values: list[Any]) -> list[tuple[str, int]]:
+    """Digest and zeros of a kernel on each replica."""
+    return [(hashlib.sha256(value.tobytes()).hexdigest(), int((value == 0).sum())) for value in values]
+
+
+def fit(model: Any, replicas: Callable[[Any], list[Any]]) -> list[Any]:
+    """Trains with the callback and looks at every replica after each step."""
+    import keras
+
+    from tfprune.keras.callback import PruningCallback
+
+    steps = []
+
+    class Look(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            steps.append(seen(replicas(self.model.get_layer("hidden").kernel)))
+
+    x, y = data(0)
+    model.fit(x, y, batch_size=BATCH, verbose=0, callbacks=[PruningCallback(recipe=recipe()), Look()])
+    steps.append(seen(replicas(model.get_layer("hidden").kernel)))
+    return steps
+
+
+def two_devices() -> Any:
+    """A mirrored strategy over two virtual processors."""
+    import tensorflow as tf
+
+    device = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def mirrored_values(variable: Any) -> list[Any]:
+    return [each.numpy() for each in variable.value.values]
+
+
+def loop(strategy: Any, rank: int, replicas: Callable[[Any], list[Any]]) -> list[Any]:
+    """A training loop of one's own under a `tf.distribute` strategy."""
+    import keras
+    import tensorflow as tf
+
+    from tfprune.keras.pruner import Pruner
+
+    with strategy.scope():
+        model, optimizer = small_model(), keras.optimizers.Adam(0.01, weight_decay=0.1)
+    pruner = Pruner(model, recipe(), optimizer=optimizer)
+    pruner.start(total_steps=STEPS)
+
+    def one_replica(x: Any, y: Any) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(x, training=True) - y) ** 2)
+        # Keras adds up the gradients of the replicas.
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+
+    step = tf.function(lambda x, y: strategy.run(one_replica, args=(x, y)))
+    x, y = data(rank)
+    steps = []
+    for begin in range(0, len(x), BATCH):
+        step(x[begin : begin + BATCH], y[begin : begin + BATCH])
+        steps.append(seen(replicas(model.get_layer("hidden").kernel)))
+        pruner.step()
+    pruner.finalize()
+    return [*steps, seen(replicas(model.get_layer("hidden").kernel))]
+
+
+def mirrored(rank: int, port: int) -> list[Any]:
+    """``fit`` under `MirroredStrategy`, with float16, weight averaging and decay; then a loop of one's own."""
+    import keras
+
+    strategy = two_devices()
+    keras.config.set_dtype_policy("mixed_float16")
+    with strategy.scope():
+        model = small_model()
+        model.compile(keras.optimizers.Adam(0.01, use_ema=True, weight_decay=0.1), "mse")
+    steps = fit(model, mirrored_values)
+    keras.config.set_dtype_policy("float32")
+    return [*steps, *loop(strategy, rank, mirrored_values)]
+
+
+def two_workers(rank: int, port: int) -> list[Any]:
+    """A loop of one's own under `MultiWorkerMirroredStrategy`: two processes."""
+    cluster = {"worker": [f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"]}
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": rank}})
+    import tensorflow as tf
+
+    from tfprune.keras.layers import to_numpy
+
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    return loop(strategy, rank, lambda variable: [to_numpy(variable)])
+
+
+def data_parallel(rank: int, port: int) -> list[Any]:
+    """`keras.distribution.DataParallel` over two virtual devices of JAX."""
+    import keras
+    import numpy as np
+
+    keras.distribution.set_distribution(keras.distribution.DataParallel())
+    model = small_model()
+    model.compile(keras.optimizers.Adam(0.01, use_ema=True, weight_decay=0.1), "mse")
+    return fit(model, lambda variable: [np.asarray(shard.data) for shard in variable.value.addressable_shards])
+
+
+def two_processes_of_torch(rank: int, port: int) -> list[Any]:
+    """`DistributedDataParallel` over gloo: two processes."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    import keras
+    import torch
+
+    from tfprune.keras.layers import to_numpy
+    from tfprune.keras.pruner import Pruner
+
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+    model, optimizer = small_model(), keras.optimizers.Adam(0.01, weight_decay=0.1)
+    parallel = torch.nn.parallel.DistributedDataParallel(model)
+    pruner = Pruner(model, recipe(), optimizer=optimizer)
+    pruner.start(total_steps=STEPS)
+    steps = []
+    for x, y in zip(*(torch.tensor(part).split(BATCH) for part in data(rank)), strict=True):
+        model.zero_grad()
+        ((parallel(x) - y) ** 2).mean().backward()
+        with torch.no_grad():
+            optimizer.apply([each.value.grad for each in model.trainable_variables], model.trainable_variables)
+        steps.append(seen([to_numpy(model.get_layer("hidden").kernel)]))
+        pruner.step()
+    pruner.finalize()
+    steps.append(seen([to_numpy(model.get_layer("hidden").kernel)]))
+    torch.distributed.destroy_process_group()
+    return steps
+
+
+if __name__ == "__main__":
+    run = {each.__name__: each for each in (mirrored, two_workers, data_parallel, two_processes_of_torch)}
+    print(json.dumps(run[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))))
