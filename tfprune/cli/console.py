@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
 import click
@@ -61,8 +61,10 @@ def stdout_console() -> Console:
 
 
 @contextlib.contextmanager
-def working(title: str) -> Iterator[None]:
+def working(title: str) -> Iterator[Callable[[str], None]]:
     """Shows a spinner on stderr while the body works, and keeps the chatter of the libraries below off the terminal.
+
+    Yields a function that changes the spinner's title.
 
     TensorFlow and LiteRT write to the file descriptors themselves, so those are turned to a file. An unexpected error
     prints that file's content first: it may hold the cause.
@@ -72,14 +74,15 @@ def working(title: str) -> Iterator[None]:
         log = stack.enter_context(tempfile.TemporaryFile())
         terminal = stack.enter_context(_captured_descriptors(log))
         console = Console(file=terminal, stderr=True)
+        say: Callable[[str], None] = lambda _: None  # noqa: E731
         if console.is_terminal:
-            stack.enter_context(console.status(title))
+            say = stack.enter_context(console.status(title)).update
         # After the spinner, which sends Python's streams to the terminal.
         text = stack.enter_context(os.fdopen(os.dup(log.fileno()), "w"))
         stack.enter_context(contextlib.redirect_stdout(text))
         stack.enter_context(contextlib.redirect_stderr(text))
         try:
-            yield
+            yield say
         except TfpruneError:
             raise
         except Exception:
