@@ -15,7 +15,7 @@ CPP_SOURCES := $(shell find tflite_ops -name '*.h' -o -name '*.cc' -o -name '*.i
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-sanitizers build-aarch64 fuzz demo bench clean
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 fuzz demo bench clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -85,10 +85,16 @@ test-aarch64: build-aarch64  ## C++ and Python tests of the aarch64 library unde
 
 # Their packages do not go with the versions of third_party/python-constraints.txt, so they have an environment of their own.
 ELSEWHERE := .cache/elsewhere/bin/python
-test-elsewhere: setup  ## Files made here by PyTorch's LiteRT exporter, TFMOT, Keras and TensorFlow; 8 GB of packages.
+test-elsewhere: setup  ## Models of tf_keras and TFMOT; files made here by PyTorch's LiteRT exporter and others; 8 GB of packages.
 	test -x $(ELSEWHERE) || $(PYTHON) -m venv .cache/elsewhere
 	$(ELSEWHERE) -m pip install --progress-bar off -e '.[tensorflow,dev,pytorch,tfmot]'
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(ELSEWHERE) -m pytest tests/bridge
 	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(ELSEWHERE) -m pytest -s -m slow tests/elsewhere
+
+test-torch: setup  ## Pruning on Keras' PyTorch back end and under DistributedDataParallel; several GB of packages.
+	test -x $(ELSEWHERE) || $(PYTHON) -m venv .cache/elsewhere
+	$(ELSEWHERE) -m pip install --progress-bar off -e '.[tensorflow,dev,torch]'
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(ELSEWHERE) -m pytest -m torch tests/contract tests/distributed
 
 # An input that fails is kept in build/fuzz; `python -m tests.fuzz --replay FILE` runs it again.
 FUZZ_SECONDS ?= 1800

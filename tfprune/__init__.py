@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING, Any
 from tfprune import errors
 
 if TYPE_CHECKING:
+    from tfprune import penalties
     from tfprune.converter import convert, inspect
     from tfprune.converter.benchmark import benchmark
     from tfprune.converter.verify import verify
     from tfprune.keras.callback import PruningCallback
     from tfprune.keras.permutation import permute_channels
+    from tfprune.keras.pruned import Pruned
+    from tfprune.keras.pruner import Pruner
+    from tfprune.keras.wrapping import strip, wrap
+    from tfprune.one_shot import prune
     from tfprune.plotting import plot_masks
+    from tfprune.recipe import Recipe, Rule
     from tfprune.runtime.delegate import delegate
     from tfprune.runtime.interpreter import Interpreter
-    from tfprune.sparsity import patterns, penalties, schedules, scores
+    from tfprune.sparsity import patterns, schedules, scores
     from tfprune.sparsity.measure import measure
     from tfprune.sparsity.select import select, select_global
 
@@ -28,7 +34,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Interpreter",
+    "Pruned",
+    "Pruner",
     "PruningCallback",
+    "Recipe",
+    "Rule",
     "__version__",
     "benchmark",
     "convert",
@@ -40,31 +50,41 @@ __all__ = [
     "penalties",
     "permute_channels",
     "plot_masks",
+    "prune",
     "schedules",
     "scores",
     "select",
     "select_global",
+    "strip",
     "verify",
+    "wrap",
 ]
 
 # Public name: its module, and its name there (None: the module itself).
 _LAZY: dict[str, tuple[str, str | None]] = {
     "Interpreter": ("tfprune.runtime.interpreter", "Interpreter"),
+    "Pruned": ("tfprune.keras.pruned", "Pruned"),
+    "Pruner": ("tfprune.keras.pruner", "Pruner"),
     "PruningCallback": ("tfprune.keras.callback", "PruningCallback"),
+    "Recipe": ("tfprune.recipe", "Recipe"),
+    "Rule": ("tfprune.recipe", "Rule"),
     "benchmark": ("tfprune.converter.benchmark", "benchmark"),
     "convert": ("tfprune.converter", "convert"),
     "delegate": ("tfprune.runtime.delegate", "delegate"),
     "inspect": ("tfprune.converter", "inspect"),
     "measure": ("tfprune.sparsity.measure", "measure"),
     "patterns": ("tfprune.sparsity.patterns", None),
-    "penalties": ("tfprune.sparsity.penalties", None),
+    "penalties": ("tfprune.penalties", None),
     "permute_channels": ("tfprune.keras.permutation", "permute_channels"),
     "plot_masks": ("tfprune.plotting", "plot_masks"),
+    "prune": ("tfprune.one_shot", "prune"),
     "schedules": ("tfprune.sparsity.schedules", None),
     "scores": ("tfprune.sparsity.scores", None),
     "select": ("tfprune.sparsity.select", "select"),
     "select_global": ("tfprune.sparsity.select", "select_global"),
+    "strip": ("tfprune.keras.wrapping", "strip"),
     "verify": ("tfprune.converter.verify", "verify"),
+    "wrap": ("tfprune.keras.wrapping", "wrap"),
 }
 
 

@@ -12,12 +12,22 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "tfprune"
-# Part: what it may import besides the standard library, itself, tfprune.errors and tfprune.tables.
+# Part: what it may import besides the standard library, itself and what every part may import.
 ALLOWED: dict[str, set[str]] = {
     "sparsity": {"numpy"},
     "formats": {"numpy"},
     "costs": set(),
-    "keras": {"numpy", "keras", "tensorflow", "tfprune.sparsity"},
+    "recipe": {"numpy", "yaml", "tfprune.sparsity"},
+    "keras": {
+        "numpy",
+        "keras",
+        "tensorboard",
+        "tensorflow",
+        "tfprune.sparsity",
+        "tfprune.recipe",
+        "tfprune.bridge",
+    },
+    "bridge": {"tf_keras", "tfprune.keras", "tfprune.sparsity"},
     "runtime": {"numpy", "ai_edge_litert", "tfprune.formats"},
     "converter": {
         "numpy",
@@ -27,6 +37,14 @@ ALLOWED: dict[str, set[str]] = {
         "tfprune.formats",
         "tfprune.costs",
         "tfprune.runtime",
+    },
+    "one_shot": {
+        "numpy",
+        "tfprune.sparsity",
+        "tfprune.recipe",
+        "tfprune.runtime",
+        "tfprune.converter",
+        "tfprune.keras",
     },
     "plotting": {
         "numpy",
@@ -41,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"numpy", "click", "rich", "tfprune"},
 }
 # What every part may import.
-EVERYWHERE = ("tfprune.errors", "tfprune.tables", "tfprune.__version__")
+EVERYWHERE = ("tfprune.errors", "tfprune.files", "tfprune.tables", "tfprune.__version__")
 # The only modules of the converter that may touch Keras and TensorFlow, inside their functions.
 KERAS_SIDE = {"converter/api.py", "converter/keras_source.py"}
 # The only module of the converter that may ask for pictures, inside its functions.
@@ -76,11 +94,7 @@ def _is_type_checking(node: ast.AST) -> bool:
 
 
 def _permitted(name: str, part: str, allowed: set[str]) -> bool:
-    if name.split(".")[0] in sys.stdlib_module_names or name in (
-        "tfprune.errors",
-        "tfprune.tables",
-        "tfprune.__version__",
-    ):
+    if name.split(".")[0] in sys.stdlib_module_names or name in EVERYWHERE:
         return True
     return any(name == root or name.startswith(root + ".") for root in allowed | {f"tfprune.{part}"})
 
@@ -94,12 +108,12 @@ def test_every_part_is_listed() -> None:
 def test_imports_keep_their_direction(path: Path) -> None:
     relative = str(path.relative_to(PACKAGE))
     part = relative.split("/")[0]
-    allowed = ALLOWED[part] | ({"keras", "tensorflow"} if relative in KERAS_SIDE else set())
+    allowed = ALLOWED[part] | ({"keras", "tensorflow", "tfprune.keras"} if relative in KERAS_SIDE else set())
     allowed |= {"tfprune.plotting"} if relative in PICTURE_SIDE else set()
     imports = list(_imports(ast.parse(path.read_text())))
     assert [name for name, _ in imports if not _permitted(name, part, allowed)] == []
-    if part != "keras":
-        late = ("keras", "tensorflow", *(() if part == "plotting" else ("tfprune.plotting",)))
+    if part not in ("keras", "bridge"):
+        late = ("keras", "tensorflow", "tfprune.keras", *(() if part == "plotting" else ("tfprune.plotting",)))
         heavy = [name for name, at_load in imports if at_load and name.startswith(late)]
         assert heavy == []
 
@@ -109,6 +123,13 @@ def test_pictures_load_what_draws_and_reads_models_only_when_asked(path: Path) -
     late = ("matplotlib", "jinja2", "keras", "tfprune.converter", "tfprune.keras")
     names = [name for name, at_load in _imports(ast.parse(path.read_text())) if at_load]
     assert [name for name in names if name.startswith(late)] == []
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_bridge_is_loaded_only_when_asked_for(path: Path) -> None:
+    inside = path.is_relative_to(PACKAGE / "bridge")
+    late = ("tensorflow_model_optimization",) if inside else ("tf_keras", "tfprune.bridge")
+    assert [name for name, at_load in _imports(ast.parse(path.read_text())) if at_load and name.startswith(late)] == []
 
 
 def test_importing_the_package_loads_neither_tensorflow_nor_litert() -> None:

@@ -203,12 +203,12 @@ def _checked_patterns(patterns: Pattern | Sequence[Pattern]) -> list[Pattern]:
 
 
 def _check_target(output: str | os.PathLike[str], overwrite: bool, source: Path | None) -> None:
-    from tfprune.converter.converted import check_target
+    from tfprune.files import check_target
 
     check_target(output, overwrite=overwrite, source=source)
 
 
 def _write(output: str | os.PathLike[str], content: bytes, overwrite: bool, source: Path | None) -> None:
-    from tfprune.converter.converted import write_file
+    from tfprune.files import write_file
 
     write_file(output, content, overwrite=overwrite, source=source)
