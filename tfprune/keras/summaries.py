@@ -38,7 +38,7 @@ class MaskSummaries:
         except ImportError as error:
             raise PruningError(
                 f"`log_dir` needs TensorFlow and TensorBoard. Received: log_dir={log_dir!r}, and {error}. "
-                "Install them (pip install tensorflow tensorboard), or leave `log_dir` out."
+                "Install them (pip install 'tfprune[tensorflow,tensorboard]'), or leave `log_dir` out."
             ) from error
         self._summary = tf.summary
         self._folder = os.path.join(os.fspath(log_dir), "pruning")
