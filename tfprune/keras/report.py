@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from tfprune.sparsity.measure import Density, total_density
-from tfprune.tables import html_table, text_table
-
-_HEADINGS = ("layer", "variable", "shape", "pattern", "target", "achieved", "kept", "of", "status")
+from tfprune.sparsity.layer_table import LayerTable
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
-class PruningReport:
+class PruningReport(LayerTable):
     """What pruning did: a table a layer, as text (``str``), HTML in notebooks, or a dictionary.
 
     Args:
@@ -67,15 +63,11 @@ class PruningReport:
         held: Why sparsity does not grow any more; empty if it does.
     """
 
+    headings = ("layer", "variable", "shape", "pattern", "target", "achieved", "kept", "of", "status")
+
     layers: tuple[LayerReport, ...]
     step: int
     held: str = ""
-
-    @property
-    def sparsity(self) -> float:
-        """Fraction of zeros in all weights that are not skipped."""
-        chosen = [layer for layer in self.layers if layer.status != "skipped"]
-        return total_density(Density(layer.kept, layer.total) for layer in chosen).sparsity
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values.
@@ -84,18 +76,11 @@ class PruningReport:
             ``{"step", "sparsity", "held", "layers": [{"layer", "variable", "shape", "pattern", "target", "achieved",
             "kept", "total", "status", "reason"}, ...]}``.
         """
-        layers = [{**dataclasses.asdict(layer), "shape": list(layer.shape)} for layer in self.layers]
-        return {"step": self.step, "sparsity": self.sparsity, "held": self.held, "layers": layers}
+        return {"step": self.step, "sparsity": self.sparsity, "held": self.held, "layers": self._plain_rows()}
 
-    def _title(self) -> str:
+    @property
+    def title(self) -> str:
+        """One line on the whole."""
         pruned = sum(layer.status == "pruned" for layer in self.layers)
         title = f"{pruned} of {len(self.layers)} weights pruned; sparsity {self.sparsity:.4f} after {self.step} steps"
         return f"{title}; held: {self.held}" if self.held else title
-
-    def __str__(self) -> str:
-        """A table of plain text."""
-        table = text_table(_HEADINGS, [layer.cells() for layer in self.layers], numbers=False)
-        return f"{self._title()}\n{table}"
-
-    def _repr_html_(self) -> str:
-        return html_table(_HEADINGS, [layer.cells() for layer in self.layers], self._title())

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from tfprune.sparsity.measure import Density, total_density
-from tfprune.tables import html_table, short_name, text_table
-
-_HEADINGS = ("layer", "kernel", "shape", "pattern", "target", "achieved", "error before", "after", "status")
+from tfprune.sparsity.layer_table import LayerTable
+from tfprune.tables import short_name
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
-class PruneReport:
+class PruneReport(LayerTable):
     """What one-shot pruning did: a table a layer, as text (``str``), HTML in notebooks, or a dictionary.
 
     Args:
@@ -72,16 +69,12 @@ class PruneReport:
         notes: What else there is to say.
     """
 
+    headings = ("layer", "kernel", "shape", "pattern", "target", "achieved", "error before", "after", "status")
+
     layers: tuple[LayerReport, ...]
     examples: int = 0
     recalibrated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def sparsity(self) -> float:
-        """Fraction of zeros in all kernels that are not skipped."""
-        chosen = [layer for layer in self.layers if layer.status != "skipped"]
-        return total_density(Density(layer.kept, layer.total) for layer in chosen).sparsity
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values.
@@ -95,7 +88,7 @@ class PruneReport:
             "examples": self.examples,
             "recalibrated": list(self.recalibrated),
             "notes": list(self.notes),
-            "layers": [{**dataclasses.asdict(layer), "shape": list(layer.shape)} for layer in self.layers],
+            "layers": self._plain_rows(),
         }
 
     @property
@@ -107,11 +100,3 @@ class PruneReport:
         if self.recalibrated:
             lines.append(f"new statistics for {len(self.recalibrated)} BatchNormalization layer(s)")
         return "; ".join([*lines, *self.notes])
-
-    def __str__(self) -> str:
-        """A table of plain text."""
-        table = text_table(_HEADINGS, [layer.cells() for layer in self.layers], numbers=False)
-        return f"{self.title}\n{table}"
-
-    def _repr_html_(self) -> str:
-        return html_table(_HEADINGS, [layer.cells() for layer in self.layers], self.title)

@@ -53,22 +53,66 @@ class Schedule(Configured, ABC):
 
     @abstractmethod
     def sparsity(self, step: int) -> float:
-        """Sparsity asked for at a step, a fraction in [0, 1)."""
+        """Sparsity asked for at a step.
+
+        Args:
+            step: Training step, from 0.
+
+        Returns:
+            A fraction in [0, 1).
+
+        Raises:
+            ScheduleError: Something is open that `resolve` or `with_final` sets.
+        """
 
     @abstractmethod
     def should_prune(self, step: int) -> bool:
-        """Whether masks are chosen anew at a step."""
+        """Whether masks are chosen anew at a step.
+
+        Args:
+            step: Training step, from 0.
+
+        Returns:
+            True or False.
+
+        Raises:
+            ScheduleError: Something is open that `resolve` sets.
+        """
 
     def resolve(self: S, total_steps: int) -> S:
-        """The same schedule with open ends set for a training of this many steps; by default nothing is open."""
+        """The same schedule with open ends set for a training; by default nothing is open.
+
+        Args:
+            total_steps: Steps of the training, at least 1.
+
+        Returns:
+            A schedule without open ends; itself, if it had none.
+
+        Raises:
+            ScheduleError: The training is too short.
+        """
         return self
 
     def saves_values(self, step: int) -> bool:
-        """Whether the weights before a step are those that `rewinds` goes back to; by default never."""
+        """Whether the weights before a step are those that `rewinds` goes back to; by default never.
+
+        Args:
+            step: Training step, from 0.
+
+        Returns:
+            True or False.
+        """
         return False
 
     def rewinds(self, step: int) -> bool:
-        """Whether kept weights go back to their saved values when masks are chosen at a step; by default never."""
+        """Whether kept weights go back to their saved values when masks are chosen at a step; by default never.
+
+        Args:
+            step: Training step, from 0.
+
+        Returns:
+            True or False.
+        """
         return False
 
     def _is_turn(self, step: int, end_step: int | None) -> bool:

@@ -54,26 +54,9 @@ class ConstantSparsity(Schedule):
         return self.begin_step
 
     def sparsity(self, step: int) -> float:
-        """`target_sparsity`, at every step.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            A fraction in [0, 1).
-
-        Raises:
-            ScheduleError: `target_sparsity` is None: call `with_final` first.
-        """
+        """`target_sparsity`, at every step."""
         return self._known_final()
 
     def should_prune(self, step: int) -> bool:
-        """Whether masks are chosen anew at a step.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            True or False.
-        """
+        """Every `frequency` steps from `begin_step` to `end_step`."""
         return self._is_turn(step, self.end_step)

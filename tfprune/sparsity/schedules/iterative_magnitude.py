@@ -75,71 +75,27 @@ class IterativeMagnitude(Schedule):
         return None if self.round_steps is None else self.begin_step + self.rounds * self.round_steps
 
     def sparsity(self, step: int) -> float:
-        """Sparsity asked for at a step.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            A fraction in [0, 1).
-
-        Raises:
-            ScheduleError: `round_steps` or `final_sparsity` is None: call `resolve` or `with_final` first.
-        """
+        """``1 - (1 - final) ** (k / rounds)`` after ``k`` cuts."""
         final = self._known_final()
         cuts = min(self.rounds, max(0, (step - self.begin_step) // self._known_round()))
         # The end is exact, without the rounding of a power.
         return final if cuts == self.rounds else float(1 - (1 - final) ** (cuts / self.rounds))
 
     def should_prune(self, step: int) -> bool:
-        """Whether masks are chosen anew at a step: at the cuts.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            True or False.
-
-        Raises:
-            ScheduleError: `round_steps` is None: call `resolve` first.
-        """
+        """At the cuts."""
         cut, rest = divmod(step - self.begin_step, self._known_round())
         return rest == 0 and 1 <= cut <= self.rounds
 
     def saves_values(self, step: int) -> bool:
-        """Whether the weights before a step are those to go back to: at `rewind_step`.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            True or False.
-        """
+        """At `rewind_step`."""
         return step == self.rewind_step
 
     def rewinds(self, step: int) -> bool:
-        """Whether the kept weights go back at a step: at the cuts, unless `rewind_step` is None.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            True or False.
-        """
+        """At the cuts, unless `rewind_step` is None."""
         return self.rewind_step is not None and self.should_prune(step)
 
     def resolve(self, total_steps: int) -> IterativeMagnitude:
-        """Sets open `round_steps` so that the training holds the rounds and one more.
-
-        Args:
-            total_steps: Steps of the training, at least 1.
-
-        Returns:
-            A schedule with `round_steps`; itself, if it has them.
-
-        Raises:
-            ScheduleError: The training is too short, or the first cut would not come after `rewind_step`.
-        """
+        """Sets open `round_steps` so that the training holds the rounds and one more."""
         if self.round_steps is not None:
             return self
         length = (total_steps - self.begin_step) // (self.rounds + 1)

@@ -45,27 +45,10 @@ class OneShot(Schedule):
         return self.begin_step
 
     def sparsity(self, step: int) -> float:
-        """Sparsity asked for at a step.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            A fraction in [0, 1).
-
-        Raises:
-            ScheduleError: `final_sparsity` is None: call `with_final` first.
-        """
+        """0 before `begin_step`, then the final sparsity."""
         final = self._known_final()
         return final if step >= self.begin_step else 0.0
 
     def should_prune(self, step: int) -> bool:
-        """Whether masks are chosen at a step: at `begin_step` only.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            True or False.
-        """
+        """At `begin_step` only."""
         return step == self.begin_step

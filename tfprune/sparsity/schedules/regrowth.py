@@ -77,17 +77,7 @@ class Regrowth(Schedule):
         return self.end_step - (self.end_step - self.begin_step) % self.frequency
 
     def sparsity(self, step: int) -> float:
-        """Sparsity asked for at a step.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            A fraction in [0, 1).
-
-        Raises:
-            ScheduleError: `end_step` or `final_sparsity` is None: call `resolve` or `with_final` first.
-        """
+        """0 before `begin_step` and while masks are open, else the final sparsity."""
         final = self._known_final()
         if step < self.begin_step:
             return 0.0
@@ -95,33 +85,13 @@ class Regrowth(Schedule):
         return 0.0 if is_open and step < self._known_last() else final
 
     def should_prune(self, step: int) -> bool:
-        """Whether masks change at a step: where they are chosen, and where they open.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            True or False.
-
-        Raises:
-            ScheduleError: `end_step` is None: call `resolve` first.
-        """
+        """Where masks are chosen, and where they open."""
         last = self._known_last()
         opening = self._is_turn(step + self.open_steps, last) and step > self.begin_step
         return self._is_turn(step, last) or opening
 
     def resolve(self, total_steps: int) -> Regrowth:
-        """Sets an open `end_step` to 70 % of a training.
-
-        Args:
-            total_steps: Steps of the training, at least 1.
-
-        Returns:
-            A schedule with an `end_step`; itself, if it has one.
-
-        Raises:
-            ScheduleError: There is no room for a second choice.
-        """
+        """Sets an open `end_step` to 70 % of a training, which must leave room for a second choice."""
         if self.end_step is not None:
             return self
         return dataclasses.replace(self, end_step=default_end(total_steps))

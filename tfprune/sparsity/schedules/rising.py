@@ -40,17 +40,7 @@ class RisingSchedule(Schedule):
         return self.end_step
 
     def sparsity(self, step: int) -> float:
-        """Sparsity asked for at a step.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            A fraction in [0, 1).
-
-        Raises:
-            ScheduleError: `end_step` or `final_sparsity` is None: call `resolve` or `with_final` first.
-        """
+        """From `initial_sparsity` before `begin_step` to the final sparsity from `end_step` on."""
         end_step, final = self._known_end(), self._known_final()
         progress = min(1.0, max(0.0, (step - self.begin_step) / (end_step - self.begin_step)))
         return float(final + (self.initial_sparsity - final) * self._share_left(progress))
@@ -60,32 +50,12 @@ class RisingSchedule(Schedule):
         """How much of the way is still to go, from 1 at a progress of 0 to 0 at 1."""
 
     def should_prune(self, step: int) -> bool:
-        """Whether masks are chosen anew at a step: every `frequency` steps from the first to the last, and at the last.
-
-        Args:
-            step: Training step, from 0.
-
-        Returns:
-            True or False.
-
-        Raises:
-            ScheduleError: `end_step` is None: call `resolve` first.
-        """
+        """Every `frequency` steps from the first to the last, and at the last."""
         end_step = self._known_end()
         return step == end_step or self._is_turn(step, end_step)
 
     def resolve(self: R, total_steps: int) -> R:
-        """Sets an open `end_step` to 70 % of a training.
-
-        Args:
-            total_steps: Steps of the training, at least 1.
-
-        Returns:
-            A schedule with an `end_step`; itself, if it has one.
-
-        Raises:
-            ScheduleError: `begin_step` is later than 70 % of the training.
-        """
+        """Sets an open `end_step` to 70 % of a training, which must come after `begin_step`."""
         if self.end_step is not None:
             return self
         end_step = default_end(total_steps)
