@@ -27,7 +27,7 @@ from rich.table import Table
 import tfprune as tp
 from arguments import SIZE
 from tfprune.files import write_file
-from tfprune.keras.pruner import Pruner
+from tfprune.keras.pruning import Pruning
 from tfprune.runtime.machine import machine_facts
 
 WARM_UP = 3
@@ -163,17 +163,17 @@ def update_seconds(build: Callable[[], Any], updates: int) -> dict[str, Any]:
     model = build()
     model.compile("sgd", "mse")
     schedule = tp.schedules.PolynomialDecay(0.3, SPARSITY, end_step=updates + 1, power=1, frequency=1)
-    pruner = Pruner(model, tp.Rule(None, tp.patterns.Groups(rows=4), schedule=schedule))
-    pruner.attach()
-    pruner.plan(None)
+    pruning = Pruning(model, tp.Rule(None, tp.patterns.Groups(rows=4), schedule=schedule))
+    pruning.attach()
+    pruning.plan(None)
     seconds = []
     for _ in range(updates + 1):
         start = time.perf_counter()
-        pruner.prepare()
+        pruning.prepare()
         seconds.append(time.perf_counter() - start)
-        pruner.advance()
-    pruned = [row for row in pruner.report().layers if row.status == "pruned"]
-    pruner.detach()
+        pruning.advance()
+    pruned = [row for row in pruning.report().layers if row.status == "pruned"]
+    pruning.detach()
     return {
         "updates": updates,
         "kernels": len(pruned),

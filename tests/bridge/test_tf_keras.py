@@ -136,9 +136,7 @@ def test_a_penalty_squeezes_by_the_learning_rate_of_the_step(rate: Any) -> None:
         min_weights=1,
     )
     pruner = Pruner(model, rule)
-    pruner.attach()
-    pruner.plan(10)
-    pruner.prepare()
+    pruner.start(total_steps=10)
     model.train_on_batch(X[:4], Y[:4])
     kept = np.abs(before) >= np.median(np.abs(before))
     np.testing.assert_allclose(kernel.numpy(), np.where(kept, before, before / 2), rtol=1e-6)

@@ -113,15 +113,16 @@ def test_steps_need_a_start(build: Build) -> None:
         Pruner(build(), recipe()).step()
 
 
-def test_an_open_end_is_that_of_the_training(build: Build) -> None:
-    pruner = Pruner(build(), recipe(PolynomialDecay(final_sparsity=0.5)))
+def test_an_open_end_is_that_of_the_training(build: Build, data: Data) -> None:
+    model = build()
+    pruner = Pruner(model, recipe(PolynomialDecay(final_sparsity=0.5)))
     with pytest.raises(PruningError, match=r"`total_steps` to Pruner\.start"):
         pruner.start()
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         pruner.start(total_steps=10)
-    pruner.advance(7)
-    pruner.prepare()
+    model.train_on_batch(*next(batches(data)))
+    pruner.step(7)
     assert pruner.sparsity == 0.5
 
 

@@ -13,7 +13,7 @@ from keras import layers
 
 from tfprune.errors import PruningError
 from tfprune.keras.callback import PruningCallback
-from tfprune.keras.pruner import Pruner
+from tfprune.keras.pruning import Pruning
 from tfprune.recipe import Rule
 from tfprune.sparsity.patterns import Groups, Unstructured
 from tfprune.sparsity.schedules import ConstantSparsity, CosineDecay, IterativeMagnitude, OneShot, Regrowth, Schedule
@@ -167,10 +167,10 @@ def test_cosine_decay_reaches_its_end() -> None:
 def test_a_cut_without_saved_values_is_an_error() -> None:
     model = network()
     rule = Rule("hidden", Groups(), 0.5, IterativeMagnitude(rounds=1, round_steps=4), min_weights=1)
-    pruner = Pruner(model, rule)
-    pruner.attach()
-    pruner.plan(10)
-    pruner.step_count = pruner._checked_step = 3
-    pruner.advance()
+    pruning = Pruning(model, rule)
+    pruning.attach()
+    pruning.plan(10)
+    pruning.step_count = pruning._checked_step = 3
+    pruning.advance()
     with pytest.raises(PruningError, match="a training that did not pass through that step"):
-        pruner.prepare()
+        pruning.prepare()

@@ -9,7 +9,7 @@ import tf_keras
 
 from tfprune.errors import PruningError
 from tfprune.keras.in_fit import PrunesInFit, recipe_of, warn_once
-from tfprune.keras.pruner import Pruner
+from tfprune.keras.pruning import Pruning
 
 
 class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras has no type information
@@ -51,30 +51,30 @@ class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore
                 f"The model {self.model.name!r} must be built before training begins, so that its kernels exist. "
                 "Received: no weights yet. Call the model once on a batch, or call model.build(input_shape)."
             )
-        if self._pruner is None or self._pruner.model is not self.model:
-            self._pruner = Pruner(self.model, self._recipe)
-        self._pruner.attach()
+        if self._pruning is None or self._pruning.model is not self.model:
+            self._pruning = Pruning(self.model, self._recipe)
+        self._pruning.attach()
         self._planned = False
         # A step compiled by an earlier fit knows nothing of the constraints.
         self.model.make_train_function(force=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Fits the schedule to this training; only here is its first epoch known."""
-        if self._planned or self._pruner is None:
+        if self._planned or self._pruning is None:
             return
         self._planned = True
-        warn_once(self._plan(self._pruner, epoch))
+        warn_once(self._plan(self._pruning, epoch))
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Chooses masks anew where the schedule asks for it."""
         self._first = batch
-        if self._pruner is not None:
-            self._pruner.prepare()
+        if self._pruning is not None:
+            self._pruning.prepare()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the steps and logs the sparsity; of several steps that ran together, `batch` is the last."""
-        if self._pruner is not None:
-            self._pruner.advance(batch - self._first + 1)
+        if self._pruning is not None:
+            self._pruning.advance(batch - self._first + 1)
         self._log(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -83,8 +83,8 @@ class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leaves the model pruned, and otherwise as it was."""
-        if self._pruner is not None:
-            self._pruner.finalize()
+        if self._pruning is not None:
+            self._pruning.finalize()
             self._log(logs)
             # The next fit compiles a step without the masks.
             self.model.train_function = None

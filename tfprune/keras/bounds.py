@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfprune.errors import PruningError
-from tfprune.keras.pruner import Pruner
+from tfprune.keras.pruning import Pruning
 from tfprune.keras.state import PruningState
 
 _EXAMPLE = 'stop_below={"val_accuracy": 0.9}'
@@ -53,11 +53,11 @@ class MetricBounds:
         self._missing = set(self._bounds)
         self._good = None
 
-    def check(self, pruner: Pruner, model: Any, logs: Mapping[str, Any]) -> None:
+    def check(self, pruning: Pruning, model: Any, logs: Mapping[str, Any]) -> None:
         """Looks at the metrics of an epoch.
 
         Args:
-            pruner: Its pruner.
+            pruning: Its pruning.
             model: The model.
             logs: The metrics.
 
@@ -72,7 +72,7 @@ class MetricBounds:
                     f"{sorted(logs)}. Compile the model with that metric."
                 )
         known = {name: float(logs[name]) for name in self._bounds if name in logs}
-        if not known or pruner.held:
+        if not known or pruning.held:
             return
         below = [
             f"{name} fell to {value:.4g}, below {self._bounds[name]:g}"
@@ -81,9 +81,9 @@ class MetricBounds:
         ]
         if not below:
             self.armed = self.armed or len(known) == len(self._bounds)
-            self._good = (pruner.state(), model.get_weights())
+            self._good = (pruning.state(), model.get_weights())
         elif self.armed:
-            self._go_back(pruner, model, "; ".join(below))
+            self._go_back(pruning, model, "; ".join(below))
 
     def problem(self) -> str:
         """What is to be said when training ends; empty if nothing."""
@@ -94,10 +94,10 @@ class MetricBounds:
             )
         return ""
 
-    def _go_back(self, pruner: Pruner, model: Any, reason: str) -> None:
+    def _go_back(self, pruning: Pruning, model: Any, reason: str) -> None:
         state = None
         if self._good is not None:
             state, weights = self._good
             model.set_weights(weights)
-        pruner.hold(f"{reason} after step {pruner.step_count}", state)
+        pruning.hold(f"{reason} after step {pruning.step_count}", state)
         self._good = None

@@ -16,7 +16,7 @@ from tfprune.keras.bounds import MetricBounds
 from tfprune.keras.checkpoint import Checkpoint
 from tfprune.keras.ending import Ending
 from tfprune.keras.in_fit import PrunesInFit, recipe_of, warn_once
-from tfprune.keras.pruner import Pruner
+from tfprune.keras.pruning import Pruning
 from tfprune.keras.summaries import MaskSummaries
 from tfprune.recipe import DEFAULT_MIN_WEIGHTS, LayerFilters, RecipeLike
 from tfprune.sparsity.patterns import Pattern
@@ -136,75 +136,75 @@ class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[mi
                 "A PruningCallback must stand once in the callbacks of a fit. Received: the same object twice. Take "
                 "one of them out."
             )
-        pruner = self._pruner
-        if pruner is None or pruner.model is not self.model:
-            pruner = Pruner(self.model, self._recipe)
-        pruner.attach()
-        self._pruner = pruner
+        pruning = self._pruning
+        if pruning is None or pruning.model is not self.model:
+            pruning = Pruning(self.model, self._recipe)
+        pruning.attach()
+        self._pruning = pruning
         self._running_in = self.params
         self._planned = False
         if self._checkpoint is not None:
-            pruner.masks.watch_saving(self._write_state)
+            pruning.masks.watch_saving(self._write_state)
         self._ending = Ending(self.model, self._conclude)
         # A step compiled by an earlier fit knows nothing of the constraints.
         self.model.make_train_function(force=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Takes up an earlier state, and fits the schedule to this training; only here is its first epoch known."""
-        if self._planned or self._pruner is None:
+        if self._planned or self._pruning is None:
             return
         self._planned = True
-        problems = self._resume(self._pruner)
-        problems += self._plan(self._pruner, epoch)
+        problems = self._resume(self._pruning)
+        problems += self._plan(self._pruning, epoch)
         warn_once(problems)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Chooses masks anew where the schedule asks for it."""
-        if self._pruner is not None:
-            self._pruner.prepare()
+        if self._pruning is not None:
+            self._pruning.prepare()
             if self._summaries is not None:
-                self._summaries.write_scalars(self._pruner)
-            self._running = self._steps_from(batch, self._pruner.model)
+                self._summaries.write_scalars(self._pruning)
+            self._running = self._steps_from(batch, self._pruning.model)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the steps and logs the sparsity."""
-        if self._pruner is not None:
-            self._pruner.advance(self._running)
+        if self._pruning is not None:
+            self._pruning.advance(self._running)
         self._log(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Logs the sparsity, and looks at the bounds."""
-        if self._pruner is None:
+        if self._pruning is None:
             return
-        attach_state(self._pruner.model)
+        attach_state(self._pruning.model)
         # The averages of `use_ema` take the place of the weights right after the last epoch.
-        self._pruner.masks.zero_averages()
+        self._pruning.masks.zero_averages()
         self._log(logs)
         if self._summaries is not None:
-            self._summaries.write_images(self._pruner)
+            self._summaries.write_images(self._pruning)
         if self._bounds is not None:
-            self._bounds.check(self._pruner, self.model, logs or {})
+            self._bounds.check(self._pruning, self.model, logs or {})
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leaves the model pruned, unless a callback before this one has replaced its weights."""
-        if self._pruner is None or self._ending is None:
+        if self._pruning is None or self._ending is None:
             return
-        attach_state(self._pruner.model)
-        if all(each.is_masked for each in self._pruner.progress):
-            self._pruner.settle()
+        attach_state(self._pruning.model)
+        if all(each.is_masked for each in self._pruning.progress):
+            self._pruning.settle()
         self._log(logs)
         self._ending.reached()
 
     def _conclude(self) -> None:
         """Leaves everything but the weights as it was; called when the other callbacks have ended."""
-        pruner = self._pruner
-        assert pruner is not None
+        pruning = self._pruning
+        assert pruning is not None
         problems = []
-        attach_state(pruner.model)
-        if not all(each.is_masked for each in pruner.progress):
-            refilled = [each.weight.layer for each in pruner.progress if each.is_refilled]
+        attach_state(pruning.model)
+        if not all(each.is_masked for each in pruning.progress):
+            refilled = [each.weight.layer for each in pruning.progress if each.is_refilled]
             if self._reproject or not refilled:
-                pruner.reproject()
+                pruning.reproject()
             else:
                 problems.append(
                     "another callback replaced the weights after the last step, and these have fewer zeros than asked "
@@ -213,27 +213,27 @@ class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[mi
         if self._bounds is not None and self._bounds.problem():
             problems.append(self._bounds.problem())
         if self._summaries is not None:
-            self._summaries.write_scalars(pruner)
-            self._summaries.write_images(pruner)
+            self._summaries.write_scalars(pruning)
+            self._summaries.write_images(pruning)
             self._summaries.close()
         if self._checkpoint is not None:
             self._write_state()
-        pruner.detach()
+        pruning.detach()
         # The next fit compiles a step without the masks.
         self.model.train_function = None
         self._running_in = self._ending = None
         warn_once(problems)
 
-    def _resume(self, pruner: Pruner) -> list[str]:
+    def _resume(self, pruning: Pruning) -> list[str]:
         """Goes on from the checkpoint, or from the fit before; returns what is wrong with that."""
-        state = None if self._checkpoint is None else self._checkpoint.find(pruner)
+        state = None if self._checkpoint is None else self._checkpoint.find(pruning)
         if state is not None:
-            pruner.load_state(state)
+            pruning.load_state(state)
         if self._bounds is not None:
-            earlier = self._bounds.armed and pruner.step_count > 0
+            earlier = self._bounds.armed and pruning.step_count > 0
             self._bounds.begin(armed=earlier if state is None else state.armed)
         # What BackupAndRestore leaves when it has restored a model.
-        if not pruner.step_count and getattr(self.model, "_initial_epoch", None):
+        if not pruning.step_count and getattr(self.model, "_initial_epoch", None):
             return [
                 "the training was restored from a backup, and the schedule begins anew at step 0: give `checkpoint` a "
                 "path to have the state of pruning saved with each backup"
@@ -243,10 +243,10 @@ class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[mi
     def _write_state(self) -> None:
         # Before, the masks are not known.
         if self._planned:
-            assert self._pruner is not None
+            assert self._pruning is not None
             assert self._checkpoint is not None
             armed = self._bounds is not None and self._bounds.armed
-            self._checkpoint.write(dataclasses.replace(self._pruner.state(), armed=armed))
+            self._checkpoint.write(dataclasses.replace(self._pruning.state(), armed=armed))
 
     def _steps_from(self, batch: int, model: Any) -> int:
         """Training steps run together from this batch on; `self.model` would cost a synchronisation a step on JAX."""

@@ -7,7 +7,7 @@ import os
 
 from tfprune.errors import OutputError, PruningError
 from tfprune.files import check_target
-from tfprune.keras.pruner import Pruner
+from tfprune.keras.pruning import Pruning
 from tfprune.keras.state import PruningState
 
 
@@ -47,24 +47,24 @@ class Checkpoint:
         state.save(self.path)
         self._latest_digest = state.digest
 
-    def find(self, pruner: Pruner) -> PruningState | None:
+    def find(self, pruning: Pruning) -> PruningState | None:
         """The state that belongs to the weights that a model has now.
 
         Args:
-            pruner: A started pruner of the model. If it has trained it already, weights may be others by now.
+            pruning: A started pruning of the model. If it has trained it already, weights may be others by now.
 
         Returns:
-            The state; None if there is no file, or if only the pruner knows more.
+            The state; None if there is no file, or if only the pruning knows more.
 
         Raises:
             PruningError: A file is damaged, or of another model or pruning, or neither belongs to these weights.
         """
         states = [PruningState.load(path) for path in (self.path, self._previous) if path.exists()]
         for state in states:
-            pruner.check_state(state)
-        digest = pruner.digest()
+            pruning.check_state(state)
+        digest = pruning.digest()
         found = next((state for state in states if state.digest == digest), None)
-        if states and found is None and not pruner.step_count:
+        if states and found is None and not pruning.step_count:
             steps = " and ".join(f"{state.step}" for state in states)
             raise PruningError(
                 f"A pruning goes on with the weights that its state was saved with. Received: {os.fspath(self.path)!r} "

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from tfprune.errors import PruningError
-from tfprune.keras.pruner import Pruner
+from tfprune.keras.pruning import Pruning
 from tfprune.keras.report import PruningReport
 from tfprune.recipe import DEFAULT_MIN_WEIGHTS, LayerFilters, Recipe, RecipeLike, Rule
 from tfprune.sparsity.patterns import Pattern
@@ -17,11 +17,11 @@ from tfprune.sparsity.scores import Scores
 
 
 class PrunesInFit:
-    """The part of a callback that knows no Keras: its pruner, report, plan and log."""
+    """The part of a callback that knows no Keras: its pruning, report, plan and log."""
 
     #: Set by Keras when a fit begins.
     params: Any
-    _pruner: Pruner | None = None
+    _pruning: Pruning | None = None
     #: Whether the schedules are fitted to the training that runs.
     _planned = False
 
@@ -32,19 +32,19 @@ class PrunesInFit:
         Raises:
             PruningError: No ``fit`` has begun with this callback.
         """
-        if self._pruner is None:
+        if self._pruning is None:
             raise PruningError("There is no report before training: pass the callback to model.fit(...) first.")
-        return self._pruner.report()
+        return self._pruning.report()
 
-    def _plan(self, pruner: Pruner, epoch: int) -> list[str]:
+    def _plan(self, pruning: Pruning, epoch: int) -> list[str]:
         """Fits the schedules to the epochs from this one on; returns what will not be reached."""
         steps = self.params.get("steps")
-        return pruner.plan(None if steps is None else steps * (self.params["epochs"] - epoch))
+        return pruning.plan(None if steps is None else steps * (self.params["epochs"] - epoch))
 
     def _log(self, logs: dict[str, Any] | None) -> None:
         """Gives Keras the sparsity."""
-        if logs is not None and self._pruner is not None:
-            logs["sparsity"] = self._pruner.sparsity
+        if logs is not None and self._pruning is not None:
+            logs["sparsity"] = self._pruning.sparsity
 
 
 def recipe_of(

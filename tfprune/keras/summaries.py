@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PruningError
-from tfprune.keras.pruner import Pruner
+from tfprune.keras.pruning import Pruning
 from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.layouts import to_matrix
 
@@ -46,28 +46,28 @@ class MaskSummaries:
         self._drawn: dict[str, bytes] = {}
         self._written: int | None = None
 
-    def write_scalars(self, pruner: Pruner) -> None:
+    def write_scalars(self, pruning: Pruning) -> None:
         """Writes the sparsity of each layer's mask, and of all, if masks have been chosen since the last call.
 
         Args:
-            pruner: A started pruner.
+            pruning: A started pruning.
         """
-        if pruner.chosen_step == self._written:
+        if pruning.chosen_step == self._written:
             return
-        self._written = pruner.chosen_step
-        with self._open().as_default(step=pruner.step_count):
-            for each in pruner.progress:
+        self._written = pruning.chosen_step
+        with self._open().as_default(step=pruning.step_count):
+            for each in pruning.progress:
                 self._summary.scalar(f"sparsity/{each.name}", each.mask.sparsity)
-            self._summary.scalar("sparsity/all", pruner.sparsity)
+            self._summary.scalar("sparsity/all", pruning.sparsity)
 
-    def write_images(self, pruner: Pruner) -> None:
+    def write_images(self, pruning: Pruning) -> None:
         """Draws each mask that is another than when it was drawn last.
 
         Args:
-            pruner: A started pruner.
+            pruning: A started pruning.
         """
-        with self._open().as_default(step=pruner.step_count):
-            for each in pruner.progress:
+        with self._open().as_default(step=pruning.step_count):
+            for each in pruning.progress:
                 bits = np.packbits(each.kept).tobytes()
                 if self._drawn.get(each.name) != bits:
                     self._drawn[each.name] = bits
