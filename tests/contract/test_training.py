@@ -196,6 +196,45 @@ def test_zeros_hold_under_the_defaults_of_every_optimizer(name: str) -> None:
     zeros_hold(PLAIN[name]())
 
 
+class KernelsInUse(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
+    """Keeps the hidden kernel as validation runs with it, and as the end of each epoch finds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.validated: list[Any] = []
+        self.at_epoch_ends: list[Any] = []
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.validated.append(to_numpy(self.model.get_layer("hidden").kernel))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.at_epoch_ends.append(to_numpy(self.model.get_layer("hidden").kernel))
+
+
+@pytest.mark.parametrize("swap_on_epoch", [False, True])
+@pytest.mark.parametrize("order", ["before", "behind"])
+def test_averages_that_are_swapped_in_are_pruned(order: str, swap_on_epoch: bool, tmp_path: Path) -> None:
+    """`SwapEMAWeights` validates, and lets others save, with averages, which take in weights before they are masked."""
+    model, found = small(), KernelsInUse()
+    model.compile(optimizers.SGD(0.1, momentum=0.9, use_ema=True, ema_momentum=0.9), "mse")
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=swap_on_epoch)
+    saver = keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.keras"))
+    # A quarter goes at the first step, half at the third, so averages of what goes then are not 0.
+    schedule = PolynomialDecay(*SPARSITIES, begin_step=0, end_step=2, power=1, frequency=2)
+    pruning = PruningCallback(Unstructured(), schedule, min_weights=100)
+    around = [pruning, swap, saver] if order == "before" else [swap, saver, pruning]
+    fit(model, *around, found, epochs=2, validation_data=numbers(1))
+    # By the first validation all cuts are made.
+    assert [(kernel == 0).sum() for kernel in found.validated] == [64, 64]
+    assert [(kernel == 0).sum() for kernel in found.at_epoch_ends] == [64, 64]
+    # Validation ran with the averages: callbacks find them again at the end of the epoch, or have the weights back.
+    for validated, at_end in zip(found.validated, found.at_epoch_ends, strict=True):
+        assert np.allclose(validated, at_end, atol=1e-6) == swap_on_epoch
+    saved = keras.saving.load_model(tmp_path / "2.keras").get_layer("hidden").kernel
+    np.testing.assert_array_equal(to_numpy(saved), found.at_epoch_ends[-1])
+    assert hidden_zeros(model) == 64
+
+
 def test_a_reloaded_model_has_its_slots_and_loses_its_zeros_without_the_callback(tmp_path: Path) -> None:
     model = small()
     model.compile("adam", "mse")

@@ -141,7 +141,7 @@ def test_a_history_of_the_users_own(build: Build, data: Data) -> None:
 @pytest.mark.parametrize("order", ["before", "behind"])
 @pytest.mark.parametrize("frequency", [None, 4])
 def test_averages_of_the_optimizer_are_pruned(order: str, frequency: int | None, build: Build, data: Data) -> None:
-    """``use_ema`` overwrites the weights after the last step, and the averages know nothing of the masks."""
+    """``use_ema`` overwrites the weights after the last step, and averages take in weights before they are masked."""
     model = build(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=frequency))
     prune = pruning()
     weights: list[Any] = []

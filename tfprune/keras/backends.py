@@ -36,6 +36,21 @@ def optimizer_of(optimizer: Any, variable: Any) -> Any:
     return optimizer.optimizers[places[optimizer._var_key(variable)]]
 
 
+def average_of(optimizer: Any, variable: Any) -> Any:
+    """The moving average of a variable that an optimizer with ``use_ema`` keeps; None without one.
+
+    Args:
+        optimizer: Built Keras optimizer, without loss scaling round it.
+        variable: Trainable variable.
+    """
+    optimizer = optimizer_of(optimizer, variable)
+    if not getattr(optimizer, "use_ema", False):
+        return None
+    # No public way leads to it; Keras' own callbacks go this one.
+    pairs = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+    return next((average for trained, average in pairs if trained is variable), None)
+
+
 def placement(optimizer: Any) -> AbstractContextManager[Any]:
     """Where new variables of an optimizer must be made: within the scope of its `tf.distribute` strategy, if any.
 

@@ -176,9 +176,6 @@ class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[mi
         """Logs the sparsity, and looks at the bounds."""
         if self._pruning is None:
             return
-        attach_state(self._pruning.model)
-        # The averages of `use_ema` take the place of the weights right after the last epoch.
-        self._pruning.masks.zero_averages()
         self._log(logs)
         if self._summaries is not None:
             self._summaries.write_images(self._pruning)

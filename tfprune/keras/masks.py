@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from tfprune.keras.backends import optimizer_of, placement
+from tfprune.keras.backends import average_of, optimizer_of, placement
 from tfprune.keras.legacy import set_constraint
 from tfprune.keras.penalising import ProximalStep
 from tfprune.keras.penalties import AddVariable, WeightPenalty
@@ -34,16 +34,23 @@ class MaskConstraint:
         inner: The constraint that was on the variable, or None.
         owner: The `MaskSet` that put it there.
         penalty: The penalty's proximal step, or None.
+        average: The optimizer's moving average of the variable, masked as well, or None.
     """
 
     def __init__(
-        self, mask: Any, inner: Callable[[Any], Any] | None, owner: MaskSet, penalty: ProximalStep | None = None
+        self,
+        mask: Any,
+        inner: Callable[[Any], Any] | None,
+        owner: MaskSet,
+        penalty: ProximalStep | None = None,
+        average: Any = None,
     ) -> None:
         """Stores the parts."""
         self.mask = mask
         self.inner = inner
         self.owner = owner
         self.penalty = penalty
+        self.average = average
         self.was_called = False
 
     def __call__(self, weights: Any) -> Any:
@@ -55,7 +62,16 @@ class MaskConstraint:
             constrained = self.penalty(constrained)
         if self.mask is None:
             return constrained
-        return ops.where(ops.cast(self.mask, "bool"), constrained, ops.zeros_like(constrained))
+        if self.average is not None:
+            # It has taken in the weights as they were before this constraint, and others may read it at any time.
+            self.average.assign(_masked(self.average, self.mask))
+        return _masked(constrained, self.mask)
+
+
+def _masked(value: Any, mask: Any) -> Any:
+    """A tensor or variable, with +0.0 where its mask has zeros."""
+    value = ops.convert_to_tensor(value)
+    return ops.where(ops.cast(mask, "bool"), value, ops.zeros_like(value))
 
 
 class _WithoutMasks:
@@ -147,7 +163,8 @@ class MaskSet:
         self._owned = [*own.values(), *(each for penalty in self.penalties if penalty for each in penalty.variables)]
         for index, (variable, penalty) in enumerate(zip(self._variables, self.penalties, strict=True)):
             step = None if penalty is None else ProximalStep(penalty, optimizer_of(self._inner, variable))
-            set_constraint(variable, MaskConstraint(own.get(index), variable.constraint, self, step))
+            average = average_of(self._inner, variable)
+            set_constraint(variable, MaskConstraint(own.get(index), variable.constraint, self, step, average))
         self._watcher: Callable[[], None] | None = None
         self._hook_saving()
         self.active = True
@@ -181,26 +198,17 @@ class MaskSet:
         )
 
     def apply(self, index: int) -> None:
-        """Zeros what the mask of one variable removes, outside the training step; under a wrapper it stays dense."""
+        """Zeros what the mask of one variable removes, outside the training step; under a wrapper it stays dense.
+
+        The optimizer's average of the variable, if it keeps one, is masked with it: a callback that swaps the two may
+        have put either in the place of the other.
+        """
         if index in self._held:
             return
         variable = self._variables[index]
-        value = ops.convert_to_tensor(variable)
-        variable.assign(ops.where(ops.cast(self._masks[index], "bool"), value, ops.zeros_like(value)))
-
-    def zero_averages(self) -> None:
-        """Zeros what the masks remove in the averages of optimizers that keep some (``use_ema``)."""
-        for index, variable in enumerate(self._variables):
-            if index in self._held:
-                continue
-            mask = self._masks[index]
-            optimizer = optimizer_of(self._inner, variable)
-            if not getattr(optimizer, "use_ema", False):
-                continue
-            averages = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
-            for average in (average for trained, average in averages if trained is variable and average is not None):
-                value = ops.convert_to_tensor(average)
-                average.assign(ops.where(ops.cast(mask, "bool"), value, ops.zeros_like(value)))
+        for each in (variable, average_of(self._inner, variable)):
+            if each is not None:
+                each.assign(_masked(each, self._masks[index]))
 
     def remove(self) -> None:
         """Gives variables their own constraints back and the optimizer its own variables and methods."""
