@@ -18,6 +18,7 @@ import pytest
 from tests.contract.wrapped_layers import KINDS, LAYERS, WITH_POSITIONS, build, example, outputs
 from tfprune import Pruned, Pruner, Rule, strip, wrap
 from tfprune.errors import PruningError
+from tfprune.keras.layers import to_numpy
 from tfprune.sparsity.patterns import Groups, KernelElements, Pattern
 from tfprune.sparsity.schedules import ConstantSparsity
 
@@ -29,6 +30,8 @@ CASES = [
     if pattern == "groups" or layer in WITH_POSITIONS
 ]
 REFUSED = [(layer, "elements") for layer in LAYERS if layer not in WITH_POSITIONS]
+# PyTorch adds up equal numbers in another order where they lie elsewhere in memory.
+TOLERANCE = 1e-6 if keras.backend.backend() == "torch" else 0.0
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,10 @@ def test_a_wrapper_computes_with_masked_kernels_and_keeps_them_dense(
     assert [each.name for each in case.wrapped.layers] == [each.name for each in case.dense.layers]
     wrapper = case.wrapped.get_layer("wrapped")
     assert isinstance(wrapper, Pruned)
-    values = [kernel.value for kernel in case.dense.get_layer("wrapped").weights]
+    values = [to_numpy(kernel) for kernel in case.dense.get_layer("wrapped").weights]
     for kernel, mask in wrapper.masked_kernels:
-        assert any(np.array_equal(kernel.value, value) for value in values)
-        assert not np.all(mask.value)
+        assert any(np.array_equal(to_numpy(kernel), value) for value in values)
+        assert not to_numpy(mask).all()
     assert np.abs(outputs(case.dense, case.x) - case.y).max() > 1e-3
 
 
@@ -121,7 +124,7 @@ def test_stripped_models_are_plain_with_equal_outputs(
     cases: dict[tuple[str, str], Case], layer: str, pattern: str
 ) -> None:
     case = cases[layer, pattern]
-    np.testing.assert_array_equal(outputs(case.stripped, case.x), case.y)
+    np.testing.assert_allclose(outputs(case.stripped, case.x), case.y, rtol=0, atol=TOLERANCE)
     assert [type(each) for each in case.stripped.layers] == [type(each) for each in case.dense.layers]
     assert [each.shape for each in case.stripped.weights] == [each.shape for each in case.dense.weights]
     removed = sum(np.sum(~mask.numpy()) for mask in case.wrapped.get_layer("wrapped").masks.values())
@@ -145,7 +148,7 @@ def test_a_config_rebuilds_the_wrapper(cases: dict[tuple[str, str], Case], layer
 @pytest.mark.backends
 @pytest.mark.parametrize(("layer", "pattern"), CASES)
 def test_files_load_in_a_new_process(differences: dict[tuple[str, str], float], layer: str, pattern: str) -> None:
-    assert [differences[kind, f"{layer}-{pattern}"] for kind in KINDS] == [0, 0]
+    assert max(differences[kind, f"{layer}-{pattern}"] for kind in KINDS) <= TOLERANCE
 
 
 @pytest.mark.parametrize(("layer", "pattern"), REFUSED)

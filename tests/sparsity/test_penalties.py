@@ -13,9 +13,9 @@ import pytest
 from tfprune.errors import ScheduleError
 from tfprune.sparsity import patterns, penalties
 from tfprune.sparsity.blocks import Mask
-from tfprune.sparsity.layouts import MatrixShape
+from tfprune.sparsity.layouts import MatrixShape, to_matrix
 from tfprune.sparsity.penalties.admm import Splitting, draw_to
-from tfprune.sparsity.penalties.cells import dropped_cells, pattern_cells
+from tfprune.sparsity.penalties.cells import box_sizes, dropped_cells, most_dropped_runs, pattern_cells
 from tfprune.sparsity.penalties.prior_mask import shrink_factor
 from tfprune.sparsity.penalties.reweighted_group import safe_norms, threshold_factors
 from tfprune.sparsity.schedules import StrengthRamp
@@ -173,6 +173,46 @@ def test_runs_are_cut_along_the_free_axis_and_never_across_kernel_positions() ->
     # Two columns are one block: both weights of a row belong together.
     wide = dropped_cells(patterns.Groups(2, 2), np.zeros((3, 1, 3), bool))
     assert wide.ids[:, 0].tolist() == [[0, 0, 2], [0, 0, 2], [1, 1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sizes"),
+    [
+        (patterns.Unstructured(), (1, 1, 1)),
+        (patterns.Groups(4, 2, aligned=True), (4, 1, 2)),
+        (patterns.Groups(16, 1), (10, 1, 1)),
+        (patterns.KernelElements(4, "channel"), (10, 1, 1)),
+        (patterns.KernelElements(4, 3), (3, 1, 7)),
+        (patterns.Filters(), (1, 9, 7)),
+        (patterns.KernelPatterns(3, ((0, 1, 2), (3, 4, 5), (6, 7, 8))), (1, 3, 1)),
+        (patterns.KernelPatterns(3, ((0, 3, 6), (1, 4, 7), (2, 5, 8))), None),
+        (patterns.KernelPatterns(4, ((0, 1, 2, 3), (4, 5, 6, 7))), None),
+    ],
+    ids=str,
+)
+def test_groups_that_are_boxes_of_a_grid(pattern: patterns.Pattern, sizes: tuple[int, ...] | None) -> None:
+    cells = pattern_cells(pattern, SHAPE)
+    assert sizes is None or cells is not None
+    assert (None if cells is None else box_sizes(cells)) == sizes
+
+
+@pytest.mark.parametrize("pattern", [patterns.Groups(4), patterns.Groups(2, 3, along="input"), patterns.Groups(2, 2)])
+def test_no_choice_drops_more_groups_than_all_of_the_matrix(pattern: patterns.Groups) -> None:
+    most = most_dropped_runs(pattern, SHAPE)
+    assert most is not None
+    random = np.random.default_rng(5)
+    counts = []
+    for sparsity in (0.3, 0.5, 0.7, 0.9):
+        for _ in range(5):
+            mask = select(random.random((1, 9, 7, 10)), pattern, sparsity)
+            counts.append(dropped_cells(pattern, to_matrix(mask)).count)
+    assert max(counts) <= most
+    # The bound is no idle one.
+    assert max(counts) > most / 2
+
+
+def test_where_single_weights_are_dropped_there_is_no_bound() -> None:
+    assert most_dropped_runs(patterns.BlockRowsColumns(4, 4), SHAPE) is None
 
 
 def test_the_term_of_the_reweighted_penalty() -> None:

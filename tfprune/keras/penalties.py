@@ -13,15 +13,16 @@ import numpy.typing as npt
 from keras import ops
 
 from tfprune.errors import PruningError
+from tfprune.keras.group_norms import BoxedGroups, GroupNorms, IndexedGroups
 from tfprune.keras.layers import PrunableWeight, to_numpy
 from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.layouts import MatrixShape, from_matrix, to_matrix
 from tfprune.sparsity.patterns import Pattern
 from tfprune.sparsity.penalties import AdmmPenalty, Penalty, PriorMaskPenalty, ReweightedGroupPenalty
 from tfprune.sparsity.penalties.admm import Splitting, draw_to
-from tfprune.sparsity.penalties.cells import dropped_cells, pattern_cells
+from tfprune.sparsity.penalties.cells import PenaltyCells, box_sizes, dropped_cells, most_dropped_runs, pattern_cells
 from tfprune.sparsity.penalties.prior_mask import shrink_factor
-from tfprune.sparsity.penalties.reweighted_group import safe_norms, threshold_factors
+from tfprune.sparsity.penalties.reweighted_group import threshold_factors
 from tfprune.sparsity.scores import to_integers
 
 State = dict[str, npt.NDArray[Any]]
@@ -214,32 +215,31 @@ class ReweightedGroupTerm(WeightPenalty):
         """Makes the variables."""
         super().__init__(*arguments)
         weights = to_matrix(self.values(), self.weight.layout)
+        shape = MatrixShape(*weights.shape)
         # Cells that a pattern finds from the weights change with them.
         known = self.pattern.fitted(to_integers(np.abs(weights))) is self.pattern
-        self._fixed = pattern_cells(self.pattern, MatrixShape(*weights.shape)) if known else None
+        self._fixed = pattern_cells(self.pattern, shape) if known else None
         self.needs_choice = self._fixed is None
-        self._most = weights.size if self._fixed is None else self._fixed.count
-        self._ids = self._like_kernel("penalty_groups", "int32")
-        # The last one is that of weights in no group.
-        self._coefficients = self._add(shape=(self._most + 1,), dtype="float32", name="penalty_coefficients")
+        self._groups, self._ids = self._norms_of(self._fixed, shape)
+        self._coefficients = self._add(shape=self._groups.shape, dtype="float32", name="penalty_coefficients")
         self.variables.append(self._coefficients)
 
     def proximal(self, weights: Any, strength: Any, rate: Any) -> Any:
         """``W_g * max(0, 1 - rate * strength * coefficient_g / |W_g|)``."""
-        norms = self._norms(ops.cast(weights, "float32"))
+        norms = self._groups.norms(ops.cast(weights, "float32"))
         factors = threshold_factors(norms, rate * strength * self._coefficients, ops)
-        return weights * ops.cast(ops.take(factors, ops.convert_to_tensor(self._ids)), weights.dtype)
+        return self._groups.scale(weights, ops.cast(factors, weights.dtype))
 
     def loss(self, weights: Any) -> Any:
         """The term."""
-        norms = self._norms(weights)
-        return ops.convert_to_tensor(self.strength) * ops.sum(self._coefficients * norms)
+        return ops.convert_to_tensor(self.strength) * ops.sum(self._coefficients * self._groups.norms(weights))
 
     def load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Takes groups and coefficients."""
         super().load(state)
-        self._ids.assign(state["groups"])
-        self._coefficients.assign(state["coefficients"])
+        if self._ids is not None:
+            self._ids.assign(state["groups"])
+        self._coefficients.assign(state["coefficients"].reshape(self._groups.shape))
 
     def _found(self, mask: Mask | None) -> State:
         """Counts groups by their norms now."""
@@ -247,16 +247,23 @@ class ReweightedGroupTerm(WeightPenalty):
         if cells is None:
             assert mask is not None
             cells = dropped_cells(self.pattern, to_matrix(mask, self.weight.layout))
-        coefficients = np.zeros(self._most + 1, np.float32)
         norms = cells.norms(to_matrix(self.values(), self.weight.layout))
-        coefficients[: cells.count] = self.penalty.coefficients(norms)
-        groups = from_matrix(cells.ids, tuple(self.weight.variable.shape), self.weight.layout)
-        return {"groups": groups, "coefficients": coefficients}
+        found = {"coefficients": self._groups.arrange(cells, self.penalty.coefficients(norms)).ravel()}
+        if self._ids is not None:
+            found["groups"] = from_matrix(cells.ids, tuple(self.weight.variable.shape), self.weight.layout)
+        return found
 
-    def _norms(self, weights: Any) -> Any:
-        ids = ops.reshape(ops.convert_to_tensor(self._ids), (-1,))
-        sums = ops.segment_sum(ops.reshape(ops.square(weights), (-1,)), ids, num_segments=self._most + 1)
-        return safe_norms(sums, ops)
+    def _norms_of(self, fixed: PenaltyCells | None, shape: MatrixShape) -> tuple[GroupNorms, Any]:
+        """How norms are found, and the variable of group numbers that this needs, or None."""
+        if fixed is not None:
+            blocks, most = box_sizes(fixed), fixed.count
+        else:
+            runs = most_dropped_runs(self.pattern, shape)
+            blocks, most = ((1, 1, 1), shape.size) if runs is None else (None, runs)
+        if blocks is not None:
+            return BoxedGroups(tuple(self.weight.variable.shape), self.weight.layout, blocks), None
+        ids = self._like_kernel("penalty_groups", "int32")
+        return IndexedGroups(ids, most), ids
 
 
 _TERMS: dict[type[Penalty], type[WeightPenalty]] = {

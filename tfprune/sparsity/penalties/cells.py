@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,54 @@ def pattern_cells(pattern: Pattern, shape: MatrixShape) -> PenaltyCells | None:
     return PenaltyCells(ids, count)
 
 
+def box_sizes(cells: PenaltyCells) -> tuple[int, int, int] | None:
+    """The size of the boxes that groups are, if they are the boxes of a grid over the whole matrix.
+
+    Args:
+        cells: Groups that leave no weight out.
+
+    Returns:
+        Rows, segments and columns of a box, the last of an axis may have fewer; None for groups of other forms.
+
+    Example:
+        >>> from tfprune.sparsity.patterns import Channels, Groups
+        >>> box_sizes(pattern_cells(Groups(rows=4, aligned=True), MatrixShape(10, 9, 7)))
+        (4, 1, 1)
+        >>> box_sizes(pattern_cells(Channels(), MatrixShape(10, 9, 7)))
+        (10, 9, 1)
+    """
+    sizes = []
+    for axis, length in enumerate(cells.ids.shape):
+        others = tuple(each for each in range(3) if each != axis)
+        ends = np.flatnonzero((np.diff(cells.ids, axis=axis) != 0).any(axis=others)) + 1
+        size = int(ends[0]) if ends.size else length
+        if not np.array_equal(ends, np.arange(size, length, size)):
+            return None
+        sizes.append(size)
+    boxes = [-(-length // size) for length, size in zip(cells.ids.shape, sizes, strict=True)]
+    # Fewer groups than boxes: some group has several.
+    return (sizes[0], sizes[1], sizes[2]) if math.prod(boxes) == cells.count else None
+
+
+def most_dropped_runs(pattern: Pattern, shape: MatrixShape) -> int | None:
+    """How many groups `dropped_cells` finds at most.
+
+    Between two runs there is at least one group that is kept, which is as long as the longest piece; so the pieces of a
+    line are never more than if all of it were dropped.
+
+    Args:
+        pattern: The pattern.
+        shape: Size of the matrix.
+
+    Returns:
+        The bound; None where each dropped weight is a group.
+    """
+    if not _drops_runs(pattern):
+        return None
+    everything = np.zeros((shape.rows, shape.segments, shape.cols), np.bool_)
+    return dropped_cells(pattern, everything).count
+
+
 def dropped_cells(pattern: Pattern, mask: Mask) -> PenaltyCells:
     """What a choice drops, as groups.
 
@@ -93,13 +142,16 @@ def dropped_cells(pattern: Pattern, mask: Mask) -> PenaltyCells:
         >>> dropped_cells(Groups(rows=2), kept).ids.ravel()   # 3: in none
         array([3, 3, 0, 0, 1, 3, 3, 2], dtype=int32)
     """
-    runs = isinstance(pattern, Groups) and not pattern.aligned and pattern.along != "both"
-    keys = _run_keys(pattern, mask) if runs else np.arange(mask.size).reshape(mask.shape)  # type: ignore[arg-type]
+    keys = _run_keys(pattern, mask) if _drops_runs(pattern) else np.arange(mask.size).reshape(mask.shape)
     used = np.zeros(mask.size, np.bool_)
     used[keys[~mask]] = True
     numbers = np.cumsum(used, dtype=np.int32) - np.int32(1)
     count = int(used.sum())
     return PenaltyCells(np.where(mask, np.int32(count), numbers[keys]), count)
+
+
+def _drops_runs(pattern: Pattern) -> TypeGuard[Groups]:
+    return isinstance(pattern, Groups) and not pattern.aligned and pattern.along != "both"
 
 
 def _run_keys(pattern: Groups, mask: Mask) -> npt.NDArray[np.int64]:
