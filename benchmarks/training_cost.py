@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pruning costs while a model trains: a step with the callback against one without, and one update of the masks.
+"""What pruning costs while a model trains: a step with callback or penalty against one without, one update of the masks.
 
     python benchmarks/training_cost.py --output benchmarks/results/training_cost.json
 
@@ -10,9 +10,7 @@ together say more than the clock where other work runs beside it.
 
 from __future__ import annotations
 
-import datetime
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,13 +24,14 @@ from rich.table import Table
 
 import tfprune as tp
 from arguments import SIZE
-from tfprune.files import write_file
+from results_file import Rows, training_facts, write_json
 from tfprune.keras.pruning import Pruning
-from tfprune.runtime.machine import machine_facts
+from tfprune.sparsity.penalties import Penalty
 
 WARM_UP = 3
 #: Largest share that a step may take longer: between updates, and over a run with an update every hundred steps.
-MOST_BETWEEN, MOST_OVER_A_RUN = 0.03, 0.05
+MOST = {"between updates": 0.03, "a whole run": 0.05}
+PARTS = ("callback", "penalties")
 FREQUENCY = 100
 SPARSITY = 0.8
 NEVER = 10**9
@@ -97,11 +96,32 @@ class Training:
         self._callbacks.on_train_end()
 
 
-def compare(frequency: int, steps: int, batch: int, width: int) -> dict[str, Any]:
-    """Interleaves steps with and without the callback.
+def updating(frequency: int) -> tp.PruningCallback:
+    """A callback whose updates come within the steps that count; the first one, which loads code, is not among them.
 
     Args:
         frequency: Steps from one update to the next.
+    """
+    schedule = tp.schedules.PolynomialDecay(0.1, SPARSITY, end_step=NEVER, frequency=frequency)
+    return tp.PruningCallback(tp.patterns.Groups(rows=4), schedule)
+
+
+def penalising(penalty: Penalty, *, aligned: bool = False) -> tp.PruningCallback:
+    """A callback whose penalty looks at the weights once, at the first step, and which never cuts.
+
+    Args:
+        penalty: The penalty.
+        aligned: Whether the groups of four rows are those of a grid.
+    """
+    schedule = tp.schedules.ConstantSparsity(SPARSITY, begin_step=NEVER)
+    return tp.PruningCallback(tp.patterns.Groups(rows=4, aligned=aligned), schedule, penalty=penalty)
+
+
+def compare(callback: tp.PruningCallback, steps: int, batch: int, width: int) -> dict[str, Any]:
+    """Interleaves steps with and without the callback.
+
+    Args:
+        callback: The callback.
         steps: Steps of each kind, less those that warm up.
         batch: Images a step.
         width: Channels of the first stage.
@@ -113,9 +133,6 @@ def compare(frequency: int, steps: int, batch: int, width: int) -> dict[str, Any
     data = random.random((batch, 32, 32, 3), np.float32), random.integers(0, 10, batch)
     dense, pruned = _compiled(width), _compiled(width)
     pruned.set_weights(dense.get_weights())
-    # Updates come within the steps that count; the first one, which loads code, is not among them.
-    schedule = tp.schedules.PolynomialDecay(0.1, SPARSITY, end_step=NEVER, frequency=frequency)
-    callback = tp.PruningCallback(tp.patterns.Groups(rows=4), schedule)
     plain = Training(dense, data, [], NEVER)
     with_callback = Training(pruned, data, [callback], NEVER)
     for _ in range(WARM_UP):
@@ -125,7 +142,6 @@ def compare(frequency: int, steps: int, batch: int, width: int) -> dict[str, Any
     clock, cores = seconds[..., 0], seconds[..., 1]
     return {
         "steps": steps,
-        "updates": sum(schedule.should_prune(step) for step in range(WARM_UP, WARM_UP + steps)),
         "seconds without": float(np.median(clock[:, 0])),
         "seconds with": float(np.median(clock[:, 1])),
         "median of ratios": float(np.median(clock[:, 1] / clock[:, 0])),
@@ -183,37 +199,79 @@ def update_seconds(build: Callable[[], Any], updates: int) -> dict[str, Any]:
     }
 
 
-def show(rows: dict[str, dict[str, Any]]) -> None:
-    """Prints the results."""
+def callback_rows(steps: int, run_steps: int, updates: int, batch: int, width: int, resnet50: bool) -> Rows:
+    """What the callback costs.
+
+    Args:
+        steps: Steps of each kind between updates.
+        run_steps: Steps of each kind of a run with updates.
+        updates: Updates to time by themselves.
+        batch: Images a step.
+        width: Channels of ResNet-20's first stage.
+        resnet50: Whether to time updates of ResNet-50 too.
+
+    Returns:
+        Results by name.
+    """
+    rows = {
+        "between updates": compare(updating(NEVER), steps, batch, width),
+        "a whole run": compare(updating(FREQUENCY), run_steps, batch, width),
+        "update of ResNet-20": update_seconds(lambda: resnet20(width), updates),
+    }
+    if resnet50:
+        rows["update of ResNet-50"] = update_seconds(lambda: keras.applications.ResNet50(weights=None), updates)
+    return rows
+
+
+def penalty_rows(steps: int, batch: int, width: int) -> Rows:
+    """What a step costs in which a penalty acts on every kernel that is pruned.
+
+    Args:
+        steps: Steps of each kind.
+        batch: Images a step.
+        width: Channels of ResNet-20's first stage.
+
+    Returns:
+        Results by name.
+    """
+    # Weak enough that the network stays what it is: zeros would not make it faster, but NaNs might.
+    weak = tp.schedules.StrengthRamp(1e-6, end_step=0)
+    reweighted = tp.penalties.ReweightedGroupPenalty(weak)
+    callbacks = {
+        "PriorMaskPenalty": penalising(tp.penalties.PriorMaskPenalty(weak)),
+        "AdmmPenalty": penalising(tp.penalties.AdmmPenalty(weak)),
+        "ReweightedGroupPenalty, unaligned": penalising(reweighted),
+        "ReweightedGroupPenalty, aligned": penalising(reweighted, aligned=True),
+    }
+    return {name: compare(callback, steps, batch, width) for name, callback in callbacks.items()}
+
+
+def show(part: str, rows: Rows) -> None:
+    """Prints results.
+
+    Args:
+        part: What was measured.
+        rows: Results by name.
+    """
     console = Console()
-    table = Table(title="A training step with the callback against one without")
-    for heading in (
-        "updates",
-        "steps",
-        "without",
-        "with",
-        "median of ratios",
-        "ratio of totals",
-        "of core seconds",
-        "asked",
-    ):
-        table.add_column(heading, justify="right")
-    for name, bound in (("between updates", MOST_BETWEEN), ("a whole run", MOST_OVER_A_RUN)):
-        row = rows[name]
-        table.add_row(
-            f"{row['updates']}",
-            f"{row['steps']}",
-            f"{row['seconds without'] * 1e3:.1f} ms",
-            f"{row['seconds with'] * 1e3:.1f} ms",
-            f"{row['median of ratios']:.3f}",
-            f"{row['ratio of totals']:.3f}",
-            f"{row['ratio of core seconds']:.3f}",
-            f"at most {1 + bound:.2f}",
-        )
+    table = Table(title=f"A training step with the callback against one without: {part}")
+    for heading in ("", "steps", "without", "with", "median of ratios", "ratio of totals", "of core seconds", "asked"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
+    for name, row in rows.items():
+        if "steps" in row:
+            table.add_row(
+                name,
+                f"{row['steps']}",
+                f"{row['seconds without'] * 1e3:.1f} ms",
+                f"{row['seconds with'] * 1e3:.1f} ms",
+                f"{row['median of ratios']:.3f}",
+                f"{row['ratio of totals']:.3f}",
+                f"{row['ratio of core seconds']:.3f}",
+                f"at most {1 + MOST[name]:.2f}" if name in MOST else "",
+            )
     console.print(table)
-    for name in ("update of ResNet-20", "update of ResNet-50"):
-        if name in rows:
-            row = rows[name]
+    for name, row in rows.items():
+        if "updates" in row:
             console.print(
                 f"{name}: {row['median seconds']:.3f} s, at best {row['least seconds']:.3f} s "
                 f"({row['kernels']} kernels, {row['weights']:,} weights, groups of four rows)"
@@ -221,31 +279,36 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
 
 
 @click.command(help=__doc__)
+@click.option("--part", type=click.Choice(PARTS), multiple=True, default=PARTS, help="What to measure; default: all.")
 @click.option("--steps", type=SIZE, default=60, show_default=True, help="Steps of each kind between updates.")
 @click.option("--run-steps", type=SIZE, default=200, show_default=True, help="Steps of each kind of the whole run.")
 @click.option("--updates", type=SIZE, default=5, show_default=True, help="Updates to time by themselves.")
 @click.option("--batch", type=SIZE, default=128, show_default=True, help="Images a step.")
 @click.option("--width", type=SIZE, default=16, show_default=True, help="Channels of ResNet-20's first stage.")
 @click.option("--resnet50/--no-resnet50", default=True, show_default=True, help="Whether to time its updates too.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="JSON file for the results.")
-def main(steps: int, run_steps: int, updates: int, batch: int, width: int, resnet50: bool, output: Path | None) -> None:
-    """Runs all measurements."""
-    rows = {
-        "between updates": compare(NEVER, steps, batch, width),
-        "a whole run": compare(FREQUENCY, run_steps, batch, width),
-        "update of ResNet-20": update_seconds(lambda: resnet20(width), updates),
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="JSON file; other parts in it stay.")
+def main(
+    part: tuple[str, ...],
+    steps: int,
+    run_steps: int,
+    updates: int,
+    batch: int,
+    width: int,
+    resnet50: bool,
+    output: Path | None,
+) -> None:
+    """Runs the measurements."""
+    measured: dict[str, Callable[[], Rows]] = {
+        "callback": lambda: callback_rows(steps, run_steps, updates, batch, width, resnet50),
+        "penalties": lambda: penalty_rows(steps, batch, width),
     }
-    if resnet50:
-        rows["update of ResNet-50"] = update_seconds(lambda: keras.applications.ResNet50(weights=None), updates)
-    show(rows)
-    if output is not None:
-        import tensorflow as tf
-
-        versions = {"keras": keras.__version__, "tensorflow": tf.__version__, "tfprune": tp.__version__}
-        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-        command = " ".join(["python", *sys.argv])
-        content = {"machine": machine_facts(), **versions, "command": command, "date": today, "rows": rows}
-        write_file(output, (json.dumps(content, indent=1) + "\n").encode(), overwrite=True)
+    for name in part:
+        rows = measured[name]()
+        show(name, rows)
+        if output is not None:
+            content = json.loads(output.read_text()) if output.exists() else {}
+            content[name] = {**training_facts({"batch": batch, "width": width}), "rows": rows}
+            write_json(output, content)
 
 
 if __name__ == "__main__":
