@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pruning costs while a model trains: a step with callback or penalty against one without, one update of the masks.
+"""What pruning costs in training: a step with callback or penalty against one without, and one update of the masks.
 
     python benchmarks/training_cost.py --output benchmarks/results/training_cost.json
 
