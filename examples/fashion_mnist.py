@@ -52,7 +52,7 @@ class Demo:
         with self._part("reading the data"):
             images = data.load()
             if self._options["quick"]:
-                images = data.FashionMnist(images.train.first(QUICK_IMAGES), images.test, images.source)
+                images = images.first(QUICK_IMAGES)
         keras.utils.set_random_seed(self._options["seed"])
         model = network.resnet20(self._options["width"])
         with self._part("training"), self._steps(images, self._options["epochs"]) as recorder:

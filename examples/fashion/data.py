@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ class Split:
         """The first ``count`` examples."""
         return Split(self.images[:count], self.labels[:count])
 
+    def only(self, classes: Sequence[int]) -> Split:
+        """The examples of some classes, which get the labels 0, 1, ... in the order given."""
+        chosen = np.flatnonzero(np.isin(self.labels, classes))
+        label_of = {old: new for new, old in enumerate(classes)}
+        labels = np.array([label_of[label] for label in self.labels[chosen].tolist()], np.int32)
+        return Split(self.images[chosen], labels)
+
 
 @dataclasses.dataclass(frozen=True)
 class FashionMnist:
@@ -36,6 +44,10 @@ class FashionMnist:
     train: Split
     test: Split
     source: str
+
+    def first(self, train: int, test: int | None = None) -> FashionMnist:
+        """The first examples of both splits; None: all of the test split."""
+        return FashionMnist(self.train.first(train), self.test if test is None else self.test.first(test), self.source)
 
 
 def load(folder: Path = DEBIAN_FOLDER) -> FashionMnist:
