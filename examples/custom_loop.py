@@ -57,7 +57,7 @@ def run(images: data.FashionMnist, epochs: int, seed: int) -> Results:
     mean_loss = keras.metrics.Mean()
     pruner = tp.Pruner(model, RECIPE, optimizer=optimizer)
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]  # TensorFlow has no type information.
     def train_step(x: tf.Tensor, y: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             loss = loss_of(y, model(x, training=True))

@@ -3,14 +3,8 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
-PAGE = Path(__file__).parents[2] / "docs" / "from_tfmot.md"
+from tests.docs.pages import DOCS, run
 
 
 def test_blocks() -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, str(PAGE), "exec"), {"__name__": "docs"})
+    assert run(DOCS / "from_tfmot.md", {"__name__": "docs"}, continued=False)

@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every code block of ``docs/patterns.md`` runs, and its table is what `measure` says."""
+"""``docs/patterns.md`` has every pattern, and its tables are what `measure` and the benchmark say."""
 
 from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.docs.pages import DOCS
 from tfprune import patterns, select
 from tfprune.sparsity.measure import measure
 from tfprune.sparsity.patterns import Pattern
 from tfprune.sparsity.patterns.base import _REGISTRY
 
-DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "patterns.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 MEASURED: tuple[Pattern, ...] = (
     patterns.Unstructured(),
     patterns.Groups(4),
@@ -37,23 +34,7 @@ MEASURED: tuple[Pattern, ...] = (
 )
 
 
-@pytest.fixture
-def _registry() -> Iterator[None]:
-    """Patterns that a block registers go again."""
-    before = dict(_REGISTRY._classes)
-    yield
-    _REGISTRY._classes.clear()
-    _REGISTRY._classes.update(before)
-
-
-@pytest.mark.usefixtures("_registry")
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_block(block: str) -> None:
-    exec(compile(block, "patterns.md", "exec"), {"__name__": "docs"})
-
-
 def test_every_pattern_has_its_place() -> None:
-    assert len(BLOCKS) >= 6
     for kind in _REGISTRY._classes:
         assert re.search(rf"`{kind}\(", TEXT), f"{kind} is not described"
 
@@ -75,9 +56,8 @@ def test_the_results_of_the_benchmark_are_shown_as_they_are() -> None:
         assert f"\n\n{table}\n\n" in TEXT, name
 
 
-def test_links_and_pictures_exist() -> None:
-    targets = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", TEXT)
-    assert {"pictures/patterns.png", "pictures/masks.png", "formats.md", "channels.md"} <= {*targets}
-    for target in targets:
-        assert (DOCS / target).exists(), target
-        assert (DOCS / target).stat().st_size < 60_000
+def test_pictures_are_there_and_small() -> None:
+    pictures = re.findall(r"\]\((pictures/[^)]+)\)", TEXT)
+    assert {"pictures/patterns.png", "pictures/masks.png"} <= {*pictures}
+    for picture in pictures:
+        assert (DOCS / picture).stat().st_size < 60_000
