@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 
 _NEEDED = {
+    "test_devices.py": "tf_keras",
     "test_tf_keras.py": "tf_keras",
     "test_tfmot.py": "tensorflow_model_optimization",
     "test_from_tfmot_docs.py": "tensorflow_model_optimization",

@@ -3,62 +3,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
-
+import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-# Zeros of 128 weights after each of four steps and at the end: a quarter, then half.
-ZEROS = [32, 64, 64, 64, 64]
-
-
-def free_ports() -> int:
-    """The first of two ports that follow each other and are free."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
-
-
-def run_workers(name: str, processes: int, backend: str) -> list[list[tuple[str, int]]]:
-    """What all replicas of all processes held, step by step."""
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": backend,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2" if backend == "jax" else "",
-        "CUDA_VISIBLE_DEVICES": "",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    port = free_ports()
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.distributed.workers", name, str(rank), str(port)],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(processes)
-    ]
-    try:
-        done = [worker.communicate(timeout=300) for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
-    assert all(worker.returncode == 0 for worker in workers), "\n".join(error[-3000:] for _, error in done)
-    found = [json.loads(output.splitlines()[-1]) for output, _ in done]
-    return [[(digest, zeros) for each in replicas for digest, zeros in each] for replicas in zip(*found, strict=True)]
+from tests.distributed.processes import check_replicas, run_replicas, run_workers
 
 
 @pytest.mark.parametrize(
@@ -71,9 +19,25 @@ def run_workers(name: str, processes: int, backend: str) -> list[list[tuple[str,
     ],
 )
 def test_replicas_hold_the_same_zeros(name: str, processes: int, backend: str) -> None:
-    steps = run_workers(name, processes, backend)
-    trainings = len(steps) // len(ZEROS)
-    assert [[zeros for _, zeros in replicas] for replicas in steps] == [[zeros] * 2 for zeros in ZEROS * trainings]
-    assert all(first == second for first, second in steps)
-    # The weights move at each step.
-    assert len({replicas[0] for replicas in steps}) >= trainings * (len(ZEROS) - 1)
+    check_replicas(run_replicas(name, processes, backend))
+
+
+@pytest.mark.parametrize(
+    ("name", "backend"), [("mirrored_penalties", "tensorflow"), ("data_parallel_penalties", "jax")]
+)
+def test_penalties_act_alike_on_all_replicas(name: str, backend: str) -> None:
+    [trainings] = run_workers(name, 1, backend)
+    assert sorted(trainings) == ["AdmmPenalty", "PriorMaskPenalty", "ReweightedGroupPenalty"]
+    for penalty, steps in trainings.items():
+        kernels = np.array(steps)  # [steps, replicas, weights]
+        assert kernels.shape == (6, 2, 128), penalty
+        np.testing.assert_array_equal(kernels[:, 0], kernels[:, 1], err_msg=penalty)
+        weights = np.abs(kernels[:, 0])
+        removed = weights[-1] == 0
+        assert removed.sum() == 64, penalty
+        # The cut is before the last of five steps: until then what it removes gets small, and is all but gone.
+        shares = weights[:, removed].sum(axis=1) / weights.sum(axis=1)
+        assert (np.diff(shares[:4]) < 0).all(), (penalty, shares)
+        assert shares[3] < shares[0] / 3, (penalty, shares)
+        assert shares[4:].tolist() == [0, 0], penalty
+        assert np.isfinite(kernels).all(), penalty

@@ -2,8 +2,8 @@
 """Training on several devices, each set-up in processes of its own.
 
 ``python -m tests.distributed.workers NAME RANK PORT`` runs one of them. Devices are counted before a framework starts,
-so no test can set them up in the process that runs all others. A worker prints one JSON list: after each step, and
-after the training, digest and zeros of the masked kernel on each replica. A worker may train several times.
+so no test can set them up in the process that runs all others. A worker prints one line of JSON: mostly digest and
+zeros of the masked kernel on each replica, after each step and after the training. A worker may train several times.
 """
 
 from __future__ import annotations
@@ -125,25 +125,140 @@ def mirrored(rank: int, port: int) -> list[Any]:
 
 def two_workers(rank: int, port: int) -> list[Any]:
     """A loop of one's own under `MultiWorkerMirroredStrategy`: two processes."""
+    from tfprune.keras.layers import to_numpy
+
+    return loop(strategy_of_two_workers(rank, port), rank, lambda variable: [to_numpy(variable)])
+
+
+def strategy_of_two_workers(rank: int, port: int) -> Any:
+    """`MultiWorkerMirroredStrategy` over this process and another one."""
     cluster = {"worker": [f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"]}
     os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": rank}})
     import tensorflow as tf
 
-    from tfprune.keras.layers import to_numpy
-
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    return loop(strategy, rank, lambda variable: [to_numpy(variable)])
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def data_parallel(rank: int, port: int) -> list[Any]:
     """`keras.distribution.DataParallel` over two virtual devices of JAX."""
     import keras
-    import numpy as np
 
     keras.distribution.set_distribution(keras.distribution.DataParallel())
     model = small_model()
     model.compile(keras.optimizers.Adam(0.01, use_ema=True, weight_decay=0.1), "mse")
-    return fit(model, lambda variable: [np.asarray(shard.data) for shard in variable.value.addressable_shards])
+    return fit(model, shards)
+
+
+def shards(variable: Any) -> list[Any]:
+    """What each device of JAX holds of a variable."""
+    import numpy as np
+
+    return [np.asarray(shard.data) for shard in variable.value.addressable_shards]
+
+
+def penalised(compiled: Callable[[], Any], replicas: Callable[[Any], list[Any]]) -> dict[str, Any]:
+    """For each penalty the hidden kernel of every replica after each of five steps, and after training.
+
+    The penalty acts in four of them; then half of the kernel is cut.
+    """
+    import keras
+    import numpy as np
+
+    from tfprune.keras.callback import PruningCallback
+    from tfprune.sparsity.patterns import Groups
+    from tfprune.sparsity.penalties import AdmmPenalty, PriorMaskPenalty, ReweightedGroupPenalty
+    from tfprune.sparsity.schedules import ConstantSparsity, StrengthRamp
+
+    strong = StrengthRamp(10.0, end_step=0)
+    random, found = np.random.default_rng(0), {}
+    x, y = random.standard_normal((5 * BATCH, 16)).astype("float32"), random.random((5 * BATCH, 1), "float32")
+    for penalty in (PriorMaskPenalty(strong), AdmmPenalty(strong), ReweightedGroupPenalty(strong, eps=5.0)):
+        keras.utils.set_random_seed(1)
+        model, steps = compiled(), []
+
+        class Look(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
+            def on_train_batch_end(self, batch: int, logs: Any = None, steps: list[Any] = steps) -> None:
+                steps.append([each.ravel().tolist() for each in replicas(self.model.get_layer("hidden").kernel)])
+
+        pruning = PruningCallback(
+            Groups(rows=4), ConstantSparsity(0.5, begin_step=4), penalty=penalty, filters="hidden", min_weights=1
+        )
+        model.fit(x, y, batch_size=BATCH, verbose=0, callbacks=[pruning, Look()])
+        steps.append([each.ravel().tolist() for each in replicas(model.get_layer("hidden").kernel)])
+        found[type(penalty).__name__] = steps
+    return found
+
+
+def mirrored_penalties(rank: int, port: int) -> dict[str, Any]:
+    """Penalties in ``fit`` under `MirroredStrategy`."""
+    import keras
+
+    strategy = two_devices()
+
+    def compiled() -> Any:
+        with strategy.scope():
+            model = small_model()
+            model.compile(keras.optimizers.SGD(0.1, momentum=0.5), "mse")
+        return model
+
+    return penalised(compiled, mirrored_values)
+
+
+def data_parallel_penalties(rank: int, port: int) -> dict[str, Any]:
+    """Penalties in ``fit`` under `DataParallel`."""
+    import keras
+
+    keras.distribution.set_distribution(keras.distribution.DataParallel())
+
+    def compiled() -> Any:
+        model = small_model()
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.5), "mse")
+        return model
+
+    return penalised(compiled, shards)
+
+
+def legacy_model() -> Any:
+    """The small model, of tf_keras."""
+    import tf_keras
+
+    given = tf_keras.Input((16,))
+    hidden = tf_keras.layers.Dense(8, name="hidden")(given)
+    model = tf_keras.Model(given, tf_keras.layers.Dense(1, name="head")(hidden))
+    model.compile(tf_keras.optimizers.Adam(0.01, weight_decay=0.1), "mse")
+    return model
+
+
+def legacy_fit(strategy: Any, rank: int, replicas: Callable[[Any], list[Any]]) -> list[Any]:
+    """``fit`` of tf_keras under a `tf.distribute` strategy."""
+    import tensorflow as tf
+    import tf_keras
+
+    from tfprune.bridge.tf_keras import PruningCallback
+
+    with strategy.scope():
+        model = legacy_model()
+    steps = []
+
+    class Look(tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras has no type information
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            steps.append(seen(replicas(self.model.get_layer("hidden").kernel)))
+
+    # Each process has data of its own, and all of it.
+    batches, options = tf.data.Dataset.from_tensor_slices(data(rank)).batch(BATCH), tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    model.fit(batches.with_options(options), verbose=0, callbacks=[PruningCallback(recipe=recipe()), Look()])
+    return [*steps, seen(replicas(model.get_layer("hidden").kernel))]
+
+
+def legacy_mirrored(rank: int, port: int) -> list[Any]:
+    """``fit`` of tf_keras under `MirroredStrategy`."""
+    return legacy_fit(two_devices(), rank, lambda variable: [each.numpy() for each in variable.values])
+
+
+def legacy_two_workers(rank: int, port: int) -> list[Any]:
+    """``fit`` of tf_keras under `MultiWorkerMirroredStrategy`: two processes."""
+    return legacy_fit(strategy_of_two_workers(rank, port), rank, lambda variable: [variable.numpy()])
 
 
 def two_processes_of_torch(rank: int, port: int) -> list[Any]:
@@ -175,6 +290,17 @@ def two_processes_of_torch(rank: int, port: int) -> list[Any]:
     return steps
 
 
+SET_UPS = (
+    mirrored,
+    two_workers,
+    data_parallel,
+    mirrored_penalties,
+    data_parallel_penalties,
+    legacy_mirrored,
+    legacy_two_workers,
+    two_processes_of_torch,
+)
+
 if __name__ == "__main__":
-    run = {each.__name__: each for each in (mirrored, two_workers, data_parallel, two_processes_of_torch)}
+    run = {each.__name__: each for each in SET_UPS}
     print(json.dumps(run[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))))

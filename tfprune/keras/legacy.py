@@ -29,8 +29,10 @@ def set_constraint(variable: Any, constraint: Any) -> None:
     if isinstance(variable, keras.Variable):
         variable.constraint = constraint
         return
-    # Mixed precision wraps the variable that the optimizer updates.
-    getattr(variable, "_variable", variable)._constraint = constraint
+    # Mixed precision wraps the variable that the optimizer updates, and `tf.distribute` one for each replica.
+    inner = getattr(variable, "_variable", variable)
+    for each in getattr(inner, "values", (inner,)):
+        each._constraint = constraint
 
 
 def masking_optimizer(optimizer: Any) -> Any:
