@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,39 @@ def test_models_without_weights_and_bad_arguments_are_named() -> None:
 
 
 def test_what_only_the_callback_of_keras_3_does_is_refused() -> None:
-    for option in ("checkpoint", "reproject", "stop_below", "log_dir"):
+    for option in ("checkpoint", "stop_below", "log_dir"):
         with pytest.raises(TypeError, match=option):
             PruningCallback(Unstructured(), ConstantSparsity(0.5), **{option: None})
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_replaced_weights_are_said_or_pruned_again_in_either_order(order: int) -> None:
+    class BestIsTheFirst(tf_keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs["wanted"] = epoch
+
+    def trained(reproject: bool) -> tuple[Any, PruningCallback]:
+        model = small()
+        model.compile("adam", "mse")
+        rising = PolynomialDecay(0.25, 0.75, end_step=4, power=1, frequency=2)
+        pruning = PruningCallback(Unstructured(), rising, min_weights=1, reproject=reproject)
+        stopping = tf_keras.callbacks.EarlyStopping("wanted", mode="min", patience=9, restore_best_weights=True)
+        fit(model, [BestIsTheFirst(), *[pruning, stopping][::order]], epochs=3)
+        return model, pruning
+
+    with pytest.warns(UserWarning, match="replaced the weights after the last step.*reproject=True"):
+        model, pruning = trained(reproject=False)
+    assert zeros(model)["conv/kernel:0"] == pytest.approx(0.25, abs=0.05)
+    assert "replaced its weights" in pruning.report.layers[0].reason
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model, pruning = trained(reproject=True)
+    assert zeros(model)["conv/kernel:0"] == pytest.approx(0.75, abs=0.05)
+
+
+def test_one_callback_twice_is_refused() -> None:
+    model = small()
+    model.compile("sgd", "mse")
+    pruning = PruningCallback(Unstructured(), ConstantSparsity(0.5), min_weights=1)
+    with pytest.raises(PruningError, match="once in the callbacks"):
+        fit(model, [pruning, pruning])

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.keras.conftest import STEPS, zeros
+from tests.keras.conftest import BATCH, STEPS, zeros
 from tests.keras.test_replaced_weights import fit
 from tfprune.errors import PruningError
 from tfprune.keras.callback import PruningCallback
@@ -124,7 +124,7 @@ def test_a_resumed_training_knows_that_it_was_within_the_bounds(build: Build, da
 def test_bounds_without_effect_are_said(build: Build, data: Data) -> None:
     found = fit(build("adam"), data, pruning(), epochs=5)
     assert len(found) == 1
-    assert "`stop_below` had no effect: ['val_skill'] never came up" in found[0]
+    assert "`stop_below` had no effect: no epoch was validated, so val_skill never came up" in found[0]
     options = {"min_weights": 1, "stop_below": {"skill": 0.5}}
     with pytest.raises(PruningError, match=r"Received: 'skill'; this training has \['loss', 'sparsity'\]"):
         fit(build("adam"), data, PruningCallback(Unstructured(), GROWING, **options))
@@ -134,3 +134,15 @@ def test_bounds_without_effect_are_said(build: Build, data: Data) -> None:
 def test_wrong_bounds(value: Any) -> None:
     with pytest.raises(PruningError, match="`stop_below` must be None or a dictionary"):
         PruningCallback(Unstructured(), GROWING, stop_below=value)
+
+
+def test_a_metric_that_a_validation_does_not_have_ends_the_training(build: Build, data: Data) -> None:
+    with pytest.raises(PruningError, match=r"Received: 'val_skill'; this training has \[.*'val_loss'\]"):
+        build("adam").fit(*data, BATCH, epochs=5, verbose=0, callbacks=[pruning()], validation_data=data)
+
+
+def test_held_sparsity_asks_for_no_metric(build: Build, data: Data) -> None:
+    model, prune = build("adam"), pruning()
+    fit(model, data, Metric([0.95, 0.5]), prune, epochs=2)
+    assert prune.report.held
+    assert fit(model, data, prune, epochs=1) == []

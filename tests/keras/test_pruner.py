@@ -101,7 +101,7 @@ def test_a_step_compiled_before_the_masks_is_told(build: Build, data: Data) -> N
     pruner = Pruner(model, recipe(ConstantSparsity(0.5)))
     pruner.start()
     step(*batch)
-    with pytest.raises(PruningError, match=r"did not apply them.*call start\(\) before the first step"):
+    with pytest.raises(PruningError, match=r"must apply the masks.*call start\(\) before the first step"):
         pruner.step()
     compiled_step(model, model.optimizer)(*batch)
     pruner.step()

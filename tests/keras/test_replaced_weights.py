@@ -164,3 +164,43 @@ def test_the_same_callback_twice_in_a_fit(build: Build, data: Data) -> None:
     # The callback is none the worse for it.
     assert fit(model, data, prune) == []
     assert zeros(model, "hidden") == 96
+
+
+def test_a_training_that_ends_early_says_what_is_missing(build: Build, data: Data) -> None:
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.stop_training = epoch == 0
+
+    model, prune = build("adam"), pruning()
+    reason = "the schedule reaches sparsity 0.75 at step 12"
+    assert fit(model, data, Stop(), prune) == [
+        f"PruningCallback: training ended at step 6: sparsity is 0.5, and {reason}."
+    ]
+    (row, _) = prune.report.layers
+    assert (row.status, row.target, row.reason) == ("pruned", 0.5, reason)
+    assert fit(model, data, prune, epochs=1) == []
+    assert prune.report.layers[0].reason == ""
+
+
+def test_a_step_that_assigns_weights_by_itself_is_refused(data: Data) -> None:
+    class Own(keras.Model):
+        def train_step(self, batch: Any) -> Any:
+            for variable in self.trainable_variables:
+                variable.assign(keras.ops.multiply(variable, 0.99))
+            return {"loss": 0.0}
+
+    given = keras.Input((16,))
+    hidden = keras.layers.Dense(8, name="hidden")(given)
+    model = Own(given, keras.layers.Dense(1)(hidden))
+    model.compile("adam", "mse")
+    with pytest.raises(PruningError, match=r"must apply the masks.*assigns weights by itself"):
+        fit(model, data, pruning())
+
+
+def test_steps_that_loss_scaling_skips_are_none(build: Build, data: Data) -> None:
+    model = build(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(), initial_scale=1e30), run_eagerly=True)
+    prune = pruning(ConstantSparsity(0.5))
+    with np.errstate(over="ignore"):
+        model.fit(data[0][: 2 * BATCH] * 1e20, data[1][: 2 * BATCH], batch_size=BATCH, verbose=0, callbacks=[prune])
+    assert int(model.optimizer.iterations) == 0
+    assert zeros(model, "hidden") == 64

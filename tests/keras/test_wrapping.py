@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -361,3 +362,17 @@ def test_a_failing_layer_gets_its_kernel_back() -> None:
     with pytest.raises(ValueError, match="incompatible with the layer"):
         wrapper(np.zeros((1, 7)))
     assert wrapper.layer.kernel is kernel
+
+
+def test_two_callbacks_prune_layers_of_one_wrapped_model(tmp_path: Path) -> None:
+    rules = [Rule(name, Unstructured(), schedule=ConstantSparsity(0.5), min_weights=1) for name in ("hidden", "head")]
+    wrapped = wrap(sequential(), rules)
+    wrapped.compile("adam", "mse")
+    state = tmp_path / "pruning.npz"
+    pruning = [PruningCallback(recipe=rules[0]), PruningCallback(recipe=rules[1], checkpoint=state)]
+    saving = keras.callbacks.ModelCheckpoint(tmp_path / "model.keras")
+    wrapped.fit(RANDOM.random((8, 5)), RANDOM.random((8, 2)), epochs=2, verbose=0, callbacks=[*pruning, saving])
+    assert state.exists()
+    assert not {"save_own_variables", "load_own_variables"} & set(vars(wrapped.optimizer))
+    for name in ("hidden", "head"):
+        assert (strip(wrapped).get_layer(name).kernel.numpy() == 0).mean() == 0.5

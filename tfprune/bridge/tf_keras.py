@@ -9,7 +9,6 @@ import tf_keras
 
 from tfprune.errors import PruningError
 from tfprune.keras.in_fit import PrunesInFit, recipe_of, warn_once
-from tfprune.keras.pruning import Pruning
 
 
 class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras has no type information
@@ -21,6 +20,7 @@ class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore
 
     Args:
         *args: As for `tfprune.PruningCallback`: a pattern and a schedule.
+        reproject: As there.
         **kwargs: Its `recipe`, or `filters`, `scores`, `scope`, `penalty` and `min_weights`; nothing else.
 
     Raises:
@@ -38,9 +38,10 @@ class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore
         0.75
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, reproject: bool = False, **kwargs: Any) -> None:
         """Checks the arguments."""
         super().__init__()
+        self._reproject = reproject
         self._recipe = recipe_of(*args, **kwargs)
         self._first = 0
 
@@ -51,12 +52,7 @@ class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore
                 f"The model {self.model.name!r} must be built before training begins, so that its kernels exist. "
                 "Received: no weights yet. Call the model once on a batch, or call model.build(input_shape)."
             )
-        if self._pruning is None or self._pruning.model is not self.model:
-            self._pruning = Pruning(self.model, self._recipe)
-        self._pruning.attach()
-        self._planned = False
-        # A step compiled by an earlier fit knows nothing of the constraints.
-        self.model.make_train_function(force=True)
+        self._begin(self._recipe)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Fits the schedule to this training; only here is its first epoch known."""
@@ -74,6 +70,7 @@ class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the steps and logs the sparsity; of several steps that ran together, `batch` is the last."""
         if self._pruning is not None:
+            self._pruning.check_step()
             self._pruning.advance(batch - self._first + 1)
         self._log(logs)
 
@@ -83,8 +80,5 @@ class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leaves the model pruned, and otherwise as it was."""
-        if self._pruning is not None:
-            self._pruning.finalize()
-            self._log(logs)
-            # The next fit compiles a step without the masks.
-            self.model.train_function = None
+        self._settle()
+        self._log(logs)

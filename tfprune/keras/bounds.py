@@ -62,17 +62,21 @@ class MetricBounds:
             logs: The metrics.
 
         Raises:
-            PruningError: A metric of the training itself is missing; those of a validation may not be there each time.
+            PruningError: A metric is missing; those of a validation may be so in epochs without one.
         """
+        if pruning.held:
+            self._missing = set()
+            return
         self._missing -= set(logs)
-        for name in self._missing:
-            if not name.startswith("val_"):
+        validated = any(name.startswith("val_") for name in logs)
+        for name in sorted(self._missing):
+            if validated or not name.startswith("val_"):
                 raise PruningError(
                     f"`stop_below` must name metrics of the Keras logs. Received: {name!r}; this training has "
-                    f"{sorted(logs)}. Compile the model with that metric."
+                    f"{sorted(logs)}. Name one of these, or compile the model with that metric."
                 )
         known = {name: float(logs[name]) for name in self._bounds if name in logs}
-        if not known or pruning.held:
+        if not known:
             return
         below = [
             f"{name} fell to {value:.4g}, below {self._bounds[name]:g}"
@@ -85,14 +89,12 @@ class MetricBounds:
         elif self.armed:
             self._go_back(pruning, model, "; ".join(below))
 
-    def problem(self) -> str:
-        """What is to be said when training ends; empty if nothing."""
-        if self._missing:
-            return (
-                f"`stop_below` had no effect: {sorted(self._missing)} never came up in the logs "
-                "(give fit `validation_data`)"
-            )
-        return ""
+    def problems(self) -> list[str]:
+        """What is to be said when training ends."""
+        if not self._missing:
+            return []
+        missing = ", ".join(sorted(self._missing))
+        return [f"`stop_below` had no effect: no epoch was validated, so {missing} never came up"]
 
     def _go_back(self, pruning: Pruning, model: Any, reason: str) -> None:
         state = None

@@ -10,11 +10,8 @@ from typing import Any
 
 import keras
 
-from tfprune.errors import PruningError
-from tfprune.keras.backends import attach_state
 from tfprune.keras.bounds import MetricBounds
 from tfprune.keras.checkpoint import Checkpoint
-from tfprune.keras.ending import Ending
 from tfprune.keras.in_fit import PrunesInFit, recipe_of, warn_once
 from tfprune.keras.pruning import Pruning
 from tfprune.keras.summaries import MaskSummaries
@@ -125,29 +122,13 @@ class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[mi
         self._reproject = reproject
         self._bounds = None if stop_below is None else MetricBounds(stop_below)
         self._summaries = None if log_dir is None else MaskSummaries(log_dir)
-        self._ending: Ending | None = None
-        self._running_in: Any = None
         self._running = 1
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Puts the masks in place; which ones is known when all callbacks have begun."""
-        if self.params is self._running_in:
-            raise PruningError(
-                "A PruningCallback must stand once in the callbacks of a fit. Received: the same object twice. Take "
-                "one of them out."
-            )
-        pruning = self._pruning
-        if pruning is None or pruning.model is not self.model:
-            pruning = Pruning(self.model, self._recipe)
-        pruning.attach()
-        self._pruning = pruning
-        self._running_in = self.params
-        self._planned = False
+        pruning = self._begin(self._recipe)
         if self._checkpoint is not None:
-            pruning.masks.watch_saving(self._write_state)
-        self._ending = Ending(self.model, self._conclude)
-        # A step compiled by an earlier fit knows nothing of the constraints.
-        self.model.make_train_function(force=True)
+            pruning.masks.watcher = self._write_state
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Takes up an earlier state, and fits the schedule to this training; only here is its first epoch known."""
@@ -169,6 +150,7 @@ class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[mi
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the steps and logs the sparsity."""
         if self._pruning is not None:
+            self._pruning.check_step()
             self._pruning.advance(self._running)
         self._log(logs)
 
@@ -184,42 +166,18 @@ class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[mi
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leaves the model pruned, unless a callback before this one has replaced its weights."""
-        if self._pruning is None or self._ending is None:
-            return
-        attach_state(self._pruning.model)
-        if all(each.is_masked for each in self._pruning.progress):
-            self._pruning.settle()
+        self._settle()
         self._log(logs)
-        self._ending.reached()
 
-    def _conclude(self) -> None:
-        """Leaves everything but the weights as it was; called when the other callbacks have ended."""
-        pruning = self._pruning
-        assert pruning is not None
-        problems = []
-        attach_state(pruning.model)
-        if not all(each.is_masked for each in pruning.progress):
-            refilled = [each.weight.layer for each in pruning.progress if each.is_refilled]
-            if self._reproject or not refilled:
-                pruning.reproject()
-            else:
-                problems.append(
-                    "another callback replaced the weights after the last step, and these have fewer zeros than asked "
-                    f"for (see `report`; reproject=True prunes them again): {', '.join(refilled)}"
-                )
-        if self._bounds is not None and self._bounds.problem():
-            problems.append(self._bounds.problem())
+    def _closed(self, pruning: Pruning) -> list[str]:
+        """Ends bounds, summaries and checkpoint."""
         if self._summaries is not None:
             self._summaries.write_scalars(pruning)
             self._summaries.write_images(pruning)
             self._summaries.close()
         if self._checkpoint is not None:
             self._write_state()
-        pruning.detach()
-        # The next fit compiles a step without the masks.
-        self.model.train_function = None
-        self._running_in = self._ending = None
-        warn_once(problems)
+        return [] if self._bounds is None else self._bounds.problems()
 
     def _resume(self, pruning: Pruning) -> list[str]:
         """Goes on from the checkpoint, or from the fit before; returns what is wrong with that."""

@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
 
 class Ending:
     """Calls a function once, when the callback that made it and all others have ended.
@@ -26,7 +24,8 @@ class Ending:
         self._function: Callable[[], None] | None = function
         history = getattr(model, "history", None)
         self._waiting = {"own"}
-        if isinstance(history, keras.callbacks.History):
+        # That of Keras 3 or of tf_keras.
+        if any(kind.__name__ == "History" for kind in type(history).__mro__):
             self._waiting.add("history")
             self._watch(history)
 

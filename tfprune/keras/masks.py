@@ -75,18 +75,26 @@ def _masked(value: Any, mask: Any) -> Any:
 
 
 class _WithoutMasks:
-    """A saving or loading method of an optimizer that does not see mask variables, and says when it is called."""
+    """A saving or loading method of an optimizer that does not see mask variables.
 
-    def __init__(self, original: Callable[[Any], None], inner: Any) -> None:
+    Args:
+        original: The method.
+        inner: What holds the variables: the optimizer, or the one that it scales.
+        tells: Whether watchers are called first.
+    """
+
+    def __init__(self, original: Callable[[Any], None], inner: Any, tells: bool) -> None:
         self._original = original
         self._inner = inner
-        self.masks: list[Any] = []
-        self.watchers: list[Callable[[], None]] = []
+        self._tells = tells
+        #: Who put it there; it goes with the last of them.
+        self.users: list[MaskSet] = []
 
     def __call__(self, store: Any) -> None:
-        for watcher in self.watchers:
-            watcher()
-        with _hidden(self._inner, self.masks):
+        for user in self.users if self._tells else ():
+            if user.watcher is not None:
+                user.watcher()
+        with _hidden(self._inner, [variable for user in self.users for variable in user.owned]):
             self._original(store)
 
 
@@ -140,6 +148,7 @@ class MaskSet:
         self._optimizer = optimizer
         # Loss scaling keeps its slots, and applies its updates, in an inner optimizer.
         self._inner = getattr(optimizer, "inner_optimizer", optimizer)
+        self._first_iteration = int(self._inner.iterations) if self._inner is not optimizer else 0
         self._variables = list(variables)
         for variable in self._variables:
             # Left behind by a training that was interrupted.
@@ -160,23 +169,16 @@ class MaskSet:
                 for make in penalties or [None] * len(self._variables)
             ]
         self._masks = {**own, **held}
-        self._owned = [*own.values(), *(each for penalty in self.penalties if penalty for each in penalty.variables)]
+        #: Variables that it added to the optimizer.
+        self.owned = [*own.values(), *(each for penalty in self.penalties if penalty for each in penalty.variables)]
         for index, (variable, penalty) in enumerate(zip(self._variables, self.penalties, strict=True)):
             step = None if penalty is None else ProximalStep(penalty, optimizer_of(self._inner, variable))
             average = average_of(self._inner, variable)
             set_constraint(variable, MaskConstraint(own.get(index), variable.constraint, self, step, average))
-        self._watcher: Callable[[], None] | None = None
+        #: Called whenever the optimizer is saved, as a part of its model or alone.
+        self.watcher: Callable[[], None] | None = None
         self._hook_saving()
         self.active = True
-
-    def watch_saving(self, watcher: Callable[[], None]) -> None:
-        """Has a function called whenever the optimizer is saved, as a part of its model or alone.
-
-        Args:
-            watcher: The function.
-        """
-        self._watcher = watcher
-        vars(self._optimizer)[_SAVE_METHODS[0]].watchers.append(watcher)
 
     def set_mask(self, index: int, mask: npt.NDArray[np.bool_]) -> None:
         """Replaces one mask and, unless a wrapper holds it, zeros what it removes.
@@ -196,6 +198,11 @@ class MaskSet:
             for variable in self._variables
             if isinstance(variable.constraint, MaskConstraint)
         )
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether no step may have reached the masks yet: loss scaling skips updates that overflow."""
+        return self._inner is not self._optimizer and int(self._inner.iterations) == self._first_iteration
 
     def apply(self, index: int) -> None:
         """Zeros what the mask of one variable removes, outside the training step; under a wrapper it stays dense.
@@ -218,15 +225,13 @@ class MaskSet:
         for variable in self._variables:
             if isinstance(variable.constraint, MaskConstraint) and variable.constraint.owner is self:
                 set_constraint(variable, variable.constraint.inner)
-        own = {id(variable) for variable in self._owned}
         for target in {id(each): each for each in (self._optimizer, self._inner)}.values():
             for name in _SAVE_METHODS:
                 method = vars(target)[name]
-                method.masks = [mask for mask in method.masks if id(mask) not in own]
-                method.watchers = [watcher for watcher in method.watchers if watcher is not self._watcher]
-                if not method.masks:
+                method.users.remove(self)
+                if not method.users:
                     delattr(target, name)
-        for variable in self._owned:
+        for variable in self.owned:
             self._inner._untrack_variable(variable)
         _allow_export(self._inner)
 
@@ -236,6 +241,7 @@ class MaskSet:
             for name in _SAVE_METHODS:
                 method = vars(target).get(name)
                 if not isinstance(method, _WithoutMasks):
-                    method = _WithoutMasks(getattr(target, name), self._inner)
+                    tells = target is self._optimizer and name == _SAVE_METHODS[0]
+                    method = _WithoutMasks(getattr(target, name), self._inner, tells)
                     setattr(target, name, method)
-                method.masks = [*method.masks, *self._owned]
+                method.users.append(self)

@@ -193,6 +193,14 @@ class Progress:
         return self.pattern.count_cells(final, matrix_shape(self.shape, self.weight.layout)) == 0
 
     @property
+    def unfinished(self) -> str:
+        """What the schedule still has to come to; empty at its end."""
+        final, last = self.schedule.final, self.schedule.last_step
+        if final is None or last is None or self.target == final:
+            return ""
+        return f"the schedule reaches sparsity {final:g} at step {last}"
+
+    @property
     def status(self) -> tuple[str, str]:
         """Status and reason of a report, by what the mask is now."""
         reason = self.reason

@@ -6,7 +6,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from tfprune.errors import PruningError
 from tfprune.keras.pruning import Pruning
 from tfprune.keras.report import PruningReport
 from tfprune.keras.state import PruningState
@@ -86,11 +85,7 @@ class Pruner:
             PruningError: `start` has not been called, or only after the training step was compiled; another pruner has
                 taken a weight over; a mask cannot be chosen for a layer, such as one with NaN weights.
         """
-        if self._pruning.is_attached and not self._pruning.masks.were_read:
-            raise PruningError(
-                "The training step must know of the masks. Received: a step that did not apply them. It was compiled "
-                "before the masks were in place: call start() before the first step, and make compiled steps anew."
-            )
+        self._pruning.check_step()
         self._pruning.advance(count)
         self._pruning.prepare()
 

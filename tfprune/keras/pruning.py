@@ -137,6 +137,20 @@ class Pruning:
         """
         self.step_count += count
 
+    def check_step(self) -> None:
+        """After a training step, before `advance`: looks whether it applied the masks.
+
+        Raises:
+            PruningError: It did not.
+        """
+        if not self.is_attached or self.masks.were_read or self.masks.may_wait:
+            return
+        raise PruningError(
+            "The training step must apply the masks, as `optimizer.apply` does. Received: a step that did not. Either "
+            "it assigns weights by itself: let a Keras optimizer do that. Or it was compiled before the masks were in "
+            "place: call start() before the first step, and make compiled steps anew."
+        )
+
     def settle(self) -> None:
         """After the last step: carries out what is still due, and zeros what the masks remove."""
         assert self._masks is not None
@@ -258,6 +272,11 @@ class Pruning:
         return self._progress
 
     @property
+    def unfinished(self) -> list[Progress]:
+        """Weights whose schedule still has to change their sparsity; none while masks are held."""
+        return [] if self.held else [each for each in self._progress if each.unfinished]
+
+    @property
     def sparsity(self) -> float:
         """Fraction of weights that the current masks remove, over all weights that are not skipped."""
         return total_density(each.mask for each in self._progress).sparsity
@@ -269,9 +288,8 @@ class Pruning:
             The report.
         """
         attach_state(self.model)
-        return PruningReport(
-            tuple(count_rows(self._progress, self._skipped, self._chooser)), self.step_count, self.held
-        )
+        rows = count_rows(self._progress, self._skipped, self._chooser, goes_on=not self.held)
+        return PruningReport(tuple(rows), self.step_count, self.held)
 
     def _checked_optimizer(self) -> Any:
         """What trains the model."""

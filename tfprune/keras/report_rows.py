@@ -16,7 +16,7 @@ _REPLACED = "something replaced its weights after the last step (see `reproject`
 
 
 def count_rows(
-    progress: Sequence[Progress], skipped: Sequence[SkippedWeight], chooser: MaskChooser
+    progress: Sequence[Progress], skipped: Sequence[SkippedWeight], chooser: MaskChooser, *, goes_on: bool
 ) -> Iterator[LayerReport]:
     """Counts weights.
 
@@ -24,6 +24,7 @@ def count_rows(
         progress: Weights that are pruned.
         skipped: Weights that are not.
         chooser: What chooses the masks.
+        goes_on: Whether the schedules still count: masks are not held.
 
     Yields:
         One row a weight.
@@ -33,6 +34,7 @@ def count_rows(
         notes = (
             _REPLACED if each.is_refilled else "",
             reason or chooser.shape_reason(each.weight),
+            each.unfinished if status == "pruned" and goes_on else "",
             each.weight.note,
         )
         pattern = f"{each.pattern}{chooser.note(each.pattern)}"
