@@ -20,8 +20,6 @@ from tfprune.sparsity.patterns import Unstructured
 from tfprune.sparsity.penalties import PriorMaskPenalty
 from tfprune.sparsity.schedules import PolynomialDecay, StrengthRamp
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 Build = Callable[..., Any]
 Data = tuple[np.ndarray, np.ndarray]
 # 16, 32, 48 ... of 128 weights in the epochs of six steps.

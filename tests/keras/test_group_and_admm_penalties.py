@@ -219,7 +219,7 @@ def test_optimizer_and_files_know_nothing_of_it(
     assert not {"save_own_variables", "load_own_variables"} & set(vars(model.optimizer))
     assert model.get_layer("hidden").kernel.constraint is None
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         loaded = keras.saving.load_model(tmp_path / "middle.keras")
     for old, new in zip(saved[0], loaded.optimizer.variables, strict=False):
         np.testing.assert_array_equal(np.asarray(new.value), old)

@@ -22,8 +22,6 @@ from tfprune.sparsity.penalties.prior_mask import shrink_factor
 from tfprune.sparsity.schedules import ConstantSparsity, PolynomialDecay, StrengthRamp
 from tfprune.sparsity.select import select
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 Data = tuple[np.ndarray, np.ndarray]
 Build = Callable[..., Any]
 optimizers = keras.optimizers
@@ -307,7 +305,7 @@ def test_optimizer_and_files_know_nothing_of_it(build: Build, data: Data, tmp_pa
     assert [each.path for each in model.optimizer.variables] == paths
     assert not {"save_own_variables", "load_own_variables"} & set(vars(model.optimizer))
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         loaded = keras.saving.load_model(tmp_path / "middle.keras")
     assert len(loaded.optimizer.variables) == len(paths) == len(saved[0]) - 3
     for old, new in zip(saved[0], loaded.optimizer.variables, strict=False):  # masks and strength come last

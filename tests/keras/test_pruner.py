@@ -119,7 +119,7 @@ def test_an_open_end_is_that_of_the_training(build: Build, data: Data) -> None:
     with pytest.raises(PruningError, match=r"`total_steps` to Pruner\.start"):
         pruner.start()
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         pruner.start(total_steps=10)
     model.train_on_batch(*next(batches(data)))
     pruner.step(7)

@@ -21,7 +21,6 @@ from tfprune.sparsity.patterns import Groups, Unstructured
 from tfprune.sparsity.schedules import ConstantSparsity, PolynomialDecay
 
 # Keras itself meets this one under numpy 2, whenever it saves.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 Data = tuple[np.ndarray, np.ndarray]
 Build = Callable[..., Any]
@@ -121,7 +120,7 @@ def test_gradient_accumulation(build: Build, data: Data) -> None:
 def reload_and_compare(model: Any, folder: Path) -> Any:
     model.save(folder / "model.keras")
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         loaded = keras.saving.load_model(folder / "model.keras")
     for old, new in zip(model.variables, loaded.variables, strict=True):
         np.testing.assert_array_equal(to_numpy(old), to_numpy(new))
@@ -141,7 +140,7 @@ class SaveAndLoad(keras.callbacks.Callback):
         self.model.save(self.folder / "middle.keras")
         self.model.save_weights(self.folder / "middle.weights.h5")
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
+            warnings.simplefilter("error")
             self.model.load_weights(self.folder / "middle.weights.h5")
 
 
@@ -153,7 +152,7 @@ def test_files_saved_while_training(build: Build, data: Data, tmp_path: Path, po
     fit(model, data, pruning(), SaveAndLoad(tmp_path), watch, epochs=2)
     assert watch.zeros == [[64]] * STEPS * 2
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         loaded = keras.saving.load_model(tmp_path / "middle.keras")
     assert zeros(loaded, "hidden") == 64
     # With float16, loss scaling skips a step or two: the optimizer does not count them, the callback does.
@@ -283,7 +282,7 @@ def test_late_schedule_warns_once_before_the_first_step(build: Build, data: Data
 def test_end_equal_to_the_number_of_steps_is_reached(build: Build, data: Data) -> None:
     model = build()
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         fit(model, data, pruning(PolynomialDecay(0.0, 0.5, end_step=STEPS, frequency=100)))
     assert zeros(model, "hidden") == 64
 

@@ -19,8 +19,6 @@ from tfprune.keras.state import PruningState
 from tfprune.sparsity.patterns import Unstructured
 from tfprune.sparsity.schedules import ConstantSparsity, PolynomialDecay
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 Build = Callable[..., Any]
 Data = tuple[np.ndarray, np.ndarray]
 # A quarter of 128 weights in the first epoch, a half in the second, three quarters from the third on.

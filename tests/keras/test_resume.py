@@ -26,7 +26,6 @@ from tfprune.sparsity.patterns import Groups, Unstructured
 from tfprune.sparsity.schedules import ConstantSparsity, IterativeMagnitude, PolynomialDecay
 
 # Keras itself meets this one under numpy 2, whenever it saves.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 ORDERS = ("backup first", "pruning first")
 Build = Callable[..., Any]

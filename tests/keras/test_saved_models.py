@@ -12,15 +12,12 @@ from typing import Any
 
 import keras
 import numpy as np
-import pytest
 
 from tests.keras.test_replaced_weights import fit
 from tfprune.keras.callback import PruningCallback
 from tfprune.sparsity.patterns import Unstructured
 from tfprune.sparsity.penalties import PriorMaskPenalty
 from tfprune.sparsity.schedules import PolynomialDecay, StrengthRamp
-
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 Build = Callable[..., Any]
 Data = tuple[np.ndarray, np.ndarray]

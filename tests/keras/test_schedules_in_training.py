@@ -121,7 +121,7 @@ def test_a_training_that_ends_with_a_cut_that_goes_back_is_warned_of() -> None:
     with pytest.warns(UserWarning, match="at step 4, this training ends at step 4"):
         train(network(), IterativeMagnitude(0.5, rounds=1, round_steps=4), 4)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         train(network(), IterativeMagnitude(0.5, rounds=1, round_steps=4, rewind_step=None), 4)
 
 

@@ -6,6 +6,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import keras
+import numpy as np
+import numpy.typing as npt
+
 
 def attach_state(model: Any) -> None:
     """Makes the variables of a model and its optimizer hold their values of now, and what is assigned to them count.
@@ -20,6 +24,21 @@ def attach_state(model: Any) -> None:
     synchronise = getattr(model, "jax_state_sync", None)
     if synchronise is not None:
         synchronise()
+
+
+def value_of(variable: Any) -> npt.NDArray[Any]:
+    """The value of a variable as an array of its own, in the type of the variable; bfloat16 may come as float32.
+
+    Args:
+        variable: Variable or tensor of Keras, or variable of TensorFlow.
+    """
+    tensor = keras.ops.convert_to_tensor(variable)
+    if keras.backend.backend() == "torch":
+        tensor = tensor.detach().cpu()
+        # numpy knows no bfloat16 of PyTorch's.
+        tensor = tensor.float() if keras.backend.standardize_dtype(tensor.dtype) == "bfloat16" else tensor
+    # Asked for a copy at once, as by Keras' own `convert_to_numpy`, numpy warns of tensors that know no such argument.
+    return np.array(np.asarray(tensor))
 
 
 def optimizer_of(optimizer: Any, variable: Any) -> Any:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import keras
-from keras import ops
 
 from tfprune.errors import PruningError
+from tfprune.keras.backends import value_of
 from tfprune.keras.channels.builder import graph_of
 from tfprune.keras.layers import walk_layers
 
@@ -181,7 +181,7 @@ def _copy_state(original: Any, same: Any) -> None:
         store: dict[str, Any] = {}
         old.save_own_variables(store)
         # Arrays of their own: training donates those of a JAX model, and what shares them would lose them.
-        new.load_own_variables({key: ops.convert_to_numpy(value) for key, value in store.items()})
+        new.load_own_variables({key: value_of(value) for key, value in store.items()})
         if hasattr(old, "save_assets"):  # such as a vocabulary
             with tempfile.TemporaryDirectory() as folder:
                 old.save_assets(folder)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError, PruningError
+from tfprune.keras.backends import value_of
 from tfprune.recipe import LayerFilters, LayerInfo, Match, Recipe, Rule
 from tfprune.sparsity.layouts import LAYOUTS, Layout, einsum_layout
 from tfprune.sparsity.patterns import Unstructured
@@ -369,5 +370,5 @@ def to_numpy(variable: Any) -> npt.NDArray[Any]:
     Args:
         variable: Keras variable.
     """
-    value: npt.NDArray[Any] = keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
+    value = value_of(variable)
     return value if value.dtype.kind == "f" else value.astype(np.float32)

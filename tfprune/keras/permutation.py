@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError, PruningError
+from tfprune.keras.backends import value_of
 from tfprune.keras.channels import ChannelSpace, Member, channel_graph
 from tfprune.keras.channels.orders import Order, candidate_orders
-from tfprune.keras.layers import PrunableWeight, find_weights
+from tfprune.keras.layers import PrunableWeight, find_weights, to_numpy
 from tfprune.keras.masks import MaskConstraint
 from tfprune.recipe import LayerFilters
 from tfprune.sparsity.layouts import from_matrix, matrix_shape, resolve_layout
@@ -282,7 +282,7 @@ class _Permuter:
         for member in space.members:
             key = id(member.variable)
             known = self._changed.get(key)
-            values = known[1] if known else keras.ops.convert_to_numpy(member.variable)
+            values = known[1] if known else value_of(member.variable)
             self._changed[key] = (member.variable, reorder(values, member, order))
         for key in {id(member.variable) for member in space.members} & self._kernels.keys():
             self._kernels[key] = self._kernels[key].reordered(space.members, order).count(self._pattern)
@@ -314,9 +314,7 @@ def _kernel(weight: PrunableWeight, pattern: Pattern, sparsity: float | None, sc
         target = pattern.resolve_sparsity(wanted, shape, weight.layout)
     except PatternError:
         return None
-    values = keras.ops.convert_to_numpy(weight.variable)
-    # numpy cannot compute with bfloat16.
-    values = values if values.dtype.kind == "f" else values.astype(np.float32)
+    values = to_numpy(weight.variable)
     if not np.isfinite(values).all():
         raise PruningError(
             f"Weights must be finite to be compared. Received: NaN or infinite weights in layer {weight.layer!r}."

@@ -6,12 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-from keras import ops
 
 from tfprune.errors import PruningError
-from tfprune.keras.backends import attach_state
+from tfprune.keras.backends import attach_state, value_of
 from tfprune.keras.progress import Progress
 
 
@@ -53,10 +51,10 @@ class Rewinding:
         if not due:
             return
         attach_state(self._model)
-        self.values |= {index: _copy(variable) for index, variable in due}
+        self.values |= {index: value_of(variable) for index, variable in due}
         for place, other in enumerate(self._others):
             if -1 - place not in self.values:
-                self.values[-1 - place] = _copy(other)
+                self.values[-1 - place] = value_of(other)
 
     def restore(self, indices: Iterable[int]) -> None:
         """Sets kernels, and all variables that nothing prunes, back to their saved values.
@@ -80,9 +78,3 @@ class Rewinding:
         if listed:
             for place, other in enumerate(self._others):
                 other.assign(self.values[-1 - place])
-
-
-def _copy(variable: Any) -> npt.NDArray[Any]:
-    """The value of a variable, of a type that it takes back without loss."""
-    value: npt.NDArray[Any] = np.array(ops.convert_to_numpy(ops.convert_to_tensor(variable)))
-    return value

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from tfprune.keras.backends import value_of
 from tfprune.sparsity.layouts import Layout
 from tfprune.sparsity.reconstruct.moments import Parts
 from tfprune.sparsity.reconstruct.samples import (
@@ -173,5 +174,5 @@ def as_array(tensor: Any) -> Array:
     Args:
         tensor: Tensor of any back end.
     """
-    array: Array = np.asarray(keras.ops.convert_to_numpy(tensor))
+    array: Array = value_of(tensor)
     return array if array.dtype == np.float64 else array.astype(np.float32)
