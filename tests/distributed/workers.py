@@ -169,7 +169,8 @@ def penalised(compiled: Callable[[], Any], replicas: Callable[[Any], list[Any]])
     from tfprune.sparsity.penalties import AdmmPenalty, PriorMaskPenalty, ReweightedGroupPenalty
     from tfprune.sparsity.schedules import ConstantSparsity, StrengthRamp
 
-    strong = StrengthRamp(10.0, end_step=0)
+    # With the small learning rate, gradients move the weights far less than the penalty does.
+    strong = StrengthRamp(100.0, end_step=0)
     random, found = np.random.default_rng(0), {}
     x, y = random.standard_normal((5 * BATCH, 16)).astype("float32"), random.random((5 * BATCH, 1), "float32")
     for penalty in (PriorMaskPenalty(strong), AdmmPenalty(strong), ReweightedGroupPenalty(strong, eps=5.0)):
@@ -198,7 +199,7 @@ def mirrored_penalties(rank: int, port: int) -> dict[str, Any]:
     def compiled() -> Any:
         with strategy.scope():
             model = small_model()
-            model.compile(keras.optimizers.SGD(0.1, momentum=0.5), "mse")
+            model.compile(keras.optimizers.SGD(0.01, momentum=0.5), "mse")
         return model
 
     return penalised(compiled, mirrored_values)
@@ -212,7 +213,7 @@ def data_parallel_penalties(rank: int, port: int) -> dict[str, Any]:
 
     def compiled() -> Any:
         model = small_model()
-        model.compile(keras.optimizers.SGD(0.1, momentum=0.5), "mse")
+        model.compile(keras.optimizers.SGD(0.01, momentum=0.5), "mse")
         return model
 
     return penalised(compiled, shards)
