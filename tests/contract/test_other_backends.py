@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+EVERYWHERE = ("tests/contract", "tests/keras", "tests/one_shot")
 
 
 def run_on(backend: str, *arguments: str) -> None:
@@ -36,9 +37,9 @@ def test_jax() -> None:
 
 @pytest.mark.slow
 def test_all_of_it_on_jax() -> None:
-    run_on("jax", "tests/contract", "tests/keras", "-m", "backends")
+    run_on("jax", *EVERYWHERE, "-m", "backends")
 
 
 @pytest.mark.torch
 def test_all_of_it_on_torch() -> None:
-    run_on("torch", "tests/contract", "tests/keras", "-m", "backends")
+    run_on("torch", *EVERYWHERE, "-m", "backends")

@@ -17,6 +17,7 @@ from tfprune.errors import ModelError, OutputError, PruningError, RecipeError
 from tfprune.keras.layers import layer_info
 from tfprune.sparsity.patterns import BlockPunched, Filters, Groups, KernelElements, NofM, Pattern, Unstructured
 
+pytestmark = pytest.mark.backends
 L = keras.layers
 
 

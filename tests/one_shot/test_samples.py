@@ -16,6 +16,7 @@ from tfprune.sparsity.layouts import to_matrix
 from tfprune.sparsity.reconstruct import samples as pieces
 from tfprune.sparsity.reconstruct.moments import Parts
 
+pytestmark = pytest.mark.backends
 L = keras.layers
 LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "dense": (lambda: L.Dense(6), (2, 5)),
