@@ -80,7 +80,7 @@ def compare(pattern: tp.patterns.Pattern, size: int, rounds: int) -> dict[str, f
     assert cells is not None
     blocks = box_sizes(cells)
     assert blocks is not None
-    ids = keras.Variable(from_matrix(cells.ids, shape, LAYOUT), dtype="int32")
+    ids = keras.Variable(from_matrix(cells.ids, shape, LAYOUT), dtype="int32", trainable=False)
     by_number = compiled(IndexedGroups(ids, cells.count), cells, [kernel, ids])
     by_box = compiled(BoxedGroups(shape, LAYOUT, blocks), cells, [kernel])
     np.testing.assert_allclose(by_number(), by_box(), rtol=1e-5, atol=1e-7)

@@ -39,7 +39,8 @@ def boxed(shape: tuple[int, ...], layout: Layout, cells: PenaltyCells) -> GroupN
 
 
 def indexed(shape: tuple[int, ...], layout: Layout, cells: PenaltyCells) -> GroupNorms:
-    return IndexedGroups(keras.Variable(from_matrix(cells.ids, shape, layout), dtype="int32"), cells.count + 3)
+    ids = keras.Variable(from_matrix(cells.ids, shape, layout), dtype="int32", trainable=False)
+    return IndexedGroups(ids, cells.count + 3)
 
 
 @pytest.mark.backends
