@@ -71,11 +71,12 @@ def compare(
         pattern, wanted = PATTERNS[name]
         if sparsity is not None and wanted is not None and name != "Filters()":
             wanted = sparsity
+        key = name if sparsity is None else f"{name} at {sparsity:g}"
         rule = tp.Rule(None, pattern, wanted)
         try:
             plain = tp.prune(model(), rule)
         except tp.errors.PruningError as error:
-            keep({name: {"reason": str(error).split(". Received")[0]}})
+            keep({key: {"reason": str(error).split(". Received")[0]}})
             continue
         before = judge(plain)
         start = time.perf_counter()
@@ -88,8 +89,8 @@ def compare(
             **_errors(pruned.report),
             "seconds": round(seconds, 1),
         }
-        print(name, row, file=sys.stderr, flush=True)
-        keep({name: row})
+        print(key, row, file=sys.stderr, flush=True)
+        keep({key: row})
 
 
 def _errors(report: PruneReport) -> dict[str, Any]:
