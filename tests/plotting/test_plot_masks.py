@@ -53,6 +53,14 @@ def test_a_row_a_layer() -> None:
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
 
+def test_notebooks_show_the_figure() -> None:
+    figure = tp.plot_masks(MODEL, "conv")
+    picture = figure._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+    width = int.from_bytes(picture[16:20], "big")
+    assert width == round(figure.get_figwidth() * figure.dpi)
+
+
 def test_the_mask_is_drawn_as_it_is() -> None:
     figure = tp.plot_masks(MODEL, "conv")
     found = panels(figure)

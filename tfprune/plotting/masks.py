@@ -68,7 +68,8 @@ def plot_masks(
         custom_objects: Classes and functions by name that a ``.keras`` file needs.
 
     Returns:
-        A `matplotlib.figure.Figure` of its own: `pyplot` does not know it, so nothing has to be closed.
+        A `matplotlib.figure.Figure` of its own: `pyplot` does not know it, so nothing has to be closed. Notebooks show
+        it where it ends a cell.
 
     Raises:
         OutputError: matplotlib is missing, or `output` must not or cannot be written.
@@ -154,12 +155,13 @@ def matplotlib_classes(subject: str) -> tuple[Any, Any, Any]:
     try:
         from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+
+        from tfprune.plotting.notebook_figure import NotebookFigure
     except ImportError as error:
         raise OutputError(
             f"{subject}: drawing needs matplotlib. Received: {error}. Install it with `pip install tfprune[report]`."
         ) from error
-    return Figure, FigureCanvasAgg, rc_context
+    return NotebookFigure, FigureCanvasAgg, rc_context
 
 
 def _source(model: Any) -> Path | None:
