@@ -60,7 +60,7 @@ def run(images: data.FashionMnist, epochs: int) -> Results:
     for model in (aware, without):
         fit(model, images, epochs, 3e-4, tp.schedules.OneShot(SPARSITY))
 
-    # Ranges of tensors that no fake quantization names, here the logits, come from the examples.
+    # Ranges come from training where there are any; the examples are for tensors that have none: all of `without`.
     examples = images.train.first(500).images
     int8_with = tp.convert(aware, precision="int8", representative_data=examples)
     int8_without = tp.convert(without, precision="int8", representative_data=examples)

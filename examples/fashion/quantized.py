@@ -15,30 +15,42 @@ from keras import ops
 _ROUNDED = keras.quantizers.fake_quant_with_min_max_vars
 
 
-class _ReadsInt8(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type information.
-    """Rounds what a layer reads to 8 bits of the range seen in training."""
+class Range(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type information.
+    """Rounds a tensor to 8 bits of the range that it had in training."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Adds the range, which always holds 0."""
-        super().build(input_shape)
         above_0 = keras.initializers.Constant(1e-3)
         self.low = self.add_weight(name="low", shape=(), initializer="zeros", trainable=False)
         self.high = self.add_weight(name="high", shape=(), initializer=above_0, trainable=False)
 
-    def read(self, inputs: Any, training: bool | None) -> Any:
-        """The inputs, rounded; in training the range grows with them, as it does when a file is calibrated."""
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Rounds; in training the range grows with the inputs first, as it does when a file is calibrated."""
         if training:
             self.low.assign(ops.minimum(self.low, ops.min(inputs)))
             self.high.assign(ops.maximum(self.high, ops.max(inputs)))
         return _ROUNDED(inputs, self.low, self.high)
 
 
-class QuantizedConv2D(_ReadsInt8, keras.layers.Conv2D):  # type: ignore[misc]
-    """A convolution that computes as in int8; its kernel has -127 .. 127 steps in each output channel."""
+class _ReadsInt8(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that rounds what it reads."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.reads = Range(name="reads")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Builds the layer and its range."""
+        super().build(input_shape)
+        self.reads.build(input_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Convolves the rounded inputs."""
-        return super().call(self.read(inputs, training))
+        """Computes with the rounded inputs."""
+        return super().call(self.reads(inputs, training=training))
+
+
+class QuantizedConv2D(_ReadsInt8, keras.layers.Conv2D):  # type: ignore[misc]
+    """A convolution that computes as in int8; its kernel has -127 .. 127 steps in each output channel."""
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolves with the rounded kernel; the range is as wide on both sides, so that zero stays zero exactly."""
@@ -46,17 +58,38 @@ class QuantizedConv2D(_ReadsInt8, keras.layers.Conv2D):  # type: ignore[misc]
         return super().convolution_op(inputs, _ROUNDED(kernel, -largest, largest, narrow_range=True, axis=-1))
 
 
+class QuantizedPooling(_ReadsInt8, keras.layers.GlobalAveragePooling2D):  # type: ignore[misc]
+    """A mean over rounded images."""
+
+
 class QuantizedDense(_ReadsInt8, keras.layers.Dense):  # type: ignore[misc]
-    """A Dense layer that computes as in int8.
+    """A Dense layer that computes as in int8, and rounds what it writes: nothing behind it does.
 
     Its kernel has one scale: TFLite's converter transposes it and cannot do so with a scale for each output.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.writes = Range(name="writes")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Builds the layer and both ranges."""
+        super().build(input_shape)
+        self.writes.build((*input_shape[:-1], self.units))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Multiplies the rounded inputs by the rounded kernel."""
         largest = ops.maximum(ops.max(ops.abs(self.kernel)), 1e-9)
         kernel = _ROUNDED(self.kernel, -largest, largest, narrow_range=True)
-        return self.activation(ops.matmul(self.read(inputs, training), kernel) + self.bias)
+        product = ops.matmul(self.reads(inputs, training=training), kernel) + self.bias
+        return self.writes(self.activation(product), training=training)
+
+
+_QUANTIZED: dict[Any, Any] = {
+    keras.layers.Conv2D: QuantizedConv2D,
+    keras.layers.GlobalAveragePooling2D: QuantizedPooling,
+    keras.layers.Dense: QuantizedDense,
+}
 
 
 def quantization_aware(model: keras.Model) -> keras.Model:
@@ -65,8 +98,8 @@ def quantization_aware(model: keras.Model) -> keras.Model:
     def replaced(layer: Any) -> Any:
         config = layer.get_config()
         if isinstance(layer, keras.layers.Conv2D):
-            return QuantizedConv2D.from_config({**config, "use_bias": True})
-        return (QuantizedDense if isinstance(layer, keras.layers.Dense) else type(layer)).from_config(config)
+            config["use_bias"] = True
+        return _QUANTIZED.get(type(layer), type(layer)).from_config(config)
 
     def called(layer: Any, *inputs: Any, **options: Any) -> Any:
         return inputs[0] if isinstance(layer, keras.layers.BatchNormalization) else layer(*inputs, **options)

@@ -115,9 +115,9 @@ def _ranges_are_those_of_training(aware: keras.Model, content: bytes) -> None:
     scales = [
         float(each["quantization_parameters"]["scales"][0]) for each in _tensors(content)[1] if each["dtype"] is np.int8
     ]
-    for name in ("stem", *PRUNED_LAYERS, "logits"):
-        layer = aware.get_layer(name)
-        wanted = (float(layer.high.value) - float(layer.low.value)) / 255
+    for name in ("stem", *PRUNED_LAYERS, "pool", "logits"):
+        learned = aware.get_layer(name).reads
+        wanted = (float(learned.high.value) - float(learned.low.value)) / 255
         assert min(abs(scale / wanted - 1) for scale in scales) < 1e-3, name
 
 
