@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -210,6 +211,23 @@ def test_converting_a_tflite_file_needs_neither_tensorflow_nor_keras(tmp_path: P
 def test_converting_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     convert(model())
     assert capsys.readouterr().out == ""
+
+
+def test_converting_prints_nothing_in_a_notebook(caplog: pytest.LogCaptureFixture) -> None:
+    import tensorflow as tf
+
+    logger = tf.get_logger()
+    level = logger.level
+    # What TensorFlow does where Python is interactive.
+    logger.setLevel("INFO")
+    logger.addHandler(caplog.handler)
+    try:
+        convert(model())
+        assert logger.level == logging.INFO
+    finally:
+        logger.removeHandler(caplog.handler)
+        logger.setLevel(level)
+    assert caplog.messages == []
 
 
 def test_mixed_precision_is_refused_with_the_remedy() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import re
 import tempfile
 import warnings
@@ -84,7 +85,8 @@ def from_legacy(model: Any, quantizer: Quantizer, tensorflow: Any) -> bytes:
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
-            model.save(folder, save_format="tf")
+            with _without_info(tensorflow):
+                model.save(folder, save_format="tf")
         # tf_keras and TensorFlow raise errors of many kinds for models that they cannot save.
         except Exception as error:
             raise ConversionError(
@@ -135,7 +137,8 @@ def _export(model: Any, quantizer: Quantizer, keras: Any, tensorflow: Any, subje
     with tempfile.TemporaryDirectory() as folder:
         try:
             options = {} if (signature := _fixed_batches(model, keras)) is None else {"input_signature": signature}
-            model.export(folder, format="tf_saved_model", verbose=False, **options)
+            with _without_info(tensorflow):
+                model.export(folder, format="tf_saved_model", verbose=False, **options)
         # Keras and TensorFlow raise errors of many kinds for models that they cannot export.
         except Exception as error:
             raise ConversionError(
@@ -143,6 +146,18 @@ def _export(model: Any, quantizer: Quantizer, keras: Any, tensorflow: Any, subje
             ) from error
         # The signature says what a subclassed model takes.
         return _convert(Path(folder), quantizer, tensorflow, subject, known or None)
+
+
+@contextlib.contextmanager
+def _without_info(tensorflow: Any) -> Iterator[None]:
+    """In notebooks TensorFlow prints where it wrote a SavedModel, which is a folder that goes at once."""
+    logger = tensorflow.get_logger()
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _graph_inputs(model: Any) -> list[Any]:
