@@ -15,7 +15,7 @@ CPP_SOURCES := $(shell find tflite_ops -name '*.h' -o -name '*.cc' -o -name '*.i
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 fuzz demo bench clean
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 fuzz demo notebook bench clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -104,6 +104,9 @@ fuzz: setup  ## Change files and packed weights for FUZZ_SECONDS (half an hour);
 
 demo: setup  ## Train, prune, convert and measure a network on Fashion-MNIST; writes report.html.
 	$(BIN)/python examples/fashion_mnist.py
+
+notebook: setup  ## docs/training.ipynb from docs/training.md; runs it where its code has changed.
+	$(BIN)/python tools/make_notebook.py
 
 # Every script keeps what the same library has measured on the same machine already: after an interruption, or with one
 # results file removed, only the rest is measured. Each may be called alone.
