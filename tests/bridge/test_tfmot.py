@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tf_keras
+from tensorflow_model_optimization.quantization import keras as quantization
 from tensorflow_model_optimization.sparsity import keras as tfmot
 
 import tfprune
+from tfprune import patterns, schedules
 from tfprune.bridge import tfmot as bridge
+from tfprune.bridge.tf_keras import PruningCallback
 from tfprune.errors import PruningError, ScheduleError
 
 layers = tf_keras.layers
@@ -120,3 +123,40 @@ def test_subclassed_models_are_refused() -> None:
     model(np.zeros((1, 3)))
     with pytest.raises(PruningError, match="functional or sequential"):
         tfprune.strip(model)
+
+
+def test_quantization_aware_training_keeps_the_zeros_of_convolutions() -> None:
+    plain = tf_keras.Sequential(
+        [
+            layers.Conv2D(64, 3, padding="same", input_shape=(8, 8, 16), name="conv"),
+            layers.ReLU(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(64, name="hidden"),
+            layers.Dense(4, name="head"),
+        ]
+    )
+    pattern = patterns.Groups(rows=4)
+    kernel = plain.get_layer("conv").kernel
+    kernel.assign(kernel * tfprune.select(kernel.numpy(), pattern, 0.8))
+    model = quantization.quantize_model(plain)
+    trained = next(each for each in model.trainable_weights if each.name == "conv/kernel:0")
+    before = trained.numpy()
+    zeros = []
+
+    class Watch(tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras has no type information
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            zeros.append(np.array_equal(trained.numpy() == 0, before == 0))
+
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).standard_normal((64, 8, 8, 16)).astype(np.float32)
+    pruning = PruningCallback(pattern, schedules.ConstantSparsity(0.8, end_step=0))
+    model.fit(x, np.ones((64, 4)), batch_size=8, verbose=0, callbacks=[pruning, Watch()])
+    assert zeros == [True] * 8
+    assert (trained.numpy() != before).mean() > 0.19
+    # TFMOT has put tensors in the place of these kernels.
+    skipped = {row.layer: row.reason for row in pruning.report.layers if row.status == "skipped"}
+    assert skipped["quant_hidden"] == "QuantizeWrapperV2 weights are not supported"
+    converted = tfprune.convert(model, precision="int8", representative_data=x, min_speedup=0.01)
+    (conv,) = [each for each in converted.report.layers if each.sparsity and each.sparsity > 0.5]
+    assert conv.precision == "int8"
+    assert conv.sparsity >= 0.799
