@@ -107,6 +107,17 @@ def test_defaults_spare_what_they_spare_in_keras_3() -> None:
     assert "depthwise kernel" in rows["depthwise", "depthwise_kernel"].reason
 
 
+def test_an_optimizer_class_of_ones_own_is_one_of_tf_keras() -> None:
+    class Own(tf_keras.optimizers.SGD):  # type: ignore[misc]  # tf_keras has no type information
+        """SGD by another name."""
+
+    model = small()
+    model.compile(Own(), "mse")
+    pruning = PruningCallback(recipe=Rule("conv", Unstructured(), 0.5, ConstantSparsity(frequency=1), min_weights=1))
+    fit(model, [pruning], steps=2)
+    assert (model.get_layer("conv").kernel.numpy() == 0).mean() == 0.5
+
+
 def test_a_second_fit_goes_on_and_steps_that_run_together_are_counted() -> None:
     model = small()
     model.compile("adam", "mse", steps_per_execution=2)

@@ -182,6 +182,11 @@ def test_what_is_wrong_is_said() -> None:
     term.update(model, 0)
     with pytest.raises(PruningError, match="belongs to one model"):
         term.update(other, 0)
+    for step in (-1, 1.5, "x"):
+        with pytest.raises(PruningError, match=rf"`step` of PenaltyLoss\.update .* at least 0\. Received: {step!r}\."):
+            term.update(model, step)  # type: ignore[arg-type]
+    with pytest.raises(PruningError, match="`model` must be a Keras model"):
+        term_of(PriorMaskPenalty(constant(1.0))).update(None, 0)
     with pytest.raises(PruningError, match="needs an end"):
         term_of(PriorMaskPenalty(StrengthRamp(1.0)))
     with pytest.raises(PruningError, match="`penalty` of `PenaltyLoss`"):

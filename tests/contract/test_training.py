@@ -21,6 +21,7 @@ from tests.contract.watch import (
     two_cuts,
     zeros_at,
 )
+from tfprune.errors import PruningError
 from tfprune.keras.callback import PruningCallback
 from tfprune.keras.layers import to_numpy
 from tfprune.keras.pruner import Pruner
@@ -117,6 +118,23 @@ def test_own_loop() -> None:
         pruner.step()
     pruner.finalize()
     check_steps(model, steps)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="only JAX has steps that change no variable")
+def test_own_loop_that_assigns_nothing_is_told() -> None:
+    model, optimizer = small(), optimizers.Adam(0.01)
+    pruner = Pruner(model, Rule("*", Unstructured(), 0.5, ConstantSparsity(), min_weights=1), optimizer=optimizer)
+    pruner.start()
+    values = [each.value for each in model.trainable_variables]
+    trained, _ = optimizer.stateless_apply([each.value for each in optimizer.variables], values, values)
+    with pytest.raises(PruningError, match=r"stateless step, none of whose results was assigned.*Assign its trainable"):
+        pruner.step()
+    assert pruner.step_count == 0
+    for variable, value in zip(model.trainable_variables, trained, strict=True):
+        variable.assign(value)
+    pruner.step()
+    pruner.step()
+    assert pruner.step_count == 2
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

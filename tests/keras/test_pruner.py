@@ -144,3 +144,40 @@ def test_a_second_start_goes_on_with_the_same_masks(build: Build, data: Data) ->
     pruner.start()
     np.testing.assert_array_equal(model.get_layer("hidden").kernel.numpy() != 0, mask)
     assert pruner.step_count == 6
+
+
+@pytest.mark.parametrize("count", [0, -5, 1.5, "x", True, None])
+def test_steps_are_whole_numbers_from_one(build: Build, data: Data, count: Any) -> None:
+    model = build()
+    pruner = Pruner(model, recipe(ConstantSparsity(0.5)))
+    if count is not None:
+        with pytest.raises(PruningError, match=rf"`total_steps` .* whole number of at least 1\. Received: {count!r}"):
+            pruner.start(count)
+        assert model.get_layer("hidden").kernel.constraint is None
+    pruner.start(np.int64(10))  # type: ignore[arg-type]
+    model.train_on_batch(*next(batches(data)))
+    with pytest.raises(PruningError, match=rf"`count` of Pruner\.step must be a whole number .* Received: {count!r}\."):
+        pruner.step(count)
+    assert pruner.step_count == 0
+    pruner.step(np.int64(2))  # type: ignore[arg-type]
+    assert pruner.step_count == 2
+
+
+def test_what_is_no_model_optimizer_or_state_is_told(build: Build) -> None:
+    with pytest.raises(PruningError, match=r"`model` must be a Keras model\. Received: None\."):
+        Pruner(None, recipe())
+    for wrong in ("adam", keras.optimizers.Adam):
+        with pytest.raises(PruningError, match=r"must be the optimizer object .*keras\.optimizers\.Adam\(\)"):
+            Pruner(build(), recipe(), optimizer=wrong).start(10)
+    with pytest.raises(PruningError, match=r"must be a `PruningState`.*Received: 3\."):
+        Pruner(build(), recipe()).load_state(3)  # type: ignore[arg-type]
+
+
+def test_before_start_nothing_is_known(build: Build) -> None:
+    pruner = Pruner(build(), recipe())
+    with pytest.raises(PruningError, match=r"`sparsity` of one that was not started\. Call start\(\) first"):
+        _ = pruner.sparsity
+    with pytest.raises(PruningError, match=r"`report` of one that was not started\. Call start\(\) first"):
+        pruner.report()
+    with pytest.raises(PruningError, match=r"Call start\(\) first"):
+        pruner.state()

@@ -41,7 +41,8 @@ def masking_optimizer(optimizer: Any) -> Any:
     Args:
         optimizer: Optimizer of Keras or tf_keras.
     """
-    return LegacyOptimizer(optimizer) if type(optimizer).__module__.split(".")[0] == "tf_keras" else optimizer
+    derived = any(each.__module__.split(".")[0] == "tf_keras" for each in type(optimizer).__mro__)
+    return LegacyOptimizer(optimizer) if derived else optimizer
 
 
 class LegacyOptimizer:

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from tfprune.errors import PruningError
+from tfprune.keras.arguments import keras_model, whole_number
 from tfprune.keras.choice import MaskChooser
 from tfprune.keras.layers import match_weights
 from tfprune.keras.penalising import look
@@ -93,8 +94,9 @@ class PenaltyLoss:
             step: Number of the step, from 0.
 
         Raises:
-            PruningError: As `refresh`.
+            PruningError: Another step, or as `refresh`.
         """
+        step = whole_number("`step` of PenaltyLoss.update", step, 0)
         self._bind(model)
         if self._penalty.should_choose(step) or (
             step > self._penalty.strength.begin_step and not all(term.active for term, _ in self._terms)
@@ -111,8 +113,8 @@ class PenaltyLoss:
             step: Number of the step, for messages.
 
         Raises:
-            PruningError: Nothing to penalise, a final sparsity that is missing or that the pattern cannot have, weights
-                that are not finite, or another model than before.
+            PruningError: No model, nothing to penalise, a final sparsity that is missing or that the pattern cannot
+                have, weights that are not finite, or another model than before.
         """
         self._bind(model)
         look(self._chooser, self._terms, step)
@@ -165,7 +167,7 @@ class PenaltyLoss:
 
     def _bind(self, model: Any) -> None:
         """Finds the kernels of a model, once."""
-        if self._model is model:
+        if self._model is keras_model(model):
             return
         if self._model is not None:
             raise PruningError(

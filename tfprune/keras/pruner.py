@@ -6,6 +6,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import keras
+
+from tfprune.errors import PruningError
+from tfprune.keras.arguments import keras_model, whole_number
+from tfprune.keras.backends import attach_state
 from tfprune.keras.pruning import Pruning
 from tfprune.keras.report import PruningReport
 from tfprune.keras.state import PruningState
@@ -25,6 +30,7 @@ class Pruner:
         optimizer: What trains the model; None (default): the optimizer that the model is compiled with.
 
     Raises:
+        PruningError: No model.
         RecipeError: No recipe.
 
     Example:
@@ -45,8 +51,9 @@ class Pruner:
 
     def __init__(self, model: Any, recipe: RecipeLike, *, optimizer: Any = None) -> None:
         """Takes the arguments; `start` does the work."""
-        self._pruning = Pruning(model, recipe, optimizer=optimizer)
+        self._pruning = Pruning(keras_model(model), recipe, optimizer=optimizer)
         self._loaded: PruningState | None = None
+        self._before_training: Any = None
 
     def start(self, total_steps: int | None = None) -> None:
         """Puts the masks in place and carries out what is due at the first step.
@@ -54,18 +61,21 @@ class Pruner:
         A pruner that was finalized goes on where it was: at its step, with its masks.
 
         Args:
-            total_steps: Steps of the training that begins; schedules without an end need it. Default None: unknown.
+            total_steps: Steps of the training that begins, at least 1; schedules without an end need it. Default None:
+                unknown.
 
         Raises:
-            PruningError: Nothing to prune, a rule that matches nothing, a pattern that cannot apply to a layer that its
-                rule names, a final sparsity that is missing or that a pattern with a rate of its own cannot have, a
-                model that cannot be pruned, a schedule without an end and a training of unknown length, or a loaded
-                state of another model or recipe.
+            PruningError: Another number of steps, no optimizer, nothing to prune, a rule that matches nothing, a
+                pattern that cannot apply to a layer that its rule names, a final sparsity that is missing or that a
+                pattern with a rate of its own cannot have, a model that cannot be pruned, a schedule without an end and
+                a training of unknown length, or a loaded state of another model or recipe.
             ScheduleError: A schedule or penalty that begins too late.
 
         Warns:
             UserWarning: Once, of everything that this training will not reach.
         """
+        if total_steps is not None:
+            total_steps = whole_number("`total_steps` of Pruner.start", total_steps, 1)
         self._pruning.attach()
         if self._loaded is not None:
             self._pruning.load_state(self._loaded)
@@ -74,6 +84,7 @@ class Pruner:
         if problems:
             warnings.warn(f"Pruner: {'; '.join(problems)}.", UserWarning, stacklevel=2)
         self._pruning.prepare()
+        self._before_training = self._value()
 
     def step(self, count: int = 1) -> None:
         """Call after each training step: counts it, and does what is due before the next.
@@ -82,10 +93,13 @@ class Pruner:
             count: Training steps done since the last call, at least 1.
 
         Raises:
-            PruningError: `start` has not been called, or only after the training step was compiled; another pruner has
-                taken a weight over; a mask cannot be chosen for a layer, such as one with NaN weights.
+            PruningError: Another count; `start` has not been called, or only after the training step was compiled;
+                another pruner has taken a weight over; a mask cannot be chosen for a layer, such as one with NaN
+                weights; on JAX, a training step whose results were never assigned to the variables.
         """
+        count = whole_number("`count` of Pruner.step", count, 1)
         self._pruning.check_step()
+        self._check_trained()
         self._pruning.advance(count)
         self._pruning.prepare()
 
@@ -115,8 +129,13 @@ class Pruner:
             state: What `state` returned, for this model and recipe. The model must have the weights of then.
 
         Raises:
-            PruningError: The state is that of another model or recipe; before `start`, this comes up there.
+            PruningError: No state, or that of another model or recipe; before `start`, the latter comes up there.
         """
+        if not isinstance(state, PruningState):
+            raise PruningError(
+                "`state` of Pruner.load_state must be a `PruningState`, from Pruner.state() or PruningState.load(...). "
+                f"Received: {state!r}."
+            )
         if self._pruning.is_attached:
             self._pruning.load_state(state)
         else:
@@ -129,7 +148,12 @@ class Pruner:
 
     @property
     def sparsity(self) -> float:
-        """Fraction of weights that the current masks remove, over all weights that are not skipped."""
+        """Fraction of weights that the current masks remove, over all weights that are not skipped.
+
+        Raises:
+            PruningError: `start` has not been called.
+        """
+        self._check_started("sparsity")
         return self._pruning.sparsity
 
     def report(self) -> PruningReport:
@@ -137,5 +161,33 @@ class Pruner:
 
         Returns:
             The report.
+
+        Raises:
+            PruningError: `start` has not been called.
         """
+        self._check_started("report")
         return self._pruning.report()
+
+    def _check_started(self, asked: str) -> None:
+        if not self._pruning.progress:
+            raise PruningError(
+                f"A pruner knows its layers once it has begun. Received: `{asked}` of one that was not started. Call "
+                "start() first."
+            )
+
+    def _value(self) -> Any:
+        """On JAX the array that one of the weights is now, replaced by each update; None elsewhere."""
+        if keras.backend.backend() != "jax" or not self._pruning.is_attached:
+            return None
+        attach_state(self._pruning.model)
+        return self._pruning.progress[0].weight.variable.value
+
+    def _check_trained(self) -> None:
+        """A stateless step leaves variables as they are, and keeps the masks that they had when it was given them."""
+        if self._before_training is not None and self._value() is self._before_training:
+            raise PruningError(
+                "A training step must change the variables of the model. Received: a stateless step, none of whose "
+                "results was assigned to them. Assign its trainable variables and those of the optimizer before "
+                "Pruner.step(), and give the next step what they hold afterwards: the masks are among them."
+            )
+        self._before_training = None

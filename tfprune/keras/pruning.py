@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from tfprune.errors import PruningError
 from tfprune.keras.backends import attach_state
 from tfprune.keras.choice import MaskChooser
 from tfprune.keras.layers import SkippedWeight, to_numpy
-from tfprune.keras.legacy import masking_optimizer
+from tfprune.keras.legacy import LegacyOptimizer, masking_optimizer
 from tfprune.keras.masks import MaskSet
 from tfprune.keras.penalising import Penalising
 from tfprune.keras.penalties import penalty_on
@@ -299,7 +300,13 @@ class Pruning:
                 "The model must be compiled before it is pruned, or the optimizer be given. Received: neither. Call "
                 "model.compile(...) first, or write Pruner(model, recipe, optimizer=optimizer)."
             )
-        return masking_optimizer(optimizer)
+        holder = masking_optimizer(optimizer)
+        if not isinstance(holder, (keras.optimizers.Optimizer, LegacyOptimizer)):
+            raise PruningError(
+                "`optimizer` must be the optimizer object that trains the model, such as keras.optimizers.Adam(). "
+                f"Received: optimizer={optimizer!r}."
+            )
+        return holder
 
     def _steps_to_check(self) -> range:
         """The steps not looked at yet, up to now; none while masks are held."""

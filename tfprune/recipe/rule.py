@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from tfprune.errors import PatternError, RecipeError, TfpruneError
 from tfprune.recipe.matching import LayerFilter, LayerFilters, LayerInfo, checked_filters, matches_kernel, matches_layer
+from tfprune.sparsity.configured import as_whole
 from tfprune.sparsity.patterns import Pattern
 from tfprune.sparsity.patterns.base import check_sparsity
 from tfprune.sparsity.penalties import Penalty
@@ -154,12 +154,8 @@ class Rule:
             raise RecipeError(str(error), field="scores") from error
 
     def _whole(self, name: str) -> int:
-        value: Any = getattr(self, name)
-        try:
-            number = -1 if isinstance(value, bool) else operator.index(value)
-        except TypeError:
-            number = -1
-        if number < 0:
+        number = as_whole(getattr(self, name))
+        if number is None or number < 0:
             self._refuse(name, "must be a whole number of at least 0")
         return number
 

@@ -15,6 +15,14 @@ from tfprune.errors import TfpruneError
 C = TypeVar("C", bound="Configured")
 
 
+def as_whole(value: object) -> int | None:
+    """A whole number of Python's, numpy's or a tensor's type as an int; None for anything else and for bools."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]  # what it is for
+    except TypeError:
+        return None
+
+
 class Configured:
     """Base of frozen dataclasses that a plain dictionary rebuilds."""
 
@@ -50,11 +58,8 @@ class Configured:
     def _set_whole(self, field: str, least: int = 1) -> None:
         """Checks a whole-number field of at least `least` and stores it as an int."""
         value = getattr(self, field)
-        try:
-            number = least - 1 if isinstance(value, bool) else operator.index(value)
-        except TypeError:
-            number = least - 1
-        if number < least:
+        number = as_whole(value)
+        if number is None or number < least:
             raise self.error(
                 f"`{field}` of `{type(self).__name__}` must be a whole number of at least {least}. "
                 f"Received: {field}={value!r}."
