@@ -47,3 +47,13 @@ def test_a_new_process_loads_a_wrapped_model_after_the_line_of_the_page(wrapped_
     )
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines()[-1] == ("Pruned" if with_line else "True")
+
+
+def test_a_new_process_prunes_a_wrapped_file_at_once(wrapped_file: Path) -> None:
+    code = "import sys, tfprune as tp; rule = tp.Rule('hidden', tp.patterns.Groups(rows=4), 0.75, min_weights=1);"
+    code += "print(tp.prune(sys.argv[1], rule).report.sparsity)"
+    process = subprocess.run(
+        [sys.executable, "-c", code, str(wrapped_file)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[-1] == "0.75"

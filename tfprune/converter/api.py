@@ -330,8 +330,7 @@ def _from_path(path: Path, custom_objects: Mapping[str, Any] | None, quantizer: 
             return keras_source.from_saved_model(path, quantizer, lambda: load_module("tensorflow"))
         if _is_tensorflow_path(path):
             keras, tensorflow = load_module("keras"), load_module("tensorflow")
-            load_module("tfprune.keras.pruned")  # makes its wrapper known to Keras
-            model = keras_source.load_file(path, custom_objects, keras)
+            model = load_keras_file(path, custom_objects)
             return keras_source.from_model(_plain(model), custom_objects, quantizer, keras, tensorflow)
         data = read_file(path)
         _check_file_precision(f"`{path}`", quantizer)
@@ -341,6 +340,12 @@ def _from_path(path: Path, custom_objects: Mapping[str, Any] | None, quantizer: 
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ModelError(f"`{path}` cannot be read: {reason}; give the path of a model that exists") from error
+
+
+def load_keras_file(path: Path, custom_objects: Mapping[str, Any] | None) -> Any:
+    """A model from a Keras file, `tfprune.Pruned` wrappers in it included."""
+    load_module("tfprune.keras.pruned")  # makes its wrapper known to Keras
+    return keras_source.load_file(path, custom_objects, load_module("keras"))
 
 
 def _is_tensorflow_path(path: Path) -> bool:

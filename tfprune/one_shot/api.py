@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfprune.converter.api import is_keras_model, load_module
+from tfprune.converter.api import is_keras_model, load_keras_file, load_module
 from tfprune.converter.examples import ModelInput
 from tfprune.errors import ModelError
 from tfprune.one_shot.batches import known_batches, unknown_batches
@@ -79,10 +79,7 @@ def prune(
     if path.is_dir():
         raise ModelError(f"`{path}`: a SavedModel folder cannot be pruned; prune the Keras model or the .tflite file")
     if path.suffix in _KERAS_SUFFIXES and path.exists():
-        from tfprune.converter.keras_source import load_file
-
-        loaded = load_file(path, custom_objects, load_module("keras"))
-        return _prune_keras(loaded, rules, calibration, advance, path)
+        return _prune_keras(load_keras_file(path, custom_objects), rules, calibration, advance, path)
     try:
         data = read_file(path)
     except (OSError, ValueError) as error:
