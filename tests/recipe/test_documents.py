@@ -137,6 +137,14 @@ rules:
     )
 
 
+@pytest.mark.parametrize("strength", ["100", "{final: 100}", "{StrengthRamp: {final: 100}}"])
+def test_a_strength_has_three_spellings(strength: str) -> None:
+    text = f"rules: [{{pattern: Groups, sparsity: 0.5, penalty: {{PriorMaskPenalty: {{strength: {strength}}}}}}}]"
+    recipe = Recipe.from_yaml(text)
+    assert recipe.rules[0].penalty == PriorMaskPenalty(StrengthRamp(100.0))
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
 def test_json_numbers_are_those_of_json() -> None:
     text = '{"rules": [{"layers": "a", "pattern": "Groups", "sparsity": 5e-1}]}'  # YAML 1.1 reads 5e-1 as text
     assert Recipe.from_json(text).rules[0].sparsity == 0.5
@@ -166,10 +174,28 @@ YAML_ERRORS = {
     "wrong scores": ("rules:\n- {pattern: Groups, sparsity: 0.5, scores: l7}\n", 2, 44, "`scores` must be one of"),
     "scores of a wrong type": ("rules:\n- {scores: [l1]}\n", 2, 12, "must be a name"),
     "wrong penalty": (
-        "rules:\n- pattern: Groups\n  sparsity: 0.5\n  penalty: {PriorMaskPenalty: {strength: 3}}\n",
+        "rules:\n- pattern: Groups\n  sparsity: 0.5\n  penalty: {PriorMaskPenalty: {strength: much}}\n",
         4,
         42,
-        "must be a `StrengthRamp`",
+        "must be a number, or a `StrengthRamp`",
+    ),
+    "no strength": (
+        "rules:\n- pattern: Groups\n  sparsity: 0.5\n  penalty: PriorMaskPenalty\n",
+        4,
+        12,
+        r"must be given `strength`, as in \{PriorMaskPenalty: \{strength: \.\.\.\}\}",
+    ),
+    "wrong ramp": (
+        "rules:\n- pattern: Groups\n  sparsity: 0.5\n  penalty: {AdmmPenalty: {strength: {StrengthRamp: {end: 3}}}}\n",
+        4,
+        27,
+        "`StrengthRamp` has no argument 'end'",
+    ),
+    "two penalties": (
+        "rules:\n- penalty: [AdmmPenalty]\n",
+        2,
+        12,
+        r"such as \{PriorMaskPenalty: \{strength: 100\}\}",
     ),
     "min_weights": ("rules:\n- pattern: Groups\n  sparsity: 0.5\n  min_weights: -1\n", 4, 16, "whole number"),
     "skip": ("rules:\n- {layers: a, skip: 1}\n", 2, 21, "true or false"),

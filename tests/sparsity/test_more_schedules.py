@@ -132,10 +132,10 @@ def test_round_trips_and_open_ends(schedule: schedules.Schedule) -> None:
     [
         (CosineDecay, {"final_sparsity": 80}, "write 0.8 for 80 %"),
         (CosineDecay, {"begin_step": 5, "end_step": 5}, "`end_step` of `CosineDecay` must come after"),
-        (CosineDecay, {"power": 2}, "must fit"),
+        (CosineDecay, {"power": 2}, "no argument .power."),
         (OneShot, {"final_sparsity": -0.1}, "final_sparsity"),
         (OneShot, {"begin_step": -1}, "`begin_step`"),
-        (OneShot, {"frequency": 1}, "must fit"),
+        (OneShot, {"frequency": 1}, "no argument .frequency."),
         (IterativeMagnitude, {"rounds": 0}, "`rounds`"),
         (IterativeMagnitude, {"round_steps": 0}, "`round_steps`"),
         (IterativeMagnitude, {"rewind_step": -1}, "`rewind_step`"),

@@ -215,5 +215,5 @@ def test_unregistered_class_is_refused() -> None:
         patterns.serialize(Mine())
     with pytest.raises(PatternError, match="already registered"):
         patterns.register(type("Groups", (Unstructured,), {}))
-    with pytest.raises(PatternError, match="must fit"):
+    with pytest.raises(PatternError, match="no argument 'height'"):
         Groups.from_config({"height": 3})

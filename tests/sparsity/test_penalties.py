@@ -42,10 +42,35 @@ def test_configurations(penalty: penalties.Penalty) -> None:
         2: [5, 7, 9, 11],
         7: [5, 12],
     }[penalty.refresh]
-    wrong: list[dict[str, Any]] = [{"strength": 3.0}, {"strength": RAMP, "refresh": 0}, {"lambda": 3.0}, {}]
+    wrong: list[dict[str, Any]] = [{"strength": "3"}, {"strength": RAMP, "refresh": 0}, {"lambda": 3.0}, {}]
     for arguments in wrong:
         with pytest.raises(ScheduleError, match=r"Received"):
             type(penalty).from_config(arguments)
+
+
+@pytest.mark.parametrize("strength", [3, np.float32(3.0), {"final": 3.0}, {"StrengthRamp": {"final": 3.0}}], ids=str)
+def test_a_number_is_a_ramp_to_it(strength: Any) -> None:
+    penalty = penalties.PriorMaskPenalty(strength)
+    assert penalty == penalties.PriorMaskPenalty(StrengthRamp(3.0))
+    assert (penalty.strength, penalty.ramp.final) == (penalty.ramp, 3)
+
+
+@pytest.mark.parametrize(
+    ("strength", "message"),
+    [
+        (-1, r"`final` of `StrengthRamp` .* Received: final=-1\.$"),
+        (10**400, r"`final` of `StrengthRamp` must be a finite number"),
+        (True, r"must be a number, or a `StrengthRamp`.* Received: strength=True\.$"),
+        ("much", r"must be a number, or a `StrengthRamp`.* Received: strength='much'\.$"),
+        ({"finale": 3}, r"`StrengthRamp` has no argument 'finale': it has final, begin_step"),
+        ({"begin_step": 3}, r"`StrengthRamp` must be given `final`"),
+        ({"StrengthRamp": 3}, r"arguments of `StrengthRamp` must be a dictionary\. Received: 3\.$"),
+    ],
+    ids=str,
+)
+def test_other_strengths_are_refused(strength: Any, message: str) -> None:
+    with pytest.raises(ScheduleError, match=rf"^`strength` of `AdmmPenalty`.*{message}"):
+        penalties.AdmmPenalty(strength)
 
 
 @pytest.mark.parametrize("eps", [0, -1.0, float("inf"), "small"])

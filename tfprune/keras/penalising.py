@@ -139,4 +139,4 @@ class Penalising:
 def _strength(progress: Progress, step: int) -> float:
     """By the penalty of the progress: its end is set, and that of the term may be open."""
     assert progress.penalty is not None
-    return progress.penalty.strength.strength(step)
+    return progress.penalty.ramp.strength(step)

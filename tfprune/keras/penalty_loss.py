@@ -74,10 +74,10 @@ class PenaltyLoss:
         """Checks the arguments."""
         if not isinstance(penalty, Penalty):
             raise PruningError(f"`penalty` of `PenaltyLoss` must be a Penalty object. Received: {penalty!r}.")
-        if penalty.strength.end_step is None:
+        if penalty.ramp.end_step is None:
             raise PruningError(
                 "The strength of a penalty needs an end outside of a schedule. Received: "
-                f"{penalty.strength!r}. Give `end_step` (0: the full strength at once)."
+                f"{penalty.ramp!r}. Give `end_step` (0: the full strength at once)."
             )
         rule = Rule(filters, pattern, sparsity, scores=scores, penalty=penalty, min_weights=min_weights)
         self._recipe = Recipe(rule, scope)
@@ -99,11 +99,11 @@ class PenaltyLoss:
         step = whole_number("`step` of PenaltyLoss.update", step, 0)
         self._bind(model)
         if self._penalty.should_choose(step) or (
-            step > self._penalty.strength.begin_step and not all(term.active for term, _ in self._terms)
+            step > self._penalty.ramp.begin_step and not all(term.active for term, _ in self._terms)
         ):
             self.refresh(model, step)
         for term, _ in self._terms:
-            term.set_strength(self._penalty.strength.strength(step) if term.active else 0.0)
+            term.set_strength(self._penalty.ramp.strength(step) if term.active else 0.0)
 
     def refresh(self, model: Any, step: int = 0) -> None:
         """Looks at the weights as they are now: prior masks, projections or denominators are found anew.

@@ -256,13 +256,13 @@ def no_final_sparsity(schedule: Schedule, pattern: Pattern) -> PruningError:
 
 def _ending_with(penalty: Penalty, last: int) -> Penalty:
     """The penalty with its open end set to the step of the last cut."""
-    if penalty.strength.begin_step >= last:
+    if penalty.ramp.begin_step >= last:
         raise ScheduleError(
             "A penalty must begin before the last weights are cut, or it does nothing. Received: "
-            f"begin_step={penalty.strength.begin_step} of {penalty.strength!r}, and a schedule whose last cut is at "
+            f"begin_step={penalty.ramp.begin_step} of {penalty.ramp!r}, and a schedule whose last cut is at "
             f"step {last}. Let the penalty begin earlier, or the schedule cut later (begin_step of ConstantSparsity)."
         )
-    return dataclasses.replace(penalty, strength=penalty.strength.resolve(last))
+    return dataclasses.replace(penalty, strength=penalty.ramp.resolve(last))
 
 
 def sort_by_pattern(weights: Sequence[PrunableWeight]) -> tuple[list[PrunableWeight], list[SkippedWeight]]:

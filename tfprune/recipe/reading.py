@@ -18,6 +18,11 @@ T = TypeVar("T")
 _RULE_KEYS = tuple(each.name for each in dataclasses.fields(Rule) if each.name != "place")
 #: Fields that are objects of a registry: the module that holds it.
 REGISTRIES: dict[str, Any] = {"pattern": patterns, "schedule": schedules, "penalty": penalties}
+_EXAMPLES = {
+    "pattern": "{Groups: {rows: 4}}",
+    "schedule": "{PolynomialDecay: {end_step: 500}}",
+    "penalty": "{PriorMaskPenalty: {strength: 100}}",
+}
 
 
 def read_rules(document: Node) -> tuple[list[Rule], str | None]:
@@ -85,7 +90,7 @@ def _object(node: Node, field: str) -> Any:
     single = isinstance(value, dict) and len(value) == 1
     if not single and not isinstance(value, str):
         node.place.refuse(
-            f"`{field}` must be a name, or one name with its arguments, such as {{Groups: {{rows: 4}}}}. "
+            f"`{field}` must be a name, or one name with its arguments, such as {_EXAMPLES[field]}. "
             f"Received: {node.plain()!r}."
         )
     name = next(iter(value)) if single else value

@@ -23,7 +23,7 @@ DEFAULT_MIN_WEIGHTS = 2048
 _KINDS: dict[str, tuple[type, str]] = {
     "pattern": (Pattern, "Groups(rows=4)"),
     "schedule": (Schedule, "PolynomialDecay(final_sparsity=0.8)"),
-    "penalty": (Penalty, "PriorMaskPenalty(StrengthRamp(100.0))"),
+    "penalty": (Penalty, "PriorMaskPenalty(100.0)"),
 }
 
 

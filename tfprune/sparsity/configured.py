@@ -23,6 +23,16 @@ def as_whole(value: object) -> int | None:
         return None
 
 
+def as_float(value: object) -> float:
+    """A real number as a float: infinite beyond the largest float, NaN for anything else and for bools."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return -math.inf if value < 0 else math.inf
+
+
 class Configured:
     """Base of frozen dataclasses that a plain dictionary rebuilds."""
 
@@ -53,7 +63,21 @@ class Configured:
         try:
             return cls(**config)
         except TypeError as error:
-            raise cls.error(f"The config of `{cls.__name__}` must fit: {error}. Received: {config!r}.") from error
+            raise cls.error(f"{cls._misfit(config) or error}. Received: {config!r}.") from error
+
+    @classmethod
+    def _misfit(cls, config: Mapping[str, Any]) -> str:
+        """Which argument a configuration has too many or too few; empty if it is something else."""
+        if not isinstance(config, Mapping):
+            return f"The arguments of `{cls.__name__}` must be a dictionary"
+        fields = {each.name: each for each in dataclasses.fields(cls) if each.init}  # type: ignore[arg-type]
+        for name in config:
+            if name not in fields:
+                return f"`{cls.__name__}` has no argument {name!r}: it has {', '.join(fields)}"
+        for name, field in fields.items():
+            if name not in config and field.default is field.default_factory is dataclasses.MISSING:
+                return f"`{cls.__name__}` must be given `{name}`, as in {{{cls.__name__}: {{{name}: ...}}}}"
+        return ""
 
     def _set_whole(self, field: str, least: int = 1) -> None:
         """Checks a whole-number field of at least `least` and stores it as an int."""
@@ -69,10 +93,10 @@ class Configured:
     def _set_positive(self, field: str, *, zero: bool = False) -> None:
         """Checks a finite number above 0, or at least 0, and stores it as a plain one."""
         value = getattr(self, field)
-        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not real or not (0 < value < math.inf or (zero and value == 0)):
+        number = as_float(value)
+        if not (0 < number < math.inf or (zero and number == 0)):
             raise self.error(
                 f"`{field}` of `{type(self).__name__}` must be a finite number {'of at least' if zero else 'above'} 0. "
                 f"Received: {field}={value!r}."
             )
-        object.__setattr__(self, field, value if isinstance(value, int) else float(value))
+        object.__setattr__(self, field, value if isinstance(value, int) else number)

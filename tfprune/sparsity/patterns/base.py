@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.errors import PatternError, TfpruneError
-from tfprune.sparsity.configured import Configured
+from tfprune.sparsity.configured import Configured, as_float
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, matrix_shape
 from tfprune.sparsity.registry import Registry
 
@@ -28,16 +28,6 @@ serialize = _REGISTRY.serialize
 deserialize = _REGISTRY.deserialize
 find = _REGISTRY.find
 register = _REGISTRY.register
-
-
-def as_float(value: object) -> float:
-    """A real number as a float: infinite beyond the largest float, NaN for anything else and for bools."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        return -math.inf if value < 0 else math.inf
 
 
 def check_sparsity(value: object, name: str = "sparsity") -> float:

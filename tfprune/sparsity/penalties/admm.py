@@ -99,8 +99,9 @@ class AdmmPenalty(Penalty):
     and ends with the last cut of a weight's schedule.
 
     Args:
-        strength: ``rho`` over steps, a `StrengthRamp`. ``learning_rate * strength`` decides: at 0.1 a weight goes 9 %
-            of its way to ``T`` in a step. Its `begin_step` must come before the last cut.
+        strength: ``rho`` over steps: a `StrengthRamp`, or a number for one that rises to it. ``learning_rate *
+            strength`` decides: at 0.1 a weight goes 9 % of its way to ``T`` in a step. Its `begin_step` must come
+            before the last cut.
         refresh: Steps from one projection to the next, at least 1; None (default): ``Z`` is found once, and ``U`` is 0.
 
     Raises:

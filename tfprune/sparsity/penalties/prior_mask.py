@@ -41,8 +41,9 @@ class PriorMaskPenalty(Penalty):
     ``learning_rate * strength`` exceeds 1. A weight's penalty ends with the last cut of its schedule.
 
     Args:
-        strength: Strength over steps, a `StrengthRamp`. ``learning_rate * strength`` decides: at 0.05 a penalised
-            weight loses a tenth a step. Its `begin_step` must come before the last cut.
+        strength: Strength over steps: a `StrengthRamp`, or a number for one that rises to it. ``learning_rate *
+            strength`` decides: at 0.05 a penalised weight loses a tenth a step. Its `begin_step` must come before the
+            last cut.
         refresh: Steps from one choice of the prior mask to the next, at least 1; None (default): it is chosen once.
 
     Raises:

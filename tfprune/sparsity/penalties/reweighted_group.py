@@ -73,8 +73,9 @@ class ReweightedGroupPenalty(Penalty):
     layer a rate of its own: `select_global` with ``scores="l2"``.
 
     Args:
-        strength: Strength over steps, a `StrengthRamp`. A group of norm ``n`` that nothing holds loses the share
-            ``learning_rate * strength / n ** 2`` a step. Its `begin_step` must come before the last cut.
+        strength: Strength over steps: a `StrengthRamp`, or a number for one that rises to it. A group of norm ``n``
+            that nothing holds loses the share ``learning_rate * strength / n ** 2`` a step. Its `begin_step` must come
+            before the last cut.
         refresh: Steps from one look at the norms to the next, at least 1; a few epochs. None (default): one look.
         eps: Added to the norms, above 0, so that a group that is 0 may come back: well below the norms of groups that
             matter. Default 0.001.

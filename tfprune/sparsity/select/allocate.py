@@ -30,9 +30,10 @@ import numpy.typing as npt
 
 from tfprune.errors import PatternError
 from tfprune.sparsity.blocks import Mask
+from tfprune.sparsity.configured import as_float
 from tfprune.sparsity.layouts import LayoutLike, MatrixShape, from_matrix, matrix_shape
 from tfprune.sparsity.patterns import BlockRowsColumns, Groups, KernelPatterns, Pattern
-from tfprune.sparsity.patterns.base import as_float, check_pattern, check_sparsity, exact_fraction
+from tfprune.sparsity.patterns.base import check_pattern, check_sparsity, exact_fraction
 from tfprune.sparsity.scores import (
     Scores,
     checked_weights,
