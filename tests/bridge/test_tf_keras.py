@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,10 +194,49 @@ def test_models_without_weights_and_bad_arguments_are_named() -> None:
         PruningCallback(Unstructured(), 0.5)
 
 
-def test_what_only_the_callback_of_keras_3_does_is_refused() -> None:
-    for option in ("checkpoint", "stop_below", "log_dir"):
-        with pytest.raises(TypeError, match=option):
-            PruningCallback(Unstructured(), ConstantSparsity(0.5), **{option: None})
+class Metric(tf_keras.callbacks.Callback):  # type: ignore[misc]
+    """Logs given values of a metric."""
+
+    def __init__(self, *values: float) -> None:
+        super().__init__()
+        self.values = values
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs["skill"] = self.values[epoch]
+
+
+RISING = PolynomialDecay(0.25, 0.75, end_step=4, power=1, frequency=2)
+
+
+def test_growth_ends_below_a_bound_and_is_seen_in_tensorboard(tmp_path: Path) -> None:
+    model = small()
+    model.compile("adam", "mse")
+    pruning = PruningCallback(Unstructured(), RISING, min_weights=1, stop_below={"skill": 0.9}, log_dir=tmp_path)
+    fit(model, [Metric(0.95, 0.5, 0.95), pruning], epochs=3)
+    assert pruning.report.held == "skill fell to 0.5, below 0.9 after step 4"
+    assert zeros(model)["conv/kernel:0"] == pytest.approx(0.25, abs=0.05)
+    assert list((tmp_path / "pruning").iterdir())
+
+
+def test_a_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    def trained(epochs: int, folder: Path) -> tuple[list[Any], PruningCallback]:
+        folder.mkdir(exist_ok=True)
+        tf_keras.utils.set_random_seed(1)
+        model = small()
+        model.compile("adam", "mse")
+        pruning = PruningCallback(Unstructured(), RISING, min_weights=1, checkpoint=folder / "pruning.npz")
+        backup = tf_keras.callbacks.BackupAndRestore(folder / "backup", delete_checkpoint=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "PruningCallback: the schedule reaches")
+            fit(model, [pruning, backup], epochs=epochs, shuffle=False)
+        return model.get_weights(), pruning
+
+    whole, _ = trained(3, tmp_path / "whole")
+    trained(1, tmp_path / "parts")
+    parts, pruning = trained(3, tmp_path / "parts")
+    assert pruning.report.step == 6
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -208,8 +248,7 @@ def test_replaced_weights_are_said_or_pruned_again_in_either_order(order: int) -
     def trained(reproject: bool) -> tuple[Any, PruningCallback]:
         model = small()
         model.compile("adam", "mse")
-        rising = PolynomialDecay(0.25, 0.75, end_step=4, power=1, frequency=2)
-        pruning = PruningCallback(Unstructured(), rising, min_weights=1, reproject=reproject)
+        pruning = PruningCallback(Unstructured(), RISING, min_weights=1, reproject=reproject)
         stopping = tf_keras.callbacks.EarlyStopping("wanted", mode="min", patience=9, restore_best_weights=True)
         fit(model, [BestIsTheFirst(), *[pruning, stopping][::order]], epochs=3)
         return model, pruning

@@ -8,7 +8,7 @@ from typing import Any
 import tf_keras
 
 from tfprune.errors import PruningError
-from tfprune.keras.in_fit import PrunesInFit, recipe_of, warn_once
+from tfprune.keras.in_fit import PrunesInFit
 
 
 class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras has no type information
@@ -18,10 +18,8 @@ class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore
     in the same compiled step, removed weights are exactly zero. Nothing is added to the model: after ``fit`` it is a
     plain model of tf_keras with zeros in its weights.
 
-    Args:
-        *args: As for `tfprune.PruningCallback`: a pattern and a schedule.
-        reproject: As there.
-        **kwargs: Its `recipe`, or `filters`, `scores`, `scope`, `penalty` and `min_weights`; nothing else.
+    The arguments are those of `tfprune.PruningCallback`. One is different: here `checkpoint` is written at the end of
+    each epoch, so give this callback a place before the one that saves the weights (`BackupAndRestore`).
 
     Raises:
         PruningError: As `tfprune.PruningCallback`.
@@ -38,12 +36,8 @@ class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore
         0.75
     """
 
-    def __init__(self, *args: Any, reproject: bool = False, **kwargs: Any) -> None:
-        """Checks the arguments."""
-        super().__init__()
-        self._reproject = reproject
-        self._recipe = recipe_of(*args, **kwargs)
-        self._first = 0
+    #: The batch that has begun.
+    _first = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Puts the masks in place."""
@@ -52,33 +46,19 @@ class PruningCallback(PrunesInFit, tf_keras.callbacks.Callback):  # type: ignore
                 f"The model {self.model.name!r} must be built before training begins, so that its kernels exist. "
                 "Received: no weights yet. Call the model once on a batch, or call model.build(input_shape)."
             )
-        self._begin(self._recipe)
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Fits the schedule to this training; only here is its first epoch known."""
-        if self._planned or self._pruning is None:
-            return
-        self._planned = True
-        warn_once(self._plan(self._pruning, epoch))
+        super().on_train_begin(logs)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Chooses masks anew where the schedule asks for it."""
+        super().on_train_batch_begin(batch, logs)
         self._first = batch
-        if self._pruning is not None:
-            self._pruning.prepare()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts the steps and logs the sparsity; of several steps that ran together, `batch` is the last."""
-        if self._pruning is not None:
-            self._pruning.check_step()
-            self._pruning.advance(batch - self._first + 1)
-        self._log(logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Logs the sparsity."""
-        self._log(logs)
+        """Logs the sparsity, looks at the bounds, and writes the checkpoint."""
+        super().on_epoch_end(epoch, logs)
+        if self._pruning is not None and self._checkpoint is not None:
+            self._write_state()
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Leaves the model pruned, and otherwise as it was."""
-        self._settle()
-        self._log(logs)
+    def _steps_run(self, batch: int) -> int:
+        # Of several steps that ran together, `batch` is the last.
+        return batch - self._first + 1

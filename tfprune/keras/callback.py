@@ -3,23 +3,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from tfprune.keras.bounds import MetricBounds
-from tfprune.keras.checkpoint import Checkpoint
-from tfprune.keras.in_fit import PrunesInFit, recipe_of, warn_once
-from tfprune.keras.pruning import Pruning
-from tfprune.keras.summaries import MaskSummaries
-from tfprune.recipe import DEFAULT_MIN_WEIGHTS, LayerFilters, RecipeLike
-from tfprune.sparsity.patterns import Pattern
-from tfprune.sparsity.penalties import Penalty
-from tfprune.sparsity.schedules import Schedule
-from tfprune.sparsity.scores import Scores
+from tfprune.keras.in_fit import PrunesInFit
 
 
 class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
@@ -90,121 +78,22 @@ class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[mi
         0.75
     """
 
-    def __init__(
-        self,
-        pattern: Pattern | None = None,
-        schedule: Schedule | None = None,
-        *,
-        recipe: RecipeLike | None = None,
-        filters: LayerFilters = None,
-        scores: Scores = "l1",
-        scope: str = "layer",
-        penalty: Penalty | None = None,
-        min_weights: int = DEFAULT_MIN_WEIGHTS,
-        checkpoint: str | os.PathLike[str] | None = None,
-        reproject: bool = False,
-        stop_below: Mapping[str, float] | None = None,
-        log_dir: str | os.PathLike[str] | None = None,
-    ) -> None:
-        """Checks the arguments."""
-        super().__init__()
-        self._recipe = recipe_of(
-            pattern,
-            schedule,
-            recipe=recipe,
-            filters=filters,
-            scores=scores,
-            scope=scope,
-            penalty=penalty,
-            min_weights=min_weights,
-        )
-        self._checkpoint = None if checkpoint is None else Checkpoint(checkpoint)
-        self._reproject = reproject
-        self._bounds = None if stop_below is None else MetricBounds(stop_below)
-        self._summaries = None if log_dir is None else MaskSummaries(log_dir)
-        self._running = 1
+    #: Training steps that run together from the batch that has begun.
+    _running = 1
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Puts the masks in place; which ones is known when all callbacks have begun."""
-        pruning = self._begin(self._recipe)
-        if self._checkpoint is not None:
-            pruning.masks.watcher = self._write_state
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Takes up an earlier state, and fits the schedule to this training; only here is its first epoch known."""
-        if self._planned or self._pruning is None:
-            return
-        self._planned = True
-        problems = self._resume(self._pruning)
-        problems += self._plan(self._pruning, epoch)
-        warn_once(problems)
+        super().on_train_begin(logs)
+        if self._pruning is not None and self._checkpoint is not None:
+            self._pruning.masks.watcher = self._write_state
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Chooses masks anew where the schedule asks for it."""
+        super().on_train_batch_begin(batch, logs)
         if self._pruning is not None:
-            self._pruning.prepare()
-            if self._summaries is not None:
-                self._summaries.write_scalars(self._pruning)
-            self._running = self._steps_from(batch, self._pruning.model)
+            # `self.model` would cost a synchronisation a step on JAX.
+            together, steps = int(self._pruning.model.steps_per_execution), self.params.get("steps")
+            self._running = together if steps is None else max(1, min(together, steps - batch))
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts the steps and logs the sparsity."""
-        if self._pruning is not None:
-            self._pruning.check_step()
-            self._pruning.advance(self._running)
-        self._log(logs)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Logs the sparsity, and looks at the bounds."""
-        if self._pruning is None:
-            return
-        self._log(logs)
-        if self._summaries is not None:
-            self._summaries.write_images(self._pruning)
-        if self._bounds is not None:
-            self._bounds.check(self._pruning, self.model, logs or {})
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Leaves the model pruned, unless a callback before this one has replaced its weights."""
-        self._settle()
-        self._log(logs)
-
-    def _closed(self, pruning: Pruning) -> list[str]:
-        """Ends bounds, summaries and checkpoint."""
-        if self._summaries is not None:
-            self._summaries.write_scalars(pruning)
-            self._summaries.write_images(pruning)
-            self._summaries.close()
-        if self._checkpoint is not None:
-            self._write_state()
-        return [] if self._bounds is None else self._bounds.problems()
-
-    def _resume(self, pruning: Pruning) -> list[str]:
-        """Goes on from the checkpoint, or from the fit before; returns what is wrong with that."""
-        state = None if self._checkpoint is None else self._checkpoint.find(pruning)
-        if state is not None:
-            pruning.load_state(state)
-        if self._bounds is not None:
-            earlier = self._bounds.armed and pruning.step_count > 0
-            self._bounds.begin(armed=earlier if state is None else state.armed)
-        # What BackupAndRestore leaves when it has restored a model.
-        if not pruning.step_count and getattr(self.model, "_initial_epoch", None):
-            return [
-                "the training was restored from a backup, and the schedule begins anew at step 0: give `checkpoint` a "
-                "path to have the state of pruning saved with each backup"
-            ]
-        return []
-
-    def _write_state(self) -> None:
-        # Before, the masks are not known.
-        if self._planned:
-            assert self._pruning is not None
-            assert self._checkpoint is not None
-            armed = self._bounds is not None and self._bounds.armed
-            self._checkpoint.write(dataclasses.replace(self._pruning.state(), armed=armed))
-
-    def _steps_from(self, batch: int, model: Any) -> int:
-        """Training steps run together from this batch on; `self.model` would cost a synchronisation a step on JAX."""
-        together = int(model.steps_per_execution)
-        steps = self.params.get("steps")
-        return together if steps is None else max(1, min(together, steps - batch))
+    def _steps_run(self, batch: int) -> int:
+        return self._running
