@@ -137,6 +137,28 @@ rules:
     )
 
 
+def test_numbers_of_yaml_are_those_of_json_too() -> None:
+    for number in ("5e-1", "+5E-1", ".5e0", "5.e-1", "5.0e-1"):
+        recipe = Recipe.from_yaml(f"rules: [{{layers: [2e_conv, e5], pattern: Groups, sparsity: {number}}}]")
+        assert recipe.rules == (Rule(["2e_conv", "e5"], patterns.Groups(), 0.5),)
+
+
+def test_characters_that_only_json_has(tmp_path: Path) -> None:
+    text = '{"rules": [{"layers": "a\x7f", "skip": true}]}'
+    assert Recipe.from_json(text).rules == (Rule("a\x7f", skip=True),)
+    for suffix, write in ((".json", "\ufeff" + text), (".yaml", "\ufeffrules: [{layers: a, skip: true}]")):
+        (tmp_path / "recipe").with_suffix(suffix).write_text(write, encoding="utf-8")
+        assert Recipe.load((tmp_path / "recipe").with_suffix(suffix)).rules[0].skip
+
+
+def test_suffixes_are_of_any_case(tmp_path: Path) -> None:
+    for name in ("a.YAML", "a.Yml"):
+        (tmp_path / name).write_text(TEXT, encoding="utf-8")
+        assert Recipe.load(tmp_path / name) == EVERYTHING
+    (tmp_path / "a.JSON").write_text(json.dumps(EVERYTHING.to_dict()), encoding="utf-8")
+    assert Recipe.load(str(tmp_path / "a.JSON")) == EVERYTHING
+
+
 @pytest.mark.parametrize("strength", ["100", "{final: 100}", "{StrengthRamp: {final: 100}}"])
 def test_a_strength_has_three_spellings(strength: str) -> None:
     text = f"rules: [{{pattern: Groups, sparsity: 0.5, penalty: {{PriorMaskPenalty: {{strength: {strength}}}}}}}]"
@@ -210,6 +232,19 @@ YAML_ERRORS = {
     "a bare star": ("rules:\n- layers: *\n  skip: true\n", 2, 12, "must be quoted"),
     "syntax": ("rules: [\n", 2, 1, "not valid YAML"),
     "an object": ("rules: !!python/object:os.system {}\n", 1, 8, ""),
+    "a tag": (
+        "rules:\n- layers: !!python/object/apply:os.system ['a']\n",
+        2,
+        11,
+        r"tags.*!!python/object/apply",
+    ),
+    "a tag of one's own": ("rules:\n- !rule {layers: a, skip: true}\n", 2, 3, r"tags\. Received: !rule\. Leave"),
+    "a set": ("rules:\n- layers: !!set {a, b}\n", 2, 11, r"tags\. Received: !!set\. Leave"),
+    "a control character": ("rules:\n- layers: \x07a\n", 2, 11, r"character '\\x07' is not allowed"),
+    "many digits": (f"rules:\n- {{min_weights: {'9' * 5000}}}\n", 2, 17, r"can be read\. Received: '9{9,20}\.\.\.9+'"),
+    "no such day": ("rules:\n- layers: 2020-13-45\n", 2, 11, r"can be read\. Received: '2020-13-45'"),
+    "an absurd size": ("rules:\n- pattern: {Groups: {rows: 2147483648}}\n", 2, 28, "`rows` .* at most 2147483647"),
+    "a nesting": ("rules:\n- " + "[" * 40 + "]" * 40 + "\n", 2, 34, "more than 32 deep"),
     "an alias of itself": ("rules: &a [*a]\n", 1, 8, "inside of what it repeats"),
     "a key that is no name": ("[a]: 3\n", 1, 1, "a key must be a name"),
 }
@@ -230,6 +265,8 @@ def test_errors_of_yaml_say_where(text: str, line: int, column: int, message: st
         ('{"rules": [{"layers": "a"}]', "line 1, column 28", "not valid JSON"),
         ("rules: []", "line 1, column 1", "not valid JSON"),
         ('{"rules": [],\n "rules": []}', "line 2, column 2", "stands twice"),
+        ('{"rules": [\n{"min_weights": ' + "9" * 5000 + "}]}", "line 2, column 17", r"can be read\. Received: '999"),
+        ('{"rules":\n' + "[" * 40 + "]" * 40 + "}", "line 2, column 33", "more than 32 deep"),
     ],
 )
 def test_errors_of_json_say_where(text: str, place: str, message: str) -> None:
@@ -244,11 +281,30 @@ def test_errors_of_dictionaries_say_what() -> None:
     for wrong in (None, [], 3):
         with pytest.raises(RecipeError, match="a recipe must be a mapping"):
             Recipe.from_dict(wrong)  # type: ignore[arg-type]
+    itself: dict[str, Any] = {}
+    itself["rules"] = [itself]
+    with pytest.raises(RecipeError, match="more than 32 deep"):
+        Recipe.from_dict(itself)
+
+
+@pytest.mark.parametrize("read", [Recipe.from_json, Recipe.from_yaml])
+def test_nesting_that_no_reader_follows_is_told(read: Any) -> None:
+    with pytest.raises(RecipeError, match="more than 32 deep"):
+        read('{"rules": ' + "[" * 100_000 + "]" * 100_000 + "}")
+
+
+def test_what_is_no_rule_is_told() -> None:
+    for wrong, received in ((None, "None"), (3, "3"), ("x", "'x'"), ([], "none"), ([3], "3")):
+        with pytest.raises(RecipeError, match=rf"at least one `Rule`\. Received: {received}\."):
+            Recipe(wrong)  # type: ignore[arg-type]
+    assert len(Recipe(iter(EVERYTHING.rules)).rules) == 4  # type: ignore[arg-type]
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"ends in \.json, \.yaml, \.yml\. Received: .*recipe\.txt"):
         Recipe.load(tmp_path / "recipe.txt")
+    with pytest.raises(RecipeError, match=r"ends in .* Received: None\."):
+        Recipe.load(None)  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="cannot be read"):
         Recipe.load(tmp_path / "none.yaml")
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")

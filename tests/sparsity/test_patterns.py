@@ -215,5 +215,8 @@ def test_unregistered_class_is_refused() -> None:
         patterns.serialize(Mine())
     with pytest.raises(PatternError, match="already registered"):
         patterns.register(type("Groups", (Unstructured,), {}))
+    assert Groups(rows=2**31 - 1).rows == 2**31 - 1
+    with pytest.raises(PatternError, match=r"`cols` of `Groups` must be at most 2147483647\. Rec"):
+        Groups(cols=2**31)
     with pytest.raises(PatternError, match="no argument 'height'"):
         Groups.from_config({"height": 3})

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -11,6 +13,20 @@ from typing import Any, NoReturn
 import yaml
 
 from tfprune.errors import RecipeError
+
+#: Lists and mappings in each other; a ramp of a penalty of a rule is the deepest, at 7.
+_DEEPEST = 32
+_TOO_DEEP = f"lists and mappings must not lie in each other more than {_DEEPEST} deep. Received: a deeper nesting."
+_COLLECTIONS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's YAML 1.1, and the numbers that only YAML 1.2 and JSON have, such as ``5e-1``."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 @dataclass(frozen=True)
@@ -66,19 +82,25 @@ class Node:
         return self.value
 
 
-def from_plain(value: Any, source: str) -> Node:
+def from_plain(value: Any, source: str, depth: int = 0) -> Node:
     """A document without lines.
 
     Args:
         value: Dictionaries, lists and plain values.
         source: What messages call it.
+        depth: How many dictionaries and lists it lies in.
+
+    Raises:
+        RecipeError: More of them than a recipe has.
     """
     place = Place(source)
+    if depth > _DEEPEST:
+        place.refuse(_TOO_DEEP)
     if isinstance(value, Mapping):
         keys = {key: place for key in value}
-        return Node({key: from_plain(each, source) for key, each in value.items()}, place, keys)
+        return Node({key: from_plain(each, source, depth + 1) for key, each in value.items()}, place, keys)
     if isinstance(value, (list, tuple)):
-        return Node([from_plain(each, source) for each in value], place)
+        return Node([from_plain(each, source, depth + 1) for each in value], place)
     return Node(value, place)
 
 
@@ -90,10 +112,10 @@ def parse_yaml(text: str, source: str) -> Node:
         source: What messages call it.
 
     Raises:
-        RecipeError: It is no YAML, empty, or holds more than one document.
+        RecipeError: It is no YAML, empty, nested too deeply, or holds tags or more than one document.
     """
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         try:
             root = loader.get_single_node()
             if root is None:
@@ -107,8 +129,15 @@ def parse_yaml(text: str, source: str) -> Node:
         text = f"{error.context} {error.problem}"
         hint = " Patterns with `*` or `?` must be quoted: '*_conv'." if "alias" in text or "'?'" in text else ""
         place.refuse(f"not valid YAML: {error.problem or error.context}.{hint}")
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{source}: not valid YAML: {error}.") from error
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        column = len(before) - before.rfind("\n")
+        character = f"the character {chr(error.character)!a} is not allowed"
+        Place(source, before.count("\n") + 1, column).refuse(
+            f"not valid YAML: {character}. Leave it out, or write it as an escape in double quotes."
+        )
+    except RecursionError:
+        Place(source).refuse(_TOO_DEEP)
 
 
 def parse_json(text: str, source: str) -> Node:
@@ -119,14 +148,26 @@ def parse_json(text: str, source: str) -> Node:
         source: What messages call it.
 
     Raises:
-        RecipeError: It is no JSON.
+        RecipeError: It is no JSON, or nested too deeply.
     """
+    text = text.removeprefix("\ufeff")
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=_whole)
     except json.JSONDecodeError as error:
         Place(source, error.lineno, error.colno).refuse(f"not valid JSON: {error.msg}.")
-    # YAML finds the places. It refuses tabs between values, and reads 1e-3 as text: values are those of JSON.
-    return _with_values(parse_yaml(text.replace("\t", " "), source), value)
+    except RecursionError:
+        Place(source).refuse(_TOO_DEEP)
+    # YAML finds the places. It refuses tabs between values and some characters in them: values are those of JSON.
+    places = parse_yaml(yaml.reader.Reader.NON_PRINTABLE.sub("?", text.replace("\t", " ")), source)
+    return _with_values(places, value)
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number of JSON; one with more digits than Python reads is infinite until YAML's reader refuses it."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def _with_values(node: Node, value: Any) -> Node:
@@ -149,7 +190,7 @@ def _place(mark: yaml.Mark, source: str) -> Place:
 class _Reader:
     """Turns YAML's nodes into those of a document; a node that aliases repeat is read once."""
 
-    def __init__(self, loader: yaml.SafeLoader, source: str) -> None:
+    def __init__(self, loader: _Loader, source: str) -> None:
         self._loader = loader
         self._source = source
         self._done: dict[int, Node] = {}
@@ -167,11 +208,22 @@ class _Reader:
         return self._done[id(node)]
 
     def _read(self, node: yaml.Node, place: Place) -> Node:
+        if len(self._open) - 1 > _DEEPEST:  # it is open itself
+            place.refuse(_TOO_DEEP)
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTIONS:
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            place.refuse(f"lists and mappings must not have tags. Received: {tag}. Leave it out.")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
             return Node([self.read(each) for each in node.value], place)
-        return Node(self._loader.construct_object(node), place)
+        try:
+            return Node(self._loader.construct_object(node), place)
+        except ValueError:  # more digits than Python reads, a date that is none
+            place.refuse(
+                "what looks like a number or a date must be one that can be read. Received: "
+                f"{reprlib.repr(node.value)}. Write another, or quote it if it is a name."
+            )
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> Node:
         own: dict[str, Place] = {}

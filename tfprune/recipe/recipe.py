@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -72,7 +73,7 @@ class Recipe:
 
     def __init__(self, rules: Sequence[Rule] | Rule, scope: str = "layer") -> None:
         """Checks the arguments."""
-        listed = (rules,) if isinstance(rules, Rule) else tuple(rules)
+        listed = tuple(rules) if isinstance(rules, Iterable) else (rules,)
         wrong = [each for each in listed if not isinstance(each, Rule)]
         if wrong or not listed:
             received = repr(wrong[0]) if wrong else "none"
@@ -110,10 +111,10 @@ class Recipe:
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
-        """Reads a file: ``.json`` as JSON, ``.yaml`` and ``.yml`` as YAML.
+        """Reads a file: ``.json`` as JSON, ``.yaml`` and ``.yml`` as YAML, in letters of any case.
 
         Args:
-            path: The file.
+            path: The file, in UTF-8.
 
         Returns:
             The recipe.
@@ -121,15 +122,16 @@ class Recipe:
         Raises:
             RecipeError: No such file, another suffix, or what is wrong in it, with its line.
         """
-        path = Path(path)
         readers = {".json": parse_json, ".yaml": parse_yaml, ".yml": parse_yaml}
-        if path.suffix not in readers:
-            raise RecipeError(f"A recipe is a file that ends in {', '.join(readers)}. Received: {str(path)!r}.")
+        suffix = Path(path).suffix.lower() if isinstance(path, (str, os.PathLike)) else None
+        if suffix not in readers:
+            raise RecipeError(f"A recipe is a file that ends in {', '.join(readers)}. Received: {path!r}.")
+        path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"The recipe {str(path)!r} cannot be read: {error}.") from error
-        return cls._from_document(readers[path.suffix](text, path.name))
+        return cls._from_document(readers[suffix](text, path.name))
 
     @classmethod
     def from_yaml(cls, text: str) -> Recipe:

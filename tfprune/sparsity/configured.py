@@ -38,6 +38,8 @@ class Configured:
 
     #: Class of every complaint about the fields.
     error: ClassVar[type[TfpruneError]]
+    #: Largest whole number that a field may have; None: any.
+    most: ClassVar[int | None] = None
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the object.
@@ -87,6 +89,10 @@ class Configured:
             raise self.error(
                 f"`{field}` of `{type(self).__name__}` must be a whole number of at least {least}. "
                 f"Received: {field}={value!r}."
+            )
+        if self.most is not None and number > self.most:
+            raise self.error(
+                f"`{field}` of `{type(self).__name__}` must be at most {self.most}. Received: {field}={value!r}."
             )
         object.__setattr__(self, field, number)
 

@@ -103,6 +103,8 @@ class Pattern(Configured, ABC):
     """
 
     error: ClassVar[type[TfpruneError]] = PatternError
+    #: TFLite counts the entries of an axis in 32 bits.
+    most: ClassVar[int | None] = 2**31 - 1
     #: Cells are single weights: their scores are compared as they are, not rounded to integers first.
     single_weights: ClassVar[bool] = False
 
