@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Module extension for Bazel 7 and later; Bazel 4.2.3 never loads this file."""
+"""Module extensions for Bazel 7 and later; Bazel 4.2.3 never loads this file."""
 
-load("//third_party:repositories.bzl", "tflite_headers")
+load("//third_party:repositories.bzl", "opencl_headers", "tflite_headers")
 
 def _tflite_impl(_ctx):
     tflite_headers(name = "tflite_headers")
 
 tflite = module_extension(implementation = _tflite_impl)
+
+def _opencl_impl(_ctx):
+    opencl_headers(name = "opencl_headers")
+
+opencl = module_extension(implementation = _opencl_impl)

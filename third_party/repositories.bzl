@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""External repositories of the build: Debian's packages and TensorFlow Lite's C headers."""
+"""External repositories of the build: Debian's packages, OpenCL's and TensorFlow Lite's C headers."""
 
 _TFLITE_VERSION = "2.16.1"
 _TFLITE_SHA256 = "34b065817e294e7dd3569504e8b9454938ceae453b6a459da54d5f6e45d3c94e"
@@ -62,6 +62,24 @@ def debian_repositories():
         name = "google_benchmark",
         build_file = Label("//third_party:google_benchmark.BUILD"),
     )
+
+def _opencl_headers_impl(ctx):
+    folder = ctx.path(ctx.os.environ.get("OPENCL_HEADERS", "/usr/include"))
+    if not folder.get_child("CL").get_child("cl.h").exists:
+        fail("%s has no CL/cl.h: install the Debian package opencl-c-headers (`make setup` does), or set " % folder +
+             "OPENCL_HEADERS to a folder that holds it")
+    ctx.symlink(folder.get_child("CL"), "include/CL")
+    ctx.symlink(ctx.attr.build_file, "BUILD")
+
+opencl_headers = repository_rule(
+    implementation = _opencl_headers_impl,
+    attrs = {"build_file": attr.label(default = Label("//third_party:opencl_headers.BUILD"))},
+    environ = ["OPENCL_HEADERS"],
+    local = True,
+    doc = """Khronos' C headers of OpenCL, as Debian's opencl-c-headers installs them. No library: it is found at run time.
+
+The environment variable OPENCL_HEADERS names a folder that holds `CL/cl.h` to use instead.""",
+)
 
 def _fetch_aar(ctx):
     maven = ctx.which("mvn")

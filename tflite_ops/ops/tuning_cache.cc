@@ -50,7 +50,7 @@ TuningCache::~TuningCache() { pthread_mutex_destroy(&mutex_); }
 
 Status TuningCache::Open(const char* path) {
   if (!entries_.Reserve(kMaxTuningEntries)) return Error("tuning: no memory for the cache");
-  TFPRUNE_RETURN_IF_ERROR(file_.SetPath(path, kMark, kMaxTuningBytes));
+  TFPRUNE_RETURN_IF_ERROR(file_.SetPath(path, "tuning", kMark, kMaxTuningBytes));
   ready_ = true;
   AlignedArray<char> text;
   size_t length = 0;

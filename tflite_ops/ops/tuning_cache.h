@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflite_ops/base/cache_file.h"
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/status.h"
-#include "tflite_ops/ops/cache_file.h"
 
 namespace tfprune {
 

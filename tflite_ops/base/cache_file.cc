@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tflite_ops/ops/cache_file.h"
+#include "tflite_ops/base/cache_file.h"
 
 #include <fcntl.h>
 #include <stdint.h>
@@ -40,7 +40,8 @@ CacheFile::~CacheFile() {
   close(file);
 }
 
-Status CacheFile::SetPath(const char* path, const char* mark, size_t most) {
+Status CacheFile::SetPath(const char* path, const char* kind, const char* mark, size_t most) {
+  kind_ = kind;
   mark_ = mark;
   most_ = most;
   char* resolved = realpath(path, nullptr);  // null where there is no such file yet
@@ -54,7 +55,7 @@ Status CacheFile::SetPath(const char* path, const char* mark, size_t most) {
              static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(this)));
   }
   free(resolved);
-  return room ? Status{} : Error("tuning: no memory for the cache");
+  return room ? Status{} : Error("%s: no memory for the cache", kind_);
 }
 
 Status CacheFile::Read(AlignedArray<char>* text, size_t* length, bool* replaceable) const {
@@ -63,34 +64,36 @@ Status CacheFile::Read(AlignedArray<char>* text, size_t* length, bool* replaceab
   *replaceable = !StatusOf(path(), &found);
   if (*replaceable) return {};
   // A link here leads nowhere, or took the file's place since SetPath.
-  if (!S_ISREG(found.st_mode)) return Error("tuning: `%.150s` is no regular file; give another path", path());
-  if (!text->Reserve(most_ + 1)) return Error("tuning: no memory for the cache");
-  return ReadRegular(text, length, replaceable);
+  if (!S_ISREG(found.st_mode)) return Error("%s: `%.150s` is no regular file; give another path", kind_, path());
+  const size_t size = static_cast<size_t>(found.st_size), room = size < most_ ? size : most_;
+  if (!text->Reserve(room + 1)) return Error("%s: no memory for the cache", kind_);
+  return ReadRegular(text, room, length, replaceable);
 }
 
-Status CacheFile::ReadRegular(AlignedArray<char>* text, size_t* length, bool* replaceable) const {
+Status CacheFile::ReadRegular(AlignedArray<char>* text, size_t room, size_t* length, bool* replaceable) const {
   // O_NONBLOCK: should a pipe have taken its place, the load must not stop.
   const int file = open(path(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-  if (file < 0) return Error("tuning: the cache `%.150s` cannot be read", path());
+  if (file < 0) return Error("%s: the cache `%.150s` cannot be read", kind_, path());
   size_t got = 0;
   ssize_t part = 1;
-  while (part > 0 && got <= most_) {
-    part = read(file, text->data() + got, most_ + 1 - got);
+  while (part > 0 && got <= room) {
+    part = read(file, text->data() + got, room + 1 - got);
     if (part > 0) got += static_cast<size_t>(part);
   }
   close(file);
-  if (part < 0) return Error("tuning: the cache `%.150s` cannot be read", path());
+  if (part < 0) return Error("%s: the cache `%.150s` cannot be read", kind_, path());
   const size_t start = strlen(mark_);
   *replaceable = got == 0 || (got >= start && memcmp(text->data(), mark_, start) == 0);
-  if (!*replaceable) return Error("tuning: `%.150s` is not a tuning cache; give another path", path());
-  if (got > most_) return Error("tuning: the cache `%.150s` is larger than %zu bytes", path(), most_);
-  if (got == 0) return Error("tuning: the cache `%.150s` is empty", path());
+  if (!*replaceable) return Error("%s: `%.150s` is not a %s cache; give another path", kind_, path(), kind_);
+  if (got > most_) return Error("%s: the cache `%.150s` is larger than %zu bytes", kind_, path(), most_);
+  if (got > room) return Error("%s: the cache `%.150s` grew while it was read", kind_, path());
+  if (got == 0) return Error("%s: the cache `%.150s` is empty", kind_, path());
   *length = got;
   return {};
 }
 
 Status CacheFile::Replace(const char* text, size_t length) {
-  const Status failed = Error("tuning: the cache `%.150s` cannot be written", path());
+  const Status failed = Error("%s: the cache `%.150s` cannot be written", kind_, path());
   const int file = open(fresh_path_.data(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (file < 0) return failed;
   bool done = WriteAll(file, text, length);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The file under a tuning cache: read as a whole and replaced as a whole, and never taken from anybody else.
-#ifndef TFPRUNE_OPS_CACHE_FILE_H_
-#define TFPRUNE_OPS_CACHE_FILE_H_
+// The file under a cache: read as a whole and replaced as a whole, and never taken from anybody else.
+#ifndef TFPRUNE_BASE_CACHE_FILE_H_
+#define TFPRUNE_BASE_CACHE_FILE_H_
 
 #include <stddef.h>
 
@@ -15,12 +15,12 @@ class CacheFile {
   CacheFile() = default;
   CacheFile(const CacheFile&) = delete;
   CacheFile& operator=(const CacheFile&) = delete;
-  // Waits for the disk, once for all that was written: every layer that is tuned replaces the file.
+  // Waits for the disk, once for all that was written: a file may be replaced many times.
   ~CacheFile();
 
-  // Remembers the path; of a symbolic link what it leads to. `mark` is how every file starts that may be replaced, and
-  // `most` the bytes of the largest; both outlive the object.
-  Status SetPath(const char* path, const char* mark, size_t most);
+  // Remembers the path; of a symbolic link what it leads to. `kind` names the cache in errors ("tuning"), `mark` is how
+  // every file starts that may be replaced, and `most` the bytes of the largest; the texts outlive the object.
+  Status SetPath(const char* path, const char* kind, const char* mark, size_t most);
 
   // Reads the file; one that is not there has no bytes. An error says why there is nothing to use. `replaceable`:
   // whether Replace may follow, that is, nothing is there, or a regular file that is empty or starts with the mark.
@@ -32,9 +32,10 @@ class CacheFile {
   const char* path() const { return path_.data(); }
 
  private:
-  Status ReadRegular(AlignedArray<char>* text, size_t* length, bool* replaceable) const;
+  Status ReadRegular(AlignedArray<char>* text, size_t room, size_t* length, bool* replaceable) const;
 
   AlignedArray<char> path_, fresh_path_;
+  const char* kind_ = "";
   const char* mark_ = "";
   size_t most_ = 0;
   bool unsynced_ = false;
@@ -42,4 +43,4 @@ class CacheFile {
 
 }  // namespace tfprune
 
-#endif  // TFPRUNE_OPS_CACHE_FILE_H_
+#endif  // TFPRUNE_BASE_CACHE_FILE_H_

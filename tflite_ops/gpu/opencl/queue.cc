@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/gpu/opencl/queue.h"
+
+#include "tflite_ops/gpu/opencl/errors.h"
+
+namespace tfprune {
+
+Queue::~Queue() {
+  if (handle_ == nullptr) return;
+  context_->cl().clFinish(handle_);  // nothing may still use buffers that go next
+  context_->cl().clReleaseCommandQueue(handle_);
+}
+
+Status Queue::Create(const Context& context) {
+  cl_int code = CL_SUCCESS;
+  context_ = &context;
+  handle_ = context.cl().clCreateCommandQueue(context.handle(), context.device().id, 0, &code);
+  return OpenClStatus("clCreateCommandQueue", code);
+}
+
+Status Queue::Write(const Buffer& buffer, const void* data, size_t bytes) {
+  return OpenClStatus("clEnqueueWriteBuffer", context_->cl().clEnqueueWriteBuffer(handle_, buffer.handle(), CL_TRUE, 0,
+                                                                                  bytes, data, 0, nullptr, nullptr));
+}
+
+Status Queue::Read(const Buffer& buffer, void* data, size_t bytes) {
+  return OpenClStatus("clEnqueueReadBuffer", context_->cl().clEnqueueReadBuffer(handle_, buffer.handle(), CL_TRUE, 0,
+                                                                                bytes, data, 0, nullptr, nullptr));
+}
+
+Status Queue::Run(const GpuKernel& kernel, const size_t global[3], const size_t local[3]) {
+  return OpenClStatus(
+      "clEnqueueNDRangeKernel",
+      context_->cl().clEnqueueNDRangeKernel(handle_, kernel.handle(), 3, nullptr, global, local, 0, nullptr, nullptr));
+}
+
+Status Queue::Finish() { return OpenClStatus("clFinish", context_->cl().clFinish(handle_)); }
+
+}  // namespace tfprune
