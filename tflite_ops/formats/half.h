@@ -22,6 +22,24 @@ inline float HalfToFloat(uint16_t half) {
   return sign != 0 ? -value : value;
 }
 
+// IEEE 754 binary32 to binary16, the nearest, ties to even; beyond 65504 an infinity. A NaN stays one.
+inline uint16_t FloatToHalf(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  const uint32_t sign = bits >> 16 & 0x8000, rest = bits & 0x7fffffff;
+  if (rest > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00);
+  if (rest >= 0x477ff000) return static_cast<uint16_t>(sign | 0x7c00);  // from 65520 on
+  if (rest < 0x38800000) {  // below 2^-14: a multiple of 2^-24, which the last place of 0.5 plus it is
+    float magnitude;
+    memcpy(&magnitude, &rest, sizeof(magnitude));
+    magnitude += 0.5f;
+    memcpy(&bits, &magnitude, sizeof(bits));
+    return static_cast<uint16_t>(sign | (bits - 0x3f000000));
+  }
+  const uint32_t odd = rest >> 13 & 1;
+  return static_cast<uint16_t>(sign | ((rest - (112u << 23) + 0xfff + odd) >> 13));
+}
+
 // Widens `count` values. The same numbers as HalfToFloat, four at a time and without branches.
 inline void HalvesToFloats(const uint16_t* halves, size_t count, float* floats) {
   typedef uint16_t Halves __attribute__((vector_size(8)));

@@ -15,3 +15,34 @@ def opencl_test(name, deps, tags = [], **kwargs):
         deps = deps + ["//tflite_ops/gpu/testing"],
         **kwargs
     )
+
+def opencl_programs(name, programs):
+    """Makes `<name>.inc` with the text of each program, and a test `<program>_compile_test` that compiles it.
+
+    Args:
+      name: of the table, for programs.cc.
+      programs: a dict from a program's name to its .cl files in order and a list of compiler options that the test
+        compiles it with.
+    """
+    files = depset([file for sources, _ in programs.values() for file in sources]).to_list()
+    native.genrule(
+        name = name,
+        srcs = files,
+        outs = [name + ".inc"],
+        cmd = "python3 $(location embed.py) " + " ".join([
+            program + "=" + ",".join(["$(location %s)" % file for file in sources])
+            for program, (sources, _) in programs.items()
+        ]) + " > $@",
+        tools = ["embed.py"],
+    )
+    for program, (sources, variants) in programs.items():
+        native.sh_test(
+            name = program + "_compile_test",
+            size = "small",
+            srcs = ["compile_test.sh"],
+            args = ["$(location %s)" % file for file in sources] + ["--"] + ["'%s'" % options for options in variants],
+            data = sources,
+            # The machine that builds compiles for the device, whatever the library is built for.
+            tags = ["opencl"],
+            target_compatible_with = ["@platforms//cpu:x86_64"],
+        )

@@ -30,9 +30,13 @@ Status GpuKernel::SetBuffer(uint32_t index, const Buffer& buffer) {
   return Set(index, sizeof(memory), &memory);
 }
 
-Status GpuKernel::SetInt(uint32_t index, int32_t value) { return Set(index, sizeof(value), &value); }
+Status GpuKernel::SetInts(uint32_t index, const int32_t* values, uint32_t count) {
+  return Set(index, count * sizeof(*values), values);
+}
 
-Status GpuKernel::SetFloat(uint32_t index, float value) { return Set(index, sizeof(value), &value); }
+Status GpuKernel::SetFloats(uint32_t index, const float* values, uint32_t count) {
+  return Set(index, count * sizeof(*values), values);
+}
 
 Status GpuKernel::SetLocal(uint32_t index, size_t bytes) { return Set(index, bytes, nullptr); }
 

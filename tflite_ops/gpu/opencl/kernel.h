@@ -23,8 +23,9 @@ class GpuKernel {
   Status Create(const Program& program, const char* name);
 
   Status SetBuffer(uint32_t index, const Buffer& buffer);
-  Status SetInt(uint32_t index, int32_t value);
-  Status SetFloat(uint32_t index, float value);
+  // A scalar or vector of `count` values: int or float, int2 and so on; 1, 2 or 4.
+  Status SetInts(uint32_t index, const int32_t* values, uint32_t count);
+  Status SetFloats(uint32_t index, const float* values, uint32_t count);
   // `bytes` of the work-group's own memory.
   Status SetLocal(uint32_t index, size_t bytes);
 

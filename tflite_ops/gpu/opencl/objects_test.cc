@@ -46,8 +46,10 @@ TEST(Objects, AKernelRunsOverAPartOfABuffer) {
   EXPECT_GE(most, 8u);
   ASSERT_OK(kernel.SetBuffer(0, in));
   ASSERT_OK(kernel.SetBuffer(1, out));
-  ASSERT_OK(kernel.SetInt(2, kCount));
-  ASSERT_OK(kernel.SetFloat(3, 0.5f));
+  const int32_t count = kCount;
+  const float shift = 0.5f;
+  ASSERT_OK(kernel.SetInts(2, &count, 1));
+  ASSERT_OK(kernel.SetFloats(3, &shift, 1));
   ASSERT_OK(kernel.SetLocal(4, 8 * sizeof(float)));
   const size_t global[] = {40, 1, 1}, local[] = {8, 1, 1};
   ASSERT_OK(device.queue().Run(kernel, global, local));
@@ -94,7 +96,8 @@ TEST(Objects, WrongArgumentsAndSizesAreErrors) {
   ASSERT_OK(CompileScale(device.context(), &program));
   GpuKernel kernel;
   ASSERT_OK(kernel.Create(program, "Scale"));
-  EXPECT_STREQ(kernel.SetInt(5, 1).message,
+  const int32_t one = 1;
+  EXPECT_STREQ(kernel.SetInts(5, &one, 1).message,
                "OpenCL: argument 5 of a kernel was refused, clSetKernelArg failed with CL_INVALID_ARG_INDEX (-49)");
   const size_t global[] = {40, 1, 1}, local[] = {8, 1, 1};
   EXPECT_STREQ(device.queue().Run(kernel, global, local).message,

@@ -6,9 +6,8 @@
 namespace tfprune {
 
 Queue::~Queue() {
-  if (handle_ == nullptr) return;
-  context_->cl().clFinish(handle_);  // nothing may still use buffers that go next
-  context_->cl().clReleaseCommandQueue(handle_);
+  Finish();  // nothing may still use buffers that go next
+  if (handle_ != nullptr) context_->cl().clReleaseCommandQueue(handle_);
 }
 
 Status Queue::Create(const Context& context) {
@@ -34,6 +33,9 @@ Status Queue::Run(const GpuKernel& kernel, const size_t global[3], const size_t 
       context_->cl().clEnqueueNDRangeKernel(handle_, kernel.handle(), 3, nullptr, global, local, 0, nullptr, nullptr));
 }
 
-Status Queue::Finish() { return OpenClStatus("clFinish", context_->cl().clFinish(handle_)); }
+Status Queue::Finish() {
+  if (handle_ == nullptr) return {};
+  return OpenClStatus("clFinish", context_->cl().clFinish(handle_));
+}
 
 }  // namespace tfprune

@@ -28,7 +28,7 @@ class Queue {
   Status Read(const Buffer& buffer, void* data, size_t bytes);
   // Starts a kernel and does not wait. `global` is a multiple of `local` along each dimension.
   Status Run(const GpuKernel& kernel, const size_t global[3], const size_t local[3]);
-  // Waits for all work.
+  // Waits for all work; a queue that was not created has none.
   Status Finish();
 
  private:

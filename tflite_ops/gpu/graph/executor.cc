@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/gpu/graph/executor.h"
+
+#include "tflite_ops/gpu/graph/arena.h"
+
+namespace tfprune {
+
+Executor::~Executor() {
+  queue_.Finish();  // nothing may still run on what goes next; a device that was lost has nothing to wait for
+  for (uint32_t i = 0; i < task_count_; ++i) Destroy(tasks_[i]);
+  for (uint32_t i = 0; i < tensor_count_; ++i) Destroy(tensors_[i]);
+}
+
+Status Executor::PlaceTensors(const Context& context, const Graph& graph) {
+  const uint32_t count = graph.tensor_count();
+  AlignedArray<Lifetime> lifetimes;
+  AlignedArray<size_t> offsets;
+  if (!lifetimes.Reserve(size_t{count} + 1) || !offsets.Reserve(size_t{count} + 1) ||
+      !tensors_.Reserve(size_t{count} + 1)) {
+    return Error("gpu: no memory for %u tensors", count);
+  }
+  TFPRUNE_RETURN_IF_ERROR(graph.Lifetimes(lifetimes.data()));
+  const uint32_t device = context.facts().buffer_alignment_bytes;
+  const size_t alignment = device > kAlignment ? device : kAlignment;
+  size_t total = 0;
+  TFPRUNE_RETURN_IF_ERROR(PlanArena(lifetimes.data(), count, alignment, offsets.data(), &total));
+  TFPRUNE_RETURN_IF_ERROR(arena_.Create(context, total));
+  for (uint32_t i = 0; i < count; ++i) {
+    Buffer* const part = Create<Buffer>();
+    if (part == nullptr) return Error("gpu: no memory for %u tensors", count);
+    tensors_[tensor_count_++] = part;
+    TFPRUNE_RETURN_IF_ERROR(part->CreatePart(arena_, offsets[i], lifetimes[i].bytes));
+  }
+  return {};
+}
+
+Status Executor::BindTasks(const Context& context, const Graph& graph, ProgramStore* programs) {
+  const uint32_t count = graph.node_count();
+  if (!tasks_.Reserve(size_t{count} + 1)) return Error("gpu: no memory for %u tasks", count);
+  for (uint32_t n = 0; n < count; ++n) {
+    const GraphNode& node = graph.node(n);
+    BoundTask* const task = Create<BoundTask>();
+    if (task == nullptr) return Error("gpu: no memory for %u tasks", count);
+    tasks_[task_count_++] = task;
+    TFPRUNE_RETURN_IF_ERROR(task->Create(context, node.task, programs));
+    for (uint32_t i = 0; i < node.tensor_count; ++i) {
+      TFPRUNE_RETURN_IF_ERROR(task->Bind(i, *tensors_[node.tensors[i]]));
+    }
+    constant_bytes_ += task->constant_bytes();
+  }
+  return {};
+}
+
+Status Executor::Prepare(const Context& context, const Graph& graph, ProgramStore* programs) {
+  if (graph.node_count() == 0) return Error("gpu: a graph without nodes");
+  if (!inputs_.Reserve(size_t{graph.input_count()} + 1) || !outputs_.Reserve(size_t{graph.output_count()} + 1)) {
+    return Error("gpu: no memory for a graph");
+  }
+  TFPRUNE_RETURN_IF_ERROR(queue_.Create(context));
+  TFPRUNE_RETURN_IF_ERROR(PlaceTensors(context, graph));
+  TFPRUNE_RETURN_IF_ERROR(BindTasks(context, graph, programs));
+  for (; input_count_ < graph.input_count(); ++input_count_) {
+    inputs_[input_count_] = tensors_[graph.input(input_count_)];
+  }
+  for (; output_count_ < graph.output_count(); ++output_count_) {
+    outputs_[output_count_] = tensors_[graph.output(output_count_)];
+  }
+  return {};
+}
+
+Status Executor::Run(const float* const* inputs, float* const* outputs) {
+  for (uint32_t i = 0; i < input_count_; ++i) {
+    TFPRUNE_RETURN_IF_ERROR(queue_.Write(*inputs_[i], inputs[i], inputs_[i]->bytes()));
+  }
+  for (uint32_t i = 0; i < task_count_; ++i) TFPRUNE_RETURN_IF_ERROR(tasks_[i]->Run(&queue_));
+  // The first read waits for the tasks; a device that fails tells then at the latest.
+  for (uint32_t i = 0; i < output_count_; ++i) {
+    TFPRUNE_RETURN_IF_ERROR(queue_.Read(*outputs_[i], outputs[i], outputs_[i]->bytes()));
+  }
+  return {};
+}
+
+}  // namespace tfprune

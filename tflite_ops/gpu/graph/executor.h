@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef TFPRUNE_GPU_GRAPH_EXECUTOR_H_
+#define TFPRUNE_GPU_GRAPH_EXECUTOR_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflite_ops/base/memory.h"
+#include "tflite_ops/base/status.h"
+#include "tflite_ops/gpu/graph/bound_task.h"
+#include "tflite_ops/gpu/graph/graph.h"
+#include "tflite_ops/gpu/graph/program_store.h"
+#include "tflite_ops/gpu/opencl/buffer.h"
+#include "tflite_ops/gpu/opencl/context.h"
+#include "tflite_ops/gpu/opencl/queue.h"
+
+namespace tfprune {
+
+// A graph on the device. All tensors lie in one block of memory, weights are uploaded once, and a run moves nothing but
+// the inputs and outputs.
+class Executor {
+ public:
+  Executor() = default;
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+  ~Executor();
+
+  // Call once; the graph is no longer needed afterwards. `context` and `programs` must outlive the executor.
+  Status Prepare(const Context& context, const Graph& graph, ProgramStore* programs);
+
+  // NHWC float32, in the order in which inputs and outputs were added. Returns when the outputs are there. After an
+  // error they have no meaning. One caller at a time.
+  Status Run(const float* const* inputs, float* const* outputs);
+
+  size_t arena_bytes() const { return arena_.bytes(); }
+  size_t constant_bytes() const { return constant_bytes_; }
+
+ private:
+  Status PlaceTensors(const Context& context, const Graph& graph);
+  Status BindTasks(const Context& context, const Graph& graph, ProgramStore* programs);
+
+  Queue queue_;
+  Buffer arena_;
+  AlignedArray<Buffer*> tensors_;  // parts of the arena
+  AlignedArray<BoundTask*> tasks_;
+  AlignedArray<const Buffer*> inputs_, outputs_;
+  uint32_t tensor_count_ = 0, task_count_ = 0, input_count_ = 0, output_count_ = 0;
+  size_t constant_bytes_ = 0;
+};
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_GPU_GRAPH_EXECUTOR_H_

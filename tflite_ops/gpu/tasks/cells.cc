@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/gpu/tasks/cells.h"
+
+#include <stdlib.h>
+
+#include "tflite_ops/base/integers.h"
+#include "tflite_ops/formats/half.h"
+#include "tflite_ops/gpu/tasks/task.h"
+
+namespace tfprune {
+namespace {
+
+constexpr size_t kMostPlaces = (size_t{1} << 31) - 1;
+
+struct BandLength {
+  uint32_t band;
+  size_t cells;
+};
+
+// The longest first, then by number: the order is the same on every machine.
+int Compare(const void* a, const void* b) {
+  const BandLength& left = *static_cast<const BandLength*>(a);
+  const BandLength& right = *static_cast<const BandLength*>(b);
+  if (left.cells != right.cells) return left.cells > right.cells ? -1 : 1;
+  return left.band < right.band ? -1 : 1;
+}
+
+// position[band]: its place in launch order.
+bool OrderBands(const PackedWeights& weights, AlignedArray<uint32_t>* position) {
+  const uint32_t count = weights.line_count;
+  AlignedArray<BandLength> lengths;
+  if (!lengths.Reserve(count) || !position->Reserve(count)) return false;
+  for (uint32_t band = 0; band < count; ++band) lengths[band] = {band, weights.CellsOfLine(band)};
+  qsort(lengths.data(), count, sizeof(BandLength), Compare);
+  for (uint32_t i = 0; i < count; ++i) (*position)[lengths[i].band] = i;
+  return true;
+}
+
+// starts[list]: cells before the list; the last is the number of all.
+void CountCells(const PackedWeights& weights, const AlignedArray<uint32_t>& position, Cells* cells) {
+  ForEachGroup(weights, [&](uint32_t band, uint32_t, uint32_t start) {
+    for (uint32_t column = start; column < start + weights.group_cols; ++column) {
+      ++cells->starts[position[band] * cells->taps + column / weights.in_channels + 1];
+    }
+  });
+  const uint32_t lists = cells->band_count * cells->taps;
+  cells->cells_of_list = static_cast<uint32_t>(cells->starts[1]);
+  cells->equal = true;
+  for (uint32_t list = 0; list < lists; ++list) {
+    cells->equal = cells->equal && cells->starts[list + 1] == cells->starts[1];
+  }
+  for (uint32_t list = 0; list < lists; ++list) cells->starts[list + 1] += cells->starts[list];
+}
+
+float WeightAt(const PackedWeights& weights, size_t index) {
+  return weights.values != nullptr ? weights.values[index] : HalfToFloat(weights.halves[index]);
+}
+
+// `next` is a copy of starts: where the next cell of each list goes.
+void FillCells(const PackedWeights& weights, const AlignedArray<uint32_t>& position, int32_t* next, Cells* cells) {
+  size_t value = 0;
+  ForEachGroup(weights, [&](uint32_t band, uint32_t, uint32_t start) {
+    const uint32_t rows = weights.RowsOfLine(band);
+    for (uint32_t column = start; column < start + weights.group_cols; ++column) {
+      const uint32_t tap = column / weights.in_channels;
+      const size_t cell = static_cast<size_t>(next[position[band] * cells->taps + tap]++);
+      cells->channels[cell] = static_cast<uint16_t>(column % weights.in_channels);
+      for (uint32_t row = 0; row < rows; ++row) {
+        cells->values[cell * cells->stride() + row] = WeightAt(weights, value++);
+      }
+    }
+  });
+}
+
+Status CheckPlaces(const Cells& cells) {
+  if (cells.value_count() <= kMostPlaces) return {};
+  return Error("gpu convolution: %zu weights are more than 2^31 places", cells.value_count());
+}
+
+}  // namespace
+
+Status DenseCells(const float* weights, uint32_t out_channels, uint32_t taps, uint32_t in_channels, uint32_t unit_rows,
+                  Cells* cells) {
+  cells->out_channels = out_channels;
+  cells->group_rows = cells->unit_rows = unit_rows;
+  cells->parts = 1;
+  cells->band_count = DivideUp(out_channels, unit_rows);
+  cells->taps = taps;
+  cells->sparse = false;
+  cells->equal = true;
+  cells->cells_of_list = in_channels;
+  const size_t columns = size_t{taps} * in_channels;
+  cells->cell_count = cells->band_count * columns;
+  TFPRUNE_RETURN_IF_ERROR(CheckPlaces(*cells));
+  if (!cells->first_rows.Reserve(cells->band_count) || !cells->values.Reserve(cells->value_count())) {
+    return NoMemory("convolution");
+  }
+  for (uint32_t band = 0; band < cells->band_count; ++band) {
+    cells->first_rows[band] = static_cast<int32_t>(band * unit_rows);
+  }
+  for (uint32_t row = 0; row < out_channels; ++row) {
+    float* to = cells->values.data() + row / unit_rows * columns * unit_rows + row % unit_rows;
+    for (size_t column = 0; column < columns; ++column) to[column * unit_rows] = weights[row * columns + column];
+  }
+  return {};
+}
+
+Status SparseCells(const PackedWeights& weights, Cells* cells) {
+  if (weights.encoding != Encoding::kRowBand) {
+    return Error("gpu convolution: only the encoding row-band has a kernel, got number %u",
+                 static_cast<uint32_t>(weights.encoding));
+  }
+  if (weights.has_integers()) return Error("gpu convolution: weights must be float32 or float16, got integers");
+  if (weights.in_channels > 65536) {
+    return Error("gpu convolution: pruned weights have at most 65536 input channels, got %u", weights.in_channels);
+  }
+  cells->out_channels = weights.out_channels;
+  cells->group_rows = weights.group_rows;
+  cells->band_count = weights.line_count;
+  cells->parts = DivideUp(weights.group_rows, kMaxUnitRows);
+  cells->unit_rows = DivideUp(weights.group_rows, cells->parts);
+  cells->taps = weights.kernel_h * weights.kernel_w;
+  cells->sparse = true;
+  cells->cell_count = size_t{weights.group_count} * weights.group_cols;
+  TFPRUNE_RETURN_IF_ERROR(CheckPlaces(*cells));
+  const size_t lists = size_t{cells->band_count} * cells->taps;
+  AlignedArray<uint32_t> position;
+  AlignedArray<int32_t> next;
+  if (!OrderBands(weights, &position) || !cells->first_rows.Reserve(cells->band_count) ||
+      !cells->starts.Reserve(lists + 1) || !next.Reserve(lists) || !cells->channels.Reserve(cells->cell_count) ||
+      !cells->values.Reserve(cells->value_count())) {
+    return NoMemory("convolution");
+  }
+  for (uint32_t band = 0; band < cells->band_count; ++band) {
+    cells->first_rows[position[band]] = static_cast<int32_t>(weights.FirstRow(band));
+  }
+  CountCells(weights, position, cells);
+  memcpy(next.data(), cells->starts.data(), lists * sizeof(int32_t));
+  FillCells(weights, position, next.data(), cells);
+  return {};
+}
+
+double IdleLanes(const Cells& cells, uint32_t blocks, uint32_t items) {
+  double busy = 0, waited = 0;
+  const size_t all = size_t{cells.units()} * blocks;
+  for (size_t first = 0; first < all; first += items) {
+    double longest = 0;
+    for (size_t item = first; item < first + items && item < all; ++item) {
+      const size_t list = item / blocks / cells.parts * cells.taps;
+      const double length = cells.equal ? static_cast<double>(cells.taps) * cells.cells_of_list
+                                        : static_cast<double>(cells.starts[list + cells.taps] - cells.starts[list]);
+      busy += length;
+      longest = length > longest ? length : longest;
+    }
+    waited += longest * items;
+  }
+  return waited == 0 ? 0 : 1 - busy / waited;
+}
+
+}  // namespace tfprune

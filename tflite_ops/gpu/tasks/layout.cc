@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/gpu/tasks/layout.h"
+
+namespace tfprune {
+namespace {
+
+// Channels and pixels as the kernels walk them: an image of one pixel is one plane of its channels.
+void AddLayout(const ImageShape& shape, Storage storage, Task* task) {
+  const Planes planes(shape);
+  task->program = "layout";
+  task->SetOptions(storage, "");
+  task->AddTensor(0);
+  task->AddTensor(1);
+  task->AddInt(planes.planes);
+  task->AddInt(planes.plane_values);
+  task->AddInt(planes.image_stride / planes.planes);
+  task->AddInt(planes.image_stride);
+}
+
+}  // namespace
+
+Status MakeFromNhwc(const DeviceFacts& facts, Storage storage, const ImageShape& shape, Task* task) {
+  TFPRUNE_RETURN_IF_ERROR(CheckImage("layout", shape));
+  const Planes planes(shape);
+  AddLayout(shape, storage, task);
+  task->kernel = "FromNhwc";
+  task->SetItems(facts, planes.blocks(), planes.planes, shape.batch);
+  return {};
+}
+
+Status MakeToNhwc(const DeviceFacts& facts, Storage storage, const ImageShape& shape, Task* task) {
+  TFPRUNE_RETURN_IF_ERROR(CheckImage("layout", shape));
+  const Planes planes(shape);
+  AddLayout(shape, storage, task);
+  task->kernel = "ToNhwc";
+  task->SetItems(facts, planes.planes, planes.plane_values, shape.batch);
+  return {};
+}
+
+}  // namespace tfprune

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/gpu/tasks/layout.h"
+
+#include "tflite_ops/gpu/tasks/run_task.h"
+
+namespace tfprune {
+namespace {
+
+std::vector<uint8_t> Bytes(const std::vector<float>& values) {
+  std::vector<uint8_t> bytes(values.size() * sizeof(float));
+  memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+TEST(Layout, ThereAndBack) {
+  uint32_t seed = 1;
+  for (const ImageShape& shape : {ImageShape{1, 1, 1, 1},
+                                  {2, 1, 1, 7},
+                                  {3, 1, 1, 1000},
+                                  {1, 1, 2, 3},
+                                  {2, 3, 1, 4},
+                                  {1, 2, 2, 5},
+                                  {2, 5, 7, 3},
+                                  {1, 4, 4, 65},
+                                  {3, 13, 11, 16},
+                                  {1, 56, 56, 2}}) {
+    for (const Storage storage : kStorages) {
+      Image image = RandomImage(shape, seed++);
+      Store(storage, &image.values);
+      Task from, to;
+      ASSERT_OK(MakeFromNhwc(TestDevice::Get().device().facts, storage, shape, &from));
+      ASSERT_OK(MakeToNhwc(TestDevice::Get().device().facts, storage, shape, &to));
+      std::vector<std::vector<uint8_t>> tensors = {Bytes(image.values)};
+      tensors.emplace_back(Planes(shape).values * StorageBytes(storage), 0xff);
+      RunRaw(from, &tensors);
+      EXPECT_EQ(FromPlanes(tensors[1], shape, storage).values, image.values) << Name(shape);
+      std::vector<std::vector<uint8_t>> back = {ToPlanes(image, storage), Bytes(std::vector<float>(shape.values()))};
+      RunRaw(to, &back);
+      EXPECT_EQ(back[1], Bytes(image.values)) << Name(shape);
+    }
+  }
+}
+
+// Ties go to the even neighbour, large values to infinity, and nothing else is lost.
+TEST(Layout, HalfStorageRoundsToTheNearest) {
+  const std::vector<float> values = {1.0f + 0x1p-11f,
+                                     1.0f + 3 * 0x1p-11f,
+                                     -1.0f - 0x1.1p-11f,
+                                     65519.0f,
+                                     65520.0f,
+                                     -1e30f,
+                                     0x1p-24f,
+                                     0x1.8p-25f,
+                                     -0.0f,
+                                     INFINITY,
+                                     0x1.ffcp-15f,
+                                     NAN};
+  const std::vector<float> expected = {1.0f,     1.0f + 0x1p-9f, -1.0f - 0x1p-10f, 65504.0f,
+                                       INFINITY, -INFINITY,      0x1p-24f,         0x1p-24f,
+                                       -0.0f,    INFINITY,       0x1p-14f};
+  const ImageShape shape = {1, 3, 4, 1};
+  Task task;
+  ASSERT_OK(MakeFromNhwc(TestDevice::Get().device().facts, Storage::kFloat16, shape, &task));
+  std::vector<std::vector<uint8_t>> tensors = {Bytes(values), std::vector<uint8_t>(24)};
+  RunRaw(task, &tensors);
+  const Image got = FromPlanes(tensors[1], shape, Storage::kFloat16);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(got.values[i], expected[i]) << i;
+    EXPECT_EQ(HalfToFloat(FloatToHalf(values[i])), expected[i]) << i;
+  }
+  EXPECT_TRUE(std::isnan(got.values.back()) && std::isnan(HalfToFloat(FloatToHalf(NAN))));
+}
+
+TEST(Layout, TensorsBeyondThirtyOneBitsAreRefused) {
+  Task task;
+  const DeviceFacts facts;
+  EXPECT_STREQ(MakeFromNhwc(facts, Storage::kFloat32, {1, 0, 3, 4}, &task).message,
+               "gpu layout: the tensor [1, 0, 3, 4] is empty");
+  EXPECT_STREQ(MakeToNhwc(facts, Storage::kFloat32, {1, 65536, 32768, 1}, &task).message,
+               "gpu layout: the tensor [1, 65536, 32768, 1] has 2^31 values or more, with the filling of its planes");
+  EXPECT_FALSE(MakeToNhwc(facts, Storage::kFloat32, {4294967295u, 4294967295u, 4294967295u, 4294967295u}, &task).ok());
+}
+
+}  // namespace
+}  // namespace tfprune
