@@ -16,6 +16,24 @@ def opencl_test(name, deps, tags = [], **kwargs):
         **kwargs
     )
 
+def oclgrind_test(name, test, tests):
+    """Runs GoogleTests of an opencl_test once more under Oclgrind, which finds races and accesses out of bounds.
+
+    Args:
+      name: of the test.
+      test: label of the opencl_test.
+      tests: a GoogleTest filter.
+    """
+    native.sh_test(
+        name = name,
+        size = "small",
+        srcs = ["//tflite_ops/gpu/testing:under_oclgrind.sh"],
+        args = ["$(location %s)" % test, "'--gtest_filter=%s'" % tests],
+        data = [test],
+        tags = ["opencl"],
+        target_compatible_with = ["@platforms//cpu:x86_64"],
+    )
+
 def opencl_programs(name, programs):
     """Makes `<name>.inc` with the text of each program, and a test `<program>_compile_test` that compiles it.
 
