@@ -153,6 +153,26 @@ TEST(Half, ManyAreWidenedAsOne) {
   }
 }
 
+// Every half from itself; between two neighbours the nearer one, halfway the one that is even.
+TEST(Half, RoundsToTheNearestAndTiesToEven) {
+  for (uint32_t half = 0; half < 0x7c00; ++half) {
+    const uint16_t next = static_cast<uint16_t>(half + 1);
+    const float low = HalfToFloat(static_cast<uint16_t>(half)), high = half == 0x7bff ? 65536.0f : HalfToFloat(next);
+    const float middle = (low + high) / 2;
+    for (const float sign : {1.0f, -1.0f}) {
+      const uint16_t bit = sign < 0 ? 0x8000 : 0;
+      const uint16_t down = static_cast<uint16_t>(half | bit), up = static_cast<uint16_t>(next | bit);
+      ASSERT_EQ(FloatToHalf(sign * low), down) << half;
+      ASSERT_EQ(FloatToHalf(sign * std::nextafter(middle, 0.0f)), down) << half;
+      ASSERT_EQ(FloatToHalf(sign * middle), half % 2 == 0 ? down : up) << half;
+      ASSERT_EQ(FloatToHalf(sign * std::nextafter(middle, HUGE_VALF)), up) << half;
+    }
+  }
+  EXPECT_EQ(FloatToHalf(HUGE_VALF), 0x7c00);
+  EXPECT_EQ(FloatToHalf(-1e38f), 0xfc00);
+  EXPECT_TRUE(std::isnan(HalfToFloat(FloatToHalf(NAN))));
+}
+
 TEST(PackedWeights, ExpandedHalvesAreTheDecodedMatrix) {
   const std::vector<uint8_t> bytes = ReadFile("fc_float16_sliding_r2.bin");
   PackedWeights w;

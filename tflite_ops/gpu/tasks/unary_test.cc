@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/gpu/tasks/unary.h"
+
+#include "tflite_ops/gpu/tasks/run_task.h"
+
+namespace tfprune {
+namespace {
+
+double Compute(Function function, double x, double slope) {
+  switch (function) {
+    case Function::kIdentity:
+      return x;
+    case Function::kLogistic:
+      return 1 / (1 + exp(-x));
+    case Function::kTanh:
+      return tanh(x);
+    case Function::kHardSwish:
+      return x * std::min(std::max(x + 3, 0.0), 6.0) / 6;
+    case Function::kLeaky:
+      return x < 0 ? slope * x : x;
+  }
+  return NAN;
+}
+
+constexpr Function kFunctions[] = {Function::kIdentity, Function::kLogistic, Function::kTanh, Function::kHardSwish,
+                                   Function::kLeaky};
+constexpr ImageShape kShapes[] = {{1, 1, 1, 5}, {3, 1, 1, 7}, {2, 3, 5, 3}, {1, 8, 9, 17}};
+
+TEST(Unary, EveryFunction) {
+  uint32_t seed = 1;
+  for (const Function function : kFunctions) {
+    for (const ImageShape& shape : kShapes) {
+      for (const Storage storage : kStorages) {
+        Image x = RandomImage(shape, seed++);
+        for (float& value : x.values) value *= 4;  // up to 8: all pieces of the hard swish
+        Store(storage, &x.values);
+        UnarySpec spec;
+        spec.function = function;
+        spec.shape = shape;
+        spec.slope = 0.3f;
+        if (seed % 2 == 0) spec.bounds = {-0.25f, 1.0f};
+        std::vector<double> expected, magnitude;
+        for (const float value : x.values) {
+          expected.push_back(Clamped(Compute(function, value, 0.3f), spec.bounds));
+          magnitude.push_back(fabs(value));
+        }
+        Task task;
+        ASSERT_OK(MakeUnary(TestDevice::Get().device().facts, storage, spec, &task));
+        ExpectNear(RunTask(task, storage, {x}, shape), expected, magnitude, storage,
+                   Name(shape) + " function " + std::to_string(static_cast<int>(function)));
+      }
+    }
+  }
+}
+
+TEST(Unary, LargeNumbersAndNan) {
+  const Image x = {{1, 1, 5, 1}, {-1e30f, 1e30f, NAN, -INFINITY, INFINITY}};
+  const float expected[][5] = {
+      {-1e30f, 1e30f, NAN, -INFINITY, INFINITY}, {0.0f, 1.0f, NAN, 0.0f, 1.0f}, {-1.0f, 1.0f, NAN, -1.0f, 1.0f}};
+  for (int function = 0; function < 3; ++function) {
+    UnarySpec spec;
+    spec.function = static_cast<Function>(function);
+    spec.shape = x.shape;
+    Task task;
+    ASSERT_OK(MakeUnary(TestDevice::Get().device().facts, Storage::kFloat32, spec, &task));
+    const Image y = RunTask(task, Storage::kFloat32, {x}, x.shape);
+    for (size_t i = 0; i < 5; ++i) {
+      if (std::isnan(expected[function][i])) {
+        EXPECT_TRUE(std::isnan(y.values[i])) << function;
+      } else {
+        EXPECT_FLOAT_EQ(y.values[i], expected[function][i]) << function << " at " << i;
+      }
+    }
+  }
+}
+
+TEST(Softmax, OverChannels) {
+  uint32_t seed = 1;
+  for (const ImageShape& shape :
+       {ImageShape{1, 1, 1, 1}, {2, 1, 1, 10}, {3, 1, 1, 1001}, {1, 3, 5, 64}, {2, 2, 3, 65}}) {
+    for (const float beta : {1.0f, 0.5f}) {
+      for (const Storage storage : kStorages) {
+        Image x = RandomImage(shape, seed++);
+        for (float& value : x.values) value = value * 10 + 500;  // exp alone would overflow
+        Store(storage, &x.values);
+        std::vector<double> expected;
+        for (size_t pixel = 0; pixel < x.values.size(); pixel += shape.channels) {
+          double sum = 0;
+          for (size_t c = 0; c < shape.channels; ++c) sum += exp(double{beta} * (x.values[pixel + c] - 500.0));
+          for (size_t c = 0; c < shape.channels; ++c) {
+            expected.push_back(exp(double{beta} * (x.values[pixel + c] - 500.0)) / sum);
+          }
+        }
+        Task task;
+        ASSERT_OK(MakeSoftmax(TestDevice::Get().device().facts, storage, shape, beta, &task));
+        ExpectNear(RunTask(task, storage, {x}, shape), expected, expected, storage, Name(shape));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tfprune
