@@ -59,12 +59,14 @@ kernel void Conv(global const Stored* restrict x, global Stored* restrict y, glo
     }
   }
 
-  for (int r = 0; r < ROWS; ++r) {
-    if (r >= unit.rows) return;
-    const int plane = image * out.s3 + (unit.first_row + r) * out.s2;
+  // Unrolled as every loop over `sums`: one index that is no constant would take all of them out of the registers.
+  _Pragma("unroll") for (int r = 0; r < ROWS; ++r) {
+    if (r < unit.rows) {
+      const int plane = image * out.s3 + (unit.first_row + r) * out.s2;
 #if ADDEND
-    sums[r] += LoadPixels(addend, plane, pixel, pixels);
+      sums[r] += LoadPixels(addend, plane, pixel, pixels);
 #endif
-    StorePixels(Clamp4(sums[r], bounds), y, plane, pixel, pixels);
+      StorePixels(Clamp4(sums[r], bounds), y, plane, pixel, pixels);
+    }
   }
 }

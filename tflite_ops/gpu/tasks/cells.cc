@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/gpu/tasks/cells.h"
 
-#include <stdlib.h>
-
 #include "tflite_ops/base/integers.h"
 #include "tflite_ops/formats/half.h"
+#include "tflite_ops/gpu/tasks/longest_first.h"
 #include "tflite_ops/gpu/tasks/task.h"
 
 namespace tfprune {
@@ -12,28 +11,13 @@ namespace {
 
 constexpr size_t kMostPlaces = (size_t{1} << 31) - 1;
 
-struct BandLength {
-  uint32_t band;
-  size_t cells;
-};
-
-// The longest first, then by number: the order is the same on every machine.
-int Compare(const void* a, const void* b) {
-  const BandLength& left = *static_cast<const BandLength*>(a);
-  const BandLength& right = *static_cast<const BandLength*>(b);
-  if (left.cells != right.cells) return left.cells > right.cells ? -1 : 1;
-  return left.band < right.band ? -1 : 1;
-}
-
 // position[band]: its place in launch order.
 bool OrderBands(const PackedWeights& weights, AlignedArray<uint32_t>* position) {
   const uint32_t count = weights.line_count;
-  AlignedArray<BandLength> lengths;
+  AlignedArray<size_t> lengths;
   if (!lengths.Reserve(count) || !position->Reserve(count)) return false;
-  for (uint32_t band = 0; band < count; ++band) lengths[band] = {band, weights.CellsOfLine(band)};
-  qsort(lengths.data(), count, sizeof(BandLength), Compare);
-  for (uint32_t i = 0; i < count; ++i) (*position)[lengths[i].band] = i;
-  return true;
+  for (uint32_t band = 0; band < count; ++band) lengths[band] = weights.CellsOfLine(band);
+  return LongestFirst(lengths.data(), count, position->data());
 }
 
 // starts[list]: cells before the list; the last is the number of all.
@@ -106,14 +90,6 @@ Status DenseCells(const float* weights, uint32_t out_channels, uint32_t taps, ui
 }
 
 Status SparseCells(const PackedWeights& weights, Cells* cells) {
-  if (weights.encoding != Encoding::kRowBand) {
-    return Error("gpu convolution: only the encoding row-band has a kernel, got number %u",
-                 static_cast<uint32_t>(weights.encoding));
-  }
-  if (weights.has_integers()) return Error("gpu convolution: weights must be float32 or float16, got integers");
-  if (weights.in_channels > 65536) {
-    return Error("gpu convolution: pruned weights have at most 65536 input channels, got %u", weights.in_channels);
-  }
   cells->out_channels = weights.out_channels;
   cells->group_rows = weights.group_rows;
   cells->band_count = weights.line_count;

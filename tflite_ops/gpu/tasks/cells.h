@@ -35,8 +35,9 @@ struct Cells {
 Status DenseCells(const float* weights, uint32_t out_channels, uint32_t taps, uint32_t in_channels, uint32_t unit_rows,
                   Cells* cells);
 
-// Packed weights in row bands, of type float32 or float16. Bands come in the order of their numbers of cells, the
-// longest first, so that work-items of a group, which wait for each other, have about equally many.
+// Packed weights in row bands, of type float32 or float16, with at most 65536 input channels. Bands come in the order
+// of their numbers of cells, the longest first, so that work-items of a group, which wait for each other, have about
+// equally many.
 Status SparseCells(const PackedWeights& weights, Cells* cells);
 
 // Of the multiply-adds that work-groups of `items` work-items are busy for, how many are waited for only: 1 - (cells of

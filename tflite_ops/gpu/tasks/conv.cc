@@ -6,6 +6,7 @@
 
 #include "tflite_ops/base/integers.h"
 #include "tflite_ops/gpu/tasks/cells.h"
+#include "tflite_ops/gpu/tasks/sliding_cells.h"
 
 namespace tfprune {
 namespace {
@@ -25,24 +26,24 @@ uint32_t DenseRows(const DeviceFacts& facts, const ConvSpec& spec) {
   return items >= size_t{128} * facts.compute_units ? kMaxUnitRows : 4;
 }
 
+bool AddArray(const void* values, size_t bytes, Task* task) {
+  void* const room = task->AddConstant(bytes);
+  if (room != nullptr && bytes > 0) memcpy(room, values, bytes);
+  return room != nullptr;
+}
+
 bool AddCells(const Cells& cells, Storage storage, const float* bias, Task* task) {
-  if (!task->AddStored(cells.values.data(), cells.value_count(), storage)) return false;
-  void* const rows = task->AddConstant(cells.band_count * sizeof(int32_t));
-  if (rows == nullptr || !task->AddFloats(bias, cells.out_channels)) return false;
-  memcpy(rows, cells.first_rows.data(), cells.band_count * sizeof(int32_t));
-  if (cells.sparse) {
-    void* const channels = task->AddConstant(cells.cell_count * sizeof(uint16_t));
-    if (channels == nullptr) return false;
-    memcpy(channels, cells.channels.data(), cells.cell_count * sizeof(uint16_t));
+  if (!task->AddStored(cells.values.data(), cells.value_count(), storage) ||
+      !AddArray(cells.first_rows.data(), cells.band_count * sizeof(int32_t), task) ||
+      !task->AddFloats(bias, cells.out_channels)) {
+    return false;
   }
-  if (cells.equal) {
-    task->AddInt(cells.cells_of_list);
-    return true;
+  if (cells.sparse && !AddArray(cells.channels.data(), cells.cell_count * sizeof(uint16_t), task)) return false;
+  if (!cells.equal) {
+    return AddArray(cells.starts.data(), (size_t{cells.band_count} * cells.taps + 1) * sizeof(int32_t), task);
   }
-  const size_t bytes = (size_t{cells.band_count} * cells.taps + 1) * sizeof(int32_t);
-  void* const starts = task->AddConstant(bytes);
-  if (starts != nullptr) memcpy(starts, cells.starts.data(), bytes);
-  return starts != nullptr;
+  task->AddInt(cells.cells_of_list);
+  return true;
 }
 
 Status MakeFromCells(const DeviceFacts& facts, Storage storage, const ConvSpec& spec, const Cells& cells, Task* task) {
@@ -73,6 +74,48 @@ Status MakeFromCells(const DeviceFacts& facts, Storage storage, const ConvSpec& 
   return {};
 }
 
+Status MakeSliding(const DeviceFacts& facts, Storage storage, const ConvSpec& spec, const PackedWeights& weights,
+                   Task* task) {
+  SlidingCells cells;
+  TFPRUNE_RETURN_IF_ERROR(SplitSlidingRows(weights, &cells));
+  char options[64];
+  snprintf(options, sizeof(options), " -D UNIT_ROWS=%u -D GROUP_ROWS=%u -D ADDEND=%d", kSlidingUnitRows,
+           cells.group_rows, spec.adds ? 1 : 0);
+  task->program = "sliding_conv";
+  task->kernel = "SlidingConv";
+  task->SetOptions(storage, options);
+  task->AddTensor(0);
+  task->AddTensor(spec.adds ? 2 : 1);
+  const bool room = task->AddStored(cells.values.data(), cells.value_count, storage) &&
+                    AddArray(cells.first_rows.data(), cells.unit_count * sizeof(int32_t), task) &&
+                    task->AddFloats(spec.bias, spec.out.channels) &&
+                    AddArray(cells.channels.data(), cells.cell_count * sizeof(uint16_t), task) &&
+                    AddArray(cells.starts.data(), (cells.list_count() + 1) * sizeof(int32_t), task) &&
+                    AddArray(cells.value_starts.data(), cells.unit_count * sizeof(int32_t), task);
+  if (!room) return NoMemory(kName);
+  if (spec.adds) task->AddTensor(1);
+  AddWindow(spec.in, spec.out, spec.window, task);
+  task->SetItems(facts, BlocksOf(spec.out, cells.unit_count), 1, spec.out.batch);
+  task->AddInt4(spec.out.channels, 0, 0, cells.unit_count);
+  task->AddFloat2(spec.bounds.low, spec.bounds.high);
+  return {};
+}
+
+Status CheckPacked(const ConvSpec& spec, const PackedWeights& weights) {
+  if (weights.out_channels != spec.out.channels || weights.in_channels != spec.in.channels ||
+      weights.kernel_h != spec.window.kernel_h || weights.kernel_w != spec.window.kernel_w) {
+    return Error("gpu convolution: packed weights are [%u, %u, %u, %u], the layer wants [%u, %u, %u, %u]",
+                 weights.out_channels, weights.kernel_h, weights.kernel_w, weights.in_channels, spec.out.channels,
+                 spec.window.kernel_h, spec.window.kernel_w, spec.in.channels);
+  }
+  if (weights.in_blocks()) return Error("gpu convolution: the encodings in blocks have no kernel");
+  if (weights.has_integers()) return Error("gpu convolution: weights must be float32 or float16, got integers");
+  if (weights.in_channels > 65536) {
+    return Error("gpu convolution: pruned weights have at most 65536 input channels, got %u", weights.in_channels);
+  }
+  return {};
+}
+
 }  // namespace
 
 Status MakeConv(const DeviceFacts& facts, Storage storage, const ConvSpec& spec, const float* weights, Task* task) {
@@ -86,12 +129,8 @@ Status MakeConv(const DeviceFacts& facts, Storage storage, const ConvSpec& spec,
 Status MakeSparseConv(const DeviceFacts& facts, Storage storage, const ConvSpec& spec, const PackedWeights& weights,
                       Task* task) {
   TFPRUNE_RETURN_IF_ERROR(CheckWindow(kName, spec.in, spec.out, spec.window));
-  if (weights.out_channels != spec.out.channels || weights.in_channels != spec.in.channels ||
-      weights.kernel_h != spec.window.kernel_h || weights.kernel_w != spec.window.kernel_w) {
-    return Error("gpu convolution: packed weights are [%u, %u, %u, %u], the layer wants [%u, %u, %u, %u]",
-                 weights.out_channels, weights.kernel_h, weights.kernel_w, weights.in_channels, spec.out.channels,
-                 spec.window.kernel_h, spec.window.kernel_w, spec.in.channels);
-  }
+  TFPRUNE_RETURN_IF_ERROR(CheckPacked(spec, weights));
+  if (weights.encoding == Encoding::kSlidingRow) return MakeSliding(facts, storage, spec, weights, task);
   Cells cells;
   TFPRUNE_RETURN_IF_ERROR(SparseCells(weights, &cells));
   return MakeFromCells(facts, storage, spec, cells, task);

@@ -87,8 +87,9 @@ void CheckDense(const Case& test, Storage storage, const DeviceFacts& facts) {
 void CheckDense(const Case& test, Storage storage) { CheckDense(test, storage, TestDevice::Get().device().facts); }
 
 void CheckSparse(const Case& test, uint32_t rows, uint32_t cols, double density, Storage storage,
-                 ValueType type = ValueType::kFloat16) {
+                 ValueType type = ValueType::kFloat16, Encoding encoding = Encoding::kRowBand) {
   PackedSpec packed_spec;
+  packed_spec.encoding = encoding;
   packed_spec.out_channels = test.out_channels;
   packed_spec.kernel_h = test.window.kernel_h;
   packed_spec.kernel_w = test.window.kernel_w;
@@ -194,6 +195,40 @@ TEST(Conv, SparseFromNothingToEverything) {
   }
 }
 
+TEST(Conv, SlidingOverGroupsAndChannels) {
+  uint32_t seed = 1;
+  for (const uint32_t rows : {1u, 2u, 4u, 11u, 16u}) {
+    for (const uint32_t channels : {1u, 4u, 8u, 9u, 11u, 16u, 17u, 70u}) {
+      if (channels < rows) continue;
+      for (const Storage storage : kStorages) {
+        if (storage == Storage::kFloat16 && rows != 4) continue;
+        const ImageShape in = {1 + seed % 2, 1 + seed % 5, 1 + seed * 7 % 11, kChannelSizes[seed % 8]};
+        CheckSparse({in, {}, true, channels, seed}, rows, std::min(1 + seed % 4, in.channels), 0.6, storage,
+                    storage == Storage::kFloat32 && seed % 2 == 0 ? ValueType::kFloat32 : ValueType::kFloat16,
+                    Encoding::kSlidingRow);
+        if (HasFatalFailure()) return;
+        ++seed;
+      }
+    }
+  }
+}
+
+TEST(Conv, SlidingOverWindows) {
+  for (const Storage storage : kStorages) {
+    ForEachPlacedWindow(6, true, [&](const ImageShape& in, const Window& window, bool same, uint32_t seed) {
+      CheckSparse({in, window, same, 9 + seed % 9, seed}, 4, 1 + seed % 5, 0.6, storage, ValueType::kFloat16,
+                  Encoding::kSlidingRow);
+    });
+  }
+}
+
+TEST(Conv, SlidingFromNothingToEverything) {
+  for (const double density : {0.0, 0.05, 4.0}) {
+    CheckSparse({{1, 6, 6, 12}, {}, true, 21, 4}, 4, 1, density, Storage::kFloat32, ValueType::kFloat16,
+                Encoding::kSlidingRow);
+  }
+}
+
 TEST(Conv, NanGoesThroughBounds) {
   ConvSpec spec;
   spec.in = spec.out = {1, 1, 5, 1};
@@ -246,7 +281,9 @@ TEST(Conv, PackedWeightsWithoutKernelAreRefused) {
   };
   EXPECT_TRUE(make().ok());
   packed_spec.encoding = Encoding::kSlidingRow;
-  EXPECT_STREQ(make().message, "gpu convolution: only the encoding row-band has a kernel, got number 2");
+  EXPECT_TRUE(make().ok());
+  packed_spec.encoding = Encoding::kBlockRows;
+  EXPECT_STREQ(make().message, "gpu convolution: the encodings in blocks have no kernel");
   packed_spec.encoding = Encoding::kRowBand;
   packed_spec.value_type = ValueType::kInt8;
   EXPECT_STREQ(make().message, "gpu convolution: weights must be float32 or float16, got integers");
