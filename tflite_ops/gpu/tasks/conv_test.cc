@@ -197,7 +197,7 @@ TEST(Conv, SparseFromNothingToEverything) {
 
 TEST(Conv, SlidingOverGroupsAndChannels) {
   uint32_t seed = 1;
-  for (const uint32_t rows : {1u, 2u, 4u, 11u, 16u}) {
+  for (const uint32_t rows : {1u, 4u, 11u, 16u}) {
     for (const uint32_t channels : {1u, 4u, 8u, 9u, 11u, 16u, 17u, 70u}) {
       if (channels < rows) continue;
       for (const Storage storage : kStorages) {
