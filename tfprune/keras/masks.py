@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from tfprune.keras.backends import average_of, optimizer_of, placement
+from tfprune.keras.backends import average_of, optimizer_of, placement, value_of
 from tfprune.keras.legacy import set_constraint
 from tfprune.keras.penalising import ProximalStep
 from tfprune.keras.penalties import AddVariable, WeightPenalty
@@ -148,7 +148,7 @@ class MaskSet:
         self._optimizer = optimizer
         # Loss scaling keeps its slots, and applies its updates, in an inner optimizer.
         self._inner = getattr(optimizer, "inner_optimizer", optimizer)
-        self._first_iteration = int(self._inner.iterations) if self._inner is not optimizer else 0
+        self._first_iteration = self._iteration()
         self._variables = list(variables)
         for variable in self._variables:
             # Left behind by a training that was interrupted.
@@ -202,7 +202,12 @@ class MaskSet:
     @property
     def may_wait(self) -> bool:
         """Whether no step may have reached the masks yet: loss scaling skips updates that overflow."""
-        return self._inner is not self._optimizer and int(self._inner.iterations) == self._first_iteration
+        scaled = self._inner is not self._optimizer
+        return scaled and self._iteration() == self._first_iteration
+
+    def _iteration(self) -> int:
+        """Updates that the optimizer has made; those that loss scaling skipped are none."""
+        return int(value_of(self._inner.iterations)) if self._inner is not self._optimizer else 0
 
     def apply(self, index: int) -> None:
         """Zeros what the mask of one variable removes, outside the training step; under a wrapper it stays dense.
