@@ -10,9 +10,14 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from keras.optimizers import SGD
 
+from tfprune.errors import PruningError
 from tfprune.keras.callback import PruningCallback
+from tfprune.keras.layers import find_weights
+from tfprune.keras.pruner import Pruner
 from tfprune.keras.report import LayerReport
+from tfprune.recipe import Rule
 from tfprune.sparsity.patterns import Channels, Filters, Groups, Pattern
 from tfprune.sparsity.schedules import ConstantSparsity, PolynomialDecay
 
@@ -144,3 +149,59 @@ def test_channels_that_go_but_cannot_shrink_say_why() -> None:
         "second": ("pruned", ""),
         "head": ("pruned", "keeps its shape: output of the model"),
     }
+
+
+def adapted_and_quantized() -> Any:
+    names = ["plain", "lora", "int8", "int4", "float8"]
+    model = keras.Sequential([keras.Input((16,)), *(layers.Dense(16, name=name) for name in names), layers.Dense(1)])
+    model.get_layer("lora").enable_lora(2)
+    for name in names[2:]:
+        model.get_layer(name).quantize(name)
+    return model
+
+
+def started(filters: Any) -> dict[str, list[LayerReport]]:
+    """The rows of each layer before the first step: TensorFlow cannot train through int4 layers run eagerly."""
+    rule = Rule(filters, Groups(), 0.5, ConstantSparsity(), min_weights=0)
+    pruner = Pruner(adapted_and_quantized(), rule, optimizer=SGD())
+    pruner.start(1)
+    rows: dict[str, list[LayerReport]] = {}
+    for row in pruner.report().layers:
+        rows.setdefault(row.layer, []).append(row)
+    return rows
+
+
+def test_layers_with_adapters_or_integers_say_so_once() -> None:
+    rows = started(None)
+    assert {name: [(row.variable, row.status) for row in of] for name, of in rows.items() if "dense" not in name} == {
+        "plain": [("kernel", "pruned")],
+        "float8": [("kernel", "pruned")],
+        "lora": [("kernel", "skipped")],
+        "int8": [("kernel", "skipped")],
+        "int4": [("kernel", "skipped")],
+    }
+    adapters = "low-rank adapters (enable_lora) are added to its kernel: merge them into it first"
+    assert (rows["lora"][0].reason, rows["lora"][0].shape) == (adapters, (16, 16))
+    for mode in ("int8", "int4"):
+        assert rows[mode][0].reason == f"quantized to {mode}: prune first, then quantize"
+
+
+def test_convolutions_and_embeddings_have_adapters_too() -> None:
+    inputs = keras.Input((4,))
+    x = layers.Reshape((4, 8, 1))(layers.Embedding(50, 8, name="words", lora_rank=2)(inputs))
+    x = layers.Flatten()(layers.Conv2D(4, 3, name="conv", lora_rank=2)(x))
+    _, skipped = find_weights(keras.Model(inputs, layers.Dense(1, name="head")(x)), None, 1)
+    named = {each.layer: (tuple(each.variable.shape), each.reason[:17]) for each in skipped}
+    assert named["words"] == ((50, 8), "low-rank adapters")
+    assert named["conv"] == ((3, 3, 1, 4), "low-rank adapters")
+    assert len(skipped) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("lora", "low-rank adapters"), ("int8", "quantized to int8"), ("int4", "quantized to int4")]
+)
+def test_a_named_layer_with_adapters_or_integers_is_refused_by_that_name(name: str, reason: str) -> None:
+    with pytest.raises(PruningError, match=rf"matches only {name} \(Dense\): {reason}"):
+        started(name)
+    # One of the layers that a part names is enough.
+    assert started("[pil]*")[name][0].reason.startswith(reason)

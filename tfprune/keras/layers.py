@@ -183,8 +183,10 @@ def match_weights(model: Any, recipe: Recipe) -> tuple[list[PrunableWeight], lis
     held = {id(kernel): mask for wrapper in wrappers_in(model) for kernel, mask in wrapper.masked_kernels}
     for place, (layer, info) in enumerate(zip(layers, infos, strict=True)):
         label = layer.name if names.count(layer.name) == 1 else _path(layer)
-        kernels = kernels_of(layer)
-        if not kernels:
+        kernels = [] if info.obstacle else kernels_of(layer)
+        if info.obstacle:
+            skipped.append(SkippedWeight(label, _stored_kernel(layer), info.obstacle))
+        elif not kernels:
             named = any(rule.layers is not None and not rule.skip and rule.matches(info) for rule in recipe.rules)
             skipped += _other_weights(layer, label, named)
         for kernel, layout in kernels:
@@ -216,6 +218,7 @@ def layer_info(layer: Any) -> LayerInfo:
     Returns:
         The description.
     """
+    obstacle = _obstacle(layer)
     return LayerInfo(
         name=layer.name,
         path=_path(layer),
@@ -224,9 +227,27 @@ def layer_info(layer: Any) -> LayerInfo:
             for each in type(layer).__mro__
             if hasattr(each, "_flatten_layers") and each.__name__ != "Layer"
         ),
-        kernels=tuple(kernel_name(kernel) for kernel, _ in kernels_of(layer)),
+        kernels=() if obstacle else tuple(kernel_name(kernel) for kernel, _ in kernels_of(layer)),
+        obstacle=obstacle,
         layer=layer,
     )
+
+
+def _obstacle(layer: Any) -> str:
+    """Why a layer of a supported kind has no kernel to train: it computes it from other variables; else empty."""
+    if kind_of(layer) is None:
+        return ""
+    if getattr(layer, "lora_enabled", False):
+        return "low-rank adapters (enable_lora) are added to its kernel: merge them into it first"
+    mode = getattr(layer, "quantization_mode", None)
+    # In float8 the kernel stays a float32 variable that trains.
+    return "" if mode in (None, "float8") else f"quantized to {mode}: prune first, then quantize"
+
+
+def _stored_kernel(layer: Any) -> Any:
+    """The variable that a layer with adapters or quantized weights keeps as its kernel."""
+    names = [name for name, _ in _layouts(layer)]
+    return min(layer.variables, key=lambda each: (kernel_name(each) not in names, len(each.shape) < 2))
 
 
 def _path(layer: Any) -> str:

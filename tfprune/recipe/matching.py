@@ -23,6 +23,7 @@ class LayerInfo:
         path: Its name with those of what it lies in, ``"block/conv"``.
         class_names: Names of its class and of the classes that this derives from.
         kernels: Names of its kernels that can be pruned; none: the layer is not supported.
+        obstacle: Why kernels of a supported kind cannot be pruned as they are; empty: there are none, or they can.
         layer: The layer itself, which classes and functions are asked about; None: they never match.
     """
 
@@ -30,6 +31,7 @@ class LayerInfo:
     path: str = ""
     class_names: tuple[str, ...] = ()
     kernels: tuple[str, ...] = ("kernel",)
+    obstacle: str = ""
     layer: Any = None
 
 

@@ -240,11 +240,15 @@ class Recipe:
                     field="layers",
                 )
             if not rule.skip and not any(info.kernels for info in found):
-                listed = ", ".join(f"{info.name} ({next(iter(info.class_names), 'unknown class')})" for info in found)
+                listed = "; ".join(
+                    f"{info.name} ({next(iter(info.class_names), 'unknown class')}): "
+                    f"{info.obstacle or 'without a kernel of a supported kind'}"
+                    for info in found
+                )
                 raise RecipeError(
                     "Every part of `layers` (`filters` of a callback) must match a layer that can be pruned. Received: "
-                    f"{spelled(part)} in {self.name_of(index)}, which matches only {listed}: without a kernel of a "
-                    "supported kind. Kernels of layers inside others are named by path, such as 'lstm/*'.",
+                    f"{spelled(part)} in {self.name_of(index)}, which matches only {listed}. "
+                    "Kernels of layers inside others are named by path, such as 'lstm/*'.",
                     field="layers",
                 )
 
