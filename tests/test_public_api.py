@@ -35,3 +35,8 @@ def test_the_import_loads_nothing_heavy() -> None:
     code = "import sys, tfprune; print({'numpy', 'ai_edge_litert', 'keras', 'tensorflow', 'click'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_penalties_list_what_they_have() -> None:
+    assert dir(tfprune.penalties) == sorted(tfprune.penalties.__all__)
+    assert "PenaltyLoss" in dir(tfprune.penalties)

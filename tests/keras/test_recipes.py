@@ -255,5 +255,5 @@ def test_the_same_callback_twice_is_refused_before_the_first_step() -> None:
 def test_an_unbuilt_model_is_refused_before_the_first_step() -> None:
     model = keras.Sequential([layers.Dense(8, name="first"), layers.Dense(1)])
     model.compile("sgd", "mse")
-    with pytest.raises(PruningError, match="must be built before training"):
+    with pytest.raises(PruningError, match="must be built before it is pruned"):
         prune(model, Rule("first", Groups(), 0.5, min_weights=1))

@@ -63,3 +63,9 @@ def test_missing_tensorboard_is_named_at_once(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(PruningError, match=r"`log_dir` needs TensorFlow and TensorBoard.*pip install"):
         PruningCallback(Unstructured(), SCHEDULE, log_dir=tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [5, "", b"logs"])
+def test_a_log_needs_a_folder(wrong: Any) -> None:
+    with pytest.raises(PruningError, match=rf"`log_dir` must be the path of a folder.* Received: log_dir={wrong!r}\."):
+        PruningCallback(Unstructured(), SCHEDULE, log_dir=wrong)

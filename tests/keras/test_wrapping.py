@@ -331,6 +331,20 @@ def test_bad_input_is_named() -> None:
         Pruned(layers.BatchNormalization()).build((None, 2))
 
 
+@pytest.mark.parametrize("wrong", ["yes", 1, None])
+def test_switches_are_booleans(wrong: Any) -> None:
+    with pytest.raises(PruningError, match=rf"`straight_through` must be True or False\. Received: .*={wrong!r}\."):
+        wrap(sequential(), EVERYTHING, straight_through=wrong)
+    with pytest.raises(PruningError, match=r"`straight_through` must be True or False"):
+        Pruned(layers.Dense(3), straight_through=wrong)
+
+
+def test_only_layers_are_wrapped() -> None:
+    for wrong in ("x", None, layers.Dense):
+        with pytest.raises(PruningError, match=r"`layer` of `Pruned` must be a Keras layer.*Received: layer="):
+            Pruned(wrong)
+
+
 def test_a_wrapper_that_another_layer_makes_cannot_be_taken_off() -> None:
     @keras.saving.register_keras_serializable("wrapping")
     class Holder(layers.Layer):  # type: ignore[misc]  # Keras has no type information

@@ -169,7 +169,7 @@ def match_weights(model: Any, recipe: Recipe) -> tuple[list[PrunableWeight], lis
     unbuilt = [layer.name for layer in (model, *layers) if not layer.built]
     if unbuilt:
         raise PruningError(
-            "The model must be built before training begins, so that its kernels exist. Received: layers without "
+            "The model must be built before it is pruned, so that its kernels exist. Received: layers without "
             f"weights yet: {unbuilt}. Call the model once on a batch, or call model.build(input_shape)."
         )
     infos = [layer_info(layer) for layer in layers]

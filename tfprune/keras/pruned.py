@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from tfprune.errors import PruningError
+from tfprune.keras.arguments import true_or_false
 from tfprune.keras.substitution import KernelPlace, Substitution, kernels_below
 
 
@@ -37,7 +38,8 @@ class Pruned(keras.layers.Wrapper):  # type: ignore[misc]  # Keras has no type i
         **options: As for every Keras layer. `name` is that of the layer unless given.
 
     Raises:
-        PruningError: When it is built: `kernels` names none of the layer's, or nothing of the layer can be pruned.
+        PruningError: No layer, or a `straight_through` that is no boolean; when it is built: `kernels` names none of
+            the layer's, or nothing of the layer can be pruned.
 
     Example:
         >>> import keras, numpy as np
@@ -53,6 +55,10 @@ class Pruned(keras.layers.Wrapper):  # type: ignore[misc]  # Keras has no type i
         self, layer: Any, *, kernels: Sequence[str] | None = None, straight_through: bool = False, **options: Any
     ) -> None:
         """Takes the signature of the layer's `call`."""
+        if not isinstance(layer, keras.layers.Layer):
+            raise PruningError(
+                f"`layer` of `Pruned` must be a Keras layer, such as keras.layers.Dense(8). Received: layer={layer!r}."
+            )
 
         def call(*args: Any, **kwargs: Any) -> Any:
             return self._call_masked(*args, **kwargs)
@@ -62,7 +68,7 @@ class Pruned(keras.layers.Wrapper):  # type: ignore[misc]  # Keras has no type i
         object.__setattr__(self, "call", call)
         super().__init__(layer, **{"name": layer.name, "dtype": layer.dtype_policy, **options})
         self.kernels = None if kernels is None else tuple(kernels)
-        self.straight_through = straight_through
+        self.straight_through = true_or_false("straight_through", straight_through)
         self.supports_masking = layer.supports_masking
         self._substitution: Substitution | None = None
         self._masks: list[Any] = []

@@ -27,11 +27,15 @@ class MaskSummaries:
         log_dir: Folder of the log; the event file goes into its folder ``pruning``.
 
     Raises:
-        PruningError: TensorFlow or TensorBoard is missing.
+        PruningError: No path; TensorFlow or TensorBoard is missing.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
         """Loads what writes; no file is made yet."""
+        if not isinstance(log_dir, (str, os.PathLike)) or not os.fspath(log_dir):
+            raise PruningError(
+                f"`log_dir` must be the path of a folder, or None for no log. Received: log_dir={log_dir!r}."
+            )
         try:
             import tensorboard  # noqa: F401  # what TensorFlow's summaries need is asked for here, not mid-training
             import tensorflow as tf

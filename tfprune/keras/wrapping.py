@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from tfprune.errors import PruningError
+from tfprune.keras.arguments import true_or_false
 from tfprune.keras.copying import ModelCopier, Replacement, copy_layer
 from tfprune.keras.layers import wrappers_in
 from tfprune.keras.legacy import is_legacy_model
@@ -42,7 +43,7 @@ def wrap(model: Any, recipe: RecipeLike, *, straight_through: bool = False) -> A
 
     Raises:
         PruningError: A model that cannot be rewritten, such as a subclassed one; a layer that cannot be copied; no
-            layer to prune; wrappers in the model already.
+            layer to prune; wrappers in the model already; a `straight_through` that is no boolean.
         RecipeError: A recipe that does not fit the model.
 
     Example:
@@ -58,6 +59,7 @@ def wrap(model: Any, recipe: RecipeLike, *, straight_through: bool = False) -> A
         ['Dense', 'Dense']
     """
     check_model(model)
+    true_or_false("straight_through", straight_through)
     wrapped = [layer.name for layer in wrappers_in(model)]
     if wrapped:
         raise PruningError(
