@@ -202,3 +202,8 @@ def test_steps_that_loss_scaling_skips_are_none(build: Build, data: Data) -> Non
         model.fit(data[0][: 2 * BATCH] * 1e20, data[1][: 2 * BATCH], batch_size=BATCH, verbose=0, callbacks=[prune])
     assert int(model.optimizer.iterations) == 0
     assert zeros(model, "hidden") == 64
+
+
+def test_a_word_is_no_switch() -> None:
+    with pytest.raises(PruningError, match=r"`reproject` must be True or False. Received: reproject='no'"):
+        pruning(reproject="no")

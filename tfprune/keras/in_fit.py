@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfprune.errors import PruningError
+from tfprune.keras.arguments import true_or_false
 from tfprune.keras.backends import attach_state
 from tfprune.keras.bounds import MetricBounds
 from tfprune.keras.checkpoint import Checkpoint
@@ -60,7 +61,7 @@ class PrunesInFit:
             _check_alone({**given, "scores": scores, "scope": scope, "min_weights": min_weights})
             self._recipe = Recipe.of(recipe)
         self._checkpoint = None if checkpoint is None else Checkpoint(checkpoint)
-        self._reproject = reproject
+        self._reproject = true_or_false("reproject", reproject)
         self._bounds = None if stop_below is None else MetricBounds(stop_below)
         self._summaries = None if log_dir is None else MaskSummaries(log_dir)
         self._pruning: Pruning | None = None
