@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -286,31 +284,6 @@ def test_strength_is_constant_within_an_execution(build: Build, data: Data) -> N
     squeezed = ~select(before, GROUPS, 0.5)
     factor = shrink_factor(4.0, 0.01) ** 3 * shrink_factor(7.0, 0.01) ** 3  # the strengths of steps 0 and 3
     np.testing.assert_allclose(kernel(model)[squeezed], before[squeezed] * factor, rtol=1e-5)
-
-
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_optimizer_and_files_know_nothing_of_it(build: Build, data: Data, tmp_path: Path, policy: str) -> None:
-    keras.config.set_dtype_policy(policy)
-    model = build("adam")
-    fit(model, data)
-    paths = [each.path for each in model.optimizer.variables]
-    saved: list[list[np.ndarray]] = []
-
-    def save(batch: int, logs: Any) -> None:
-        if batch == 2:
-            model.save(tmp_path / "middle.keras")
-            saved.append([np.asarray(each.value) for each in model.optimizer.variables])
-
-    fit(model, data, pruning(), keras.callbacks.LambdaCallback(on_train_batch_end=save))
-    assert [each.path for each in model.optimizer.variables] == paths
-    assert not {"save_own_variables", "load_own_variables"} & set(vars(model.optimizer))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        loaded = keras.saving.load_model(tmp_path / "middle.keras")
-    assert len(loaded.optimizer.variables) == len(paths) == len(saved[0]) - 3
-    for old, new in zip(saved[0], loaded.optimizer.variables, strict=False):  # masks and strength come last
-        np.testing.assert_array_equal(np.asarray(new.value), old)
-    fit(loaded, data)
 
 
 def test_without_a_penalty_there_is_no_trace_of_one(build: Build, data: Data) -> None:
