@@ -242,6 +242,8 @@ def test_what_cannot_be_pruned_is_said_before_anything_changes() -> None:
         (np.ones((2, 8, 8, 3)), "calibration for input"),
         (np.full((2, 8, 8, 4), np.nan), "must be finite"),
         (np.ones((0, 8, 8, 4)), "at least one example"),
+        (np.full((2, 8, 8, 4), 1e30, np.float32), r"inputs of up to .* of type float32, which overflow\. Scale the ex"),
+        ((np.ones((2, 8, 8, 4)), np.ones(2)), r"got shape \(2,\).*; if these are examples and their labels, give the"),
     ):
         with pytest.raises(PruningError, match=message):
             tp.prune(model, recipe(), calibration=data)

@@ -278,6 +278,16 @@ def test_mixed_batches_and_broken_inputs_are_refused() -> None:
         moments.add(np.full((1, 3, 4), np.nan))
 
 
+@pytest.mark.parametrize("dense_too", [False, True])
+def test_inputs_whose_products_overflow_are_refused(dense_too: bool) -> None:
+    large, small = np.full((1, 3, 4), 1e25, np.float32), np.ones((1, 3, 4), np.float32)
+    with pytest.raises(PatternError, match=r"inputs of up to 1e\+25 of type float32, which overflow"):
+        Moments(np.ones((2, 1, 4))).add(*((small, large) if dense_too else (large,)))
+    fits = Moments(np.ones((2, 1, 4)))
+    fits.add(large.astype(np.float64))
+    assert np.isfinite(fits.errors(0, with_bias=False).of(np.zeros((2, 4)))).all()
+
+
 def test_the_way_to_a_pattern_with_its_own_rate_removes_cells_one_by_one() -> None:
     targets = Target(NofM(1, 4), None, (4, 1, 8)).rounds(8)
     assert [target.pattern for target in targets][-1] == NofM(1, 4)

@@ -33,7 +33,9 @@ def known_batches(data: Any, inputs: Sequence[ModelInput]) -> tuple[list[Any], i
     try:
         found = list(examples(data, inputs, _NAME))
     except ConversionError as error:
-        raise PruningError(str(error)) from error
+        pair = isinstance(data, tuple) and len(data) in (2, 3)
+        hint = "; if these are examples and their labels, give the examples alone" if pair else ""
+        raise PruningError(f"{error}{hint}") from error
     groups = [found[first : first + BATCH] for first in range(0, len(found), BATCH)]
     return [_joined(group) for group in groups], len(found)
 

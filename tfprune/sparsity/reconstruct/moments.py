@@ -134,7 +134,8 @@ class Moments:
             dense_inputs: What it got in the dense model for the same examples; None: the same. All batches or none.
 
         Raises:
-            PatternError: Inputs that are not finite, or dense inputs for some batches only.
+            PatternError: Inputs that are not finite or so large that their products are not, or dense inputs for some
+                batches only.
         """
         inputs = np.asarray(inputs)
         if not np.isfinite(inputs).all() or (dense_inputs is not None and not np.isfinite(dense_inputs).all()):
@@ -144,6 +145,21 @@ class Moments:
         self.samples += inputs.shape[1]
         if dense_inputs is not None and self._cross is None:
             self._cross = np.zeros(self.weights.shape)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._sum_up(inputs, dense_inputs)
+            # No product of two columns is beyond those of the columns with themselves.
+            squares = np.einsum("pcc->pc", self._gram)
+            sums = [squares, self._inputs, self._outputs, self._energy, *([] if self._cross is None else [self._cross])]
+            overflow = not all(np.isfinite(each.sum()) for each in sums)
+        if overflow:
+            largest = max(float(np.abs(each).max()) for each in (inputs, dense_inputs) if each is not None)
+            raise PatternError(
+                "The inputs of a layer must be small enough for their products to be summed up. Received: inputs of up "
+                f"to {largest:.3g} of type {inputs.dtype}, which overflow. Scale the examples as for the training."
+            )
+
+    def _sum_up(self, inputs: npt.NDArray[Any], dense_inputs: npt.NDArray[Any] | None) -> None:
+        """Adds a batch to the sums."""
         # Matrix by matrix: products of stacks are many times slower.
         for part, read in enumerate(inputs):
             self._inputs[part] += read.sum(axis=0, dtype=np.float64)
