@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "tfprune"
 # Part: what it may import besides the standard library, itself and what every part may import.
 ALLOWED: dict[str, set[str]] = {
-    "sparsity": {"numpy"},
+    "sparsity": {"numpy", "threadpoolctl"},
     "formats": {"numpy"},
     "costs": set(),
     "recipe": {"numpy", "yaml", "tfprune.sparsity"},

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from threadpoolctl import threadpool_info
 
 from tfprune.errors import PatternError
 from tfprune.sparsity.patterns import (
@@ -295,3 +296,17 @@ def test_the_way_to_a_pattern_with_its_own_rate_removes_cells_one_by_one() -> No
     assert {target.sparsity for target in targets} == {None}
     # A given rate that equals the pattern's own is the same.
     assert [each.sparsity for each in Target(NofM(1, 4), 0.75, (4, 1, 8)).rounds(8)][:-1] == [None] * (len(targets) - 1)
+
+
+def test_systems_side_by_side_leave_the_threads_of_numpy_as_they_were() -> None:
+    random = np.random.default_rng(0)
+    inputs = random.standard_normal((64, 12))
+    moments = inputs.T @ inputs
+    optimum, mask = random.standard_normal((40, 12)), random.random((40, 12)) < 0.5
+    before = threadpool_info()
+    found = solve_kept(moments, np.linalg.inv(moments), optimum, mask)
+    assert threadpool_info() == before
+    for row, kept, wanted in zip(found, mask, optimum, strict=True):
+        alone = np.linalg.lstsq(inputs[:, kept], inputs @ wanted, rcond=None)[0]
+        np.testing.assert_allclose(row[kept], alone, rtol=1e-6, atol=1e-9)
+        assert not row[~kept].any()

@@ -20,7 +20,7 @@ from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.layouts import Layout, MatrixShape
 from tfprune.sparsity.patterns import Pattern
 from tfprune.sparsity.reconstruct.moments import Parts
-from tfprune.sparsity.reconstruct.solve import Floats, rows_by_mask, solve_kept
+from tfprune.sparsity.reconstruct.solve import Floats, Places, each_mask, solve_kept
 from tfprune.sparsity.scores import Scores
 from tfprune.sparsity.select import select
 
@@ -81,10 +81,8 @@ class Part:
     def costs(self, weights: Floats, mask: Mask) -> Floats:
         """What removing each weight costs when the others that stay adapt; 0 of those that are gone."""
         costs = np.zeros_like(weights)
-        for rows, kept in rows_by_mask(mask):
-            stays, goes = np.flatnonzero(kept), np.flatnonzero(~kept)
-            if not len(stays):
-                continue
+
+        def cost(rows: Places, stays: Places, goes: Places) -> None:
             if len(stays) <= len(goes):
                 diagonal = np.diag(np.linalg.inv(self.moments[np.ix_(stays, stays)]))
             else:
@@ -94,6 +92,8 @@ class Part:
                     taken = np.linalg.solve(self.inverse[np.ix_(goes, goes)], between)
                     diagonal = diagonal - np.einsum("gs,gs->s", between, taken)
             costs[np.ix_(rows, stays)] = np.square(weights[np.ix_(rows, stays)]) / diagonal
+
+        each_mask(mask, cost)
         return costs
 
     def gains(self, weights: Floats) -> Floats:

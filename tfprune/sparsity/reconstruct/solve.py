@@ -13,14 +13,19 @@ Optimal Brain Compression (Frantar and Alistarh, NeurIPS 2022). Both are exact; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from tfprune.sparsity.blocks import Mask
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 
 def solve_kept(moments: Floats, inverse: Floats, optimum: Floats, mask: Mask) -> Floats:
@@ -37,10 +42,8 @@ def solve_kept(moments: Floats, inverse: Floats, optimum: Floats, mask: Mask) ->
     """
     wanted = optimum @ moments
     result = np.zeros_like(optimum)
-    for rows, kept in rows_by_mask(mask):
-        stays, goes = np.flatnonzero(kept), np.flatnonzero(~kept)
-        if not len(stays):
-            continue
+
+    def solve(rows: Places, stays: Places, goes: Places) -> None:
         if not len(goes):
             result[rows] = optimum[rows]
         elif len(stays) <= len(goes):
@@ -49,7 +52,35 @@ def solve_kept(moments: Floats, inverse: Floats, optimum: Floats, mask: Mask) ->
         else:
             share = np.linalg.solve(inverse[np.ix_(goes, goes)], optimum[np.ix_(rows, goes)].T).T
             result[np.ix_(rows, stays)] = optimum[np.ix_(rows, stays)] - share @ inverse[np.ix_(goes, stays)]
+
+    each_mask(mask, solve)
     return result
+
+
+def each_mask(mask: Mask, work: Callable[[Places, Places, Places], None]) -> None:
+    """Does something for all rows that share a mask, side by side on all processors.
+
+    Each system gets one thread of the BLAS: they are small, and its own threads would mostly wait for each other.
+
+    Args:
+        mask: ``[rows, columns]``.
+        work: Takes the rows, the columns that stay and those that go; rows that keep nothing are left out.
+    """
+    tasks = [(rows, np.flatnonzero(kept), np.flatnonzero(~kept)) for rows, kept in rows_by_mask(mask) if kept.any()]
+    if len(tasks) < 2:
+        for task in tasks:
+            work(*task)
+        return
+    threads = min(len(tasks), os.cpu_count() or 1)
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads, "tfprune-solve") as pool:
+        for _ in pool.map(lambda task: work(*task), tasks):
+            pass
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The BLAS that numpy has loaded; finding it takes a while."""
+    return ThreadpoolController()
 
 
 def rows_by_mask(mask: Mask) -> Iterator[tuple[npt.NDArray[np.intp], Mask]]:
