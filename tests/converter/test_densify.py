@@ -165,6 +165,18 @@ def test_files_of_the_tflite_converter(halves: bool) -> None:
     assert all(tensor.sparsity is None for tensor in Graph(dense.tflite).model.subgraphs[0].tensors)
 
 
+@pytest.mark.parametrize(("field", "value"), [("externalBuffer", 1), ("isVariable", True)])
+def test_marks_of_a_written_tensor_go_when_it_becomes_a_constant(field: str, value: Any) -> None:
+    """Stock LiteRT looks at them in constants only. Found by the fuzzer."""
+    graph = Graph(converted_by_tensorflow()[0])
+    written = [int(op.outputs[0]) for _, _, op in graph.operators() if graph.op_name(op) == "DENSIFY"]
+    assert written
+    for index in written:
+        setattr(graph.tensor(0, index), field, value)
+    dense = tfprune.convert(graph.to_bytes(), target="dense").tflite
+    assert tfprune.Interpreter(dense).predict(np.ones((1, 6, 6, 16), np.float32)).shape == (1, 400)
+
+
 def test_a_sparse_encoding_beside_quantized_weights_is_undone() -> None:
     """XNNPACK refuses such files whole, as the TFLite converter writes them."""
     data, _, network = converted_by_tensorflow(dynamic=True)

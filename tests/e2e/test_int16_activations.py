@@ -59,7 +59,8 @@ def test_a_whole_model_equals_the_dense_one_bit_for_bit() -> None:
     dense = _quantised()
     converted = tp.convert(dense, min_speedup=0.01)
     sparse = [layer.precision for layer in converted.report.layers if layer.verdict == "sparse"]
-    assert sparse == ["int16"] * 3
+    # The two that were not pruned as well: the builtin kernels are so slow here that a few rounded zeros will do.
+    assert sparse == ["int16"] * 5
     assert len(converted.tflite) < 0.7 * len(dense)
     limits = np.iinfo(np.int16)
     x = np.random.default_rng(3).integers(limits.min, limits.max + 1, (4, *SHAPE)).astype(np.int16)

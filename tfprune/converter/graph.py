@@ -271,7 +271,7 @@ class Graph:
         """Gives the tensor at ``index`` the values of the constant ``source``, whose buffer both then share."""
         tensor = self.tensor(subgraph, index)
         self._buffer_users.subtract([int(tensor.buffer)])
-        tensor.buffer = int(source.buffer)
+        tensor.buffer, tensor.externalBuffer, tensor.isVariable = int(source.buffer), 0, False
         tensor.shape, tensor.shapeSignature = source.shape, None
         tensor.quantization, tensor.sparsity = source.quantization, source.sparsity
         self._buffer_users.update([int(tensor.buffer)])

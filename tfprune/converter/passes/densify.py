@@ -82,6 +82,8 @@ def _take_over(graph: Graph, subgraph: Any, op: Any) -> bool:
     if graph.raw(source) is None or source.type != result.type or graph.raw(result) is not None:
         return False
     result.buffer = source.buffer
+    # A written tensor may be called so; LiteRT loads no constant that is.
+    result.externalBuffer, result.isVariable = 0, False
     users = [list(each.inputs) for each in subgraph.operators if each is not op]
     if not any(op.inputs[0] in inputs for inputs in (*users, list(subgraph.inputs), list(subgraph.outputs))):
         source.buffer = 0
