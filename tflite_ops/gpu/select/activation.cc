@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/gpu/select/operands.h"
+#include "tflite_ops/gpu/select/ops.h"
+#include "tflite_ops/gpu/tasks/unary.h"
+
+namespace tfprune {
+namespace {
+
+Function FunctionOf(NodeOp op) {
+  switch (op) {
+    case NodeOp::kLogistic:
+      return Function::kLogistic;
+    case NodeOp::kTanh:
+      return Function::kTanh;
+    case NodeOp::kHardSwish:
+      return Function::kHardSwish;
+    case NodeOp::kLeakyRelu:
+      return Function::kLeaky;
+    default:
+      return Function::kIdentity;
+  }
+}
+
+Activation ActivationOf(NodeOp op) {
+  switch (op) {
+    case NodeOp::kRelu:
+      return Activation::kRelu;
+    case NodeOp::kReluN1To1:
+      return Activation::kReluN1To1;
+    case NodeOp::kRelu6:
+      return Activation::kRelu6;
+    default:
+      return Activation::kNone;
+  }
+}
+
+}  // namespace
+
+Status SelectActivation(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection) {
+  UnarySpec spec;
+  spec.function = FunctionOf(node.op);
+  spec.slope = node.alpha;
+  ActivationBounds(ActivationOf(node.op), &spec.bounds.low, &spec.bounds.high);
+  TFPRUNE_RETURN_IF_ERROR(ReadImage(node, 0, &spec.shape));
+  selection->image = spec.shape;
+  selection->output = node.inputs[0].shape;
+  selection->input_count = 1;
+  return MakeUnary(facts, storage, spec, &selection->task);
+}
+
+}  // namespace tfprune

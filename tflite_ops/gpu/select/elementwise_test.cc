@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ops value by value, and softmax.
+#include <math.h>
+
+#include "tflite_ops/gpu/select/nodes.h"
+
+namespace tfprune {
+namespace {
+
+double Applied(NodeOp op, double a, double b) {
+  switch (op) {
+    case NodeOp::kSub:
+      return a - b;
+    case NodeOp::kMul:
+      return a * b;
+    case NodeOp::kDiv:
+      return a / b;
+    case NodeOp::kMaximum:
+      return std::max(a, b);
+    case NodeOp::kMinimum:
+      return std::min(a, b);
+    default:
+      return a + b;
+  }
+}
+
+// Values away from zero, for divisions.
+std::vector<float> Positive(size_t count, uint32_t seed) {
+  std::vector<float> values = RandomValues(count, seed);
+  for (float& value : values) value = fabsf(value) + 0.5f;
+  return values;
+}
+
+// The value of a tensor broadcast to [2, 3, 5, 4] at flat place i; `sizes` has at most four dimensions.
+float At(const std::vector<float>& values, Sizes sizes, size_t i) {
+  const size_t shape[] = {2, 3, 5, 4};
+  while (sizes.size() < 4) sizes.insert(sizes.begin(), 1);
+  size_t place = 0, step = 1;
+  for (size_t axis = 4; axis-- > 0;) {
+    if (sizes[axis] != 1) place += i % shape[axis] * step;
+    step *= sizes[axis];
+    i /= shape[axis];
+  }
+  return values[place];
+}
+
+TEST(SelectBinary, EveryOpInBothOrders) {
+  const Sizes big = {2, 3, 5, 4};
+  for (const NodeOp op : {NodeOp::kAdd, NodeOp::kSub, NodeOp::kMul, NodeOp::kDiv, NodeOp::kMaximum, NodeOp::kMinimum}) {
+    for (const Sizes& other : {big, Sizes{4}, {1}, {}, {2, 1, 1, 4}, {3, 5, 4}, {1, 3, 5, 1}}) {
+      for (const bool constant : {false, true}) {
+        if (!constant && other.size() != 4) continue;
+        for (const bool first : {true, false}) {
+          size_t count = 1;
+          for (const uint32_t size : other) count *= size;
+          const std::vector<float> a = Positive(120, 1), b = Positive(count, 2);
+          Node node = NodeOf(op);
+          if (first) AddImage(&node, big);
+          constant ? AddConstant(&node, other, b) : AddImage(&node, other);
+          if (!first) AddImage(&node, big);
+          std::vector<float> expected;
+          for (size_t i = 0; i < 120; ++i) {
+            const double x = a[i], y = At(b, other, i);
+            expected.push_back(static_cast<float>(first ? Applied(op, x, y) : Applied(op, y, x)));
+          }
+          std::vector<std::vector<float>> images = {a};
+          if (!constant) images.insert(first ? images.end() : images.begin(), b);
+          ExpectValues(SelectAndRun(node, images, big), expected);
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+TEST(SelectBinary, FusedActivation) {
+  const std::vector<float> one = {1.0f};
+  Node node = NodeOf(NodeOp::kSub);
+  AddImage(&node, {1, 4});
+  AddConstant(&node, {1}, one);
+  node.activation = 1;
+  ExpectValues(SelectAndRun(node, {{-1, 1, 3, 0}}, {1, 4}), {0, 0, 2, 0});
+  node.activation = 5;
+  ExpectRefused(node, "gpu SUB: the fused activation must be");
+}
+
+TEST(SelectBinary, WhatDoesNotFitIsNamed) {
+  const std::vector<float> values(32, 1.0f);
+  Node node = NodeOf(NodeOp::kAdd);
+  AddImage(&node, {1, 4, 1, 3});
+  AddImage(&node, {1, 1, 4, 3});  // both would grow
+  ExpectRefused(node, "one input must have the shape of the result and be no constant");
+  node.inputs[0].shape = ShapeOf({1, 4, 4, 3});
+  ExpectRefused(node, "cannot be broadcast to [1, 4, 4, 3]");
+  node.inputs[1].shape = ShapeOf({4, 3});  // four images of a pixel, not a row of four
+  ExpectRefused(node, "[4, 3] is stored in other planes than a broadcast to [1, 4, 4, 3] reads");
+  node = NodeOf(NodeOp::kMul);
+  AddConstant(&node, {2}, values);
+  AddConstant(&node, {2}, values);
+  ExpectRefused(node, "gpu MUL: input 1 is a constant");
+  node = NodeOf(NodeOp::kMul);
+  AddConstant(&node, {2, 3}, values);
+  AddImage(&node, {3});
+  ExpectRefused(node, "got [2, 3] and [3]");
+}
+
+TEST(SelectActivation, EveryFunction) {
+  const std::vector<float> x = {-8, -2, -0.5f, 0, 0.5f, 2, 8, 3};
+  const auto check = [&](NodeOp op, double (*function)(double)) {
+    Node node = NodeOf(op);
+    node.alpha = 0.25f;
+    AddImage(&node, {2, 2, 2});
+    std::vector<float> expected;
+    for (const float value : x) expected.push_back(static_cast<float>(function(value)));
+    ExpectValues(SelectAndRun(node, {x}, {2, 2, 2}), expected);
+  };
+  check(NodeOp::kRelu, [](double v) { return std::max(v, 0.0); });
+  check(NodeOp::kReluN1To1, [](double v) { return std::max(-1.0, std::min(v, 1.0)); });
+  check(NodeOp::kRelu6, [](double v) { return std::max(0.0, std::min(v, 6.0)); });
+  check(NodeOp::kLogistic, [](double v) { return 1 / (1 + exp(-v)); });
+  check(NodeOp::kTanh, [](double v) { return tanh(v); });
+  check(NodeOp::kHardSwish, [](double v) { return v * std::max(0.0, std::min(v + 3, 6.0)) / 6; });
+  check(NodeOp::kLeakyRelu, [](double v) { return v < 0 ? 0.25 * v : v; });
+}
+
+TEST(SelectActivation, OtherTypesAreRefused) {
+  Node node = NodeOf(NodeOp::kRelu);
+  AddOperand(&node, ElementType::kInt32, {4}, nullptr, 0);
+  ExpectRefused(node, "gpu RELU: input 0 must be float32, got int32");
+  node.inputs[0] = Operand();
+  ExpectRefused(node, "got nothing");
+}
+
+TEST(SelectSoftmax, OverTheLastDimension) {
+  const std::vector<float> x = RandomValues(12, 1);
+  for (const Sizes& sizes : {Sizes{4, 3}, {1, 4, 3}, {1, 2, 2, 3}}) {
+    Node node = NodeOf(NodeOp::kSoftmax);
+    node.beta = 2;
+    AddImage(&node, sizes);
+    std::vector<float> expected;
+    for (size_t i = 0; i < 12; ++i) {
+      double sum = 0;
+      for (size_t c = 0; c < 3; ++c) sum += exp(2.0 * x[i / 3 * 3 + c]);
+      expected.push_back(static_cast<float>(exp(2.0 * x[i]) / sum));
+    }
+    ExpectValues(SelectAndRun(node, {x}, sizes), expected);
+  }
+  Node node = NodeOf(NodeOp::kSoftmax);
+  AddImage(&node, {1, 1, 2, 2, 3});
+  ExpectRefused(node, "gpu SOFTMAX: tensors must have 1 to 4 dimensions, got [1, 1, 2, 2, 3]");
+}
+
+}  // namespace
+}  // namespace tfprune

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node of a TFLite graph as the selectors see it: plain data, which needs no interpreter.
+#ifndef TFPRUNE_GPU_SELECT_NODE_H_
+#define TFPRUNE_GPU_SELECT_NODE_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflite_ops/formats/packed_weights.h"
+
+namespace tfprune {
+
+// TFLite's builtin ops, and the custom ops of packed weights.
+enum class NodeOp : uint8_t {
+  kConv2D,
+  kDepthwiseConv2D,
+  kFullyConnected,
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kMaximum,
+  kMinimum,
+  kAveragePool2D,
+  kMaxPool2D,
+  kMean,
+  kReshape,
+  kSoftmax,
+  kRelu,
+  kReluN1To1,
+  kRelu6,
+  kLogistic,
+  kTanh,
+  kHardSwish,
+  kLeakyRelu,
+  kTfpruneConv2D,
+  kTfpruneFullyConnected
+};
+
+constexpr uint32_t kMaxRank = 6;
+
+struct TensorShape {
+  uint32_t rank = 0;
+  uint32_t sizes[kMaxRank] = {0};
+};
+
+// kNone: an optional input that the node leaves out.
+enum class ElementType : uint8_t { kNone, kFloat32, kFloat16, kInt32, kUInt8, kOther };
+
+struct Operand {
+  ElementType type = ElementType::kNone;
+  TensorShape shape;
+  const void* values = nullptr;  // of a constant; null for what is only known when the network runs
+  size_t bytes = 0;              // of `values`
+};
+
+constexpr uint32_t kMaxNodeInputs = 4;
+
+// Inputs stand in TFLite's order. Constants of halves that a DEQUANTIZE widens stand for what it writes. An option that
+// an op does not have is not read.
+struct Node {
+  NodeOp op = NodeOp::kConv2D;
+  Operand inputs[kMaxNodeInputs];
+  uint32_t input_count = 0;
+  int activation = 0;  // TFLite's number
+  Padding padding = Padding::kValid;
+  uint32_t kernel_h = 0, kernel_w = 0;  // of pooling; other windows are those of their weights
+  uint32_t stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  bool keep_dims = false;  // FULLY_CONNECTED, MEAN
+  float beta = 1;          // SOFTMAX
+  float alpha = 0;         // LEAKY_RELU: the slope of negative values
+  TensorShape reshaped;    // RESHAPE: the output's shape, known in full
+};
+
+// As TFLite's schema writes it, "CONV_2D".
+const char* NodeOpName(NodeOp op);
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_GPU_SELECT_NODE_H_

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/gpu/select/operands.h"
+
+#include <stdio.h>
+
+#include "tflite_ops/formats/half.h"
+#include "tflite_ops/kernels/conv2d/conv2d.h"
+
+namespace tfprune {
+namespace {
+
+constexpr Operand kAbsent;
+
+const char* TypeName(ElementType type) {
+  switch (type) {
+    case ElementType::kNone:
+      return "nothing";
+    case ElementType::kFloat32:
+      return "float32";
+    case ElementType::kFloat16:
+      return "float16";
+    case ElementType::kInt32:
+      return "int32";
+    case ElementType::kUInt8:
+      return "uint8";
+    case ElementType::kOther:
+      break;
+  }
+  return "another type";
+}
+
+// Sizes below this leave room to add and multiply a few of them in 31 bits.
+constexpr uint32_t kMaxParameter = 1 << 14;
+
+bool IsSmall(uint32_t size) { return size >= 1 && size <= kMaxParameter; }
+
+}  // namespace
+
+const Operand& InputOf(const Node& node, uint32_t i) { return i < node.input_count ? node.inputs[i] : kAbsent; }
+
+ShapeText::ShapeText(const TensorShape& shape) {
+  size_t length = static_cast<size_t>(snprintf(text, sizeof(text), "["));
+  for (uint32_t i = 0; i < shape.rank && i < kMaxRank; ++i) {
+    length +=
+        static_cast<size_t>(snprintf(text + length, sizeof(text) - length, i == 0 ? "%u" : ", %u", shape.sizes[i]));
+  }
+  snprintf(text + length, sizeof(text) - length, "]");
+}
+
+Status ToImage(const Node& node, const TensorShape& shape, ImageShape* image) {
+  const uint32_t* s = shape.sizes;
+  switch (shape.rank) {
+    case 1:
+      *image = {1, 1, 1, s[0]};
+      break;
+    case 2:
+      *image = {s[0], 1, 1, s[1]};
+      break;
+    case 3:
+      *image = {s[0], 1, s[1], s[2]};
+      break;
+    case 4:
+      *image = {s[0], s[1], s[2], s[3]};
+      break;
+    default:
+      return Error("gpu %s: tensors must have 1 to 4 dimensions, got %s", NodeOpName(node.op), ShapeText(shape).text);
+  }
+  return CheckImage(NodeOpName(node.op), *image);
+}
+
+Status ReadImage(const Node& node, uint32_t i, ImageShape* image) {
+  const Operand& operand = InputOf(node, i);
+  if (operand.type != ElementType::kFloat32) {
+    return Error("gpu %s: input %u must be float32, got %s", NodeOpName(node.op), i, TypeName(operand.type));
+  }
+  if (operand.values != nullptr) return Error("gpu %s: input %u is a constant", NodeOpName(node.op), i);
+  return ToImage(node, operand.shape, image);
+}
+
+bool ValueCount(const TensorShape& shape, size_t* count) {
+  *count = 1;
+  for (uint32_t i = 0; i < shape.rank; ++i) {
+    if (!CheckedMultiply(*count, shape.sizes[i], count)) return false;
+  }
+  return true;
+}
+
+Status FloatConstant::Read(const Node& node, uint32_t i, const char* name) {
+  const Operand& operand = InputOf(node, i);
+  const bool half = operand.type == ElementType::kFloat16;
+  if (!half && operand.type != ElementType::kFloat32) {
+    return Error("gpu %s: the %s must be float32 or float16, got %s", NodeOpName(node.op), name,
+                 TypeName(operand.type));
+  }
+  if (operand.values == nullptr) return Error("gpu %s: the %s must be a constant", NodeOpName(node.op), name);
+  size_t count = 0, bytes = 0;
+  if (!ValueCount(operand.shape, &count) || !CheckedMultiply(count, half ? 2 : 4, &bytes) || bytes != operand.bytes) {
+    return Error("gpu %s: the %s %s has %zu bytes, which do not fit its shape", NodeOpName(node.op), name,
+                 ShapeText(operand.shape).text, operand.bytes);
+  }
+  values_ = static_cast<const float*>(operand.values);
+  if (!half) return {};
+  if (!widened_.Reserve(count + 1)) return Error("gpu %s: no memory", NodeOpName(node.op));
+  HalvesToFloats(static_cast<const uint16_t*>(operand.values), count, widened_.data());
+  values_ = widened_.data();
+  return {};
+}
+
+Status FloatConstant::ReadBias(const Node& node, uint32_t i, uint32_t channels) {
+  const Operand& operand = InputOf(node, i);
+  if (operand.type == ElementType::kNone) return {};
+  size_t count = 0;
+  if (!ValueCount(operand.shape, &count) || count != channels) {
+    return Error("gpu %s: the bias must have %u values, got %s", NodeOpName(node.op), channels,
+                 ShapeText(operand.shape).text);
+  }
+  return Read(node, i, "bias");
+}
+
+Status ReadBounds(const Node& node, int activation, Bounds* bounds) {
+  constexpr int kLast = static_cast<int>(Activation::kRelu6);
+  if (activation < 0 || activation > kLast) {
+    return Error("gpu %s: the fused activation must be none, RELU, RELU_N1_TO_1 or RELU6, got TFLite's number %d",
+                 NodeOpName(node.op), activation);
+  }
+  ActivationBounds(static_cast<Activation>(activation), &bounds->low, &bounds->high);
+  return {};
+}
+
+Status InferWindow(const Node& node, const ImageShape& in, Padding padding, uint32_t out_channels, Window* window,
+                   ImageShape* out) {
+  const uint32_t all[] = {window->kernel_h, window->kernel_w,   window->stride_h,
+                          window->stride_w, window->dilation_h, window->dilation_w};
+  for (const uint32_t size : all) {
+    if (!IsSmall(size)) {
+      return Error("gpu %s: kernel, stride and dilation must be 1 to %u, got %u", NodeOpName(node.op), kMaxParameter,
+                   size);
+    }
+  }
+  PackedWeights sizes;  // nothing else of it is read
+  sizes.kernel_h = window->kernel_h;
+  sizes.kernel_w = window->kernel_w;
+  sizes.stride_h = window->stride_h;
+  sizes.stride_w = window->stride_w;
+  sizes.dilation_h = window->dilation_h;
+  sizes.dilation_w = window->dilation_w;
+  sizes.padding = padding;
+  sizes.out_channels = out_channels;
+  ConvShape shape;
+  const Status status = InferConvShape(sizes, {in.batch, in.height, in.width}, &shape);
+  if (!status.ok()) return Error("gpu %s: %.200s", NodeOpName(node.op), status.message);
+  window->pad_top = shape.pad_top;
+  window->pad_left = shape.pad_left;
+  *out = {in.batch, shape.out.height, shape.out.width, out_channels};
+  return {};
+}
+
+TensorShape FourSizes(const ImageShape& image) {
+  TensorShape shape;
+  shape.rank = 4;
+  shape.sizes[0] = image.batch;
+  shape.sizes[1] = image.height;
+  shape.sizes[2] = image.width;
+  shape.sizes[3] = image.channels;
+  return shape;
+}
+
+}  // namespace tfprune

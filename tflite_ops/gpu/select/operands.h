@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What selectors of several ops read from a node.
+#ifndef TFPRUNE_GPU_SELECT_OPERANDS_H_
+#define TFPRUNE_GPU_SELECT_OPERANDS_H_
+
+#include "tflite_ops/base/memory.h"
+#include "tflite_ops/base/status.h"
+#include "tflite_ops/gpu/select/node.h"
+#include "tflite_ops/gpu/tasks/window.h"
+
+namespace tfprune {
+
+// Input `i`, or one of type kNone where the node has fewer.
+const Operand& InputOf(const Node& node, uint32_t i);
+
+// Sizes as "[1, 2, 3]".
+struct ShapeText {
+  char text[80];
+
+  explicit ShapeText(const TensorShape& shape);
+};
+
+// Tensors of one to four dimensions as [N, C], [N, W, C] and [N, H, W, C]; one dimension is C. The values of an image
+// follow one another as those of the tensor do.
+Status ToImage(const Node& node, const TensorShape& shape, ImageShape* image);
+
+// Input `i`, which must be float32 and no constant, as an image.
+Status ReadImage(const Node& node, uint32_t i, ImageShape* image);
+
+// The product of all sizes; false where it does not fit.
+bool ValueCount(const TensorShape& shape, size_t* count);
+
+// A constant of float32, or of float16 and widened.
+class FloatConstant {
+ public:
+  // Input `i` of the node; `name` says what it is.
+  Status Read(const Node& node, uint32_t i, const char* name);
+  // The same for a bias of [channels]; no values where the node leaves it out.
+  Status ReadBias(const Node& node, uint32_t i, uint32_t channels);
+
+  const float* values() const { return values_; }
+
+ private:
+  const float* values_ = nullptr;
+  AlignedArray<float> widened_;
+};
+
+Status ReadBounds(const Node& node, int activation, Bounds* bounds);
+
+// The output's size and the padding, by TFLite's rules; kernel, strides and dilations of `window` are given.
+Status InferWindow(const Node& node, const ImageShape& in, Padding padding, uint32_t out_channels, Window* window,
+                   ImageShape* out);
+
+// [N, H, W, C].
+TensorShape FourSizes(const ImageShape& image);
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_GPU_SELECT_OPERANDS_H_

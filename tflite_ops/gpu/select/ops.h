@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The selectors, one op or family of ops a file. Each fills in everything of a selection; Select calls the right one.
+#ifndef TFPRUNE_GPU_SELECT_OPS_H_
+#define TFPRUNE_GPU_SELECT_OPS_H_
+
+#include "tflite_ops/gpu/select/select.h"
+
+namespace tfprune {
+
+Status SelectConv2D(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+Status SelectDepthwiseConv2D(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+Status SelectFullyConnected(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+Status SelectTfpruneConv2D(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+Status SelectTfpruneFullyConnected(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+// ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM.
+Status SelectBinary(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+// AVERAGE_POOL_2D, MAX_POOL_2D.
+Status SelectPool2D(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+// Over rows and columns.
+Status SelectMean(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+// Where no value moves, which is no task.
+Status SelectReshape(const Node& node, Selection* selection);
+Status SelectSoftmax(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+// RELU, RELU_N1_TO_1, RELU6, LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU.
+Status SelectActivation(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+
+}  // namespace tfprune
+
+#endif  // TFPRUNE_GPU_SELECT_OPS_H_

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fully-connected layers, dense and packed, and the reshapes in front of them.
+#include "tflite_ops/gpu/select/nodes.h"
+#include "tflite_ops/testing/packed_builder.h"
+
+namespace tfprune {
+namespace {
+
+// Rows of x times weights [outputs, features].
+std::vector<float> Product(const std::vector<float>& x, const std::vector<float>& weights, size_t outputs,
+                           const std::vector<float>& bias) {
+  const size_t features = weights.size() / outputs;
+  std::vector<float> y;
+  for (size_t row = 0; row < x.size() / features; ++row) {
+    for (size_t o = 0; o < outputs; ++o) {
+      double sum = bias.empty() ? 0 : bias[o];
+      for (size_t i = 0; i < features; ++i) sum += double{weights[o * features + i]} * x[row * features + i];
+      y.push_back(static_cast<float>(sum));
+    }
+  }
+  return y;
+}
+
+struct Case {
+  Sizes x;
+  uint32_t features;
+  bool keep_dims;
+  Sizes y;
+};
+
+// With 7 outputs.
+const Case kCases[] = {
+    {{3, 6}, 6, false, {3, 7}},
+    {{3, 6}, 6, true, {3, 7}},
+    {{6}, 6, false, {1, 7}},
+    {{2, 1, 1, 6}, 6, false, {2, 7}},
+    {{2, 3, 5, 6}, 6, true, {2, 3, 5, 7}},
+    {{2, 5, 6}, 6, true, {2, 5, 7}},
+    {{2, 3, 5, 6}, 90, false, {2, 7}},  // whole images
+    {{2, 5, 6}, 30, false, {2, 7}},
+};
+
+size_t Count(const Sizes& sizes) {
+  size_t count = 1;
+  for (const uint32_t size : sizes) count *= size;
+  return count;
+}
+
+TEST(SelectFullyConnected, FeaturesAreChannelsOrWholeImages) {
+  for (const Case& one : kCases) {
+    const std::vector<float> x = RandomValues(Count(one.x), 1), weights = RandomValues(7 * one.features, 2);
+    const std::vector<float> bias = RandomValues(7, 3);
+    for (const bool biased : {true, false}) {
+      Node node = NodeOf(NodeOp::kFullyConnected);
+      node.keep_dims = one.keep_dims;
+      AddImage(&node, one.x);
+      AddConstant(&node, {7, one.features}, weights);
+      if (biased) AddConstant(&node, {7}, bias);
+      ExpectValues(SelectAndRun(node, {x}, one.y), Product(x, weights, 7, biased ? bias : std::vector<float>()), 1e-4f);
+    }
+  }
+}
+
+TEST(SelectTfpruneFullyConnected, FeaturesAreChannelsOrWholeImages) {
+  std::mt19937 random(1);
+  for (const Case& one : kCases) {
+    for (const Encoding encoding : {Encoding::kRowBand, Encoding::kSlidingRow}) {
+      for (const ValueType type : {ValueType::kFloat32, ValueType::kFloat16}) {
+        PackedSpec spec;
+        spec.op = Op::kFullyConnected;
+        spec.encoding = encoding;
+        spec.value_type = type;
+        spec.padding = Padding::kValid;
+        spec.out_channels = 7;
+        spec.in_channels = one.features;
+        Packed packed = BuildPacked(spec, &random);
+        if (one.keep_dims) {
+          packed.bytes[17] = 1;
+          FixHeaderCrc(&packed.bytes);
+        }
+        const std::vector<float> x = RandomValues(Count(one.x), 1), bias = RandomValues(7, 3);
+        const uint32_t dimensions = one.features == one.x.back() ? 1 : static_cast<uint32_t>(one.x.size()) - 1;
+        Node node = NodeOf(NodeOp::kTfpruneFullyConnected);
+        AddImage(&node, one.x);
+        AddOperand(&node, ElementType::kUInt8, {static_cast<uint32_t>(packed.bytes.size())}, packed.bytes.data(),
+                   packed.bytes.size());
+        AddOperand(&node, ElementType::kFloat32, {7, dimensions, one.keep_dims ? 2u : 1u}, nullptr, 0);
+        AddConstant(&node, {7}, bias);
+        ExpectValues(SelectAndRun(node, {x}, one.y), Product(x, packed.dense, 7, bias), 1e-4f);
+        if (HasFailure()) return;
+        node.inputs[2].shape.sizes[2] = 3;
+        ExpectRefused(node, "the shape of the geometry tensor");
+      }
+    }
+  }
+}
+
+TEST(SelectFullyConnected, WhatWouldMoveIsRefused) {
+  const std::vector<float> weights(60, 1.0f);
+  Node node = NodeOf(NodeOp::kFullyConnected);
+  AddImage(&node, {2, 3, 5, 6});
+  AddConstant(&node, {10, 6}, weights);
+  ExpectRefused(node, "gpu FULLY_CONNECTED: 6 features of an input of [2, 3, 5, 6] are neither its channels nor whole");
+  node.inputs[1].shape = ShapeOf({2, 30});
+  ExpectRefused(node, "30 features of an input of [2, 3, 5, 6] are neither");
+  node.keep_dims = true;
+  ExpectRefused(node, "whose dimensions are kept");
+  node.inputs[1].shape = ShapeOf({2, 5, 6});
+  ExpectRefused(node, "weights must be [O, features], got [2, 5, 6]");
+}
+
+TEST(SelectReshape, WhereNothingMovesItIsNoTask) {
+  const Case reshapes[] = {
+      {{2, 1, 1, 6}, 0, false, {2, 6}},       {{2, 6}, 0, false, {2, 1, 1, 6}},  {{2, 3, 4, 5}, 0, false, {2, 12, 5}},
+      {{2, 3, 4, 5}, 0, false, {2, 2, 6, 5}}, {{2, 3, 4, 1}, 0, false, {2, 12}},
+  };
+  for (const Case& one : reshapes) {
+    Node node = NodeOf(NodeOp::kReshape);
+    AddImage(&node, one.x);
+    node.reshaped = ShapeOf(one.y);
+    Selection selection;
+    ASSERT_OK(Select(DeviceFacts(), Storage::kFloat32, node, &selection));
+    EXPECT_FALSE(selection.has_task);
+    EXPECT_EQ(SizesOf(selection.output), one.y);
+    // The bytes of the input, read under the output's shape, are the same values in TFLite's order.
+    Selection back;
+    Node same = NodeOf(NodeOp::kReshape);
+    AddImage(&same, one.x);
+    same.reshaped = ShapeOf(one.x);
+    ASSERT_OK(Select(DeviceFacts(), Storage::kFloat32, same, &back));
+    const std::vector<float> values = RandomValues(Count(one.x), 1);
+    for (const Storage storage : kStorages) {
+      const Image from = {back.image, values};
+      std::vector<float> stored = values;
+      Store(storage, &stored);
+      EXPECT_EQ(FromPlanes(ToPlanes(from, storage), selection.image, storage).values, stored);
+    }
+  }
+}
+
+TEST(SelectReshape, WhatMovesIsRefused) {
+  Node node = NodeOf(NodeOp::kReshape);
+  AddImage(&node, {2, 3, 4, 5});
+  for (const Sizes& to : {Sizes{2, 60}, {24, 5}, {2, 3, 5, 4}, {4, 3, 2, 5}, {120}}) {
+    node.reshaped = ShapeOf(to);
+    ExpectRefused(node, "gpu RESHAPE: from [2, 3, 4, 5] to");
+  }
+  node.reshaped = ShapeOf({1, 2, 3, 4, 5});
+  ExpectRefused(node, "tensors must have 1 to 4 dimensions, got [1, 2, 3, 4, 5]");
+}
+
+}  // namespace
+}  // namespace tfprune

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/gpu/select/select.h"
+
+#include "tflite_ops/gpu/select/ops.h"
+
+namespace tfprune {
+
+const char* NodeOpName(NodeOp op) {
+  static const char* const kNames[] = {"CONV_2D",
+                                       "DEPTHWISE_CONV_2D",
+                                       "FULLY_CONNECTED",
+                                       "ADD",
+                                       "SUB",
+                                       "MUL",
+                                       "DIV",
+                                       "MAXIMUM",
+                                       "MINIMUM",
+                                       "AVERAGE_POOL_2D",
+                                       "MAX_POOL_2D",
+                                       "MEAN",
+                                       "RESHAPE",
+                                       "SOFTMAX",
+                                       "RELU",
+                                       "RELU_N1_TO_1",
+                                       "RELU6",
+                                       "LOGISTIC",
+                                       "TANH",
+                                       "HARD_SWISH",
+                                       "LEAKY_RELU",
+                                       "TfpruneConv2D",
+                                       "TfpruneFullyConnected"};
+  static_assert(sizeof(kNames) / sizeof(kNames[0]) == static_cast<size_t>(NodeOp::kTfpruneFullyConnected) + 1,
+                "a name for each op");
+  return kNames[static_cast<size_t>(op)];
+}
+
+Status Select(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection) {
+  switch (node.op) {
+    case NodeOp::kConv2D:
+      return SelectConv2D(facts, storage, node, selection);
+    case NodeOp::kDepthwiseConv2D:
+      return SelectDepthwiseConv2D(facts, storage, node, selection);
+    case NodeOp::kFullyConnected:
+      return SelectFullyConnected(facts, storage, node, selection);
+    case NodeOp::kTfpruneConv2D:
+      return SelectTfpruneConv2D(facts, storage, node, selection);
+    case NodeOp::kTfpruneFullyConnected:
+      return SelectTfpruneFullyConnected(facts, storage, node, selection);
+    case NodeOp::kAdd:
+    case NodeOp::kSub:
+    case NodeOp::kMul:
+    case NodeOp::kDiv:
+    case NodeOp::kMaximum:
+    case NodeOp::kMinimum:
+      return SelectBinary(facts, storage, node, selection);
+    case NodeOp::kAveragePool2D:
+    case NodeOp::kMaxPool2D:
+      return SelectPool2D(facts, storage, node, selection);
+    case NodeOp::kMean:
+      return SelectMean(facts, storage, node, selection);
+    case NodeOp::kReshape:
+      return SelectReshape(node, selection);
+    case NodeOp::kSoftmax:
+      return SelectSoftmax(facts, storage, node, selection);
+    case NodeOp::kRelu:
+    case NodeOp::kReluN1To1:
+    case NodeOp::kRelu6:
+    case NodeOp::kLogistic:
+    case NodeOp::kTanh:
+    case NodeOp::kHardSwish:
+    case NodeOp::kLeakyRelu:
+      return SelectActivation(facts, storage, node, selection);
+  }
+  return Error("gpu: node op %u does not exist", static_cast<unsigned>(node.op));
+}
+
+}  // namespace tfprune
