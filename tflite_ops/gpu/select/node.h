@@ -25,6 +25,10 @@ enum class NodeOp : uint8_t {
   kMaxPool2D,
   kMean,
   kReshape,
+  kPad,
+  kPadV2,
+  kSlice,
+  kConcatenation,
   kSoftmax,
   kRelu,
   kReluN1To1,
@@ -68,6 +72,7 @@ struct Node {
   uint32_t stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   bool keep_dims = false;  // FULLY_CONNECTED, MEAN
   float beta = 1;          // SOFTMAX
+  int axis = 0;            // CONCATENATION; negative ones count from behind
   float alpha = 0;         // LEAKY_RELU: the slope of negative values
   TensorShape reshaped;    // RESHAPE: the output's shape, known in full
 };

@@ -77,6 +77,19 @@ Status ReadImage(const Node& node, uint32_t i, ImageShape* image) {
   return ToImage(node, operand.shape, image);
 }
 
+void PlacePart(uint32_t rank, uint32_t axis, int32_t at, Part* part) {
+  // As ToImage has it: the last is channels, the first images, and before the channels come columns, then rows.
+  if (axis + 1 == rank) {
+    part->channel = at;
+  } else if (axis == 0) {
+    part->image = at;
+  } else if (axis + 2 == rank) {
+    part->column = at;
+  } else {
+    part->row = at;
+  }
+}
+
 bool ValueCount(const TensorShape& shape, size_t* count) {
   *count = 1;
   for (uint32_t i = 0; i < shape.rank; ++i) {
@@ -115,6 +128,17 @@ Status FloatConstant::ReadBias(const Node& node, uint32_t i, uint32_t channels) 
                  ShapeText(operand.shape).text);
   }
   return Read(node, i, "bias");
+}
+
+Status ReadInts(const Node& node, uint32_t i, const char* name, size_t count, const int32_t** values) {
+  const Operand& operand = InputOf(node, i);
+  if (operand.type != ElementType::kInt32 || operand.values == nullptr || operand.bytes != count * sizeof(int32_t)) {
+    return Error("gpu %s: the %s must be a constant of %zu int32, got %s %s of %zu bytes", NodeOpName(node.op), name,
+                 count, operand.values == nullptr ? "no constant," : TypeName(operand.type),
+                 ShapeText(operand.shape).text, operand.bytes);
+  }
+  *values = static_cast<const int32_t*>(operand.values);
+  return {};
 }
 
 Status ReadBounds(const Node& node, int activation, Bounds* bounds) {

@@ -6,6 +6,7 @@
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/status.h"
 #include "tflite_ops/gpu/select/node.h"
+#include "tflite_ops/gpu/tasks/copy.h"
 #include "tflite_ops/gpu/tasks/window.h"
 
 namespace tfprune {
@@ -27,6 +28,9 @@ Status ToImage(const Node& node, const TensorShape& shape, ImageShape* image);
 // Input `i`, which must be float32 and no constant, as an image.
 Status ReadImage(const Node& node, uint32_t i, ImageShape* image);
 
+// Sets where a part that is an image of `rank` dimensions stands along its dimension `axis`.
+void PlacePart(uint32_t rank, uint32_t axis, int32_t at, Part* part);
+
 // The product of all sizes; false where it does not fit.
 bool ValueCount(const TensorShape& shape, size_t* count);
 
@@ -44,6 +48,9 @@ class FloatConstant {
   const float* values_ = nullptr;
   AlignedArray<float> widened_;
 };
+
+// A constant of int32 with `count` values.
+Status ReadInts(const Node& node, uint32_t i, const char* name, size_t count, const int32_t** values);
 
 Status ReadBounds(const Node& node, int activation, Bounds* bounds);
 

@@ -20,6 +20,11 @@ Status SelectPool2D(const DeviceFacts& facts, Storage storage, const Node& node,
 Status SelectMean(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
 // Where no value moves, which is no task.
 Status SelectReshape(const Node& node, Selection* selection);
+// PAD with zeros, PADV2 with a constant.
+Status SelectPad(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+Status SelectSlice(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
+// Of two tensors.
+Status SelectConcatenation(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
 Status SelectSoftmax(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);
 // RELU, RELU_N1_TO_1, RELU6, LOGISTIC, TANH, HARD_SWISH, LEAKY_RELU.
 Status SelectActivation(const DeviceFacts& facts, Storage storage, const Node& node, Selection* selection);

@@ -19,6 +19,10 @@ const char* NodeOpName(NodeOp op) {
                                        "MAX_POOL_2D",
                                        "MEAN",
                                        "RESHAPE",
+                                       "PAD",
+                                       "PADV2",
+                                       "SLICE",
+                                       "CONCATENATION",
                                        "SOFTMAX",
                                        "RELU",
                                        "RELU_N1_TO_1",
@@ -60,6 +64,13 @@ Status Select(const DeviceFacts& facts, Storage storage, const Node& node, Selec
       return SelectMean(facts, storage, node, selection);
     case NodeOp::kReshape:
       return SelectReshape(node, selection);
+    case NodeOp::kPad:
+    case NodeOp::kPadV2:
+      return SelectPad(facts, storage, node, selection);
+    case NodeOp::kSlice:
+      return SelectSlice(facts, storage, node, selection);
+    case NodeOp::kConcatenation:
+      return SelectConcatenation(facts, storage, node, selection);
     case NodeOp::kSoftmax:
       return SelectSoftmax(facts, storage, node, selection);
     case NodeOp::kRelu:

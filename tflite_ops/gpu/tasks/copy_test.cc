@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tflite_ops/gpu/tasks/copy.h"
+
+#include "tflite_ops/gpu/tasks/run_task.h"
+
+namespace tfprune {
+namespace {
+
+// Of the part that stands at a place of the result, else false.
+bool Stands(const Part& part, const Image& image, int64_t n, int64_t y, int64_t x, int64_t c, float* value) {
+  n -= part.image, y -= part.row, x -= part.column, c -= part.channel;
+  if (n < 0 || y < 0 || x < 0 || c < 0 || n >= part.shape.batch || y >= part.shape.height || x >= part.shape.width ||
+      c >= part.shape.channels) {
+    return false;
+  }
+  *value = image.at(static_cast<size_t>(n), static_cast<size_t>(y), static_cast<size_t>(x), static_cast<size_t>(c));
+  return true;
+}
+
+void Check(const CopySpec& spec, Storage storage) {
+  std::vector<Image> images;
+  for (uint32_t i = 0; i < spec.part_count; ++i) {
+    images.push_back(RandomImage(spec.parts[i].shape, i + 1));
+    Store(storage, &images.back().values);
+  }
+  std::vector<float> expected;
+  for (uint32_t n = 0; n < spec.out.batch; ++n) {
+    for (uint32_t y = 0; y < spec.out.height; ++y) {
+      for (uint32_t x = 0; x < spec.out.width; ++x) {
+        for (uint32_t c = 0; c < spec.out.channels; ++c) {
+          float value = spec.fill;
+          for (uint32_t i = spec.part_count; i-- > 0;) Stands(spec.parts[i], images[i], n, y, x, c, &value);
+          expected.push_back(value);
+        }
+      }
+    }
+  }
+  Task task;
+  ASSERT_OK(MakeCopy(TestDevice::Get().device().facts, storage, spec, &task));
+  EXPECT_EQ(RunTask(task, storage, images, spec.out).values, expected)
+      << Name(spec.parts[0].shape) << " into " << Name(spec.out);
+}
+
+CopySpec One(const Part& part, const ImageShape& out, float fill) {
+  CopySpec spec;
+  spec.parts[0] = part;
+  spec.out = out;
+  spec.fill = fill;
+  return spec;
+}
+
+TEST(Copy, CutsAndPads) {
+  for (const Storage storage : kStorages) {
+    for (const float fill : {0.0f, -1.5f}) {
+      Check(One({{2, 5, 7, 3}, 0, 1, 2}, {2, 8, 10, 3}, fill), storage);      // rows and columns round it
+      Check(One({{2, 5, 7, 3}, 0, -2, -3}, {2, 2, 3, 3}, fill), storage);     // cut out
+      Check(One({{2, 5, 7, 6}, 0, 0, 0, -2}, {2, 5, 7, 3}, fill), storage);   // channels cut out
+      Check(One({{1, 5, 7, 3}, 1, 0, 0, 2}, {3, 5, 7, 6}, fill), storage);    // more images and channels
+      Check(One({{3, 1, 1, 9}, -1, 0, 0, -3}, {2, 1, 1, 5}, fill), storage);  // of one pixel
+      Check(One({{1, 4, 4, 6}, 0, -1, -2}, {1, 1, 1, 6}, fill), storage);     // a pixel of an image
+      Check(One({{2, 1, 1, 6}, 0, 1, 1}, {2, 3, 4, 6}, fill), storage);       // a pixel into an image
+      Check(One({{2, 3, 4, 2}, 0, 9, 0}, {2, 3, 4, 2}, fill), storage);       // nothing of it
+      Check(One({{1, 3, 9, 2}, -1, -4, -11, 5}, {1, 3, 4, 2}, fill), storage);
+    }
+  }
+}
+
+TEST(Copy, TwoParts) {
+  for (const Storage storage : kStorages) {
+    CopySpec spec;
+    spec.part_count = 2;
+    spec.parts[0] = {{2, 3, 5, 3}, 0, 0, 0, 0};
+    spec.parts[1] = {{2, 3, 5, 4}, 0, 0, 0, 3};
+    spec.out = {2, 3, 5, 7};
+    Check(spec, storage);
+    spec.parts[1] = {{2, 2, 5, 3}, 0, 3, 0, 0};
+    spec.out = {2, 5, 5, 3};
+    Check(spec, storage);
+    spec.parts[1] = {{2, 3, 2, 3}, 0, 0, 5, 0};
+    spec.out = {2, 3, 7, 3};
+    Check(spec, storage);
+    spec.parts[1] = {{1, 3, 5, 3}, 2, 0, 0, 0};
+    spec.out = {3, 3, 5, 3};
+    Check(spec, storage);
+    spec.parts[0] = {{2, 1, 1, 5}, 0, 0, 0, 0};
+    spec.parts[1] = {{2, 1, 1, 6}, 0, 0, 0, 5};
+    spec.out = {2, 1, 1, 11};
+    Check(spec, storage);
+    spec.parts[1] = {{2, 1, 1, 6}, 0, 0, 0, 2};  // the first counts where both stand
+    Check(spec, storage);
+    if (HasFailure()) return;
+  }
+}
+
+TEST(Copy, WhatDoesNotFitIsRefused) {
+  Task task;
+  CopySpec spec = One({{1, 2, 2, 1}}, {1, 2, 2, 1}, 0);
+  spec.part_count = 3;
+  EXPECT_STREQ(MakeCopy(DeviceFacts(), Storage::kFloat32, spec, &task).message,
+               "gpu copy: there must be 1 to 2 parts, got 3");
+  spec.part_count = 1;
+  spec.parts[0].row = INT32_MIN;
+  EXPECT_NE(strstr(MakeCopy(DeviceFacts(), Storage::kFloat32, spec, &task).message, "at row -2147483648 of 2"),
+            nullptr);
+  spec.parts[0].row = 0;
+  spec.parts[0].shape.width = 0;
+  EXPECT_FALSE(MakeCopy(DeviceFacts(), Storage::kFloat32, spec, &task).ok());
+}
+
+}  // namespace
+}  // namespace tfprune
