@@ -58,7 +58,7 @@ Status Graph::AddOutput(uint32_t tensor) {
   return {};
 }
 
-Status Graph::AddNode(const uint32_t* tensors, uint32_t count, Task** task) {
+Status Graph::CheckNode(const uint32_t* tensors, uint32_t count) const {
   if (node_count_ == most_nodes_) return Error("gpu: a graph has more than its %u nodes", most_nodes_);
   if (count < 2 || count > kMaxTaskTensors) return Error("gpu: a node has %u tensors", count);
   for (uint32_t i = 0; i < count; ++i) {
@@ -69,14 +69,24 @@ Status Graph::AddNode(const uint32_t* tensors, uint32_t count, Task** task) {
                    writes ? "has its values already" : "has no values yet");
     }
   }
+  return {};
+}
+
+Status Graph::AddNode(GraphNode* node) {
+  TFPRUNE_RETURN_IF_ERROR(CheckNode(node->tensors, node->tensor_count));
+  tensors_[node->output()].written = true;
+  nodes_[node_count_++] = node;
+  return {};
+}
+
+Status Graph::AddNode(const uint32_t* tensors, uint32_t count, Task** task) {
+  TFPRUNE_RETURN_IF_ERROR(CheckNode(tensors, count));
   GraphNode* const node = Create<GraphNode>();
   if (node == nullptr) return Error("gpu: no memory for a node");
   for (uint32_t i = 0; i < count; ++i) node->tensors[i] = tensors[i];
   node->tensor_count = count;
-  tensors_[node->output()].written = true;
-  nodes_[node_count_++] = node;
   *task = &node->task;
-  return {};
+  return AddNode(node);
 }
 
 size_t Graph::tensor_bytes(uint32_t tensor) const {

@@ -47,6 +47,9 @@ class Graph {
   // must be an input or written by a node before.
   Status AddNode(const uint32_t* tensors, uint32_t count, Task** task);
 
+  // The same with a task that is filled in. Takes the node over, unless it fails.
+  Status AddNode(GraphNode* node);
+
   const DeviceFacts& facts() const { return facts_; }
   Storage storage() const { return storage_; }
   const ImageShape& shape(uint32_t tensor) const { return tensors_[tensor].shape; }
@@ -71,6 +74,7 @@ class Graph {
     bool written;
   };
 
+  Status CheckNode(const uint32_t* tensors, uint32_t count) const;
   Status AddAny(const ImageShape& shape, bool nhwc, bool written, uint32_t* tensor);
 
   DeviceFacts facts_;

@@ -45,7 +45,7 @@ Status SelectActivation(const DeviceFacts& facts, Storage storage, const Node& n
   selection->image = spec.shape;
   selection->output = node.inputs[0].shape;
   selection->input_count = 1;
-  return MakeUnary(facts, storage, spec, &selection->task);
+  return MakeUnary(facts, storage, spec, selection->task);
 }
 
 }  // namespace tfprune

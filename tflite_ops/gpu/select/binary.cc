@@ -63,7 +63,7 @@ Status SelectBinary(const DeviceFacts& facts, Storage storage, const Node& node,
   TFPRUNE_RETURN_IF_ERROR(ReadImage(node, ai, &spec.a));
   TensorShape aligned;
   Aligned(b.shape, a.shape.rank, &aligned);
-  TFPRUNE_RETURN_IF_ERROR(ToImage(node, aligned, &spec.b));
+  TFPRUNE_RETURN_IF_ERROR(ToImage(NodeOpName(node.op), aligned, &spec.b));
   const bool bounded = node.op != NodeOp::kMaximum && node.op != NodeOp::kMinimum;
   TFPRUNE_RETURN_IF_ERROR(ReadBounds(node, bounded ? node.activation : 0, &spec.bounds));
   selection->image = spec.a;
@@ -73,7 +73,7 @@ Status SelectBinary(const DeviceFacts& facts, Storage storage, const Node& node,
     FloatConstant constant;
     TFPRUNE_RETURN_IF_ERROR(constant.Read(node, bi, "constant"));
     selection->input_count = 1;
-    return MakeBinaryConstant(facts, storage, spec, constant.values(), &selection->task);
+    return MakeBinaryConstant(facts, storage, spec, constant.values(), selection->task);
   }
   ImageShape stored;
   TFPRUNE_RETURN_IF_ERROR(ReadImage(node, bi, &stored));
@@ -83,7 +83,7 @@ Status SelectBinary(const DeviceFacts& facts, Storage storage, const Node& node,
   }
   selection->inputs[1] = bi;
   selection->input_count = 2;
-  return MakeBinary(facts, storage, spec, &selection->task);
+  return MakeBinary(facts, storage, spec, selection->task);
 }
 
 }  // namespace tfprune

@@ -28,11 +28,11 @@ Status SelectConcatenation(const DeviceFacts& facts, Storage storage, const Node
   selection->output = a;
   selection->output.sizes[axis] += b.sizes[axis];
   PlacePart(a.rank, static_cast<uint32_t>(axis), static_cast<int32_t>(a.sizes[axis]), &spec.parts[1]);
-  TFPRUNE_RETURN_IF_ERROR(ToImage(node, selection->output, &spec.out));
+  TFPRUNE_RETURN_IF_ERROR(ToImage(NodeOpName(node.op), selection->output, &spec.out));
   selection->image = spec.out;
   selection->inputs[1] = 1;
   selection->input_count = 2;
-  return MakeCopy(facts, storage, spec, &selection->task);
+  return MakeCopy(facts, storage, spec, selection->task);
 }
 
 }  // namespace tfprune

@@ -29,7 +29,7 @@ Status SelectConv2D(const DeviceFacts& facts, Storage storage, const Node& node,
   selection->image = spec.out;
   selection->output = FourSizes(spec.out);
   selection->input_count = 1;
-  return MakeConv(facts, storage, spec, weights.values(), &selection->task);
+  return MakeConv(facts, storage, spec, weights.values(), selection->task);
 }
 
 }  // namespace tfprune

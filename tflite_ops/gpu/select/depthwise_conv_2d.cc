@@ -30,7 +30,7 @@ Status SelectDepthwiseConv2D(const DeviceFacts& facts, Storage storage, const No
   selection->image = spec.out;
   selection->output = FourSizes(spec.out);
   selection->input_count = 1;
-  return MakeDepthwise(facts, storage, spec, weights.values(), &selection->task);
+  return MakeDepthwise(facts, storage, spec, weights.values(), selection->task);
 }
 
 }  // namespace tfprune

@@ -18,7 +18,7 @@ Status SelectFullyConnected(const DeviceFacts& facts, Storage storage, const Nod
   TFPRUNE_RETURN_IF_ERROR(bias.ReadBias(node, 2, w.sizes[0]));
   TFPRUNE_RETURN_IF_ERROR(ReadBounds(node, node.activation, &spec.bounds));
   spec.bias = bias.values();
-  return MakeConv(facts, storage, spec, weights.values(), &selection->task);
+  return MakeConv(facts, storage, spec, weights.values(), selection->task);
 }
 
 }  // namespace tfprune

@@ -28,7 +28,7 @@ Status SelectMean(const DeviceFacts& facts, Storage storage, const Node& node, S
   selection->image = {in.batch, 1, 1, in.channels};
   selection->output = node.keep_dims ? FourSizes(selection->image) : TensorShape{2, {in.batch, in.channels}};
   selection->input_count = 1;
-  return MakeMean(facts, storage, in, &selection->task);
+  return MakeMean(facts, storage, in, selection->task);
 }
 
 }  // namespace tfprune

@@ -54,7 +54,8 @@ inline Node NodeOf(NodeOp op) {
 // in the node's order.
 inline std::vector<float> SelectAndRun(const Node& node, const std::vector<std::vector<float>>& images,
                                        const Sizes& sizes, Storage storage = Storage::kFloat32) {
-  Selection selection;
+  Task selection_task;
+  Selection selection(&selection_task);
   const Status status = Select(TestDevice::Get().device().facts, storage, node, &selection);
   EXPECT_TRUE(status.ok()) << status.message;
   EXPECT_EQ(SizesOf(selection.output), sizes);
@@ -71,12 +72,13 @@ inline std::vector<float> SelectAndRun(const Node& node, const std::vector<std::
     EXPECT_EQ(shape.values(), images[image].size());
     inputs.push_back({shape, images[image]});
   }
-  return RunTask(selection.task, storage, inputs, selection.image).values;
+  return RunTask(selection_task, storage, inputs, selection.image).values;
 }
 
 // Expects a refusal whose message holds `text`.
 inline void ExpectRefused(const Node& node, const std::string& text) {
-  Selection selection;
+  Task selection_task;
+  Selection selection(&selection_task);
   const Status status = Select(TestDevice::Get().device().facts, Storage::kFloat32, node, &selection);
   EXPECT_NE(strstr(status.message, text.c_str()), nullptr) << "got '" << status.message << "'";
 }

@@ -47,7 +47,7 @@ ShapeText::ShapeText(const TensorShape& shape) {
   snprintf(text + length, sizeof(text) - length, "]");
 }
 
-Status ToImage(const Node& node, const TensorShape& shape, ImageShape* image) {
+Status ToImage(const char* name, const TensorShape& shape, ImageShape* image) {
   const uint32_t* s = shape.sizes;
   switch (shape.rank) {
     case 1:
@@ -63,9 +63,9 @@ Status ToImage(const Node& node, const TensorShape& shape, ImageShape* image) {
       *image = {s[0], s[1], s[2], s[3]};
       break;
     default:
-      return Error("gpu %s: tensors must have 1 to 4 dimensions, got %s", NodeOpName(node.op), ShapeText(shape).text);
+      return Error("gpu %s: tensors must have 1 to 4 dimensions, got %s", name, ShapeText(shape).text);
   }
-  return CheckImage(NodeOpName(node.op), *image);
+  return CheckImage(name, *image);
 }
 
 Status ReadImage(const Node& node, uint32_t i, ImageShape* image) {
@@ -74,7 +74,7 @@ Status ReadImage(const Node& node, uint32_t i, ImageShape* image) {
     return Error("gpu %s: input %u must be float32, got %s", NodeOpName(node.op), i, TypeName(operand.type));
   }
   if (operand.values != nullptr) return Error("gpu %s: input %u is a constant", NodeOpName(node.op), i);
-  return ToImage(node, operand.shape, image);
+  return ToImage(NodeOpName(node.op), operand.shape, image);
 }
 
 void PlacePart(uint32_t rank, uint32_t axis, int32_t at, Part* part) {

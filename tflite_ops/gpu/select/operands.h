@@ -23,7 +23,7 @@ struct ShapeText {
 
 // Tensors of one to four dimensions as [N, C], [N, W, C] and [N, H, W, C]; one dimension is C. The values of an image
 // follow one another as those of the tensor do.
-Status ToImage(const Node& node, const TensorShape& shape, ImageShape* image);
+Status ToImage(const char* name, const TensorShape& shape, ImageShape* image);
 
 // Input `i`, which must be float32 and no constant, as an image.
 Status ReadImage(const Node& node, uint32_t i, ImageShape* image);

@@ -32,7 +32,7 @@ Status MakeTask(const DeviceFacts& facts, Storage storage, const Node& node, con
   TFPRUNE_RETURN_IF_ERROR(bias.ReadBias(node, 3, weights.out_channels));
   ActivationBounds(weights.activation, &spec->bounds.low, &spec->bounds.high);
   spec->bias = bias.values();
-  return MakeSparseConv(facts, storage, *spec, weights, &selection->task);
+  return MakeSparseConv(facts, storage, *spec, weights, selection->task);
 }
 
 }  // namespace

@@ -32,10 +32,10 @@ Status SelectPad(const DeviceFacts& facts, Storage storage, const Node& node, Se
     }
     spec.fill = fill.values()[0];
   }
-  TFPRUNE_RETURN_IF_ERROR(ToImage(node, selection->output, &spec.out));
+  TFPRUNE_RETURN_IF_ERROR(ToImage(NodeOpName(node.op), selection->output, &spec.out));
   selection->image = spec.out;
   selection->input_count = 1;
-  return MakeCopy(facts, storage, spec, &selection->task);
+  return MakeCopy(facts, storage, spec, selection->task);
 }
 
 }  // namespace tfprune

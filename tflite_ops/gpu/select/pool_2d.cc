@@ -22,7 +22,7 @@ Status SelectPool2D(const DeviceFacts& facts, Storage storage, const Node& node,
   selection->image = spec.out;
   selection->output = FourSizes(spec.out);
   selection->input_count = 1;
-  return MakePool(facts, storage, spec, &selection->task);
+  return MakePool(facts, storage, spec, selection->task);
 }
 
 }  // namespace tfprune

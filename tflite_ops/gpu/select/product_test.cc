@@ -118,12 +118,14 @@ TEST(SelectReshape, WhereNothingMovesItIsNoTask) {
     Node node = NodeOf(NodeOp::kReshape);
     AddImage(&node, one.x);
     node.reshaped = ShapeOf(one.y);
-    Selection selection;
+    Task selection_task;
+    Selection selection(&selection_task);
     ASSERT_OK(Select(DeviceFacts(), Storage::kFloat32, node, &selection));
     EXPECT_FALSE(selection.has_task);
     EXPECT_EQ(SizesOf(selection.output), one.y);
     // The bytes of the input, read under the output's shape, are the same values in TFLite's order.
-    Selection back;
+    Task back_task;
+    Selection back(&back_task);
     Node same = NodeOf(NodeOp::kReshape);
     AddImage(&same, one.x);
     same.reshaped = ShapeOf(one.x);

@@ -9,7 +9,7 @@ namespace tfprune {
 Status SelectReshape(const Node& node, Selection* selection) {
   ImageShape in;
   TFPRUNE_RETURN_IF_ERROR(ReadImage(node, 0, &in));
-  TFPRUNE_RETURN_IF_ERROR(ToImage(node, node.reshaped, &selection->image));
+  TFPRUNE_RETURN_IF_ERROR(ToImage(NodeOpName(node.op), node.reshaped, &selection->image));
   const Planes from(in), to(selection->image);
   if (in.batch != selection->image.batch || from.planes != to.planes || from.plane_values != to.plane_values) {
     return Error("gpu RESHAPE: from %s to %s values would move, which has no kernel",

@@ -18,7 +18,10 @@ struct Selection {
   uint32_t input_count = 0;
   // Without a task the output is inputs[0] under another shape: the values lie where they should.
   bool has_task = true;
-  Task task;
+  Task* task;
+
+  // The caller's, which must be new.
+  explicit Selection(Task* to_fill) : task(to_fill) {}
 };
 
 // Finds the task of a node, its shapes and the inputs that it reads, or says what of the node has no kernel: the

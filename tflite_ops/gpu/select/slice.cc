@@ -23,10 +23,10 @@ Status SelectSlice(const DeviceFacts& facts, Storage storage, const Node& node, 
     selection->output.sizes[i] = static_cast<uint32_t>(size);
     PlacePart(x.rank, i, -begins[i], &spec.parts[0]);
   }
-  TFPRUNE_RETURN_IF_ERROR(ToImage(node, selection->output, &spec.out));
+  TFPRUNE_RETURN_IF_ERROR(ToImage(NodeOpName(node.op), selection->output, &spec.out));
   selection->image = spec.out;
   selection->input_count = 1;
-  return MakeCopy(facts, storage, spec, &selection->task);
+  return MakeCopy(facts, storage, spec, selection->task);
 }
 
 }  // namespace tfprune

@@ -10,7 +10,7 @@ Status SelectSoftmax(const DeviceFacts& facts, Storage storage, const Node& node
   TFPRUNE_RETURN_IF_ERROR(ReadImage(node, 0, &selection->image));
   selection->output = node.inputs[0].shape;
   selection->input_count = 1;
-  return MakeSoftmax(facts, storage, selection->image, node.beta, &selection->task);
+  return MakeSoftmax(facts, storage, selection->image, node.beta, selection->task);
 }
 
 }  // namespace tfprune

@@ -258,7 +258,8 @@ TEST(SelectTfpruneConv2D, WhatHasNoKernelIsNamed) {
   node.op = NodeOp::kTfpruneFullyConnected;
   ExpectRefused(node, "the packed weights belong to the other tfprune op");
   packed.bytes[20] ^= 1;
-  Selection selection;
+  Task selection_task;
+  Selection selection(&selection_task);
   node = PackedNode(spec, packed, {1, 5, 7, 5}, bias);
   EXPECT_FALSE(Select(DeviceFacts(), Storage::kFloat32, node, &selection).ok());  // the header's checksum
 }
