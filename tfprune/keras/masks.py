@@ -148,7 +148,7 @@ class MaskSet:
         self._optimizer = optimizer
         # Loss scaling keeps its slots, and applies its updates, in an inner optimizer.
         self._inner = getattr(optimizer, "inner_optimizer", optimizer)
-        self._first_iteration = self._iteration()
+        self._first_iteration = None if self._inner is optimizer else self._iteration()
         self._variables = list(variables)
         for variable in self._variables:
             # Left behind by a training that was interrupted.
@@ -169,11 +169,12 @@ class MaskSet:
                 for make in penalties or [None] * len(self._variables)
             ]
         self._masks = {**own, **held}
+        self._averages = [average_of(self._inner, variable) for variable in self._variables]
         #: Variables that it added to the optimizer.
         self.owned = [*own.values(), *(each for penalty in self.penalties if penalty for each in penalty.variables)]
         for index, (variable, penalty) in enumerate(zip(self._variables, self.penalties, strict=True)):
             step = None if penalty is None else ProximalStep(penalty, optimizer_of(self._inner, variable))
-            average = average_of(self._inner, variable)
+            average = self._averages[index]
             set_constraint(variable, MaskConstraint(own.get(index), variable.constraint, self, step, average))
         #: Called whenever the optimizer is saved, as a part of its model or alone.
         self.watcher: Callable[[], None] | None = None
@@ -202,12 +203,11 @@ class MaskSet:
     @property
     def may_wait(self) -> bool:
         """Whether no step may have reached the masks yet: loss scaling skips updates that overflow."""
-        scaled = self._inner is not self._optimizer
-        return scaled and self._iteration() == self._first_iteration
+        return self._first_iteration is not None and self._iteration() == self._first_iteration
 
     def _iteration(self) -> int:
         """Updates that the optimizer has made; those that loss scaling skipped are none."""
-        return int(value_of(self._inner.iterations)) if self._inner is not self._optimizer else 0
+        return int(value_of(self._inner.iterations))
 
     def apply(self, index: int) -> None:
         """Zeros what the mask of one variable removes, outside the training step; under a wrapper it stays dense.
@@ -217,8 +217,7 @@ class MaskSet:
         """
         if index in self._held:
             return
-        variable = self._variables[index]
-        for each in (variable, average_of(self._inner, variable)):
+        for each in (self._variables[index], self._averages[index]):
             if each is not None:
                 each.assign(_masked(each, self._masks[index]))
 
