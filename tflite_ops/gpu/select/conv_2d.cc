@@ -16,13 +16,7 @@ Status SelectConv2D(const DeviceFacts& facts, Storage storage, const Node& node,
     return Error("gpu CONV_2D: weights must be [O, kernel_h, kernel_w, C] for an input of [N, H, W, C], got %s for %s",
                  ShapeText(w).text, ShapeText(x).text);
   }
-  spec.window.kernel_h = w.sizes[1];
-  spec.window.kernel_w = w.sizes[2];
-  spec.window.stride_h = node.stride_h;
-  spec.window.stride_w = node.stride_w;
-  spec.window.dilation_h = node.dilation_h;
-  spec.window.dilation_w = node.dilation_w;
-  TFPRUNE_RETURN_IF_ERROR(InferWindow(node, spec.in, node.padding, w.sizes[0], &spec.window, &spec.out));
+  TFPRUNE_RETURN_IF_ERROR(ReadWindow(node, spec.in, w.sizes[1], w.sizes[2], w.sizes[0], &spec.window, &spec.out));
   TFPRUNE_RETURN_IF_ERROR(bias.ReadBias(node, 2, w.sizes[0]));
   TFPRUNE_RETURN_IF_ERROR(ReadBounds(node, node.activation, &spec.bounds));
   spec.bias = bias.values();

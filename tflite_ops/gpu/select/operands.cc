@@ -179,6 +179,17 @@ Status InferWindow(const Node& node, const ImageShape& in, Padding padding, uint
   return {};
 }
 
+Status ReadWindow(const Node& node, const ImageShape& in, uint32_t kernel_h, uint32_t kernel_w, uint32_t out_channels,
+                  Window* window, ImageShape* out) {
+  window->kernel_h = kernel_h;
+  window->kernel_w = kernel_w;
+  window->stride_h = node.stride_h;
+  window->stride_w = node.stride_w;
+  window->dilation_h = node.dilation_h;
+  window->dilation_w = node.dilation_w;
+  return InferWindow(node, in, node.padding, out_channels, window, out);
+}
+
 TensorShape FourSizes(const ImageShape& image) {
   TensorShape shape;
   shape.rank = 4;

@@ -58,6 +58,10 @@ Status ReadBounds(const Node& node, int activation, Bounds* bounds);
 Status InferWindow(const Node& node, const ImageShape& in, Padding padding, uint32_t out_channels, Window* window,
                    ImageShape* out);
 
+// The same for a kernel of `kernel_h` x `kernel_w` and the node's own strides, dilations and padding.
+Status ReadWindow(const Node& node, const ImageShape& in, uint32_t kernel_h, uint32_t kernel_w, uint32_t out_channels,
+                  Window* window, ImageShape* out);
+
 // [N, H, W, C].
 TensorShape FourSizes(const ImageShape& image);
 

@@ -13,11 +13,8 @@ Status SelectPool2D(const DeviceFacts& facts, Storage storage, const Node& node,
   if (x.rank != 4) {
     return Error("gpu %s: the input must be [N, H, W, C], got %s", NodeOpName(node.op), ShapeText(x).text);
   }
-  spec.window.kernel_h = node.kernel_h;
-  spec.window.kernel_w = node.kernel_w;
-  spec.window.stride_h = node.stride_h;
-  spec.window.stride_w = node.stride_w;
-  TFPRUNE_RETURN_IF_ERROR(InferWindow(node, spec.in, node.padding, spec.in.channels, &spec.window, &spec.out));
+  TFPRUNE_RETURN_IF_ERROR(
+      ReadWindow(node, spec.in, node.kernel_h, node.kernel_w, spec.in.channels, &spec.window, &spec.out));
   TFPRUNE_RETURN_IF_ERROR(ReadBounds(node, node.activation, &spec.bounds));
   selection->image = spec.out;
   selection->output = FourSizes(spec.out);
