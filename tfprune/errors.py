@@ -72,3 +72,11 @@ class DelegateError(TfpruneError, ValueError):
 
 class RuntimeInputError(TfpruneError, ValueError):
     """Inputs that do not fit the model they are given to."""
+
+
+class MappingError(TfpruneError, ValueError):
+    """A model, budget or rule that a mapping cannot be made of."""
+
+
+class ProfileError(TfpruneError, ValueError):
+    """A latency profile that cannot be measured, or was measured on something else."""

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a mapping must keep to: a latency, a size or a number of multiply-adds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from tfprune.errors import MappingError
+
+#: What is limited: milliseconds of a device, share of the dense model's predicted latency, bytes of the weights as they
+#: are stored, share of the dense model's multiply-adds.
+BUDGETS = ("latency_ms", "latency_ratio", "size_bytes", "mac_ratio")
+_RATIOS = ("latency_ratio", "mac_ratio")
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """An upper limit.
+
+    Args:
+        kind: one of :data:`BUDGETS`.
+        limit: above 0; of a ratio at most 1.
+
+    Raises:
+        MappingError: another kind, or a limit outside its range.
+    """
+
+    kind: str
+    limit: float
+
+    def __post_init__(self) -> None:
+        """Checks the fields."""
+        if self.kind not in BUDGETS:
+            raise MappingError(f"budget must be one of {', '.join(BUDGETS)}, got {self.kind!r}")
+        number = isinstance(self.limit, int | float) and not isinstance(self.limit, bool)
+        if not number or not math.isfinite(self.limit) or self.limit <= 0:
+            raise MappingError(f"{self.kind} must be a finite number above 0, got {self.limit!r}")
+        if self.kind in _RATIOS and self.limit > 1:
+            raise MappingError(f"{self.kind} must be a share of the dense model in (0, 1], got {self.limit!r}")
+
+    @classmethod
+    def of(cls, **limits: Any) -> Budget:
+        """The one budget that is given.
+
+        Args:
+            **limits: by kind; None: not given.
+
+        Raises:
+            MappingError: none or several are given, or one is wrong.
+        """
+        given = {kind: limit for kind, limit in limits.items() if limit is not None}
+        if len(given) != 1:
+            raise MappingError(f"give exactly one of {', '.join(limits)}; got {', '.join(given) or 'none'}")
+        return cls(*next(iter(given.items())))

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The predicted latency of a whole model under a choice for each of its layers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tfprune.converter.capability import Layer, Refused
+from tfprune.converter.chains import Neighbours, without_moves
+from tfprune.converter.plan import NotSmaller, Plan, Study, choose, study
+from tfprune.costs import CostTable, LayerShape, predict_dense
+from tfprune.errors import MappingError, NotModelledError, PatternError
+from tfprune.mapping.budget import Budget
+from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.network import Network, NetworkLayer
+from tfprune.mapping.other_operators import OtherOperators
+from tfprune.sparsity.select import select
+
+_MILLISECOND = {"microseconds": 1e-3, "milliseconds": 1.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerPrediction:
+    """What a layer is predicted to take under its choice, in the table's unit, all its calls together.
+
+    Attributes:
+        choice: what was asked for.
+        sparse: whether the converter would make it sparse; where not, it runs dense whatever zeros it has.
+        time: predicted time.
+        dense_time: of the dense layer.
+        stored_bytes: bytes of its weights in the file.
+        macs: multiply-adds of one run.
+        sparsity: share of zeros that the pattern reaches at the choice's sparsity.
+        encoding: how the converter would store it, or ``""``.
+        reason: why it stays dense, or ``""``.
+    """
+
+    choice: Choice
+    sparse: bool
+    time: float
+    dense_time: float
+    stored_bytes: int
+    macs: float
+    sparsity: float = 0.0
+    encoding: str = ""
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a model is predicted to take.
+
+    Attributes:
+        layers: by name; layers without a choice are dense.
+        other_time: of all operators that no choice changes.
+        unit: of times.
+    """
+
+    layers: dict[str, LayerPrediction]
+    other_time: float
+    unit: str
+
+    @property
+    def time(self) -> float:
+        """Of the whole model."""
+        return self.other_time + sum(layer.time for layer in self.layers.values())
+
+    @property
+    def stored_bytes(self) -> int:
+        """Of the weights of all layers."""
+        return sum(layer.stored_bytes for layer in self.layers.values())
+
+    @property
+    def macs(self) -> float:
+        """Multiply-adds of all layers."""
+        return sum(layer.macs for layer in self.layers.values())
+
+    def share(self, budget: Budget, dense: Prediction) -> float:
+        """How much of a budget is used: at most 1 where it is met.
+
+        Args:
+            budget: the limit.
+            dense: what the dense model takes.
+
+        Raises:
+            MappingError: milliseconds of a table that counts something else.
+        """
+        if budget.kind == "latency_ms":
+            if self.unit not in _MILLISECOND:
+                raise MappingError(
+                    f"latency_ms: the profile counts {self.unit}, which are no milliseconds; give latency_ratio, the "
+                    "share of the dense model's latency"
+                )
+            used = self.time * _MILLISECOND[self.unit]
+        elif budget.kind == "latency_ratio":
+            used = self.time / dense.time
+        elif budget.kind == "size_bytes":
+            used = float(self.stored_bytes)
+        else:
+            used = self.macs / dense.macs
+        return used / budget.limit
+
+
+class LatencyModel:
+    """Predicts models from a cost table, as the converter of the same table would decide.
+
+    The time of a layer depends on its shape, not on its values: layers of one shape are studied once for each pattern
+    and sparsity, on the zeros of the first of them.
+
+    Args:
+        network: the model.
+        table: coefficients of the device.
+        min_speedup: what the converter will be given.
+
+    Attributes:
+        dense: what the model takes without zeros.
+        others: the operators that no choice changes.
+    """
+
+    def __init__(self, network: Network, table: CostTable, *, min_speedup: float = 1.05) -> None:
+        self.network = network
+        self.table = table
+        self.min_speedup = min_speedup
+        self._neighbours = Neighbours(network.graph)
+        layers = [(each.subgraph, each.index) for layer in network.layers for each in layer.operators]
+        self.others = OtherOperators(network.graph, table, network.precision, layers)
+        self._studies: dict[tuple[Any, ...], Study | Refused] = {}
+        self._masked: dict[tuple[Any, ...], tuple[float, Any]] = {}
+        self.dense = self.predict({})
+
+    def predict(self, choices: Mapping[str, Choice]) -> Prediction:
+        """The model under choices by layer name; a layer that is not among them stays dense.
+
+        Raises:
+            MappingError: an unknown layer, or a pattern that a layer cannot have.
+        """
+        for name in choices:
+            self.network.layer(name)
+        decided: dict[str, list[tuple[Layer, Study | Refused, Plan | Refused]]] = {}
+        for layer in self.network.layers:
+            choice = choices.get(layer.name, DENSE)
+            decided[layer.name] = [self._decide(layer, operator, choice) for operator in layer.operators]
+        sparse = {
+            (operator.subgraph, operator.index)
+            for every in decided.values()
+            for operator, _, outcome in every
+            if isinstance(outcome, Plan) and operator.planar
+        }
+        found = {
+            layer.name: self._prediction(layer, choices.get(layer.name, DENSE), decided[layer.name], sparse)
+            for layer in self.network.layers
+        }
+        return Prediction(found, self.others.time, self.table.unit)
+
+    def sparsity(self, layer: NetworkLayer, choice: Choice) -> float:
+        """Share of zeros that the choice really makes.
+
+        Raises:
+            MappingError: a pattern that the layer cannot have.
+        """
+        return self._mask(layer, choice)[0]
+
+    def _mask(self, layer: NetworkLayer, choice: Choice) -> tuple[float, Any]:
+        key = (layer.weights.shape, layer.layout, choice)
+        if key not in self._masked:
+            try:
+                mask = select(layer.weights, choice.pattern, choice.sparsity, layout=layer.layout)
+            except PatternError as error:
+                raise MappingError(f"layer `{layer.name}`: {error}") from error
+            self._masked[key] = (1 - float(np.count_nonzero(mask)) / mask.size, mask)
+        return self._masked[key]
+
+    def _decide(
+        self, layer: NetworkLayer, operator: Layer, choice: Choice
+    ) -> tuple[Layer, Study | Refused, Plan | Refused]:
+        if choice.dense or layer.obstacle:
+            refused = Refused("dense", layer.obstacle or layer.spared or "it stays dense")
+            return operator, refused, refused
+        key = (layer.weights.shape, layer.layout, choice, operator.cost_shape)
+        if key not in self._studies:
+            matrix = layer.stored(self._mask(layer, choice)[1], operator)
+            dense_bytes = self.network.graph.stored_bytes(
+                self.network.graph.tensor(operator.subgraph, operator.numbers.source)
+            )
+            try:
+                known: Study | Refused = study(
+                    operator, matrix, dense_bytes, self.table, self.min_speedup, layer.weights.size
+                )
+            except Refused as refused:
+                known = refused
+            self._studies[key] = known
+        known = self._studies[key]
+        return operator, known, _outcome(operator, known, self.min_speedup)
+
+    def _prediction(
+        self,
+        layer: NetworkLayer,
+        choice: Choice,
+        decided: list[tuple[Layer, Study | Refused, Plan | Refused]],
+        sparse: set[tuple[int, int]],
+    ) -> LayerPrediction:
+        """Adds up the calls of a layer, each with what its neighbours save it."""
+        time = dense_time = macs = 0.0
+        reasons, plans = [], []
+        for operator, known, outcome in decided:
+            dense = self._dense_time(operator)
+            if isinstance(known, Study) and operator.planar and operator.cost_shape.dense_op is None:
+                sides = self._neighbours.planar_sides(operator, sparse)
+                moved = without_moves(known, operator, self.table, sides)
+                outcome = _outcome(operator, moved, self.min_speedup)
+            dense_time += dense
+            if isinstance(outcome, Plan):
+                plans.append(outcome)
+                time += outcome.sparse_time
+                macs += outcome.values * operator.cost_shape.pixels
+            else:
+                reasons.append(str(outcome))
+                time += dense
+                macs += operator.cost_shape.dense_macs
+        return LayerPrediction(
+            choice=choice,
+            sparse=bool(plans) and not reasons,
+            time=time,
+            dense_time=dense_time,
+            stored_bytes=plans[0].packed_bytes if plans and not reasons else self._dense_bytes(layer),
+            macs=macs,
+            sparsity=0.0 if choice.dense or layer.obstacle else self.sparsity(layer, choice),
+            encoding=plans[0].encoding_name if plans else "",
+            reason=reasons[0] if reasons else "",
+        )
+
+    def _dense_time(self, operator: Layer) -> float:
+        return dense_time(self.table, operator.cost_shape)
+
+    def _dense_bytes(self, layer: NetworkLayer) -> int:
+        if not layer.operators:
+            return layer.weights.nbytes
+        operator, graph = layer.operators[0], self.network.graph
+        return int(graph.stored_bytes(graph.tensor(operator.subgraph, operator.numbers.source)))
+
+
+def dense_time(table: CostTable, shape: LayerShape) -> float:
+    """Time of a dense operator; one that the table lacks counts as its multiply-adds in a 1x1 convolution would."""
+    try:
+        return predict_dense(table, shape)
+    except NotModelledError:
+        ordinary = dataclasses.replace(shape, precision="float32", dense_op=None, layout_ops=(), dense_precision=None)
+        return predict_dense(table, ordinary) * shape.dense_macs / max(1, shape.macs)
+
+
+def _outcome(operator: Layer, known: Study | Refused, min_speedup: float) -> Plan | Refused:
+    if isinstance(known, Refused):
+        return known
+    try:
+        return choose(operator, known, min_speedup)
+    except NotSmaller as refused:
+        # Small layers may be packed all the same, where others pay their bytes; the converter decides that in the end.
+        return refused.plan if refused.more_bytes < 0 else refused
+    except Refused as refused:
+        return refused
