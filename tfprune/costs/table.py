@@ -197,11 +197,12 @@ def table_names() -> tuple[str, ...]:
     return tuple(sorted(item.name[: -len(".json")] for item in folder.iterdir() if item.name.endswith(".json")))
 
 
-def load_table(device: str | os.PathLike[str]) -> CostTable:
+def load_table(device: str | os.PathLike[str] | CostTable) -> CostTable:
     """Reads a table by name or from a JSON file.
 
     Args:
-        device: a name of :func:`table_names`, such as ``"arm64"`` or ``"host"``, or the path of a ``.json`` file.
+        device: a name of :func:`table_names`, such as ``"arm64"`` or ``"host"``, the path of a ``.json`` file, or a
+            table, which is returned as it is.
 
     Raises:
         ConversionError: unknown name, unreadable file, or a table that breaks a rule.
@@ -210,6 +211,8 @@ def load_table(device: str | os.PathLike[str]) -> CostTable:
         >>> load_table("arm64").name
         'arm64'
     """
+    if isinstance(device, CostTable):
+        return device
     text, where = _read(device)
     try:
         data = json.loads(text)

@@ -182,10 +182,9 @@ class LatencyModel:
             return operator, refused, refused
         key = (layer.weights.shape, layer.layout, choice, operator.cost_shape)
         if key not in self._studies:
-            matrix = layer.stored(self._mask(layer, choice)[1], operator)
-            dense_bytes = self.network.graph.stored_bytes(
-                self.network.graph.tensor(operator.subgraph, operator.numbers.source)
-            )
+            constant = self.network.graph.tensor(operator.subgraph, operator.numbers.source)
+            matrix = layer.stored(self._mask(layer, choice)[1], operator, self.network.graph.shape(constant))
+            dense_bytes = self.network.graph.stored_bytes(constant)
             try:
                 known: Study | Refused = study(
                     operator, matrix, dense_bytes, self.table, self.min_speedup, layer.weights.size

@@ -57,14 +57,26 @@ class NetworkLayer:
         """Multiply-adds of one run of the model, dense."""
         return sum(operator.cost_shape.dense_macs for operator in self.operators)
 
-    def stored(self, mask: npt.NDArray[np.bool_], operator: Layer) -> npt.NDArray[np.bool_]:
-        """The mask of Keras' kernel as the matrix ``[R, C]`` of one of its operators."""
-        spec = operator.spec
-        if operator.expand is None:
-            return to_matrix(mask, self.layout).reshape(spec.out_channels, spec.columns)
-        if self.kind == "depthwise":
-            return operator.expand(mask.reshape(1, *mask.shape[:-2], -1))
-        return operator.expand(mask.transpose(self.layout.order))
+    def in_file(self, mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+        """The mask of Keras' kernel in the order of the file.
+
+        Args:
+            mask: in the shape of the kernel.
+            shape: of the constant in the file: output channels first, those of a depthwise kernel last.
+        """
+        return (mask if self.kind == "depthwise" else to_matrix(mask, self.layout)).reshape(shape)
+
+    def stored(self, mask: npt.NDArray[np.bool_], operator: Layer, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+        """The mask of Keras' kernel as the matrix ``[R, C]`` of one of its operators.
+
+        Args:
+            mask: in the shape of the kernel.
+            operator: the operator.
+            shape: of its constant in the file.
+        """
+        if operator.expand is not None:
+            return operator.expand(self.in_file(mask, shape))
+        return to_matrix(mask, self.layout).reshape(operator.spec.out_channels, operator.spec.columns)
 
 
 class Network:
@@ -73,7 +85,8 @@ class Network:
     Attributes:
         name: of the model.
         layers: every kernel of a kind that tfprune can prune, in the order of the model.
-        graph: the dense ``.tflite`` file; its weights are marks, its shapes are the model's.
+        data: the dense ``.tflite`` file; its weights are marks, its shapes are the model's.
+        graph: the same, parsed.
         precision: of the file's weights.
     """
 
@@ -102,6 +115,7 @@ class Network:
             data, _, subject = tflite_bytes(model, None, Quantizer(precision, representative_data))
         self.name = str(model.name)
         self.precision = precision
+        self.data = data
         self.graph = Graph(data, subject)
         found = _operators(self.graph)
         self.layers = tuple(
