@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -80,6 +82,28 @@ class Node:
         if isinstance(self.value, list):
             return [node.plain() for node in self.value]
         return self.value
+
+
+def read_document(path: str | os.PathLike[str], subject: str) -> Node:
+    """Reads a file: ``.json`` as JSON, ``.yaml`` and ``.yml`` as YAML, in letters of any case.
+
+    Args:
+        path: The file, in UTF-8.
+        subject: What messages call it, such as ``"recipe"``.
+
+    Raises:
+        RecipeError: No such file, another suffix, or what is wrong in it, with its line.
+    """
+    readers = {".json": parse_json, ".yaml": parse_yaml, ".yml": parse_yaml}
+    suffix = Path(path).suffix.lower() if isinstance(path, (str, os.PathLike)) else None
+    if suffix not in readers:
+        raise RecipeError(f"A {subject} is a file that ends in {', '.join(readers)}. Received: {path!r}.")
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"The {subject} {str(path)!r} cannot be read: {error}.") from error
+    return readers[suffix](text, path.name)
 
 
 def from_plain(value: Any, source: str, depth: int = 0) -> Node:

@@ -37,7 +37,7 @@ def read_rules(document: Node) -> tuple[list[Rule], str | None]:
     Raises:
         RecipeError: What is wrong, and where.
     """
-    _check_mapping(document, "a recipe", ("rules", "scope"))
+    check_mapping(document, "a recipe", ("rules", "scope"))
     if "rules" not in document.value:
         document.place.refuse("a recipe must have the key `rules`, a list of rules.")
     listed = document.value["rules"]
@@ -63,11 +63,11 @@ def written(value: Any, field: str) -> dict[str, Any]:
 
 def _rule(node: Node) -> Rule:
     """One rule."""
-    _check_mapping(node, "a rule", _RULE_KEYS)
+    check_mapping(node, "a rule", _RULE_KEYS)
     arguments = {key: each.plain() for key, each in node.value.items()}
     for field in REGISTRIES:
         if arguments.get(field) is not None:
-            arguments[field] = _object(node.value[field], field)
+            arguments[field] = read_object(node.value[field], field)
     scores = arguments.get("scores")
     if "scores" in arguments and not isinstance(scores, str):
         node.value["scores"].place.refuse(f"`scores` must be a name in a file. Received: {scores!r}.")
@@ -84,8 +84,19 @@ def _names_layers(layers: Any) -> bool:
     return layers is None or all(isinstance(each, str) for each in (layers if isinstance(layers, list) else [layers]))
 
 
-def _object(node: Node, field: str) -> Any:
-    """A pattern, schedule or penalty: ``Groups``, or ``{Groups: {rows: 4}}``."""
+def read_object(node: Node, field: str) -> Any:
+    """A pattern, schedule or penalty: ``Groups``, or ``{Groups: {rows: 4}}``.
+
+    Args:
+        node: Its place in the document.
+        field: ``"pattern"``, ``"schedule"`` or ``"penalty"``.
+
+    Returns:
+        The object.
+
+    Raises:
+        RecipeError: What is wrong, and where.
+    """
     value = node.value
     single = isinstance(value, dict) and len(value) == 1
     if not single and not isinstance(value, str):
@@ -101,12 +112,21 @@ def _object(node: Node, field: str) -> Any:
     if config.value is None:
         config = Node({}, config.place)
     if dataclasses.is_dataclass(found):
-        _check_mapping(config, f"`{name}`", [each.name for each in dataclasses.fields(found) if each.init])
+        check_mapping(config, f"`{name}`", [each.name for each in dataclasses.fields(found) if each.init])
     return located(config, lambda: found.from_config(config.plain()))
 
 
-def _check_mapping(node: Node, subject: str, allowed: Collection[str]) -> None:
-    """A mapping of known keys."""
+def check_mapping(node: Node, subject: str, allowed: Collection[str]) -> None:
+    """Checks that a node is a mapping of known keys.
+
+    Args:
+        node: The node.
+        subject: What messages call it.
+        allowed: The keys that it may have.
+
+    Raises:
+        RecipeError: It is none, or has another key.
+    """
     if not isinstance(node.value, dict):
         node.place.refuse(f"{subject} must be a mapping of {', '.join(allowed)}. Received: {node.plain()!r}.")
     for key in node.value:

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from tfprune.errors import RecipeError
-from tfprune.recipe.document import Node, from_plain, parse_json, parse_yaml
+from tfprune.recipe.document import Node, from_plain, parse_json, parse_yaml, read_document
 from tfprune.recipe.matching import LayerInfo, matches_kernel, matches_layer, spelled
 from tfprune.recipe.reading import REGISTRIES, located, read_rules, written
 from tfprune.recipe.rule import Rule
@@ -122,16 +121,7 @@ class Recipe:
         Raises:
             RecipeError: No such file, another suffix, or what is wrong in it, with its line.
         """
-        readers = {".json": parse_json, ".yaml": parse_yaml, ".yml": parse_yaml}
-        suffix = Path(path).suffix.lower() if isinstance(path, (str, os.PathLike)) else None
-        if suffix not in readers:
-            raise RecipeError(f"A recipe is a file that ends in {', '.join(readers)}. Received: {path!r}.")
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"The recipe {str(path)!r} cannot be read: {error}.") from error
-        return cls._from_document(readers[suffix](text, path.name))
+        return cls._from_document(read_document(path, "recipe"))
 
     @classmethod
     def from_yaml(cls, text: str) -> Recipe:
