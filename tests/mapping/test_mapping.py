@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a mapping says and writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+from tests.mapping.models import convolutional
+from tfprune import Recipe
+from tfprune.costs import load_table
+from tfprune.errors import MappingError, OutputError
+from tfprune.keras.layers import match_weights
+from tfprune.mapping.budget import Budget
+from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.latency import LatencyModel
+from tfprune.mapping.mapping import Mapping, Tried, exactly
+from tfprune.mapping.network import Network
+from tfprune.sparsity.patterns import BlockPunched, Groups
+
+CHOICES = {
+    "three": Choice(Groups(rows=4), 0.8),
+    "larger": Choice(BlockPunched(8, 4), 0.9),
+    # Fewer weights than recipes prune by default.
+    "stem": Choice(Groups(rows=8, aligned=True), 0.7),
+}
+REASONS = {"three": "it pays:\nsecond line", "pointwise": "left alone"}
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return convolutional()
+
+
+@pytest.fixture(scope="module")
+def latency(model: Any) -> LatencyModel:
+    return LatencyModel(Network(model), load_table("arm64"))
+
+
+def mapping(latency: LatencyModel, limit: float = 0.5, **options: Any) -> Mapping:
+    budget = Budget("latency_ratio", limit)
+    return Mapping.of(latency, CHOICES, budget=budget, method="rules", reasons=REASONS, **options)
+
+
+def test_the_recipe_prunes_exactly_what_was_chosen(model: Any, latency: LatencyModel) -> None:
+    prunable, skipped = match_weights(model, mapping(latency).recipe)
+    assert {each.layer: (each.rule.pattern, each.rule.sparsity) for each in prunable} == {
+        name: (choice.pattern, choice.sparsity) for name, choice in CHOICES.items()
+    }
+    assert {each.layer for each in skipped} == {layer.name for layer in latency.network.layers} - set(CHOICES)
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".yml", ".json"])
+def test_the_recipe_is_read_as_it_was_written(tmp_path: Path, latency: LatencyModel, suffix: str) -> None:
+    path = tmp_path / f"recipe{suffix}"
+    found = mapping(latency)
+    found.save_recipe(path)
+    assert Recipe.load(path) == found.recipe
+    with pytest.raises(OutputError, match="exists already"):
+        found.save_recipe(path)
+
+
+def test_the_recipe_says_its_reasons(tmp_path: Path, latency: LatencyModel) -> None:
+    mapping(latency).save_recipe(tmp_path / "recipe.yaml")
+    lines = (tmp_path / "recipe.yaml").read_text().splitlines()
+    assert lines[0].startswith("# small: 3 of 9 layers sparse by rules")
+    place = lines.index("  - layers: [three]")
+    assert lines[place - 2 : place] == ["  # it pays:", "  # second line"]
+
+
+def test_another_suffix_is_refused_before_anything_is_written(tmp_path: Path, latency: LatencyModel) -> None:
+    with pytest.raises(MappingError, match=r"ends in \.yaml"):
+        mapping(latency).save_recipe(tmp_path / "recipe.txt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_prediction_is_that_of_the_choices(latency: LatencyModel) -> None:
+    found = mapping(latency)
+    assert found.prediction == latency.predict(CHOICES)
+    assert found.dense == latency.dense
+    assert found.used == pytest.approx(found.prediction.time / latency.dense.time / 0.5)
+
+
+@pytest.mark.parametrize(("limit", "met"), [(1.0, True), (0.01, False)])
+def test_whether_the_budget_is_met(latency: LatencyModel, limit: float, met: bool) -> None:
+    found = mapping(latency, limit)
+    assert found.met is met
+    assert f": {'met' if met else 'not met'}, " in found.title
+
+
+def test_text_html_and_dictionary_hold_every_layer(latency: LatencyModel) -> None:
+    found = mapping(latency, notes=["a note"], tried=[Tried(2.0, 0.5, front=True)])
+    data = json.loads(json.dumps(found.to_dict()))
+    assert [layer["name"] for layer in data["layers"]] == [layer.name for layer in latency.network.layers]
+    assert data["layers"][1]["pattern"]["Groups"]["rows"] == 4
+    assert data["tried"] == [{"time": 2.0, "accuracy": 0.5, "front": True, "chosen": False}]
+    for text in (str(found), found._repr_html_()):
+        assert "a note" in text
+        assert all(layer.name in text for layer in latency.network.layers)
+
+
+def test_a_layer_without_a_reason_has_the_verdict(latency: LatencyModel) -> None:
+    reasons = mapping(latency).reasons
+    assert reasons["pointwise"] == "left alone"
+    assert reasons["depthwise"].startswith("depthwise kernel: few weights")
+
+
+def test_choices_are_complete(latency: LatencyModel) -> None:
+    assert mapping(latency).choices == {layer.name: DENSE for layer in latency.network.layers} | CHOICES
+
+
+@pytest.mark.parametrize("name", ["conv*", "a?b", "x[1]", "Conv2D", "stem", "block/conv/kernel"])
+def test_a_rule_names_one_layer(name: str) -> None:
+    from tfprune.recipe import LayerInfo, Rule
+
+    rule = Rule(exactly(name), skip=True)
+    assert rule.matches(LayerInfo(name))
+    assert not any(rule.matches(LayerInfo(other, class_names=("Conv2D",))) for other in ("conv1", "aab", "x1", "net"))
+
+
+def test_layers_of_the_name_of_a_class_are_told_apart(tmp_path: Path) -> None:
+    inputs = keras.Input((12, 12, 16))
+    x = keras.layers.Conv2D(32, 3, name="Conv2D")(inputs)
+    x = keras.layers.Conv2D(32, 3, name="plain")(x)
+    model = keras.Model(inputs, x)
+    latency = LatencyModel(Network(model), load_table("arm64"))
+    choices = {"Conv2D": Choice(Groups(rows=4), 0.8)}
+    found = Mapping.of(latency, choices, budget=Budget("mac_ratio", 1), method="rules", reasons={})
+    assert [each.layer for each in match_weights(model, found.recipe)[0]] == ["Conv2D"]
