@@ -41,7 +41,7 @@ class MeasuredLatency:
 def converted_file(
     network: Network, choices: Mapping[str, Choice], table: CostTable, *, min_speedup: float = 1.05
 ) -> Converted:
-    """The model's file under choices, dense and converted. Its zeros are those of the choices, its other weights random.
+    """The model's file under choices, dense and converted, with their zeros and random other weights.
 
     Times do not depend on values; what a training would change is which cells are kept, not how many.
 
@@ -93,7 +93,8 @@ def measure(
     """
     converted = converted_file(network, choices, table, min_speedup=min_speedup)
     interpreters = [
-        Interpreter(content, num_threads=num_threads, backend=backend) for content in (converted.dense, converted.tflite)
+        Interpreter(content, num_threads=num_threads, backend=backend)
+        for content in (converted.dense, converted.tflite)
     ]
     for interpreter in interpreters:
         interpreter.predict(random_inputs(interpreter.inputs(), None, _SEED))

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The source's whole pipeline: a mapping trained with a reweighted penalty, rates that emerge, a cut and retraining."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from tfprune.errors import MappingError, PatternError
+from tfprune.keras.callback import PruningCallback
+from tfprune.keras.layers import match_weights, to_numpy
+from tfprune.keras.report import PruningReport
+from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.latency import LatencyModel
+from tfprune.mapping.mapping import Mapping, exactly
+from tfprune.recipe import Recipe, Rule
+from tfprune.sparsity.penalties import ReweightedGroupPenalty
+from tfprune.sparsity.schedules import ConstantSparsity, StrengthRamp
+from tfprune.sparsity.select import select_global
+
+#: Halvings of the interval of the global threshold.
+_HALVINGS = 12
+#: Neither all layers together nor one of them loses more.
+_MOST_SPARSE, _MOST_SPARSE_LAYER = 0.97, 0.985
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedMapping:
+    """What :func:`train` did.
+
+    Attributes:
+        mapping: the patterns of the mapping that was given, with the rates that emerged.
+        report: what pruning did to each layer.
+        penalty_history: logs of the penalty phase, by metric, one number an epoch.
+        retraining_history: the same of the retraining.
+    """
+
+    mapping: Mapping
+    report: PruningReport
+    penalty_history: dict[str, list[float]]
+    retraining_history: dict[str, list[float]]
+
+    def __str__(self) -> str:
+        """The mapping that emerged, and what pruning did."""
+        return f"{self.mapping}\n\n{self.report}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return {
+            "mapping": self.mapping.to_dict(),
+            "report": self.report.to_dict(),
+            "penalty_history": self.penalty_history,
+            "retraining_history": self.retraining_history,
+        }
+
+
+def train(
+    model: Any,
+    mapping: Mapping,
+    latency: LatencyModel,
+    x: Any,
+    y: Any = None,
+    *,
+    penalty_epochs: int,
+    retraining_epochs: int,
+    strength: float = 0.01,
+    refreshes: int = 4,
+    prepare: Callable[[Any, str], None] | None = None,
+    **fit: Any,
+) -> TrainedMapping:
+    """Trains a mapping: a penalty phase, a cut that shares one threshold, and retraining with the masks held.
+
+    1. **Penalty**: ``strength * sum_g |W_g| / (|W_g|_old + eps)`` over the groups of each layer's mapped pattern, the
+       denominators refreshed `refreshes` times: small groups die out, large ones are hardly touched. Nothing is cut.
+    2. **Rates emerge**: one threshold on the norms of the groups of all layers, just high enough that the model is
+       predicted to meet the mapping's budget. A layer that would not gain stays dense. Patterns that cannot share a
+       threshold (see :func:`tfprune.select_global`) keep the rate of the mapping.
+    3. **Retraining** with these masks.
+
+    Args:
+        model: the compiled Keras model that the mapping is for; it is changed.
+        mapping: patterns by layer, and the budget.
+        latency: predicts the model.
+        x: as for ``model.fit``.
+        y: as for ``model.fit``.
+        penalty_epochs: epochs of the first phase, at least 1.
+        retraining_epochs: epochs of the last phase, at least 1.
+        strength: of the penalty in the end, at least 0; it rises over the first half of the phase. A group of norm
+            ``n`` that nothing holds loses the share ``learning rate * strength / n ** 2`` a step.
+        refreshes: how often the denominators are looked at anew, at least 1.
+        prepare: called with the model and ``"penalty"`` or ``"retraining"`` before each phase, such as to compile it
+            with a learning rate of that phase. None (default): the model stays compiled as it is.
+        **fit: further arguments of both calls of ``model.fit``, but for ``epochs``.
+
+    Returns:
+        The mapping that emerged and what became of each layer.
+
+    Raises:
+        MappingError: the mapping leaves every layer dense or is for another model, an argument outside its range, or
+            data that do not say how many steps an epoch has.
+        PruningError: the model is not compiled or cannot be pruned.
+
+    Example:
+        >>> trained = tfprune.mapping.train(
+        ...     model, mapping, latency, images, labels, penalty_epochs=4, retraining_epochs=6
+        ... )
+        >>> tfprune.convert(model, device="phone.json").save("pruned.tflite")
+    """
+    _check(penalty_epochs, retraining_epochs, strength, refreshes, fit)
+    sparse = {name: choice for name, choice in mapping.choices.items() if not choice.dense}
+    if not sparse:
+        raise MappingError("mapping: must choose a pattern for at least one layer, but every layer stays dense")
+    callbacks = list(fit.pop("callbacks", ()))
+    steps = penalty_epochs * _steps_per_epoch(x, fit)
+    penalty = ReweightedGroupPenalty(
+        StrengthRamp(strength, end_step=max(1, steps // 2)), refresh=max(1, steps // (refreshes + 1))
+    )
+    # The cut of this phase comes with its last step; what it leaves is put aside for the threshold.
+    cut = ConstantSparsity(begin_step=steps - 1, frequency=1)
+    rules = _rules(mapping, sparse, schedule=cut, penalty=penalty)
+    before_cut = _BeforeCut(rules, steps)
+    if prepare is not None:
+        prepare(model, "penalty")
+    first = model.fit(
+        x, y, epochs=penalty_epochs, callbacks=[before_cut, PruningCallback(recipe=rules), *callbacks], **fit
+    )
+    before_cut.restore()
+    emerged = _emerged(mapping, latency, sparse, before_cut.kernels)
+    if prepare is not None:
+        prepare(model, "retraining")
+    kept = {name: choice for name, choice in emerged.choices.items() if not choice.dense}
+    pruning = PruningCallback(recipe=_rules(emerged, kept, schedule=ConstantSparsity(end_step=0), scores="l2"))
+    second = model.fit(x, y, epochs=retraining_epochs, callbacks=[pruning, *callbacks], **fit)
+    return TrainedMapping(emerged, pruning.report, first.history, second.history)
+
+
+class _BeforeCut(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
+    """Keeps the kernels as they are before the last step of a phase.
+
+    Attributes:
+        kernels: their values by layer name.
+    """
+
+    def __init__(self, recipe: Recipe, steps: int) -> None:
+        super().__init__()
+        self._recipe = recipe
+        self._last = steps - 1
+        self._begun = 0
+        self._variables: dict[str, Any] = {}
+        self.kernels: Arrays = {}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Finds the kernels."""
+        prunable, _ = match_weights(self.model, self._recipe)
+        names = [each.rule.place for each in prunable]
+        self._variables = dict(zip(names, (each.variable for each in prunable), strict=True))
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Looks at them, if this is the last step (or the call that holds it)."""
+        together = int(self.model.steps_per_execution)
+        if self._begun <= self._last < self._begun + together:
+            self.kernels = {name: to_numpy(variable).copy() for name, variable in self._variables.items()}
+        self._begun += together
+
+    def restore(self) -> None:
+        """Gives the kernels their values of before the cut."""
+        if not self.kernels:
+            raise MappingError(
+                f"the penalty phase must have {self._last + 1} steps, as `x` and `batch_size` say, but ended after "
+                f"{self._begun}; give `steps_per_epoch`"
+            )
+        for name, value in self.kernels.items():
+            self._variables[name].assign(value)
+
+
+def _rules(mapping: Mapping, choices: dict[str, Choice], **options: Any) -> Recipe:
+    """A rule for each layer, which carries its name as the place that messages give."""
+    rules = [
+        Rule(exactly(name), choice.pattern, choice.sparsity, min_weights=0, place=name, **options)
+        for name, choice in choices.items()
+    ]
+    return Recipe([*rules, *(Rule(exactly(name), skip=True) for name in mapping.choices if name not in choices)])
+
+
+def _emerged(mapping: Mapping, latency: LatencyModel, sparse: dict[str, Choice], kernels: Arrays) -> Mapping:
+    """The mapping whose rates one threshold makes, the lowest that meets the budget."""
+    shared = {name: choice for name, choice in sparse.items() if _shares(kernels[name], choice, latency, name)}
+    held = {name: choice for name, choice in sparse.items() if name not in shared}
+    if not shared:
+        return mapping
+    low, high = 0.0, _MOST_SPARSE
+    found = _at(high, shared, kernels, latency)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        tried = _at(middle, shared, kernels, latency)
+        if latency.predict({**held, **tried}).share(mapping.budget, latency.dense) <= 1:
+            high, found = middle, tried
+        else:
+            low = middle
+    choices = {**held, **found}
+    predicted = latency.predict(choices).layers
+    choices = {name: choice if predicted[name].sparse else DENSE for name, choice in choices.items()}
+    reasons = {
+        name: (
+            f"{choice.sparsity:.1%} of the weights lie below the threshold on group norms that all layers share"
+            if name in shared
+            else "its pattern cannot share a threshold with other layers: the rate is that of the mapping"
+        )
+        for name, choice in choices.items()
+        if not choice.dense
+    }
+    return Mapping.of(
+        latency,
+        choices,
+        budget=mapping.budget,
+        method=f"{mapping.method}, rates by the reweighted penalty",
+        reasons={**mapping.reasons, **reasons},
+    )
+
+
+def _at(sparsity: float, shared: dict[str, Choice], kernels: Arrays, latency: LatencyModel) -> dict[str, Choice]:
+    """Each layer's share of zeros where one threshold makes so many in all."""
+    layers = {name: latency.network.layer(name) for name in shared}
+    patterns = {name: choice.pattern for name, choice in shared.items() if choice.pattern is not None}
+    least = {name: patterns[name].min_sparsity(kernels[name].shape, layers[name].layout) for name in shared}
+    masks = select_global(
+        {name: kernels[name] for name in shared},
+        patterns,
+        max(sparsity, _mean(least, kernels)),
+        layouts={name: layer.layout for name, layer in layers.items()},
+        scores="l2",
+        min_sparsity=least,
+        max_sparsity={name: max(_MOST_SPARSE_LAYER, least[name]) for name in shared},
+    )
+    return {name: Choice(patterns[name], 1 - np.count_nonzero(mask) / mask.size) for name, mask in masks.items()}
+
+
+def _mean(sparsity: dict[str, float], kernels: Arrays) -> float:
+    """Of all kernels together, rounded up a little."""
+    weights = sum(kernel.size for name, kernel in kernels.items() if name in sparsity)
+    zeros = sum(sparsity[name] * kernels[name].size for name in sparsity)
+    return min(_MOST_SPARSE, zeros / weights + 1e-3 * (zeros > 0))
+
+
+def _shares(kernel: npt.NDArray[Any], choice: Choice, latency: LatencyModel, name: str) -> bool:
+    """Whether cells of a pattern compete freely with those of other layers."""
+    assert choice.pattern is not None
+    layer = latency.network.layer(name)
+    least = choice.pattern.min_sparsity(kernel.shape, layer.layout)
+    try:
+        select_global(
+            {name: kernel},
+            choice.pattern,
+            max(0.5, least),
+            layouts={name: layer.layout},
+            scores="l2",
+            min_sparsity=least,
+        )
+    except PatternError:
+        return False
+    return True
+
+
+def _steps_per_epoch(x: Any, fit: dict[str, Any]) -> int:
+    """Steps of one epoch, as ``model.fit`` will make them."""
+    if fit.get("steps_per_epoch") is not None:
+        return int(fit["steps_per_epoch"])
+    first = x
+    while isinstance(first, (dict, list, tuple)) and first:
+        first = next(iter(first.values())) if isinstance(first, dict) else first[0]
+    if hasattr(first, "shape"):
+        examples = len(first)
+        held_back = float(fit.get("validation_split") or 0)
+        return math.ceil(math.floor(examples * (1 - held_back)) / int(fit.get("batch_size") or 32))
+    steps = int(x.cardinality()) if hasattr(x, "cardinality") else len(x) if hasattr(x, "__len__") else -1
+    if steps < 1:
+        raise MappingError("`x` does not say how many batches it has; give steps_per_epoch")
+    return steps
+
+
+def _check(penalty_epochs: int, retraining_epochs: int, strength: float, refreshes: int, fit: dict[str, Any]) -> None:
+    for name, value in (
+        ("penalty_epochs", penalty_epochs),
+        ("retraining_epochs", retraining_epochs),
+        ("refreshes", refreshes),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise MappingError(f"{name} must be a whole number of at least 1, got {value!r}")
+    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength < math.inf:
+        raise MappingError(f"strength must be a finite number of at least 0, got {strength!r}")
+    if "epochs" in fit:
+        raise MappingError("epochs: give penalty_epochs and retraining_epochs instead")
