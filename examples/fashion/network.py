@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks for 28 x 28 grey images: one in the style of ResNet-20, and a small one that trains in seconds."""
+"""Networks for 28 x 28 grey images: in the styles of ResNet-20 and MobileNetV2, and a small one that trains in seconds."""
 
 from __future__ import annotations
 
@@ -32,6 +32,32 @@ def resnet20(width: int, classes: int = 10) -> keras.Model:
     return keras.Model(image, keras.layers.Dense(classes, name="logits")(x), name=f"resnet20_w{width}")
 
 
+#: Stages of MobileNetV2: expansion, channels at width 1, blocks, stride of the first.
+_INVERTED = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 1), (6, 320, 1, 1))
+
+
+def mobilenet_v2(width: float, classes: int = 10) -> keras.Model:
+    """Returns MobileNetV2 for small images: its first and its last convolution of stride 2 have stride 1.
+
+    The output are logits ``[N, classes]``.
+
+    Args:
+        width: multiplier of all channels, above 0; channels are multiples of 8.
+        classes: number of outputs.
+    """
+    x = image = keras.layers.Input((28, 28, 1), name="image")
+    x = _relu6(_convolution(x, _multiple_of_8(32 * width), 3, 1, "stem"), "stem")
+    place = 0
+    for expansion, channels, blocks, stride in _INVERTED:
+        for block in range(blocks):
+            step = stride if block == 0 else 1
+            x = _inverted_residual(x, expansion, _multiple_of_8(channels * width), step, f"block{place}")
+            place += 1
+    x = _relu6(_convolution(x, _multiple_of_8(1280 * width), 1, 1, "last"), "last")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(image, keras.layers.Dense(classes, name="logits")(x), name=f"mobilenet_v2_w{width:g}")
+
+
 def small(classes: int = 10) -> keras.Model:
     """Returns three convolutions and a Dense layer: a 4x4 stem with stride 4, then two of 3x3 on 4 x 4 pixels.
 
@@ -56,6 +82,25 @@ def _residual_block(x: Any, channels: int, stride: int, name: str) -> Any:
     y = _convolution(y, channels, 3, 1, f"{name}_conv2")
     y = keras.layers.Add(name=f"{name}_add")([y, shortcut])
     return keras.layers.ReLU(name=f"{name}_relu2")(y)
+
+
+def _inverted_residual(x: Any, expansion: int, channels: int, stride: int, name: str) -> Any:
+    y = x
+    if expansion > 1:
+        y = _relu6(_convolution(y, x.shape[-1] * expansion, 1, 1, f"{name}_expand"), f"{name}_expand")
+    y = keras.layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise")(y)
+    y = _relu6(keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_depthwise_bn")(y), f"{name}_depthwise")
+    y = _convolution(y, channels, 1, 1, f"{name}_project")
+    same = stride == 1 and x.shape[-1] == channels
+    return keras.layers.Add(name=f"{name}_add")([y, x]) if same else y
+
+
+def _relu6(x: Any, name: str) -> Any:
+    return keras.layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+
+def _multiple_of_8(channels: float) -> int:
+    return max(8, round(channels / 8) * 8)
 
 
 def _convolution(x: Any, channels: int, kernel: int, stride: int, name: str) -> Any:
