@@ -35,8 +35,8 @@ from layer_cases import (
     chosen_layers,
     network_layers,
 )
-from measure import AARCH64, aarch64_instructions
 from results_file import Rows, read_rows, write_rows
+from tfprune.mapping.profiling.instructions import AARCH64, aarch64_instructions
 
 LAYER_SPARSITIES = (0.5, 0.75, 0.9)
 #: XNNPACK's mode wants more than two thirds of zeros.

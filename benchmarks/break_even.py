@@ -24,19 +24,19 @@ import tfprune as tp
 from arguments import COUNT, SECONDS, SPARSITY
 from cpu_layers import measure
 from layer_cases import ANY_SPEED, PATTERNS, Case, cases
-from one_op import Layer
 from results_file import Rows, read_rows, write_rows
+from tfprune.mapping.profiling.layer_sizes import LayerSizes
 
 #: One layer of each type.
 LAYERS = {
-    "1x1": Layer("conv", 14, 14, 512, 512, 1, 1, 1),
-    "1x1, few channels": Layer("conv", 56, 56, 24, 144, 1, 1, 1),
-    "1x1, few pixels": Layer("conv", 7, 7, 1024, 1024, 1, 1, 1),
-    "3x3": Layer("conv", 28, 28, 128, 128, 3, 1, 1),
-    "3x3, stride 2": Layer("conv", 56, 56, 128, 128, 3, 2, 1),
-    "5x5": Layer("conv", 28, 28, 64, 96, 5, 1, 1),
-    "fully connected": Layer("fc", 1, 1, 1024, 1000, 1, 1, 1),
-    "fully connected, batch 16": Layer("fc", 1, 1, 1024, 1000, 1, 1, 16),
+    "1x1": LayerSizes("conv", 14, 14, 512, 512, 1, 1, 1),
+    "1x1, few channels": LayerSizes("conv", 56, 56, 24, 144, 1, 1, 1),
+    "1x1, few pixels": LayerSizes("conv", 7, 7, 1024, 1024, 1, 1, 1),
+    "3x3": LayerSizes("conv", 28, 28, 128, 128, 3, 1, 1),
+    "3x3, stride 2": LayerSizes("conv", 56, 56, 128, 128, 3, 2, 1),
+    "5x5": LayerSizes("conv", 28, 28, 64, 96, 5, 1, 1),
+    "fully connected": LayerSizes("fc", 1, 1, 1024, 1000, 1, 1, 1),
+    "fully connected, batch 16": LayerSizes("fc", 1, 1, 1024, 1000, 1, 1, 16),
 }
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 DEFAULT_PATTERNS = ("groups4", "groups8", "groups4-aligned", "block-punched", "block-rows-columns", "single")

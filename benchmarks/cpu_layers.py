@@ -39,8 +39,8 @@ from layer_cases import (
     chosen_layers,
     network_layers,
 )
-from measure import QUIET, Model, interleaved, relative_error
 from results_file import Rows, facts, read_rows, write_rows
+from tfprune.mapping.profiling.timing import QUIET, Model, interleaved, relative_error
 from tfprune.runtime.library import load_library
 
 SPARSITIES = (0.5, 0.75, 0.9)

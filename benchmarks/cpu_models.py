@@ -22,9 +22,9 @@ from rich.table import Table
 
 import tfprune as tp
 from arguments import SPARSITY
-from measure import Model, interleaved, relative_error
 from pruned_networks import CACHE, IMAGE_SIZE, NETWORKS, PrunedNetwork
 from results_file import facts, read_rows, write_rows
+from tfprune.mapping.profiling.timing import Model, interleaved, relative_error
 from tfprune.runtime.library import load_library
 
 SPARSITIES = (0.75, 0.9)

@@ -26,11 +26,11 @@ from rich.table import Table
 from arguments import COUNT, SECONDS, SIZE, SPARSITY
 from layer_cases import PATTERNS as KNOWN_PATTERNS
 from layer_cases import Case
-from measure import Model, relative_error
-from one_op import Layer
 from results_file import read_rows, write_rows
 from tfprune.converter.analysis import packed_operators
 from tfprune.converter.graph import Graph
+from tfprune.mapping.profiling.layer_sizes import LayerSizes
+from tfprune.mapping.profiling.timing import Model, relative_error
 from tfprune.runtime.benchmark import Invocable
 from tfprune.runtime.library import load_library
 
@@ -150,7 +150,7 @@ def main(
 ) -> None:
     """Measures and prints a table."""
     rows = read_rows(output) if output else {}
-    layer = Layer("fc", 1, 1, inputs, outputs, 1, 1, 1)
+    layer = LayerSizes("fc", 1, 1, inputs, outputs, 1, 1, 1)
     for precision in precisions:
         for pattern in patterns:
             case = Case(layer, pattern, sparsity, seed)

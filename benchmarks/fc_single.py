@@ -19,12 +19,15 @@ from rich.console import Console
 from rich.table import Table
 
 from arguments import SECONDS, SPARSITY
-from cost_samples import Measure
-from integers import INTEGERS
-from measure import AARCH64, aarch64_instructions, host_microseconds
-from one_op import Layer, dense_model, grouped_weights, packed_shape, sparse_model
 from tfprune.costs import load_table, predict_dense, predict_sparse
 from tfprune.formats import Encoding
+from tfprune.mapping.profiling.instructions import AARCH64, aarch64_instructions
+from tfprune.mapping.profiling.integers import INTEGERS
+from tfprune.mapping.profiling.layer_sizes import LayerSizes
+from tfprune.mapping.profiling.one_op import dense_model, sparse_model
+from tfprune.mapping.profiling.random_weights import grouped_weights, packed_shape
+from tfprune.mapping.profiling.samples import Measure
+from tfprune.mapping.profiling.timing import host_microseconds
 
 #: Features and units.
 LAYERS = ("2048x1000", "1024x512", "256x256")
@@ -32,10 +35,10 @@ ENCODINGS = {"row-band": Encoding.ROW_BAND, "sliding-row": Encoding.SLIDING_ROW}
 RTOL = 2e-2  # int8 inputs and outputs may differ by a step
 
 
-def layer_of(text: str) -> Layer:
+def layer_of(text: str) -> LayerSizes:
     """The layer of, say, ``2048x1000``."""
     features, units = map(int, text.split("x"))
-    return Layer("fc", 1, 1, features, units, 1, 1, 1)
+    return LayerSizes("fc", 1, 1, features, units, 1, 1, 1)
 
 
 @click.command()

@@ -29,8 +29,8 @@ from arguments import COUNT, SECONDS, SPARSITY
 from cpu_layers import SPARSITIES, geometric_mean
 from gpu_measure import STORAGES, Device, GpuModel, device_rounds, find_device
 from layer_cases import NETWORKS, PATTERNS, Case, cases, chosen_layers, network_layers
-from measure import Model, relative_error
 from results_file import Rows, read_rows, write_rows
+from tfprune.mapping.profiling.timing import Model, relative_error
 
 #: Least multiply-adds of a layer whose speed is promised.
 LARGE = 20_000_000

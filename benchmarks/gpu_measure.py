@@ -14,10 +14,11 @@ import numpy.typing as npt
 from rich.console import Console
 
 import tfprune as tp
-from count_guest import random_input
-from measure import FEWEST_ROUNDS, MOST_ROUNDS
-from one_op import Layer, dense_model
 from tfprune.errors import DelegateError
+from tfprune.mapping.profiling.count_guest import random_input
+from tfprune.mapping.profiling.layer_sizes import LayerSizes
+from tfprune.mapping.profiling.one_op import dense_model
+from tfprune.mapping.profiling.timing import FEWEST_ROUNDS, MOST_ROUNDS
 
 #: How tensors and weights are stored, as `tp.Interpreter` names it.
 STORAGES = ("f32", "f16")
@@ -56,7 +57,7 @@ class Device(NamedTuple):
 
 def find_device(console: Console) -> Device:
     """The device that `backend="gpu"` takes; its headline is printed."""
-    layer = Layer("conv", 4, 4, 8, 8, 1, 1, 1)
+    layer = LayerSizes("conv", 4, 4, 8, 8, 1, 1, 1)
     content = dense_model(layer, np.ones((8, 8), np.float32))
     try:
         name = tp.Interpreter(content, backend="gpu").placement().gpu

@@ -34,14 +34,14 @@ from rich.table import Table
 
 import tfprune as tp
 from arguments import COUNT, SECONDS, SIZE, SPARSITY
-from count_guest import random_input
 from gpu_measure import Device, GpuModel, device_rounds, find_device, without_driver_caches
 from layer_cases import ANY_SPEED
-from measure import relative_error
 from pruned_networks import CACHE, IMAGE_SIZE, SMALL_SIZE, WITH_SMALL, PrunedNetwork
 from real_models import quantized_file
 from results_file import read_rows, write_rows
 from tfprune.converter.verify import HALF_GPU_RTOL, RTOL
+from tfprune.mapping.profiling.count_guest import random_input
+from tfprune.mapping.profiling.timing import relative_error
 
 #: How the device stores tensors, and the largest error by the largest magnitude; of int8 files it is the largest error
 #: against the float32 file by that of LiteRT's own answer.

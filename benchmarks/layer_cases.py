@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tfprune as tp
-from integers import Matrix
 from measure import FOLDER
-from one_op import Layer, count_layers, dense_model, sparse_model
 from tfprune.converter.analysis import packed_operators
 from tfprune.converter.graph import Graph
 from tfprune.formats import Encoding
+from tfprune.mapping.profiling.integers import Matrix
+from tfprune.mapping.profiling.layer_sizes import LayerSizes, count_layers
+from tfprune.mapping.profiling.one_op import dense_model, sparse_model
 
 PRECISIONS = ("float32", "int8")
 #: Largest error by the largest magnitude; int8 answers may differ by a step or two where values are rounded.
@@ -41,19 +42,19 @@ class PatternChoice(NamedTuple):
     """
 
     at: Callable[[float], Any | None]
-    fits: Callable[[Layer], bool]
+    fits: Callable[[LayerSizes], bool]
     packing: tuple[Encoding, int, int] | None = None
 
 
-def _anywhere(_: Layer) -> bool:
+def _anywhere(_: LayerSizes) -> bool:
     return True
 
 
-def _pointwise(layer: Layer) -> bool:
+def _pointwise(layer: LayerSizes) -> bool:
     return layer.kernel == 1
 
 
-def _windowed(layer: Layer) -> bool:
+def _windowed(layer: LayerSizes) -> bool:
     return layer.kernel > 1
 
 
@@ -100,7 +101,7 @@ class Case:
         seed: of the weights.
     """
 
-    layer: Layer
+    layer: LayerSizes
     pattern: str
     sparsity: float
     seed: int = 0
@@ -193,27 +194,27 @@ class SparseLayer:
         return int(packed.values.size)
 
 
-def network_layers(names: Iterable[str], folder: Path = SHAPES) -> dict[Layer, dict[str, int]]:
+def network_layers(names: Iterable[str], folder: Path = SHAPES) -> dict[LayerSizes, dict[str, int]]:
     """Every layer of the networks, with how often each network has it."""
-    found: dict[Layer, dict[str, int]] = {}
+    found: dict[LayerSizes, dict[str, int]] = {}
     for name in names:
         for layer, count in count_layers(folder / f"{name}.txt").items():
             found.setdefault(layer, {})[name] = count
     return found
 
 
-def is_first(layer: Layer) -> bool:
+def is_first(layer: LayerSizes) -> bool:
     """Whether the layer reads the image: it has 3 channels, and is never pruned."""
     return layer.kind == "conv" and layer.in_channels == 3
 
 
-def chosen_layers(layers: Iterable[Layer], least_macs: int) -> Iterator[Layer]:
+def chosen_layers(layers: Iterable[LayerSizes], least_macs: int) -> Iterator[LayerSizes]:
     """The layers that are measured: at least so many multiply-adds, and not the first of a network."""
     return (layer for layer in layers if layer.macs >= least_macs and not is_first(layer))
 
 
 def cases(
-    layers: Iterable[Layer],
+    layers: Iterable[LayerSizes],
     patterns: Iterable[str],
     sparsities: Iterable[float],
     seed: int,

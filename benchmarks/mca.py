@@ -27,8 +27,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from measure import AARCH64
 from results_file import write_rows
+from tfprune.mapping.profiling.instructions import AARCH64
 
 #: Cores, and the names of their models.
 CPUS = {"cortex-a55": "cortex-a55", "cortex-a76": "neoverse-n1", "cortex-x2": "cortex-x2"}

@@ -1,140 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two ways to compare models: time on this machine, and exact aarch64 instruction counts under qemu."""
+"""Where scripts find things, and exact x86-64 instruction counts under qemu."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-from rich.progress import track
-
-import tfprune as tp
-from count_guest import random_input
-from tfprune.runtime.benchmark import Invocable, interleaved_seconds
+from tfprune.mapping.profiling.instructions import counted
+from tfprune.mapping.profiling.timing import Models
 
 FOLDER = Path(__file__).resolve().parent
 REPOSITORY = FOLDER.parent
-AARCH64 = REPOSITORY / ".cache/aarch64"
-FEWEST_ROUNDS, MOST_ROUNDS = 7, 101
-_SAMPLE_SECONDS, _THREADS_SAMPLE_SECONDS = 1e-3, 5e-2
-QUIET = 0.1  # processors busy with other processes
-_MORE_TRIES = 3
-_STAT = Path("/proc/stat")
-Models = Sequence[bytes]
-
-
-class Model:
-    """A file in stock LiteRT with XNNPACK, and our delegate where it holds tfprune ops; it has run once.
-
-    Args:
-        content: the ``.tflite`` file.
-        threads: CPU threads.
-        arch: kernels of the delegate.
-        seed: of the input, which is normal.
-    """
-
-    def __init__(self, content: bytes, threads: int = 1, arch: str = "auto", seed: int = 0) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self.sparse = b"Tfprune" in content
-        delegates = [tp.delegate(arch=arch)] if self.sparse else None
-        self._interpreter = Interpreter(model_content=content, num_threads=threads, experimental_delegates=delegates)
-        self._interpreter.allocate_tensors()
-        details = self._interpreter.get_input_details()[0]
-        self._interpreter.set_tensor(details["index"], random_input(details, seed))
-        self.invoke()
-
-    def invoke(self) -> None:
-        """Runs on the input."""
-        self._interpreter.invoke()
-
-    def answer(self) -> npt.NDArray[Any]:
-        """A copy of the first output."""
-        found: npt.NDArray[Any] = self._interpreter.get_tensor(self._interpreter.get_output_details()[0]["index"])
-        return found
-
-
-def relative_error(expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> float:
-    """Largest difference by the largest expected magnitude."""
-    wide = expected.astype(np.float64)  # whole numbers must not wrap
-    return float(np.abs(wide - got).max() / np.abs(wide).max())
-
-
-class Rounds(NamedTuple):
-    """What interleaved runs took.
-
-    Attributes:
-        seconds: of one run, ``[rounds, models]``.
-        others: processors that other processes kept busy meanwhile; above `QUIET` the times are not worth much, since
-            two processors are often two threads of one core.
-    """
-
-    seconds: npt.NDArray[np.float64]
-    others: float
-
-
-def interleaved(models: Sequence[Invocable], seconds: float, threads: int = 1) -> Rounds:
-    """Runs the models in turns, in as many rounds as fit into `seconds`, 7 to 101.
-
-    With several threads a sample is long, because the first run after another model's has to wake the threads. Where
-    other processes disturb, it tries up to 4 times, and the quietest try counts.
-    """
-    sample = _SAMPLE_SECONDS if threads == 1 else _THREADS_SAMPLE_SECONDS
-    round_seconds = 0.0
-    for model in models:
-        start = time.perf_counter()
-        model.invoke()
-        round_seconds += max(sample, time.perf_counter() - start)
-    rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, round(seconds / round_seconds)))
-    best = _watched(models, rounds, sample)
-    for _ in range(_MORE_TRIES):
-        if best.others > QUIET:
-            best = min(best, _watched(models, rounds, sample), key=lambda tried: tried.others)
-    return best
-
-
-def _watched(models: Sequence[Invocable], rounds: int, sample: float) -> Rounds:
-    wall, own, busy = time.perf_counter(), time.process_time(), _busy_seconds()
-    times = np.array(interleaved_seconds(models, rounds, sample))
-    wall, own, busy = time.perf_counter() - wall, time.process_time() - own, _busy_seconds() - busy
-    return Rounds(times, max(0.0, busy - own) / wall)
-
-
-def _busy_seconds() -> float:
-    """Time that all processors together have not been idle, the host's part (steal) included."""
-    user, nice, system, _, _, irq, softirq, steal = map(int, _STAT.read_text().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def host_microseconds(pairs: Iterable[Models], seconds: float = 0.05) -> Iterator[tuple[float, ...]]:
-    """Least time of one run of the models of each group, interleaved, one thread."""
-    for pair in track(list(pairs), "timing"):
-        times = interleaved([Model(content) for content in pair], seconds).seconds
-        yield tuple((times.min(axis=0) * 1e6).tolist())
-
-
-def aarch64_instructions(
-    groups: Iterable[Models], root: Path, library: Path, runs: int = 1, rtol: float = 1e-4
-) -> list[tuple[float, ...]]:
-    """Instructions of one run of the models of each group on an emulated Cortex-A76, with the real aarch64 LiteRT.
-
-    The models of a group must give the same answer there, within `rtol` of the largest magnitude.
-    """
-    return _counted(groups, [str(REPOSITORY / "tools/aarch64/run.sh"), str(root)], {}, library, runs, rtol)
 
 
 def x86_instructions(
     groups: Iterable[Models], cpu: str, library: Path, runs: int = 1, rtol: float = 1e-4
 ) -> list[tuple[float, ...]]:
-    """The same on an emulated x86-64 processor, such as ``"Haswell"``, which has AVX2 and no AVX-512."""
+    """As `aarch64_instructions` on an emulated x86-64 processor, such as ``"Haswell"``, which has AVX2 and no AVX-512.
+
+    Its Python is this one, the library the one that is given.
+    """
     plugin = REPOSITORY / "build/libcount_instructions.so"
     source = REPOSITORY / "tools/aarch64/count_instructions.c"
     if not plugin.exists() or plugin.stat().st_mtime < source.stat().st_mtime:
@@ -143,30 +31,4 @@ def x86_instructions(
     # The interpreter behind the virtual environment, which qemu would not follow; its packages come by the path.
     python = ["qemu-x86_64", "-cpu", cpu, "-plugin", str(plugin), os.path.realpath(sys.executable)]
     packages = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return _counted(groups, python, packages, library, runs, rtol)
-
-
-def _counted(
-    groups: Iterable[Models], python: list[str], environment: dict[str, str], library: Path, runs: int, rtol: float
-) -> list[tuple[float, ...]]:
-    sizes = []
-    with tempfile.TemporaryDirectory() as name:
-        for index, models in enumerate(groups):
-            sizes.append(len(models))
-            for place, content in enumerate(models):
-                (Path(name) / f"{index:04}_{place}.tflite").write_bytes(content)
-        done = subprocess.run(
-            [*python, str(FOLDER / "count_guest.py"), name, str(library), str(runs)],
-            env={**os.environ, "COUNT_INSTRUCTIONS": "1", **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise SystemExit(f"qemu failed with {done.returncode}:\n{done.stderr[-2000:]}")
-    errors = [float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("error ")]
-    if len(errors) != sum(sizes) or not all(error <= rtol for error in errors):
-        raise SystemExit(f"answers under qemu differ:\n{done.stdout}")
-    marks = [int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("mark ")]
-    counts = iter([(after - before) / runs for before, after in zip(marks[::2], marks[1::2], strict=True)])
-    return [tuple(next(counts) for _ in range(size)) for size in sizes]
+    return counted(groups, python, packages, library, runs, rtol)

@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from measure import FOLDER
-from one_op import Layer
 from pruned_networks import IMAGE_SIZE, NETWORKS
+from tfprune.mapping.profiling.layer_sizes import LayerSizes
 
 HEADER = """\
 # Convolutions and fully-connected layers of {name} at 224 px, each written once, in the order of the network:
@@ -23,21 +23,21 @@ HEADER = """\
 """
 
 
-def layers_of(model: Any) -> dict[Layer, int]:
+def layers_of(model: Any) -> dict[LayerSizes, int]:
     """Every different layer of a Keras model and how often it occurs, in the model's order."""
     import keras
 
-    found: Counter[Layer] = Counter()
+    found: Counter[LayerSizes] = Counter()
     for item in model.layers:
         if isinstance(item, keras.layers.Dense):
             inputs, outputs = item.kernel.shape
-            found[Layer("fc", 1, 1, inputs, outputs, 1, 1, 1)] += 1
+            found[LayerSizes("fc", 1, 1, inputs, outputs, 1, 1, 1)] += 1
         elif isinstance(item, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
             found[_convolution(item, isinstance(item, keras.layers.DepthwiseConv2D))] += 1
     return dict(found)
 
 
-def _convolution(item: Any, depthwise: bool) -> Layer:
+def _convolution(item: Any, depthwise: bool) -> LayerSizes:
     _, height, width, out_channels = item.output.shape
     _, input_rows, input_columns, in_channels = item.input.shape
     stride, kernel = item.strides[0], item.kernel.shape[0]
@@ -46,7 +46,9 @@ def _convolution(item: Any, depthwise: bool) -> Layer:
         size * stride if item.padding == "valid" else given
         for size, given in ((height, input_rows), (width, input_columns))
     )
-    layer = Layer("depthwise" if depthwise else "conv", rows, columns, in_channels, out_channels, kernel, stride, 1)
+    layer = LayerSizes(
+        "depthwise" if depthwise else "conv", rows, columns, in_channels, out_channels, kernel, stride, 1
+    )
     if layer.out_shape != (1, height, width, out_channels):
         raise SystemExit(f"{item.name}: a SAME convolution of {layer} has outputs {layer.out_shape}, not {item.output}")
     return layer

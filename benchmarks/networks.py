@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 import tfprune as tp
-from measure import AARCH64, aarch64_instructions
 from pruned_networks import PrunedNetwork
 from tfprune.formats import HEADER_BYTES, unpack_header
+from tfprune.mapping.profiling.instructions import AARCH64, aarch64_instructions
 from tfprune.runtime.machine import machine_facts
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "resnet50")

@@ -33,14 +33,15 @@ from rich.progress import track
 from rich.table import Table
 
 from arguments import COUNT, SECONDS
-from count_guest import random_input
 from cpu_layers import geometric_mean
 from gpu_layers import LARGE, RTOL
 from gpu_measure import STORAGES, Device, GpuModel, find_device
 from layer_cases import NETWORKS, chosen_layers, network_layers
-from measure import Model, interleaved, relative_error
-from one_op import Layer, dense_model
 from results_file import Rows, read_rows, write_rows
+from tfprune.mapping.profiling.count_guest import random_input
+from tfprune.mapping.profiling.layer_sizes import LayerSizes
+from tfprune.mapping.profiling.one_op import dense_model
+from tfprune.mapping.profiling.timing import Model, interleaved, relative_error
 from vulkan_devices import vulkan_devices
 
 #: The rival may add up in halves where we add in float32.
@@ -56,7 +57,7 @@ class RivalError(Exception):
 class RivalModel:
     """A one-op file on LiteRT's GPU accelerator, on the input that `measure.Model` takes; it has run once."""
 
-    def __init__(self, content: bytes, layer: Layer, storage: str) -> None:
+    def __init__(self, content: bytes, layer: LayerSizes, storage: str) -> None:
         from ai_edge_litert.compiled_model import CompiledModel, GpuOptions, HardwareAccelerator, Options
 
         options = Options(
@@ -107,7 +108,7 @@ def _reasons(log: BinaryIO) -> str:
     return "; ".join(line for line in lines if line.startswith(("ERROR: ", "Warning: ")))
 
 
-def measure(layer: Layer, storage: str, device: Device, vulkan: str, seconds: float, seed: int) -> Row:
+def measure(layer: LayerSizes, storage: str, device: Device, vulkan: str, seconds: float, seed: int) -> Row:
     """Checks and times one layer on both."""
     row: Row = {
         "device": device.name,

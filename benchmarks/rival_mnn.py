@@ -28,11 +28,12 @@ from rich.progress import track
 from rich.table import Table
 
 from arguments import COUNT, SECONDS, SPARSITY
-from count_guest import random_input
 from cpu_layers import SPARSITIES, geometric_mean
 from layer_cases import HEAVY, NETWORKS, PATTERNS, RTOL, Case, cases, chosen_layers, network_layers
-from measure import REPOSITORY, Model, interleaved, relative_error
+from measure import REPOSITORY
 from results_file import Rows, read_rows, write_rows
+from tfprune.mapping.profiling.count_guest import random_input
+from tfprune.mapping.profiling.timing import Model, interleaved, relative_error
 
 PACKAGE = REPOSITORY / "build/mnn"
 #: Share of the dense file's size below which a file of MNN's is sparse.

@@ -22,12 +22,13 @@ from rich.console import Console
 from rich.table import Table
 
 from arguments import COUNT
-from one_op import Layer, dense_model
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import BuiltinOperator
 from tfprune.converter.stock.editor import Editor
 from tfprune.converter.stock.fully_connected import SPARSE_VERSION
 from tfprune.converter.stock.sparse_encoding import encode
+from tfprune.mapping.profiling.layer_sizes import LayerSizes
+from tfprune.mapping.profiling.one_op import dense_model
 
 ROWS, COLUMNS = 1024, 512
 KEPT = 0.1
@@ -64,7 +65,7 @@ def models(case: Case, seed: int) -> tuple[bytes, bytes]:
     random = np.random.default_rng(seed)
     kept = np.repeat(random.random((ROWS, COLUMNS // case.columns)) < KEPT, case.columns, axis=1)
     weights = (random.normal(size=(ROWS, COLUMNS)) * kept).astype(np.float32)
-    dense = dense_model(Layer("fc", 1, 1, COLUMNS, ROWS, 1, 1, case.batch), weights, case.precision)
+    dense = dense_model(LayerSizes("fc", 1, 1, COLUMNS, ROWS, 1, 1, case.batch), weights, case.precision)
     graph = Graph(dense)
     editor = Editor(graph, 0)
     (op,) = editor.operators
@@ -82,7 +83,7 @@ def run(kernels: str, *paths: str) -> None:
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    from measure import interleaved, relative_error
+    from tfprune.mapping.profiling.timing import interleaved, relative_error
 
     found = []
     for path in paths:

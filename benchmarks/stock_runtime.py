@@ -22,11 +22,13 @@ from rich.table import Table
 
 import tfprune as tp
 from arguments import COUNT, SECONDS, SIZE
-from measure import AARCH64, Model, aarch64_instructions, interleaved, relative_error
-from one_op import Layer, dense_model
 from pruned_networks import NETWORKS, set_statistics
 from results_file import Rows, read_rows, write_rows
-from stock_ops import sparse_encoded
+from tfprune.mapping.profiling.instructions import AARCH64, aarch64_instructions
+from tfprune.mapping.profiling.layer_sizes import LayerSizes
+from tfprune.mapping.profiling.one_op import dense_model
+from tfprune.mapping.profiling.stock_weights import sparse_encoded
+from tfprune.mapping.profiling.timing import Model, interleaved, relative_error
 
 Row = dict[str, Any]
 
@@ -268,7 +270,7 @@ def encoded_pair(rows: int, columns: int, batch: int, sparsity: float) -> Pair:
     random = np.random.default_rng(0)
     kept = np.repeat(random.random((rows, columns // 4)) >= sparsity, 4, axis=1)
     weights = (random.standard_normal((rows, columns)) * kept).astype(np.float32)
-    dense = dense_model(Layer("fc", 1, 1, columns, rows, 1, 1, batch), weights)
+    dense = dense_model(LayerSizes("fc", 1, 1, columns, rows, 1, 1, batch), weights)
     return {}, dense, sparse_encoded(dense)
 
 

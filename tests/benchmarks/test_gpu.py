@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.conftest import BENCHMARKS, Script
+from tfprune.mapping.profiling.layer_sizes import LayerSizes
+from tfprune.mapping.profiling.one_op import dense_model
 
 Load = Callable[[str], ModuleType]
 RESULTS = BENCHMARKS / "results"
@@ -53,9 +55,9 @@ def test_a_wrong_answer_stops_the_script(script: Script, load: Load, monkeypatch
 
 
 def test_layers_run_by_the_drivers_clock(load: Load) -> None:
-    one_op, measure = load("one_op"), load("gpu_measure")
-    layer = one_op.Layer("conv", 8, 8, 16, 16, 1, 1, 1)
-    models = [measure.GpuModel(one_op.dense_model(layer, np.ones((16, 16), np.float32))) for _ in range(2)]
+    measure = load("gpu_measure")
+    layer = LayerSizes("conv", 8, 8, 16, 16, 1, 1, 1)
+    models = [measure.GpuModel(dense_model(layer, np.ones((16, 16), np.float32))) for _ in range(2)]
     assert models[0].kernels() == ["gpu/FromNhwc", "gpu/Conv", "gpu/ToNhwc"]
     rounds = measure.device_rounds(models, 0.001, measure.Device("made", True))
     assert rounds.launches.shape == rounds.wall.shape

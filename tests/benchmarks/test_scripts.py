@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.conftest import BENCHMARKS, Script
+from tfprune.mapping.profiling.layer_sizes import LayerSizes, count_layers
+from tfprune.mapping.profiling.timing import Model
 
 # The smallest convolution of MobileNetV2 that is pruned; a short timing says nothing, but it runs.
 TINY = ("--network", "mobilenet_v2", "--min-macs", "0", "--limit", "2", "--seconds", "0.001")
@@ -131,12 +133,11 @@ def test_shapes_are_those_of_the_networks(load: Callable[[str], ModuleType]) -> 
         assert (BENCHMARKS / "shapes" / f"{name}.txt").read_text() == shapes.shapes_file(name), name
 
 
-def test_networks_have_their_published_sizes(load: Callable[[str], ModuleType]) -> None:
-    one_op = load("one_op")
+def test_networks_have_their_published_sizes() -> None:
     # Millions of multiply-adds: the papers', and for EfficientNet-Lite0 its model card.
     published = {"mobilenet_v1": 569, "mobilenet_v2": 300, "resnet50": 3860, "efficientnet_lite0": 407}
     for name, millions in published.items():
-        layers = one_op.count_layers(BENCHMARKS / "shapes" / f"{name}.txt")
+        layers = count_layers(BENCHMARKS / "shapes" / f"{name}.txt")
         found = sum(layer.macs * count for layer, count in layers.items()) / 1e6
         assert found == pytest.approx(millions, rel=0.06), name
 
@@ -144,11 +145,11 @@ def test_networks_have_their_published_sizes(load: Callable[[str], ModuleType]) 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 @pytest.mark.parametrize("kind", ["conv", "depthwise", "fc"])
 def test_every_kind_of_layer_is_built(load: Callable[[str], ModuleType], kind: str, precision: str) -> None:
-    cases, measure, one_op = load("layer_cases"), load("measure"), load("one_op")
+    cases = load("layer_cases")
     size, kernel = (1, 1) if kind == "fc" else (6, 3)
-    layer = one_op.Layer(kind, size, size, 16, 16, kernel, 1, 1)
+    layer = LayerSizes(kind, size, size, 16, 16, kernel, 1, 1)
     case = cases.Case(layer, "groups4-aligned" if kind != "depthwise" else "elements-filter", 0.5, 0, precision)
-    model = measure.Model(case.dense())
+    model = Model(case.dense())
     assert model.answer().shape == layer.out_shape
     answer = model.answer().astype(np.float64)
     assert model.answer().dtype == precision
@@ -160,8 +161,8 @@ def test_every_kind_of_layer_is_built(load: Callable[[str], ModuleType], kind: s
 
 
 def test_every_pattern_has_a_layer_and_stores_what_it_keeps(load: Callable[[str], ModuleType]) -> None:
-    cases, one_op = load("layer_cases"), load("one_op")
-    layers = [one_op.Layer("conv", 6, 6, 32, 64, kernel, 1, 1) for kernel in (1, 3)]
+    cases = load("layer_cases")
+    layers = [LayerSizes("conv", 6, 6, 32, 64, kernel, 1, 1) for kernel in (1, 3)]
     for name in cases.PATTERNS:
         found = cases.cases(layers, [name], [0.75, 0.9], seed=0)
         assert found, name

@@ -146,7 +146,7 @@ def _int8(data: dict[str, Any]) -> dict[str, Any]:
     steps = {name: {str(rows): len(name) + rows for rows in sizes} for name, sizes in BYTE_STEPS.items()}
     kind = {**_float32(data)["kinds"]["conv_1x1"], "step": steps, "visit": {}}
     tile = dict(zip(BYTE_STEPS, (64, 64, 16, 16), strict=True))
-    return {"source": "made up", "tile": tile, "kinds": dict.fromkeys(KINDS, kind), "stock_ops": {}}
+    return {"source": "made up", "held_out": {}, "tile": tile, "kinds": dict.fromkeys(KINDS, kind), "stock_ops": {}}
 
 
 @pytest.mark.parametrize(
@@ -343,6 +343,20 @@ def _broken() -> list[tuple[str, Any]]:
         ("cache_bytes", at("cache_bytes", 1.5)),
         ("unknown", at("extra", 1)),
         ("name", at("name", "")),
+        ("general", at("general", 1)),
+        ("general", at("general", KeyError)),
+        ("device", at("device", None)),
+        ("missing", at("device.processor", KeyError)),
+        ("unknown", at("device.colour", "red")),
+        ("processor", at("device.processor", "")),
+        ("num_threads", at("device.num_threads", 0)),
+        ("num_threads", at("device.num_threads", True)),
+        ("target", at("device.target", "moon")),
+        ("backend", at("device.backend", "npu")),
+        ("held_out", at("precisions.float32.held_out", KeyError)),
+        ("unknown", at("precisions.float32.held_out.luck", {})),
+        ("median", at("precisions.float32.held_out.layers.median", -0.1)),
+        ("count", at("precisions.float32.held_out.layers.count", 0)),
         ("precisions", at("precisions", {})),
         ("precisions", at("precisions", [])),
         ("float64", at("precisions.float64", {})),

@@ -56,6 +56,22 @@ ALLOWED: dict[str, set[str]] = {
         "tfprune.converter",
         "tfprune.keras",
     },
+    "mapping": {
+        "numpy",
+        "ai_edge_litert",
+        "jinja2",
+        "keras",
+        "optuna",
+        "scipy",
+        "tfprune.converter",
+        "tfprune.costs",
+        "tfprune.formats",
+        "tfprune.keras",
+        "tfprune.plotting",
+        "tfprune.recipe",
+        "tfprune.runtime",
+        "tfprune.sparsity",
+    },
     "cli": {"numpy", "click", "rich", "tfprune"},
 }
 # What every part may import.

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from tfprune.costs.facts import DeviceFacts, HeldOut, parse_facts, parse_held_out
+from tfprune.costs.rules import number, only_keys, refuse, text
 from tfprune.errors import ConversionError, NotModelledError
 
-TABLE_VERSION = 3
+TABLE_VERSION = 4
 PRECISIONS = ("float32", "float16", "int8", "dynamic", "uint8", "int16")
 KINDS = ("conv_1x1", "conv_kxk", "fully_connected_single", "fully_connected_batch")
 BAND_ROWS = (1, 2, 4, 8, 16)
@@ -34,8 +35,10 @@ BYTE_STEPS = {
     "row_band_quads": BAND_ROWS,
     "sliding_row_quads": SLIDING_ROWS,
 }
-#: Stock ops that a sparse layer can stand for, those that can be needed to lay values out for a layer, and the
-#: fully-connected op over weights in TFLite's own sparse encoding, whose multiply-adds are those of the stored weights.
+#: Stock ops that a sparse layer can stand for, those that can be needed to lay values out for a layer, the
+#: fully-connected op over weights in TFLite's own sparse encoding, whose multiply-adds are those of the stored weights,
+#: and what else is in a network: of a pooling, values written times positions of the window count as multiply-adds, of
+#: a reduction values read.
 STOCK_OPS = (
     "depthwise_conv_2d",
     "grouped_conv_2d",
@@ -49,6 +52,11 @@ STOCK_OPS = (
     "slice",
     "sparse_fully_connected_single",
     "sparse_fully_connected_batch",
+    "elementwise",
+    "activation",
+    "pooling",
+    "reduction",
+    "resize",
 )
 _STOCK_SCALARS = ("layer", "mac", "value")
 _SCALARS = (
@@ -134,6 +142,7 @@ class PrecisionCosts:
 
     Attributes:
         source: where they come from.
+        held_out: errors on what the fit did not see, by name of :data:`tfprune.costs.facts.PARTS`.
         tile: output positions that kernels of pointwise layers compute at once, by name of :func:`steps_of`: fewer take
             as long. Layers of at most an eighth of ``row_band``'s run position by position.
         kinds: coefficients by kind of layer.
@@ -141,6 +150,7 @@ class PrecisionCosts:
     """
 
     source: str
+    held_out: dict[str, HeldOut]
     tile: dict[str, int]
     kinds: dict[str, KindCosts]
     stock_ops: dict[str, StockCosts]
@@ -155,12 +165,16 @@ class CostTable:
         unit: what the numbers count.
         cache_bytes: what a core keeps of a layer's weights from run to run; None where the unit knows no caches.
         precisions: coefficients by precision; those that were not fitted are missing.
+        device: what was measured.
+        general: whether it stands for devices like the one that was measured, and not for that one only.
     """
 
     name: str
     unit: str
     cache_bytes: int | None
     precisions: dict[str, PrecisionCosts]
+    device: DeviceFacts = dataclasses.field(default_factory=DeviceFacts)
+    general: bool = True
 
     def costs(self, precision: str) -> PrecisionCosts:
         """The coefficients of a precision.
@@ -213,9 +227,9 @@ def load_table(device: str | os.PathLike[str] | CostTable) -> CostTable:
     """
     if isinstance(device, CostTable):
         return device
-    text, where = _read(device)
+    content, where = _read(device)
     try:
-        data = json.loads(text)
+        data = json.loads(content)
     except ValueError as error:
         raise ConversionError(f"cost table {where}: must be JSON, got: {error}") from error
     return parse_table(data, where)
@@ -248,13 +262,15 @@ def parse_table(data: Any, where: str) -> CostTable:
         ConversionError: it breaks a rule.
     """
     if isinstance(data, dict) and (data.get("version") != TABLE_VERSION or isinstance(data["version"], bool)):
-        raise ConversionError(f"cost table {where}: version must be {TABLE_VERSION}, got {data.get('version')!r}")
-    _keys(data, {"version", "name", "unit", "cache_bytes", "precisions"}, where, "the table")
+        refuse(where, f"version must be {TABLE_VERSION}", data.get("version"))
+    only_keys(data, {"version", "name", "unit", "general", "cache_bytes", "device", "precisions"}, where, "the table")
     for key in ("name", "unit"):
-        _text(data[key], where, key)
+        text(data[key], where, key)
     cache = data["cache_bytes"]
     if cache is not None and (type(cache) is not int or cache <= 0):
-        raise ConversionError(f"cost table {where}: cache_bytes must be a whole number above 0 or null, got {cache!r}")
+        refuse(where, "cache_bytes must be a whole number above 0 or null", cache)
+    if not isinstance(data["general"], bool):
+        refuse(where, "general must be true or false", data["general"])
     precisions = data["precisions"]
     if not isinstance(precisions, dict) or not precisions or not set(precisions) <= set(PRECISIONS):
         found = sorted(precisions) if isinstance(precisions, dict) else type(precisions).__name__
@@ -264,66 +280,46 @@ def parse_table(data: Any, where: str) -> CostTable:
     parsed = {
         name: _parse_precision(precisions[name], steps_of(name), where, f"precisions.{name}") for name in precisions
     }
-    return CostTable(data["name"], data["unit"], cache, parsed)
+    facts = parse_facts(data["device"], where)
+    return CostTable(data["name"], data["unit"], cache, parsed, facts, data["general"])
 
 
 def _parse_precision(data: Any, steps: dict[str, tuple[int, ...]], where: str, path: str) -> PrecisionCosts:
-    _keys(data, {"source", "tile", "kinds", "stock_ops"}, where, path)
-    _text(data["source"], where, f"{path}.source")
-    _keys(data["tile"], set(steps), where, f"{path}.tile")
+    only_keys(data, {"source", "held_out", "tile", "kinds", "stock_ops"}, where, path)
+    text(data["source"], where, f"{path}.source")
+    only_keys(data["tile"], set(steps), where, f"{path}.tile")
     if not all(type(size) is int and size > 0 for size in data["tile"].values()):
         raise ConversionError(f"cost table {where}: {path}.tile must hold whole numbers above 0, got {data['tile']}")
-    _keys(data["kinds"], set(KINDS), where, f"{path}.kinds")
+    only_keys(data["kinds"], set(KINDS), where, f"{path}.kinds")
     kinds = {kind: _parse_kind(data["kinds"][kind], steps, where, f"{path}.kinds.{kind}") for kind in KINDS}
     stock = data["stock_ops"]
-    _keys(stock, set(STOCK_OPS) & set(stock if isinstance(stock, dict) else ()), where, f"{path}.stock_ops")
+    only_keys(stock, set(STOCK_OPS) & set(stock if isinstance(stock, dict) else ()), where, f"{path}.stock_ops")
     ops = {name: _parse_stock(stock[name], where, f"{path}.stock_ops.{name}") for name in stock}
-    return PrecisionCosts(data["source"], data["tile"], kinds, ops)
+    held_out = parse_held_out(data["held_out"], where, f"{path}.held_out")
+    return PrecisionCosts(data["source"], held_out, data["tile"], kinds, ops)
 
 
 def _parse_stock(data: Any, where: str, path: str) -> StockCosts:
-    _keys(data, set(_STOCK_SCALARS), where, path)
-    return StockCosts(**{key: _cost(data[key], where, f"{path}.{key}") for key in _STOCK_SCALARS})
+    only_keys(data, set(_STOCK_SCALARS), where, path)
+    return StockCosts(**{key: number(data[key], where, f"{path}.{key}") for key in _STOCK_SCALARS})
 
 
 def _parse_kind(data: Any, steps: dict[str, tuple[int, ...]], where: str, path: str) -> KindCosts:
-    _keys(data, {*_SCALARS, "step", "visit"}, where, path)
-    scalars = {key: _cost(data[key], where, f"{path}.{key}") for key in _SCALARS}
+    only_keys(data, {*_SCALARS, "step", "visit"}, where, path)
+    scalars = {key: number(data[key], where, f"{path}.{key}") for key in _SCALARS}
     if not scalars["dense_mac"]:
         raise ConversionError(f"cost table {where}: {path}.dense_mac must be above 0, got {data['dense_mac']}")
-    _keys(data["step"], set(steps), where, f"{path}.step")
+    only_keys(data["step"], set(steps), where, f"{path}.step")
     step = {name: _parse_step(data["step"][name], sizes, where, f"{path}.step.{name}") for name, sizes in steps.items()}
     blocks = [name for name in BLOCK_ENCODINGS if name in steps]
-    _keys(data["visit"], set(blocks), where, f"{path}.visit")
-    visit = {name: _cost(data["visit"][name], where, f"{path}.visit.{name}") for name in blocks}
+    only_keys(data["visit"], set(blocks), where, f"{path}.visit")
+    visit = {name: number(data["visit"][name], where, f"{path}.visit.{name}") for name in blocks}
     return KindCosts(**scalars, step=step, visit=visit)
 
 
 def _parse_step(data: Any, sizes: tuple[int, ...], where: str, path: str) -> dict[int, float]:
-    _keys(data, {str(size) for size in sizes}, where, path)
-    step = {size: _cost(data[str(size)], where, f"{path}.{size}") for size in sizes}
+    only_keys(data, {str(size) for size in sizes}, where, path)
+    step = {size: number(data[str(size)], where, f"{path}.{size}") for size in sizes}
     if not all(step.values()):
         raise ConversionError(f"cost table {where}: {path} must be above 0, got {data}")
     return step
-
-
-def _text(value: Any, where: str, path: str) -> None:
-    if not isinstance(value, str) or not value:
-        raise ConversionError(f"cost table {where}: {path} must be a text, got {value!r}")
-
-
-def _keys(data: Any, expected: set[str], where: str, path: str) -> None:
-    if not isinstance(data, dict):
-        raise ConversionError(f"cost table {where}: {path} must be an object, got {type(data).__name__}")
-    if set(data) != expected:
-        missing, unknown = sorted(expected - set(data)), sorted(set(data) - expected)
-        raise ConversionError(
-            f"cost table {where}: {path} must have exactly the keys {sorted(expected)}; missing {missing}, "
-            f"unknown {unknown}"
-        )
-
-
-def _cost(value: Any, where: str, path: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ConversionError(f"cost table {where}: {path} must be a finite number of at least 0, got {value!r}")
-    return float(value)

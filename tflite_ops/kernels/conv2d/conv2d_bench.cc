@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times the convolution on the layers of benchmarks/shapes/layers.txt, every encoding, on one thread:
+// Times the convolution on the layers of tfprune/mapping/profiling/shapes/layers.txt, every encoding, on one thread:
 //
 //     bazel run //tflite_ops/kernels/conv2d:conv2d_bench -- --benchmark_filter='14 14 512 512.*'
 //
@@ -22,7 +22,7 @@
 namespace tfprune {
 namespace {
 
-constexpr char kShapes[] = "benchmarks/shapes/layers.txt";
+constexpr char kShapes[] = "tfprune/mapping/profiling/shapes/layers.txt";
 constexpr double kDensity = 0.2;
 
 struct Case {

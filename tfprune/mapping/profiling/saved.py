@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measurements in a file, so that a killed run goes on; only those of the same device and library count."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tfprune.errors import ProfileError
+from tfprune.files import write_file
+
+#: Goes up where the same name of a measurement comes to mean something else.
+_VERSION = 1
+
+
+class Measurements:
+    """Rows by name, each a few times, and what they depend on.
+
+    Args:
+        path: the file; None: nothing is kept.
+        conditions: what the times depend on; plain JSON.
+
+    Attributes:
+        rows: times by name of the measurement.
+
+    Raises:
+        ProfileError: the file is not one of measurements.
+    """
+
+    def __init__(self, path: Path | None, conditions: dict[str, Any]) -> None:
+        self.path = path
+        self.conditions = {"version": _VERSION, **conditions}
+        self.rows: dict[str, dict[str, float]] = {}
+        if path is None or not path.exists():
+            return
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            found = {
+                str(name): {key: float(time) for key, time in row.items()} for name, row in content["rows"].items()
+            }
+            same = content["conditions"] == self.conditions
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ProfileError(
+                f"`{path}` must hold measurements, which it does not: {error}; remove it or choose another output"
+            ) from error
+        # Measurements of another device or library say nothing of this one.
+        if same:
+            self.rows = found
+
+    def write(self) -> None:
+        """Writes the whole file or, where that fails, nothing."""
+        if self.path is not None:
+            content = json.dumps({"conditions": self.conditions, "rows": self.rows}, indent=1) + "\n"
+            write_file(self.path, content.encode(), overwrite=True)
+
+    def remove(self) -> None:
+        """Removes the file, once what was measured is in a table."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
