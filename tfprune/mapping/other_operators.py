@@ -16,8 +16,10 @@ from tfprune.errors import NotModelledError
 STOCK_NAMES = {
     **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"), "elementwise"),
     **dict.fromkeys(("RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU", "PRELU", "ABS", "NEG", "SQUARE"), "elementwise"),
+    # A few multiplications and no exponential, unlike the activations below.
+    "HARD_SWISH": "elementwise",
     **dict.fromkeys(("QUANTIZE", "DEQUANTIZE", "CAST", "RSQRT", "SQRT"), "elementwise"),
-    **dict.fromkeys(("LOGISTIC", "TANH", "HARD_SWISH", "GELU", "ELU", "EXP", "LOG"), "activation"),
+    **dict.fromkeys(("LOGISTIC", "TANH", "GELU", "ELU", "EXP", "LOG"), "activation"),
     **dict.fromkeys(("SOFTMAX", "LOG_SOFTMAX"), "activation"),
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), "pooling"),
     **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), "reduction"),
