@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What mapping is given: models and profiles, loaded or as files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tfprune.converter.api import is_keras_model, load_keras_file
+from tfprune.costs import CostTable, load_table
+from tfprune.errors import MappingError
+from tfprune.mapping.latency import LatencyModel
+from tfprune.mapping.network import Network
+
+
+def keras_model(model: Any) -> Any:
+    """A Keras model, loaded where it is a file.
+
+    Args:
+        model: a Keras model, or the path of a ``.keras`` or ``.h5`` file.
+
+    Raises:
+        MappingError: something else.
+        ModelError: the file cannot be read.
+    """
+    if is_keras_model(model):
+        return model
+    if not isinstance(model, str | os.PathLike):
+        raise MappingError(f"model must be a Keras model or the path of a .keras file, got {type(model).__name__}")
+    return load_keras_file(Path(os.fsdecode(model)), None)
+
+
+def latency_model(
+    model: Any,
+    profile: CostTable | str | os.PathLike[str],
+    *,
+    min_speedup: float = 1.05,
+    precision: str = "float32",
+    representative_data: Any = None,
+) -> LatencyModel:
+    """What predicts a model on a device.
+
+    Args:
+        model: a built Keras model, or the path of a ``.keras`` file.
+        profile: a cost table, its name or its file.
+        min_speedup: as for :func:`tfprune.convert`.
+        precision: as for :func:`tfprune.convert`.
+        representative_data: as for :func:`tfprune.convert`.
+
+    Raises:
+        MappingError: not a model, or one without a layer that could be pruned.
+        ConversionError: a model that cannot be converted, or a table that breaks a rule.
+    """
+    table = profile if isinstance(profile, CostTable) else load_table(profile)
+    network = Network(keras_model(model), precision=precision, representative_data=representative_data)
+    return LatencyModel(network, table, min_speedup=min_speedup)
