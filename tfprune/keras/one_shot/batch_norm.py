@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 LEAST_VALUES = 64
 
 
-class _Sums:
+class Sums:
     """Mean and variance of values, channel by channel."""
 
     def __init__(self, channels: int) -> None:
@@ -42,6 +42,12 @@ class _Sums:
         self.count += values.size // max(1, values.shape[axis])
         self.sums += numbers.sum(axis=others)
         self.squares += np.square(numbers).sum(axis=others)
+
+    def merge(self, other: Sums) -> None:
+        """Takes up what another has taken up."""
+        self.count += other.count
+        self.sums += other.sums
+        self.squares += other.squares
 
     def moments(self) -> tuple[Floats, Floats]:
         """Mean and variance."""
@@ -64,12 +70,26 @@ class Statistics:
         self._axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
         self._old = [as_array(variable.value) for variable in (layer.moving_mean, layer.moving_variance)]
         channels = len(self._old[0])
-        self._dense, self._now = _Sums(channels), _Sums(channels)
-        self._dense_batch = _Sums(channels)
+        self._dense, self._now = Sums(channels), Sums(channels)
+        self._dense_batch = Sums(channels)
 
     def begin_batch(self) -> None:
         """Call before a batch runs in the dense model."""
-        self._dense_batch = _Sums(len(self._old[0]))
+        self._dense_batch = Sums(len(self._old[0]))
+
+    def begin_known_batch(self, dense: Sums) -> None:
+        """Call instead where it is known what the layer gets from a batch in the dense model.
+
+        Args:
+            dense: That.
+        """
+        self._dense.merge(dense)
+        self._dense_batch = dense
+
+    @property
+    def dense_batch(self) -> Sums:
+        """What the layer got in the dense model since the last batch began."""
+        return self._dense_batch
 
     def dense_hook(self) -> Hook:
         """What `hooked` takes while the dense model runs."""
@@ -88,7 +108,7 @@ class Statistics:
         def look(call: Any, inputs: Any, *rest: Any, **named: Any) -> Any:
             values = as_array(inputs)
             self._now.add(values, self._axis)
-            batch = _Sums(len(self._old[0]))
+            batch = Sums(len(self._old[0]))
             batch.add(values, self._axis)
             if batch.count >= LEAST_VALUES:
                 self._match(self._dense_batch, batch)
@@ -108,7 +128,7 @@ class Statistics:
         self._match(self._dense, self._now)
         return True
 
-    def _match(self, dense: _Sums, now: _Sums) -> None:
+    def _match(self, dense: Sums, now: Sums) -> None:
         """Statistics with which the outputs are as those of the dense model."""
         (dense_mean, dense_variance), (mean, variance) = dense.moments(), now.moments()
         old_mean, old_variance = self._old

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call of ``search``: from the model to the result."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.study import Study
+
+from tfprune.costs import CostTable, load_table
+from tfprune.mapping.budget import Budget
+from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.judging.evaluator import Evaluator
+from tfprune.mapping.judging.examples import batches_of, count_of
+from tfprune.mapping.judging.metric import Metric
+from tfprune.mapping.latency import LatencyModel
+from tfprune.mapping.network import Network
+from tfprune.mapping.searching.claims import Claims
+from tfprune.mapping.searching.display import SearchDisplay
+from tfprune.mapping.searching.hopeless import with_losses, without_hopeless
+from tfprune.mapping.searching.loop import Task, TrialLoop, is_over, judged_count, may_begin
+from tfprune.mapping.searching.options import SearchOptions
+from tfprune.mapping.searching.pool import WorkerPool
+from tfprune.mapping.searching.result import JUDGED, OVER_BUDGET, UNKNOWN, SearchResult, Trial
+from tfprune.mapping.searching.rows import front, rows_of
+from tfprune.mapping.searching.samplers import sampler_of
+from tfprune.mapping.searching.space import Space, features_of, key_of, space_of
+from tfprune.mapping.searching.studies import (
+    StudyPlace,
+    agreed_space,
+    claim_study,
+    keep_sensitivity,
+    known_sensitivity,
+    open_study,
+    quiet_optuna,
+    storage_text,
+    subject_of,
+)
+from tfprune.mapping.searching.worker import Source, WorkerTask
+from tfprune.mapping.sensitivity_analysis import Alone, SensitivityReport, default_candidates, measure_alone
+
+_HEADINGS = ("trial", "metric", "latency", "of budget", "sparse layers")
+
+
+class Session:
+    """A search that is set up: model, latencies, data and choices are known.
+
+    The arguments are those of `tfprune.mapping.searching.search`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        profile: CostTable | str | os.PathLike[str],
+        budget: Budget,
+        options: SearchOptions,
+        *,
+        validation_data: Any,
+        training_data: Any,
+        metric: Metric,
+        candidates: Mapping[str, Sequence[Choice]] | None,
+        start: Sequence[Mapping[str, Choice]],
+        custom_objects: Mapping[str, Any] | None,
+    ) -> None:
+        """Predicts the choices, reads the data and runs the dense model."""
+        self._begin = time.perf_counter()
+        table = profile if isinstance(profile, CostTable) else load_table(profile)
+        self._model = model
+        self._options = options
+        self._budget = budget
+        self._start = start
+        self._custom_objects = custom_objects
+        self._network = Network(model)
+        self._latency = LatencyModel(self._network, table, min_speedup=options.min_speedup)
+        listed = default_candidates(self._network) if candidates is None else candidates
+        self._wanted = {
+            layer.name: frozenset(mapping[layer.name] for mapping in start if layer.name in mapping)
+            for layer in self._network.layers
+        }
+        for mapping in start:
+            for name in mapping:
+                self._network.layer(name)
+        choices = {
+            layer.name: (*listed.get(layer.name, ()), *self._wanted[layer.name]) for layer in self._network.layers
+        }
+        self._space, self._skipped = space_of(self._latency, choices, budget)
+        self._sources = {
+            name: self._source(name, data)
+            for name, data in (("validation_data", validation_data), ("training_data", training_data))
+        }
+        self._evaluator = Evaluator(
+            model,
+            self._network,
+            self._sources["validation_data"].read(options),
+            training=self._sources["training_data"].read(options),
+            metric=metric,
+            epochs=options.epochs,
+            latency=self._latency,
+            seed=options.seed,
+        )
+        self._sign = self._evaluator.metric.sign
+        self._alone: Alone = {}
+
+    def run(self, sensitivity: bool | SensitivityReport) -> SearchResult:
+        """Searches."""
+        options = self._options
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(quiet_optuna())
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfprune-search-")))
+            storage = folder / "journal" if options.storage is None else options.storage
+            place = StudyPlace(storage_text(storage), options.study_name or self._network.name)
+            study = open_study(place, options.method, self._evaluator.metric, options.pruner)
+            claim_study(study, place, self._subject(sensitivity))
+            space = self._narrowed(study, sensitivity)
+            deadline = None if options.timeout is None else time.time() + options.timeout
+            task = Task(space, self._latency, self._budget, options.trials, deadline)
+            first = space.fit([0] * len(space.layers), task.share)
+            if first is None:
+                return self._unmet(study, task)
+            features = features_of(space, {layer.name: layer for layer in self._network.layers})
+            self._enqueue(study, space, first)
+            population = min(50, max(6, options.trials // 8))
+            study.sampler = sampler_of(options.method, space, features, options.seed, population)
+            display = SearchDisplay(
+                f"{self._network.name}, {options.method}", options.trials, _HEADINGS, options.progress
+            )
+            stack.enter_context(display.live())
+
+            def advance() -> None:
+                self._show(display, study, space)
+
+            if options.workers == 1:
+                TrialLoop(study, task, self._evaluator, Claims(study), advance).run_to_end()
+            else:
+                self._run_workers(study, place, task, features, population, folder, advance)
+            return self._result(study, space, first)
+
+    def _source(self, name: str, data: Any) -> Source:
+        if callable(data) and not hasattr(data, "__iter__"):
+            return Source(name, function=data)
+        options = self._options
+        found = () if data is None else batches_of(data, name, batch_size=options.batch_size, seed=options.seed)
+        return Source(name, tuple(found))
+
+    def _subject(self, sensitivity: bool | SensitivityReport) -> dict[str, Any]:
+        """What the search is about, in plain values."""
+        keys = json.dumps({"choices": self._space.keys(), "wanted": _wanted_keys(self._wanted)}, sort_keys=True)
+        options = self._options
+        profile = f"{self._latency.table.name}, dense {self._latency.dense.time:.6g} {self._latency.dense.unit}"
+        further = {
+            "epochs": options.epochs,
+            "batch_size": options.batch_size,
+            "max_loss": options.max_loss,
+            "sensitivity": bool(sensitivity),
+            "profile": profile,
+            "validation examples": sum(map(count_of, self._sources["validation_data"].read(options))),
+            "candidates": hashlib.sha256(keys.encode()).hexdigest()[:16],
+        }
+        return subject_of(self._network, self._budget, self._evaluator.metric, options.method, options.seed, further)
+
+    def _narrowed(self, study: Study, sensitivity: bool | SensitivityReport) -> Space:
+        """The space without hopeless choices: the one that the study began with, where it has begun."""
+        space = self._space
+        if sensitivity is not False:
+            self._alone = self._layers_alone(study, sensitivity)
+            space = with_losses(space, self._alone, self._evaluator.dense, self._sign)
+            narrow, hopeless = without_hopeless(
+                space,
+                self._alone,
+                self._evaluator.dense,
+                self._sign,
+                max_loss=self._options.max_loss,
+                wanted=self._wanted,
+            )
+        else:
+            narrow, hopeless = space, ()
+        agreed = agreed_space(study, narrow.keys())
+        keep = {
+            name: [choice == DENSE or key_of(choice) in agreed.get(name, ()) for choice in choices]
+            for name, choices in space.choices.items()
+        }
+        self._skipped = (*self._skipped, *hopeless)
+        return space.kept(keep)
+
+    def _layers_alone(self, study: Study, sensitivity: bool | SensitivityReport) -> Alone:
+        choices = {name: {key_of(choice): choice for choice in found} for name, found in self._space.choices.items()}
+        known: Alone = {
+            name: {choices[name][key]: value for key, value in values.items() if key in choices[name]}
+            for name, values in known_sensitivity(study).items()
+            if name in choices
+        }
+        if isinstance(sensitivity, SensitivityReport):
+            known = {**sensitivity.alone, **known}
+
+        def keep(layer: str, values: Mapping[Choice, float]) -> None:
+            keep_sensitivity(study, layer, {key_of(choice): value for choice, value in values.items()})
+
+        measure_alone(self._evaluator, self._space.choices, known=known, keep=keep, progress=self._options.progress)
+        # As the storage has it: another process may have been quicker.
+        stored = known_sensitivity(study)
+        for name in choices:
+            known.setdefault(name, {}).update(
+                {choices[name][key]: value for key, value in stored.get(name, {}).items()}
+            )
+        return {name: known[name] for name in choices}
+
+    def _enqueue(self, study: Study, space: Space, first: list[int]) -> None:
+        """Puts the given mappings in line, and the one that is expected to lose least."""
+        if study.get_trials(deepcopy=False):
+            return
+        given = [
+            [
+                choices.index(mapping.get(name, DENSE)) if mapping.get(name, DENSE) in choices else 0
+                for name, choices in space.choices.items()
+            ]
+            for mapping in self._start
+        ]
+        for places in (*given, first):
+            study.enqueue_trial(space.keys_at(places), skip_if_exists=True)
+
+    def _run_workers(
+        self,
+        study: Study,
+        place: StudyPlace,
+        task: Task,
+        features: dict[str, Any],
+        population: int,
+        folder: Path,
+        advance: Any,
+    ) -> None:
+        path = folder / "model.keras"
+        self._model.save(path)
+        given = WorkerTask(
+            model=str(path),
+            custom_objects=self._custom_objects,
+            validation=self._sources["validation_data"],
+            training=self._sources["training_data"],
+            metric=self._evaluator.metric,
+            task=task,
+            features=features,
+            options=self._options,
+            storage=place.storage,
+            study=place.name,
+            population=population,
+        )
+        claims = Claims(study)
+
+        def wanted() -> bool:
+            claims.repeat_lost()
+            return may_begin(study, task)
+
+        WorkerPool(given, self._options.workers, folder).run(lambda: is_over(study, task), wanted, advance)
+
+    def _show(self, display: SearchDisplay, study: Study, space: Space) -> None:
+        rows = self._rows(study, space)
+        over = sum(row.status == OVER_BUDGET for row in rows)
+        others = f", {over} over budget" if over else ""
+        display.update(judged_count(study), others, front(rows, self._sign), self._best(rows))
+
+    def _rows(self, study: Study, space: Space) -> tuple[Trial, ...]:
+        fixed = {layer.name: DENSE for layer in self._network.layers if layer.name not in space.choices}
+        return rows_of(study.get_trials(deepcopy=False), space, fixed)
+
+    def _best(self, rows: Sequence[Trial]) -> Trial | None:
+        judged = [row for row in rows if row.status == JUDGED]
+        return max(judged, key=lambda row: (self._sign * (row.accuracy or 0), -(row.latency or 0)), default=None)
+
+    def _result(self, study: Study, space: Space, first: list[int]) -> SearchResult:
+        rows = self._rows(study, space)
+        best = self._best(rows) or self._trial(space.at(first), UNKNOWN, "no trial was judged")
+        return self._found(best, True, rows)
+
+    def _unmet(self, study: Study, task: Task) -> SearchResult:
+        """What is left where even the fastest mapping is over the budget: that one."""
+        fastest = task.space.at(task.space.fastest())
+        closest = self._trial(fastest, OVER_BUDGET, "the closest to the budget")
+        return self._found(closest, False, self._rows(study, task.space))
+
+    def _trial(self, choices: Mapping[str, Choice], status: str, note: str) -> Trial:
+        """A mapping that is no trial of the study, judged here."""
+        prediction = self._latency.predict(choices)
+        found = self._evaluator.evaluate(choices, prediction)
+        everywhere = {layer.name: choices.get(layer.name, DENSE) for layer in self._network.layers}
+        share = prediction.share(self._budget, self._latency.dense)
+        return Trial(
+            -1,
+            status,
+            everywhere,
+            found.accuracy,
+            found.latency,
+            found.stored_bytes,
+            found.macs,
+            share,
+            found.seconds,
+            note,
+        )
+
+    def _found(self, best: Trial, met: bool, rows: tuple[Trial, ...]) -> SearchResult:
+        metric = self._evaluator.metric
+        order = {layer.name: best.choices[layer.name] for layer in self._network.layers}
+        return SearchResult(
+            best=dataclasses.replace(best, choices=order),
+            met=met,
+            front=front(rows, self._sign),
+            trials=rows,
+            skipped=self._skipped,
+            sensitivity=self._alone,
+            budget=self._budget,
+            method=self._options.method,
+            metric="evaluate" if metric.function is not None else metric.name,
+            dense_accuracy=self._evaluator.dense,
+            dense_latency=self._latency.dense.time,
+            unit=self._latency.dense.unit,
+            seconds=time.perf_counter() - self._begin,
+            model=self._network.name,
+        )
+
+
+def _wanted_keys(wanted: Mapping[str, frozenset[Choice]]) -> dict[str, list[str]]:
+    return {name: sorted(map(key_of, choices)) for name, choices in wanted.items()}

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much each layer alone loses under each of its choices: one-shot pruning, new statistics, and the metric."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfprune.costs import CostTable, load_table
+from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.judging.evaluator import Evaluator
+from tfprune.mapping.judging.examples import batches_of
+from tfprune.mapping.judging.metric import Metric
+from tfprune.mapping.judging.progress_bar import counting
+from tfprune.mapping.latency import LatencyModel
+from tfprune.mapping.network import Network
+from tfprune.tables import html_table, text_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: What the metric is by layer name and choice.
+Alone = dict[str, dict[Choice, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSensitivity:
+    """A layer alone under a choice, in an otherwise dense model.
+
+    Attributes:
+        layer: name.
+        choice: what it became.
+        accuracy: the metric then.
+        loss: by how much it is worse than that of the dense model; below 0 where it is better.
+        time: predicted time of the layer, in the unit of the profile; None without a profile.
+        dense_time: of the dense layer; None without a profile.
+        sparse: whether the converter would make the layer sparse; None without a profile.
+    """
+
+    layer: str
+    choice: Choice
+    accuracy: float
+    loss: float
+    time: float | None = None
+    dense_time: float | None = None
+    sparse: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class SensitivityReport:
+    """How sensitive layers are: a table a choice, as text (``str``), HTML in notebooks, a dictionary or a picture.
+
+    Attributes:
+        rows: a row for each choice of each layer but the dense one, layers in the order of the model.
+        dense_accuracy: the metric of the dense model.
+        metric: name.
+        model: name.
+        unit: of times; empty without a profile.
+    """
+
+    rows: tuple[LayerSensitivity, ...]
+    dense_accuracy: float
+    metric: str
+    model: str
+    unit: str = ""
+
+    @property
+    def alone(self) -> Alone:
+        """The metric by layer name and choice, as `search` takes it."""
+        found: Alone = {}
+        for row in self.rows:
+            found.setdefault(row.layer, {})[row.choice] = row.accuracy
+        return found
+
+    @property
+    def title(self) -> str:
+        """One line on the whole."""
+        layers = len({row.layer for row in self.rows})
+        return (
+            f"{self.model}: {layers} layers alone under {len(self.rows)} choices; {self.metric} of the dense model "
+            f"{self.dense_accuracy:.4f}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values.
+
+        Returns:
+            ``{"model", "metric", "dense_accuracy", "unit", "layers": [{"layer", "choice", "sparsity", "accuracy",
+            "loss", "time", "dense_time", "sparse"}, ...]}``.
+        """
+        return {
+            "model": self.model,
+            "metric": self.metric,
+            "dense_accuracy": self.dense_accuracy,
+            "unit": self.unit,
+            "layers": [
+                {**dataclasses.asdict(row), "choice": str(row.choice), "sparsity": row.choice.sparsity}
+                for row in self.rows
+            ],
+        }
+
+    def plot(
+        self,
+        output: str | os.PathLike[str] | None = None,
+        *,
+        layers: Sequence[str] | None = None,
+        overwrite: bool = False,
+    ) -> Figure:
+        """Draws what each layer loses by its sparsity, a line a pattern.
+
+        Needs matplotlib: ``pip install tfprune[report]``.
+
+        Args:
+            output: where to write the picture, a ``.png``, ``.svg`` or ``.pdf`` file. None (default): nowhere.
+            layers: names of layers. None (default): the layers of the report.
+            overwrite: whether an existing file may be replaced.
+
+        Returns:
+            The figure.
+
+        Raises:
+            OutputError: matplotlib is missing, or ``output`` must not or cannot be written.
+            MappingError: a layer that the report does not have.
+        """
+        from tfprune.plotting.sensitivity import plot_sensitivity
+
+        return plot_sensitivity(self, output, layers=layers, overwrite=overwrite)
+
+    def __str__(self) -> str:
+        """A table of plain text."""
+        return f"{self.title}\n{text_table(self._headings(), self._cells(), numbers=False)}"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._headings(), self._cells(), self.title)
+
+    def _headings(self) -> tuple[str, ...]:
+        return ("layer", "choice", self.metric, "loss", *((self.unit, "of dense") if self.unit else ()))
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [_cells(row) for row in self.rows]
+
+
+def sensitivity(
+    model: Any,
+    validation_data: Any,
+    profile: CostTable | str | os.PathLike[str] | None = None,
+    candidates: Mapping[str, Sequence[Choice]] | None = None,
+    *,
+    training_data: Any = None,
+    metric: str = "accuracy",
+    higher_is_better: bool | None = None,
+    evaluate: Callable[[Any], float] | None = None,
+    batch_size: int = 128,
+    seed: int = 0,
+    progress: bool = True,
+) -> SensitivityReport:
+    """Finds out how much each layer alone loses under each of its choices.
+
+    The layer is pruned at once by magnitude, `BatchNormalization` layers get the statistics of what they see then, and
+    the metric is taken on the validation data: a run over them for each choice. Some hundred examples show which layers
+    matter. What layers lose together is more than the sum, and training wins much of it back.
+
+    Args:
+        model: a built and compiled Keras model. It is the same afterwards.
+        validation_data: ``(x, y)``, or an iterable of batches of this form.
+        profile: latency profile, its file, or the name of a cost table: adds the predicted time of each layer.
+        candidates: choices by layer name. None (default): those of the kinds of layers.
+        training_data: as ``validation_data``: the statistics are of its inputs. None (default): of the validation data.
+        metric: name of a compiled metric.
+        higher_is_better: None (default): asked of the metric.
+        evaluate: ``function(model) -> float`` that is used instead of a metric.
+        batch_size: examples of a batch, where the data have no batches.
+        seed: of the order of the examples.
+        progress: whether a terminal shows a progress bar.
+
+    Raises:
+        MappingError: a model, data, candidates or a metric that do not fit.
+
+    Example:
+        >>> report = sensitivity(model, (images, labels), "arm64")  # doctest: +SKIP
+        >>> report.plot("sensitivity.png")  # doctest: +SKIP
+    """
+    network = Network(model)
+    latency = None
+    if profile is not None:
+        latency = LatencyModel(network, profile if isinstance(profile, CostTable) else load_table(profile))
+    evaluator = Evaluator(
+        model,
+        network,
+        batches_of(validation_data, "validation_data", batch_size=batch_size, seed=seed),
+        training=()
+        if training_data is None
+        else batches_of(training_data, "training_data", batch_size=batch_size, seed=seed),
+        metric=Metric(metric, higher_is_better, evaluate),
+        seed=seed,
+    )
+    chosen = default_candidates(network) if candidates is None else candidates
+    alone = measure_alone(evaluator, chosen, progress=progress)
+    return sensitivity_report(evaluator, alone, latency)
+
+
+def default_candidates(network: Network) -> dict[str, tuple[Choice, ...]]:
+    """The choices of all layers by their kinds."""
+    from tfprune.mapping.candidates import candidates
+
+    return candidates(network)
+
+
+def measure_alone(
+    evaluator: Evaluator,
+    candidates: Mapping[str, Sequence[Choice]],
+    *,
+    known: Mapping[str, Mapping[Choice, float]] | None = None,
+    keep: Callable[[str, dict[Choice, float]], None] | None = None,
+    progress: bool = True,
+) -> Alone:
+    """The metric of each layer alone under each of its choices but the dense one.
+
+    Args:
+        evaluator: judges them.
+        candidates: choices by layer name.
+        known: what was found out before, which is not done again.
+        keep: told of each layer that is done.
+        progress: whether a terminal shows a progress bar.
+    """
+    found: Alone = {name: dict(values) for name, values in (known or {}).items()}
+    wanted = {name: [choice for choice in choices if choice != DENSE] for name, choices in candidates.items()}
+    missing = {
+        name: [choice for choice in choices if choice not in found.get(name, {})] for name, choices in wanted.items()
+    }
+    with counting("layers alone", sum(map(len, missing.values())), progress) as advance:
+        for name, choices in missing.items():
+            values = found.setdefault(name, {})
+            for choice in choices:
+                values[choice] = evaluator.accuracy({name: choice})
+                advance()
+            if choices and keep is not None:
+                keep(name, values)
+    return {name: {choice: found[name][choice] for choice in choices} for name, choices in wanted.items() if choices}
+
+
+def sensitivity_report(evaluator: Evaluator, alone: Alone, latency: LatencyModel | None) -> SensitivityReport:
+    """What was found out, with predicted times where there is a latency model."""
+    dense, sign = evaluator.dense, evaluator.metric.sign
+    rows = []
+    for name, values in alone.items():
+        for choice, accuracy in values.items():
+            row = LayerSensitivity(name, choice, accuracy, sign * (dense - accuracy))
+            if latency is not None:
+                layer = latency.predict({name: choice}).layers[name]
+                row = dataclasses.replace(row, time=layer.time, dense_time=layer.dense_time, sparse=layer.sparse)
+            rows.append(row)
+    metric = evaluator.metric
+    name = "evaluate" if metric.function is not None else metric.name
+    unit = "" if latency is None else latency.table.unit
+    return SensitivityReport(tuple(rows), dense, name, evaluator.network.name, unit)
+
+
+def _cells(row: LayerSensitivity) -> tuple[str, ...]:
+    cells = (row.layer, str(row.choice), f"{row.accuracy:.4f}", f"{row.loss:+.4f}")
+    if row.time is None or row.dense_time is None:
+        return cells
+    share = f"{row.time / row.dense_time:.0%}" if row.sparse else "stays dense"
+    return (*cells, f"{row.time:,.4g}", share)
