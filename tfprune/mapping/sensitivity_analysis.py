@@ -252,10 +252,8 @@ def sensitivity_report(evaluator: Evaluator, alone: Alone, latency: LatencyModel
                 layer = latency.predict({name: choice}).layers[name]
                 row = dataclasses.replace(row, time=layer.time, dense_time=layer.dense_time, sparse=layer.sparse)
             rows.append(row)
-    metric = evaluator.metric
-    name = "evaluate" if metric.function is not None else metric.name
     unit = "" if latency is None else latency.table.unit
-    return SensitivityReport(tuple(rows), dense, name, evaluator.network.name, unit)
+    return SensitivityReport(tuple(rows), dense, evaluator.metric.label, evaluator.network.name, unit)
 
 
 def _cells(row: LayerSensitivity) -> tuple[str, ...]:

@@ -135,6 +135,8 @@ class Evaluator:
         """Which weights of a layer stay, from the largest magnitudes of its own weights."""
         layer = self.network.layer(name)
         key = (name, choice)
+        if choice.pattern is None:
+            return np.ones(layer.weights.shape, bool)
         if key not in self._masks:
             chosen = select(layer.weights, choice.pattern, choice.sparsity, layout=layer.layout)
             # A bit a weight: a search keeps the masks of every layer under every choice.

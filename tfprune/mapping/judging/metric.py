@@ -42,6 +42,11 @@ class Metric:
         return dataclasses.replace(self, higher_is_better=higher)
 
     @property
+    def label(self) -> str:
+        """What tables call it."""
+        return "evaluate" if self.function is not None else self.name
+
+    @property
     def sign(self) -> int:
         """1 where more is better, -1 where less is."""
         return 1 if self.higher_is_better else -1

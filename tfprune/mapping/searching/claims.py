@@ -80,7 +80,7 @@ class Claims:
     def _is_lost(self, trial: FrozenTrial) -> bool:
         process = trial.user_attrs.get(_PROCESS)
         if process is not None and process["place"] == _place():
-            return process["started"] != _start_time(process["number"])
+            return bool(process["started"] != _start_time(process["number"]))
         beat, now = trial.user_attrs.get(_BEAT), time.monotonic()
         last, since = self._seen.get(trial.number, (beat, now))
         self._seen[trial.number] = (beat, since if last == beat else now)

@@ -24,16 +24,16 @@ class SearchDisplay:
     Args:
         title: what is searched for.
         trials: how many mappings are to be judged.
-        headings: of the front's columns.
+        metric: what the mappings are compared by.
         shown: whether anything is shown.
     """
 
-    def __init__(self, title: str, trials: int, headings: Sequence[str], shown: bool = True) -> None:
+    def __init__(self, title: str, trials: int, metric: str, shown: bool = True) -> None:
         """Shows nothing yet."""
         self._console = Console(stderr=True)
         self._shown = shown and self._console.is_terminal
         self._title = title
-        self._headings = headings
+        self._headings = ("trial", metric, "latency", "of budget", "kB", "multiply-adds", "sparse layers")
         self._progress = progress_bar(self._console)
         self._bar = self._progress.add_task(title, total=trials)
 

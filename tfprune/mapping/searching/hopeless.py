@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from tfprune.mapping.choice import Choice
-from tfprune.mapping.searching.space import Skipped, Space
+from tfprune.mapping.searching.space import DOMINATED, TOO_LOSSY, Skipped, Space
 
 # What a sparser choice is expected to lose more where the validation data show no difference, in parts of the largest
 # loss of the layer.
@@ -70,7 +71,7 @@ def without_hopeless(
             if better.any():
                 other = choices[int(np.argmax(np.where(better, values, -np.inf)))]
                 stays[place] = False
-                skipped.append(Skipped(name, choice, f"alone slower and worse than {other}"))
+                skipped.append(Skipped(name, choice, DOMINATED, f"{other} is faster and better"))
         keep[name] = stays
     if max_loss is None:
         return space.kept(keep), tuple(skipped)
@@ -79,7 +80,7 @@ def without_hopeless(
 
 def _within(
     space: Space,
-    keep: dict[str, np.ndarray],
+    keep: dict[str, npt.NDArray[np.bool_]],
     skipped: list[Skipped],
     alone: Mapping[str, Mapping[Choice, float]],
     dense: float,
@@ -96,7 +97,7 @@ def _within(
         limited[name] = keep[name] & fits
         for choice, loss, stays, within in zip(choices, losses, keep[name], fits, strict=True):
             if stays and not within:
-                losing.append(Skipped(name, choice, f"alone loses {loss:.4f}, more than max_loss={max_loss:g}"))
+                losing.append(Skipped(name, choice, TOO_LOSSY, f"{loss:.4f}, more than max_loss={max_loss:g}"))
     small = space.kept(limited)
     if not small.layers or small.share(small.fastest()) > 1:
         return space.kept(keep), tuple(skipped)

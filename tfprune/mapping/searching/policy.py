@@ -78,11 +78,20 @@ class Policy:
         self._baseline = self._spread = 0.0
         self._seen = 0
 
-    def sample(self, generator: np.random.Generator) -> list[int]:
-        """Draws a mapping: places of choices, layer by layer."""
+    def sample(self, generator: np.random.Generator, heat: float = 1.0) -> list[int]:
+        """Draws a mapping.
+
+        Args:
+            generator: of random numbers.
+            heat: above 1 probabilities are drawn closer together, as their logits divided by it say.
+
+        Returns:
+            Places of choices, layer by layer.
+        """
         chosen: list[int] = []
         for layer in range(len(self._shares)):
-            _, _, probabilities = self._step(layer, chosen)
+            powers = self._step(layer, chosen)[2] ** (1 / heat)
+            probabilities = powers / powers.sum()
             chosen.append(int(generator.choice(len(probabilities), p=probabilities)))
         return chosen
 
@@ -174,4 +183,4 @@ class Adam:
             first += 0.1 * (gradient - first)
             second += 0.01 * (np.square(gradient) - second)
             step = first / (1 - 0.9**self._count) / (np.sqrt(second / (1 - 0.99**self._count)) + 1e-8)
-            self._parameters[place] += self._rates[place] * step  # type: ignore[index]
+            self._parameters[place] += self._rates[place] * step

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import Choice
+from tfprune.mapping.mapping import Mapping, Tried
 from tfprune.mapping.searching.space import Skipped
-from tfprune.recipe import Recipe, Rule
 from tfprune.tables import html_table, shortened, text_table
+
+if TYPE_CHECKING:
+    from tfprune.mapping.latency import LatencyModel
 
 #: What became of a trial.
 JUDGED, STOPPED, OVER_BUDGET = "judged", "stopped early", "over budget"
@@ -47,24 +50,22 @@ class Trial:
     seconds: float
     note: str = ""
 
-    @property
-    def recipe(self) -> Recipe:
-        """The mapping as a recipe for training."""
-        sparse = {name: choice for name, choice in self.choices.items() if not choice.dense}
-        rules = [Rule(name, choice.pattern, choice.sparsity, min_weights=0) for name, choice in sparse.items()]
-        return Recipe([*rules, Rule("*", skip=True)])
-
     def to_dict(self) -> dict[str, Any]:
         """The trial as plain values; choices as text."""
         plain = dataclasses.asdict(self)
         return {**plain, "choices": {name: str(choice) for name, choice in self.choices.items()}}
 
-    def cells(self, sizes: bool = True) -> tuple[str, ...]:
+    def cells(self) -> tuple[str, ...]:
         """The texts of a table row."""
-        found = [_number(self.accuracy, ".4f"), _number(self.latency, ",.4g"), _number(self.share, ".0%")]
-        if sizes:
-            found += [_number(self.stored_bytes and self.stored_bytes / 1000, ",.1f"), _number(self.macs, ",.3g")]
-        return (str(self.number), *found, f"{sum(not each.dense for each in self.choices.values())}")
+        return (
+            str(self.number),
+            _number(self.accuracy, ".4f"),
+            _number(self.latency, ",.4g"),
+            _number(self.share, ".0%"),
+            _number(self.stored_bytes and self.stored_bytes / 1000, ",.1f"),
+            _number(self.macs, ",.3g"),
+            f"{sum(not each.dense for each in self.choices.values())}",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,35 +74,40 @@ class SearchResult:
 
     Attributes:
         best: the mapping with the best metric under the budget; where none meets it, the closest one.
-        met: whether it meets the budget.
+        trial: the trial that it was.
         front: judged mappings that no other one beats in the metric and in latency, from the fastest to the best.
         trials: every trial of the study, in order.
         skipped: choices that were not tried, and why.
-        sensitivity: the metric of single layers by layer name and choice, alone in an otherwise dense model.
-        budget: what was to be kept to.
-        method: ``"policy"``, ``"optuna"`` or ``"nsga2"``.
+        sensitivity: the metric of single layers by layer name and choice, alone in an otherwise dense model; empty
+            where it was not asked for.
         metric: name.
+        higher_is_better: which way.
         dense_accuracy: the metric of the dense model.
-        dense_latency: its predicted latency.
-        unit: of latencies.
         seconds: of this call.
-        model: name.
+        latency: what predicted the latencies.
     """
 
-    best: Trial
-    met: bool
+    best: Mapping
+    trial: Trial
     front: tuple[Trial, ...]
     trials: tuple[Trial, ...]
     skipped: tuple[Skipped, ...]
     sensitivity: dict[str, dict[Choice, float]]
-    budget: Budget
-    method: str
     metric: str
+    higher_is_better: bool
     dense_accuracy: float
-    dense_latency: float
-    unit: str
     seconds: float
-    model: str
+    latency: LatencyModel = dataclasses.field(repr=False, compare=False)
+
+    @property
+    def met(self) -> bool:
+        """Whether the best mapping meets the budget."""
+        return self.best.met
+
+    @property
+    def accuracy(self) -> float | None:
+        """The metric of the best mapping; None where it is no finite number."""
+        return self.trial.accuracy
 
     @property
     def judged(self) -> int:
@@ -109,71 +115,85 @@ class SearchResult:
         return sum(trial.status in (JUDGED, STOPPED) for trial in self.trials)
 
     @property
-    def recipe(self) -> Recipe:
-        """The best mapping as a recipe for training."""
-        return self.best.recipe
+    def budget(self) -> Budget:
+        """What was to be kept to."""
+        return self.best.budget
 
     @property
     def title(self) -> str:
         """One line on the whole."""
-        best = self.best
-        limit = f"{self.budget.kind}={self.budget.limit:g}"
-        kept = f"meets {limit}" if self.met else f"no mapping meets {limit}: the closest one"
-        faster = self.dense_latency / best.latency if best.latency else 1.0
+        limit = f"{self.budget.kind} {self.budget.limit:g}"
+        kept = f"within {limit}" if self.met else f"no mapping meets {limit}, the closest one:"
+        faster = self.best.dense.time / self.best.prediction.time
         return (
-            f"{self.model}, {self.method}: {kept}, {self.metric} {_number(best.accuracy, '.4f')} (dense "
-            f"{self.dense_accuracy:.4f}), {faster:.2f}x as fast as dense; {self._counts()}; {self.seconds:.0f} s"
+            f"{self.best.model}, {self.best.method}: {kept} {self.metric} {_number(self.accuracy, '.4f')} (dense "
+            f"{self.dense_accuracy:.4f}) at {faster:.2f}x the dense speed; {self._counts()}; {self.seconds:.0f} s"
+        )
+
+    def mapping_of(self, trial: Trial) -> Mapping:
+        """A trial as a mapping, with its recipe and report: one of the front, for example."""
+        tried = [
+            Tried(each.latency, each.accuracy, each in self.front, each.number == trial.number)
+            for each in self.trials
+            if each.status == JUDGED and each.latency is not None and each.accuracy is not None
+        ]
+        return Mapping.of(
+            self.latency,
+            trial.choices,
+            budget=self.budget,
+            method=self.best.method,
+            reasons=self.best.reasons if trial is self.trial else {},
+            tried=tried,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values.
 
         Returns:
-            ``{"model", "method", "metric", "budget", "met", "best", "front", "trials", "skipped", "sensitivity",
-            "dense_accuracy", "dense_latency", "unit", "judged", "seconds"}``; trials as `Trial.to_dict` gives them.
+            ``{"best", "trial", "met", "metric", "higher_is_better", "accuracy", "dense_accuracy", "front", "trials",
+            "skipped", "sensitivity", "judged", "seconds"}``; the best mapping as `Mapping.to_dict` gives it.
         """
         return {
-            "model": self.model,
-            "method": self.method,
-            "metric": self.metric,
-            "budget": {self.budget.kind: self.budget.limit},
-            "met": self.met,
             "best": self.best.to_dict(),
+            "trial": self.trial.to_dict(),
+            "met": self.met,
+            "metric": self.metric,
+            "higher_is_better": self.higher_is_better,
+            "accuracy": self.accuracy,
+            "dense_accuracy": self.dense_accuracy,
             "front": [trial.to_dict() for trial in self.front],
             "trials": [trial.to_dict() for trial in self.trials],
-            "skipped": [{**dataclasses.asdict(each), "choice": str(each.choice)} for each in self.skipped],
+            "skipped": [
+                {"layer": each.layer, "choice": str(each.choice), "rule": each.rule, "reason": each.reason}
+                for each in self.skipped
+            ],
             "sensitivity": {
                 name: {str(choice): value for choice, value in found.items()}
                 for name, found in self.sensitivity.items()
             },
-            "dense_accuracy": self.dense_accuracy,
-            "dense_latency": self.dense_latency,
-            "unit": self.unit,
             "judged": self.judged,
             "seconds": self.seconds,
         }
 
     def __str__(self) -> str:
         """The mapping, the front and what was skipped, as plain text."""
-        parts = [self.title, text_table(("layer", "choice"), self._choices(), numbers=False)]
+        parts = [self.title, str(self.best)]
         if self.front:
-            parts += [f"front of {len(self.front)}", text_table(self._headings(), self._rows())]
+            parts.append(f"front of {len(self.front)}\n{text_table(self._headings(), self._rows())}")
         return "\n\n".join([*parts, *self._skipped_lines()])
 
     def _repr_html_(self) -> str:
-        tables = [html_table(("layer", "choice"), self._choices(), self.title)]
+        tables = [html_table((), (), self.title), self.best._repr_html_()]
         if self.front:
             tables.append(html_table(self._headings(), self._rows(), f"front of {len(self.front)}"))
         if self.skipped:
-            rows = [(each.layer, str(each.choice), each.reason) for each in self.skipped]
+            rows = [(each.layer, str(each.choice), f"{each.rule}: {each.reason}") for each in self.skipped]
             tables.append(html_table(("layer", "choice", "reason"), rows, "not tried"))
         return "".join(tables)
 
-    def _choices(self) -> list[tuple[str, str]]:
-        return [(name, str(choice)) for name, choice in self.best.choices.items()]
-
     def _headings(self) -> tuple[str, ...]:
-        return ("trial", self.metric, self.unit, "of budget", "kB", "multiply-adds", "sparse layers")
+        unit = self.best.prediction.unit
+        return ("trial", self.metric, unit, "of budget", "kB", "multiply-adds", "sparse layers")
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [trial.cells() for trial in self.front]
@@ -182,13 +202,13 @@ class SearchResult:
         found = {JUDGED: 0, STOPPED: 0, OVER_BUDGET: 0}
         for trial in self.trials:
             found[trial.status] = found.get(trial.status, 0) + 1
-        return ", ".join(f"{count} {status}" for status, count in found.items() if count)
+        return ", ".join(f"{count} {status}" for status, count in found.items() if count) or "nothing was tried"
 
     def _skipped_lines(self) -> list[str]:
-        by_reason: dict[str, list[str]] = {}
+        by_rule: dict[str, list[str]] = {}
         for each in self.skipped:
-            by_reason.setdefault(each.reason, []).append(f"{each.layer}: {each.choice}")
-        return [f"not tried, {reason}: {shortened(names)}" for reason, names in by_reason.items()]
+            by_rule.setdefault(each.rule, []).append(f"{each.layer}: {each.choice}")
+        return [f"{len(names)} not tried, {rule}: {shortened(names)}" for rule, names in by_rule.items()]
 
 
 def _number(value: float | None, form: str) -> str:

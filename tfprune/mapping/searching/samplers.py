@@ -24,6 +24,8 @@ from tfprune.mapping.searching.space import Floats, Space
 OVER = "budget"
 #: Trials that Optuna's samplers draw at random before they learn.
 _STARTUP = 10
+#: How often the agent draws for something new.
+_MOST_DRAWS = 50
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
@@ -109,6 +111,7 @@ class PolicySampler(BaseSampler):
         self._seed = seed
         self._policy = Policy(space, features, seed)
         self._learnt: set[int] = set()
+        self._tried: set[tuple[int, ...]] = set()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All layers."""
@@ -117,12 +120,19 @@ class PolicySampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Learns from what has been judged since, by whichever process, and draws a mapping."""
+        """Learns from what has been judged since, by whichever process, and draws a mapping that is new."""
         for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
             if other.number not in self._learnt:
                 self._learnt.add(other.number)
                 self._learn(study, other)
-        return dict(self._space.keys_at(self._policy.sample(generator_of(study, trial, self._seed))))
+                self._tried.add(tuple(self._space.places(other.params)))
+        generator = generator_of(study, trial, self._seed)
+        for draw in range(_MOST_DRAWS):
+            # A policy that is sure of itself still has to propose something new: the longer it does not, the freer.
+            chosen = self._policy.sample(generator, heat=1 + draw / 10)
+            if tuple(chosen) not in self._tried:
+                break
+        return dict(self._space.keys_at(chosen))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from optuna.study import Study
 
 from tfprune.costs import CostTable, load_table
@@ -23,6 +23,7 @@ from tfprune.mapping.judging.evaluator import Evaluator
 from tfprune.mapping.judging.examples import batches_of, count_of
 from tfprune.mapping.judging.metric import Metric
 from tfprune.mapping.latency import LatencyModel
+from tfprune.mapping.mapping import Mapping as Mapped
 from tfprune.mapping.network import Network
 from tfprune.mapping.searching.claims import Claims
 from tfprune.mapping.searching.display import SearchDisplay
@@ -33,7 +34,7 @@ from tfprune.mapping.searching.pool import WorkerPool
 from tfprune.mapping.searching.result import JUDGED, OVER_BUDGET, UNKNOWN, SearchResult, Trial
 from tfprune.mapping.searching.rows import front, rows_of
 from tfprune.mapping.searching.samplers import sampler_of
-from tfprune.mapping.searching.space import Space, features_of, key_of, space_of
+from tfprune.mapping.searching.space import Floats, Space, features_of, key_of, space_of
 from tfprune.mapping.searching.studies import (
     StudyPlace,
     agreed_space,
@@ -47,8 +48,6 @@ from tfprune.mapping.searching.studies import (
 )
 from tfprune.mapping.searching.worker import Source, WorkerTask
 from tfprune.mapping.sensitivity_analysis import Alone, SensitivityReport, default_candidates, measure_alone
-
-_HEADINGS = ("trial", "metric", "latency", "of budget", "sparse layers")
 
 
 class Session:
@@ -113,9 +112,8 @@ class Session:
     def run(self, sensitivity: bool | SensitivityReport) -> SearchResult:
         """Searches."""
         options = self._options
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(quiet_optuna())
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tfprune-search-")))
+        with quiet_optuna(), tempfile.TemporaryDirectory(prefix="tfprune-search-") as name:
+            folder = Path(name)
             storage = folder / "journal" if options.storage is None else options.storage
             place = StudyPlace(storage_text(storage), options.study_name or self._network.name)
             study = open_study(place, options.method, self._evaluator.metric, options.pruner)
@@ -126,23 +124,30 @@ class Session:
             first = space.fit([0] * len(space.layers), task.share)
             if first is None:
                 return self._unmet(study, task)
-            features = features_of(space, {layer.name: layer for layer in self._network.layers})
             self._enqueue(study, space, first)
-            population = min(50, max(6, options.trials // 8))
-            study.sampler = sampler_of(options.method, space, features, options.seed, population)
-            display = SearchDisplay(
-                f"{self._network.name}, {options.method}", options.trials, _HEADINGS, options.progress
-            )
-            stack.enter_context(display.live())
-
-            def advance() -> None:
-                self._show(display, study, space)
-
-            if options.workers == 1:
-                TrialLoop(study, task, self._evaluator, Claims(study), advance).run_to_end()
-            else:
-                self._run_workers(study, place, task, features, population, folder, advance)
+            self._run_trials(study, place, task, folder)
             return self._result(study, space, first)
+
+    def _run_trials(self, study: Study, place: StudyPlace, task: Task, folder: Path) -> None:
+        options, space = self._options, task.space
+        features = features_of(space, {layer.name: layer for layer in self._network.layers})
+        population = min(50, max(6, options.trials // 8))
+        study.sampler = sampler_of(options.method, space, features, options.seed, population)
+        title = f"{self._network.name}, {options.method}"
+        display = SearchDisplay(title, options.trials, self._evaluator.metric.label, options.progress)
+        with display.live():
+            if options.workers == 1:
+                loop = TrialLoop(study, task, self._evaluator, Claims(study), lambda: self._show(display, study, space))
+                loop.run_to_end()
+                return
+            claims = Claims(study)
+
+            def wanted() -> bool:
+                claims.repeat_lost()
+                return may_begin(study, task)
+
+            pool = WorkerPool(self._worker_task(place, task, features, population, folder), options.workers, folder)
+            pool.run(lambda: is_over(study, task), wanted, lambda: self._show(display, study, space))
 
     def _source(self, name: str, data: Any) -> Source:
         if callable(data) and not hasattr(data, "__iter__"):
@@ -185,7 +190,7 @@ class Session:
             narrow, hopeless = space, ()
         agreed = agreed_space(study, narrow.keys())
         keep = {
-            name: [choice == DENSE or key_of(choice) in agreed.get(name, ()) for choice in choices]
+            name: np.array([choice == DENSE or key_of(choice) in agreed.get(name, ()) for choice in choices])
             for name, choices in space.choices.items()
         }
         self._skipped = (*self._skipped, *hopeless)
@@ -227,19 +232,12 @@ class Session:
         for places in (*given, first):
             study.enqueue_trial(space.keys_at(places), skip_if_exists=True)
 
-    def _run_workers(
-        self,
-        study: Study,
-        place: StudyPlace,
-        task: Task,
-        features: dict[str, Any],
-        population: int,
-        folder: Path,
-        advance: Any,
-    ) -> None:
+    def _worker_task(
+        self, place: StudyPlace, task: Task, features: dict[str, Floats], population: int, folder: Path
+    ) -> WorkerTask:
         path = folder / "model.keras"
         self._model.save(path)
-        given = WorkerTask(
+        return WorkerTask(
             model=str(path),
             custom_objects=self._custom_objects,
             validation=self._sources["validation_data"],
@@ -252,13 +250,6 @@ class Session:
             study=place.name,
             population=population,
         )
-        claims = Claims(study)
-
-        def wanted() -> bool:
-            claims.repeat_lost()
-            return may_begin(study, task)
-
-        WorkerPool(given, self._options.workers, folder).run(lambda: is_over(study, task), wanted, advance)
 
     def _show(self, display: SearchDisplay, study: Study, space: Space) -> None:
         rows = self._rows(study, space)
@@ -277,52 +268,70 @@ class Session:
     def _result(self, study: Study, space: Space, first: list[int]) -> SearchResult:
         rows = self._rows(study, space)
         best = self._best(rows) or self._trial(space.at(first), UNKNOWN, "no trial was judged")
-        return self._found(best, True, rows)
+        return self._found(best, rows)
 
     def _unmet(self, study: Study, task: Task) -> SearchResult:
         """What is left where even the fastest mapping is over the budget: that one."""
         fastest = task.space.at(task.space.fastest())
         closest = self._trial(fastest, OVER_BUDGET, "the closest to the budget")
-        return self._found(closest, False, self._rows(study, task.space))
+        return self._found(closest, self._rows(study, task.space))
 
     def _trial(self, choices: Mapping[str, Choice], status: str, note: str) -> Trial:
         """A mapping that is no trial of the study, judged here."""
         prediction = self._latency.predict(choices)
         found = self._evaluator.evaluate(choices, prediction)
-        everywhere = {layer.name: choices.get(layer.name, DENSE) for layer in self._network.layers}
-        share = prediction.share(self._budget, self._latency.dense)
         return Trial(
-            -1,
-            status,
-            everywhere,
-            found.accuracy,
-            found.latency,
-            found.stored_bytes,
-            found.macs,
-            share,
-            found.seconds,
-            note,
+            number=-1,
+            status=status,
+            choices={layer.name: choices.get(layer.name, DENSE) for layer in self._network.layers},
+            accuracy=found.accuracy,
+            latency=found.latency,
+            stored_bytes=found.stored_bytes,
+            macs=found.macs,
+            share=prediction.share(self._budget, self._latency.dense),
+            seconds=found.seconds,
+            note=note,
         )
 
-    def _found(self, best: Trial, met: bool, rows: tuple[Trial, ...]) -> SearchResult:
+    def _found(self, best: Trial, rows: tuple[Trial, ...]) -> SearchResult:
         metric = self._evaluator.metric
-        order = {layer.name: best.choices[layer.name] for layer in self._network.layers}
-        return SearchResult(
-            best=dataclasses.replace(best, choices=order),
-            met=met,
+        notes = [] if (best.share or 0) <= 1 else ["even the fastest choice of every layer is over the budget"]
+        mapping = Mapped.of(
+            self._latency,
+            best.choices,
+            budget=self._budget,
+            method=self._options.method,
+            reasons=self._reasons(best),
+            notes=notes,
+        )
+        result = SearchResult(
+            best=mapping,
+            trial=best,
             front=front(rows, self._sign),
             trials=rows,
             skipped=self._skipped,
             sensitivity=self._alone,
-            budget=self._budget,
-            method=self._options.method,
-            metric="evaluate" if metric.function is not None else metric.name,
+            metric=metric.label,
+            higher_is_better=bool(metric.higher_is_better),
             dense_accuracy=self._evaluator.dense,
-            dense_latency=self._latency.dense.time,
-            unit=self._latency.dense.unit,
             seconds=time.perf_counter() - self._begin,
-            model=self._network.name,
+            latency=self._latency,
         )
+        tried = result.mapping_of(best).tried
+        return dataclasses.replace(result, best=dataclasses.replace(mapping, tried=tried))
+
+    def _reasons(self, best: Trial) -> dict[str, str]:
+        """Why each layer is what it is; layers that nobody could choose for have the converter's reason."""
+        found = {}
+        for name, choices in self._space.choices.items():
+            choice = best.choices[name]
+            value = self._alone.get(name, {}).get(choice)
+            loss = "" if value is None else f"; alone it loses {self._sign * (self._evaluator.dense - value):.4f}"
+            found[name] = f"the best mapping that {self._options.method} found, of {len(choices)} choices{loss}"
+        for each in self._skipped:
+            if each.layer not in self._space.choices:
+                found.setdefault(each.layer, f"no choice takes less than dense; {each.choice}: {each.reason}")
+        return found
 
 
 def _wanted_keys(wanted: Mapping[str, frozenset[Choice]]) -> dict[str, list[str]]:

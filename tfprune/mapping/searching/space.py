@@ -17,6 +17,8 @@ from tfprune.mapping.latency import LayerPrediction, Prediction
 from tfprune.tables import shortened
 
 Floats = npt.NDArray[np.float64]
+#: Why choices are not tried.
+NO_GAIN, DOMINATED, TOO_LOSSY = "no gain over dense", "alone slower and worse than another one", "alone lose too much"
 
 _AMOUNTS: dict[str, Callable[[LayerPrediction], float]] = {
     "latency_ms": lambda layer: layer.time,
@@ -44,11 +46,13 @@ class Skipped:
     Attributes:
         layer: name.
         choice: what is not tried there.
+        rule: what it falls under: one of `NO_GAIN`, `DOMINATED` and `TOO_LOSSY`.
         reason: why.
     """
 
     layer: str
     choice: Choice
+    rule: str
     reason: str
 
 
@@ -99,7 +103,7 @@ class Space:
         """Places of the choices that take least of the budget."""
         return [int(np.argmin(self.shares[name])) for name in self.layers]
 
-    def kept(self, keep: Mapping[str, Sequence[bool]]) -> Space:
+    def kept(self, keep: Mapping[str, npt.NDArray[np.bool_]]) -> Space:
         """The space without some choices.
 
         Args:
@@ -193,7 +197,7 @@ def space_of(
             if prediction.sparse and amount(prediction) < limit:
                 keep.append(place)
             else:
-                skipped.append(Skipped(name, listed[name][place], _no_gain(prediction, budget)))
+                skipped.append(Skipped(name, listed[name][place], NO_GAIN, _no_gain(prediction, budget)))
         if len(keep) > 1:
             choices[name] = tuple(listed[name][place] for place in keep)
             shares[name] = np.array([amount(found_here[place]) * unit for place in keep])

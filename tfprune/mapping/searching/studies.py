@@ -16,7 +16,7 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 
 from tfprune.errors import MappingError
 from tfprune.mapping.budget import Budget
@@ -74,9 +74,9 @@ def open_study(place: StudyPlace, method: str, metric: Metric, pruner: str) -> S
     Raises:
         MappingError: the storage cannot be opened, or holds a study of another method.
     """
-    directions = ["maximize" if metric.sign > 0 else "minimize"]
+    directions = [StudyDirection.MAXIMIZE if metric.sign > 0 else StudyDirection.MINIMIZE]
     if method == "nsga2":
-        directions.append("minimize")
+        directions.append(StudyDirection.MINIMIZE)
     study = optuna.create_study(
         storage=place.open(),
         study_name=place.name,
@@ -84,8 +84,9 @@ def open_study(place: StudyPlace, method: str, metric: Metric, pruner: str) -> S
         directions=directions,
         pruner=pruner_of("none" if method == "nsga2" else pruner),
     )
-    if [each.name.lower() for each in study.directions] != directions:
-        raise _another(place, "its directions", [each.name.lower() for each in study.directions], directions)
+    if study.directions != directions:
+        names, wanted = ([each.name.lower() for each in found] for found in (study.directions, directions))
+        raise _another(place, "direction", names, wanted)
     return study
 
 
@@ -121,7 +122,7 @@ def subject_of(
         "method": method,
         "model": weights_hash(network),
         "budget": [budget.kind, budget.limit],
-        "metric": "evaluate" if metric.function is not None else metric.name,
+        "metric": metric.label,
         "seed": seed,
         **options,
     }
