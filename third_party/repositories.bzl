@@ -98,13 +98,14 @@ def _fetch_aar(ctx):
     if result.return_code:
         fail("mvn could not fetch org.tensorflow:tensorflow-lite:%s:\n%s%s" %
              (_TFLITE_VERSION, result.stdout, result.stderr))
-    ctx.download_and_extract(
-        url = "file://%s" % ctx.path("aar/tensorflow-lite-%s.aar" % _TFLITE_VERSION),
-        sha256 = _TFLITE_SHA256,
-        stripPrefix = "headers",
-        output = "include",
-        type = "zip",
-    )
+    for folder, output in [("headers", "include"), ("jni", "jni")]:
+        ctx.download_and_extract(
+            url = "file://%s" % ctx.path("aar/tensorflow-lite-%s.aar" % _TFLITE_VERSION),
+            sha256 = _TFLITE_SHA256,
+            stripPrefix = folder,
+            output = output,
+            type = "zip",
+        )
     ctx.delete("aar")
 
 def _tflite_headers_impl(ctx):
@@ -121,8 +122,8 @@ tflite_headers = repository_rule(
     implementation = _tflite_headers_impl,
     attrs = {"build_file": attr.label(default = Label("//third_party:tflite_headers.BUILD"))},
     environ = ["TFLITE_HEADERS"],
-    doc = """TensorFlow Lite's C headers.
+    doc = """TensorFlow Lite's C headers, and Android's libraries of it.
 
 They are in the official Android archive, which Maven fetches; its checksum is fixed here. The environment variable
-TFLITE_HEADERS names a folder that holds `tensorflow/lite/...` to use instead.""",
+TFLITE_HEADERS names a folder that holds `tensorflow/lite/...` to use instead, without libraries.""",
 )

@@ -37,14 +37,19 @@ def build(destination: Path = LIBRARY, *, config: str | None = None) -> Path:
         destination: The file to write; its folder is made where it is missing.
         config: A ``--config`` of ``.bazelrc``, for example ``"aarch64"``; by default the machine that builds.
     """
+    build_file(TARGET, destination, config=config)
+    return destination
+
+
+def build_file(target: str, destination: Path, *, config: str | None = None) -> None:
+    """Builds a target whose label ends with the name of its file, and copies the file to ``destination``."""
     options = [] if config is None else [f"--config={config}"]
-    run_bazel("build", *options, TARGET)
-    built = Path(run_bazel("info", *options, "bazel-bin").strip()) / "tflite_ops" / "libtfprune.so"
+    run_bazel("build", *options, target)
+    built = Path(run_bazel("info", *options, "bazel-bin").strip(), *target.removeprefix("//").split(":"))
     destination.parent.mkdir(parents=True, exist_ok=True)
     destination.unlink(missing_ok=True)
     shutil.copyfile(built, destination)
     destination.chmod(0o755)
-    return destination
 
 
 def newest_glibc(library: Path) -> tuple[int, int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shared libraries that import functions of the C library only, so that one file runs on Linux and on Android."""
+"""Shared libraries and programs that import functions of the C library only: one file runs on Linux and on Android."""
 
 _STUBS = [
     "//third_party/c_library:libc.so",
@@ -14,6 +14,10 @@ _COMMON_LINKOPTS = [
     "-Wl,-z,noexecstack",
     "-Wl,-z,relro,-z,now",
 ]
+
+_HOST_LINKOPTS = ["-nodefaultlibs", "-lc", "-lm", "-lpthread", "-ldl", "-lgcc"]
+_AARCH64_LINKOPTS = (["-nostdlib", "-Wl,-z,max-page-size=16384"] +
+                     ["$(location %s)" % stub for stub in _STUBS] + ["-lgcc"])
 
 def stub_library(stem):
     """Makes `<stem>.so` for aarch64 with one empty function for each of its symbols in android_api24_symbols.txt.
@@ -52,10 +56,43 @@ def c_only_shared_library(name, version_script, deps, **kwargs):
             "//conditions:default": [],
         }),
         linkopts = script + _COMMON_LINKOPTS + select({
-            "@platforms//cpu:aarch64": ["-nostdlib", "-Wl,-z,max-page-size=16384"] +
-                                       ["$(location %s)" % stub for stub in _STUBS] + ["-lgcc"],
-            "//conditions:default": ["-nodefaultlibs", "-lc", "-lm", "-lpthread", "-ldl", "-lgcc"],
+            "@platforms//cpu:aarch64": _AARCH64_LINKOPTS,
+            "//conditions:default": _HOST_LINKOPTS,
         }) + ["-Wl,-soname,%s" % name],
+        deps = deps,
+        **kwargs
+    )
+
+def c_only_program(name, srcs, deps, **kwargs):
+    """A program that needs no C++ runtime.
+
+    For aarch64 it links as c_only_shared_library does, asks for Android's loader, and starts without the start files
+    of glibc; on Linux it is run through the loader of glibc.
+
+    Args:
+      name: file name of the program.
+      srcs: its own source files.
+      deps: `cc_library` targets.
+      **kwargs: passed on to `cc_binary`.
+    """
+    native.cc_binary(
+        name = name,
+        srcs = srcs + select({
+            "@platforms//cpu:aarch64": ["//third_party/c_library:program_start.cc"],
+            "//conditions:default": [],
+        }),
+        linkstatic = True,
+        additional_linker_inputs = select({
+            "@platforms//cpu:aarch64": _STUBS,
+            "//conditions:default": [],
+        }),
+        linkopts = _COMMON_LINKOPTS + select({
+            "@platforms//cpu:aarch64": _AARCH64_LINKOPTS + [
+                "-pie",
+                "-Wl,--dynamic-linker=/system/bin/linker64",
+            ],
+            "//conditions:default": _HOST_LINKOPTS,
+        }),
         deps = deps,
         **kwargs
     )
