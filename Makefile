@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .stamps
 LIBRARY := tfprune/runtime/lib/libtfprune.so
+PHONE_PROGRAM := build/phone/x86_64/tfprune_benchmark
 DEBIAN_PACKAGES := third_party/debian-packages.txt
 CONSTRAINTS := third_party/python-constraints.txt
 CPP_INPUTS := $(shell find tflite_ops third_party -type f) WORKSPACE .bazelrc
@@ -15,7 +16,7 @@ CPP_SOURCES := $(shell find tflite_ops -name '*.h' -o -name '*.cc' -o -name '*.i
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 fuzz demo notebook bench bench-gpu clean
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 phone-tools fuzz demo notebook bench bench-gpu clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -42,6 +43,11 @@ $(LIBRARY): $(CPP_INPUTS) tools/build_library.py $(STAMPS)/system
 	$(PYTHON) tools/build_library.py
 	@touch $@
 
+# Tests run the phone's program on this machine, on Android's runtime.
+$(PHONE_PROGRAM): $(LIBRARY) tools/build_phone_tools.py
+	$(PYTHON) tools/build_phone_tools.py x86_64
+	@touch $@
+
 lint: setup  ## Format, lint and type checks; changes nothing.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,7 +62,7 @@ format: setup  ## Rewrite the sources as `make lint` wants them.
 test-cpp: $(STAMPS)/system  ## C++ tests.
 	bazel test //...
 
-test-python: setup  ## Quick Python tests.
+test-python: setup $(PHONE_PROGRAM)  ## Quick Python tests.
 	$(BIN)/python -m pytest
 
 test-wheel: setup  ## Build the wheel, install it in a fresh environment, convert and run a model there.
@@ -78,7 +84,10 @@ build-aarch64: setup  ## The library for aarch64, and an aarch64 LiteRT that qem
 	$(PYTHON) tools/build_library.py .cache/aarch64/libtfprune.so aarch64
 	tools/aarch64/make_root.sh .cache/aarch64/root
 
-test-aarch64: build-aarch64  ## C++ and Python tests of the aarch64 library under qemu.
+phone-tools: $(STAMPS)/system  ## What `tfprune profile` needs to measure on a phone, in build/phone/arm64-v8a.
+	$(PYTHON) tools/build_phone_tools.py arm64-v8a
+
+test-aarch64: build-aarch64 phone-tools  ## C++ and Python tests of the aarch64 library under qemu.
 	bazel test --config=aarch64 //...
 	$(BIN)/python -m pytest -m aarch64 tests/aarch64 tests/packaging
 	bazel shutdown

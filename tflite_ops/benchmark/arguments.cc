@@ -70,6 +70,9 @@ Status ParseFlag(char* argument, Arguments* arguments) {
   } else if (char* xnnpack = ValueOf(argument, "--xnnpack")) {
     TFPRUNE_RETURN_IF_ERROR(ParseWhole("--xnnpack", xnnpack, 0, 1, &number));
     arguments->xnnpack = number == 1;
+  } else if (char* compare = ValueOf(argument, "--compare")) {
+    TFPRUNE_RETURN_IF_ERROR(ParseWhole("--compare", compare, 0, 1, &number));
+    arguments->compare = number == 1;
   } else if (char* threads = ValueOf(argument, "--threads")) {
     TFPRUNE_RETURN_IF_ERROR(ParseWhole("--threads", threads, 1, 1024, &number));
     arguments->threads = static_cast<int>(number);

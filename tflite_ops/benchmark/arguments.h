@@ -27,6 +27,7 @@ constexpr char kUsage[] =
     "  --sample=S          least time of a sample, which is several inferences of a fast model (0.001, and 0.05 with\n"
     "                      several threads)\n"
     "  --warm_up=S         least time that each model runs before (0.1)\n"
+    "  --compare=0|1       whether the models must give the same answers (1)\n"
     "  --tolerance=R       largest difference of answers by the largest value (0.0001)\n"
     "  --seed=N            of the inputs (0)\n"
     "  --facts             print versions and instruction set without any model\n"
@@ -41,7 +42,7 @@ struct Arguments {
   const char* keys[kMostOptions];
   const char* values[kMostOptions];
   size_t option_count = 0;
-  bool xnnpack = true;
+  bool xnnpack = true, compare = true;
   int threads = 1;
   uint64_t cpus = 0;  // 0: all
   double seconds = 0.05;

@@ -29,9 +29,10 @@ class ArgumentsTest : public testing::Test {
 };
 
 TEST_F(ArgumentsTest, EverythingCanBeGiven) {
-  const Status status = Parse({"--runtime=/a/r.so", "--delegate=d.so", "--option=arch=neon", "a.tflite", "--cpus=F0",
-                               "--option=tune_cache=a=b", "--threads=4", "--seconds=1.5", "--sample=0.25",
-                               "--warm_up=0", "--tolerance=1e-2", "--seed=7", "--xnnpack=0", "b.tflite"});
+  const Status status =
+      Parse({"--runtime=/a/r.so", "--delegate=d.so", "--option=arch=neon", "a.tflite", "--cpus=F0",
+             "--option=tune_cache=a=b", "--threads=4", "--seconds=1.5", "--sample=0.25", "--warm_up=0",
+             "--tolerance=1e-2", "--seed=7", "--xnnpack=0", "--compare=0", "b.tflite"});
   ASSERT_TRUE(status.ok()) << status.message;
   EXPECT_STREQ(arguments_.runtime, "/a/r.so");
   EXPECT_STREQ(arguments_.delegate, "d.so");
@@ -48,6 +49,7 @@ TEST_F(ArgumentsTest, EverythingCanBeGiven) {
   EXPECT_EQ(arguments_.tolerance, 1e-2);
   EXPECT_EQ(arguments_.seed, 7u);
   EXPECT_FALSE(arguments_.xnnpack);
+  EXPECT_FALSE(arguments_.compare);
   ASSERT_EQ(arguments_.model_count, 2u);
   EXPECT_STREQ(arguments_.models[0], "a.tflite");
   EXPECT_STREQ(arguments_.models[1], "b.tflite");
@@ -56,6 +58,7 @@ TEST_F(ArgumentsTest, EverythingCanBeGiven) {
 TEST_F(ArgumentsTest, SamplesAreLongWithSeveralThreads) {
   ASSERT_TRUE(Parse({"a"}).ok());
   EXPECT_EQ(arguments_.sample_seconds, 0.001);
+  EXPECT_TRUE(arguments_.compare);
   ASSERT_TRUE(Parse({"a", "--threads=2"}).ok());
   EXPECT_EQ(arguments_.sample_seconds, 0.05);
 }

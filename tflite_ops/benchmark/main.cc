@@ -95,6 +95,8 @@ Exit Start(const Arguments& arguments, size_t index, Benchmark* benchmark, Statu
   *status = model->Start(arguments);
   if (!status->ok()) return kBadModel;
   benchmark->kernels[index] = model->delegated() ? benchmark->library.LastKernel() : "";
+  benchmark->errors[index] = 0;
+  if (!arguments.compare) return kDone;
   *status = model->Compare(benchmark->models[0], &benchmark->errors[index]);
   if (!status->ok()) return kDiffers;
   if (benchmark->errors[index] <= arguments.tolerance) return kDone;
