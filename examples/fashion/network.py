@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks for 28 x 28 grey images: in the styles of ResNet-20 and MobileNetV2, and a small one that trains in seconds."""
+"""Networks for 28 x 28 grey images in the styles of ResNet-20 and MobileNetV2, and a small one, trained in seconds."""
 
 from __future__ import annotations
 

@@ -35,10 +35,22 @@ BYTE_STEPS = {
     "row_band_quads": BAND_ROWS,
     "sliding_row_quads": SLIDING_ROWS,
 }
+#: What operators cost inside a chain of the delegate; see :mod:`tfprune.costs.chains`.
+CHAIN_OPS = (
+    "chain_convolution",
+    "chain_window",
+    "chain_strided_window",
+    "chain_depthwise",
+    "chain_strided_depthwise",
+    "chain_add",
+    "chain_pooling",
+    "chain_reduction",
+    "chain_ends",
+)
 #: Stock ops that a sparse layer can stand for, those that can be needed to lay values out for a layer, the
 #: fully-connected op over weights in TFLite's own sparse encoding, whose multiply-adds are those of the stored weights,
 #: and what else is in a network: of a pooling, values written times positions of the window count as multiply-adds, of
-#: a reduction values read.
+#: a reduction values read. Then what the same costs inside of chains.
 STOCK_OPS = (
     "depthwise_conv_2d",
     "grouped_conv_2d",
@@ -57,6 +69,7 @@ STOCK_OPS = (
     "pooling",
     "reduction",
     "resize",
+    *CHAIN_OPS,
 )
 _STOCK_SCALARS = ("layer", "mac", "value")
 _SCALARS = (

@@ -12,12 +12,14 @@ import numpy as np
 from tfprune.converter.capability import Layer, Refused
 from tfprune.converter.chains import Neighbours, without_moves
 from tfprune.converter.plan import NotSmaller, Plan, Study, choose, study
-from tfprune.costs import CostTable, LayerShape, predict_dense
+from tfprune.costs import CostTable, LayerShape, StockOp, kind_costs, predict_dense, predict_stock
+from tfprune.costs.chains import ends, knows_chains
 from tfprune.errors import MappingError, NotModelledError, PatternError
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.network import Network, NetworkLayer
-from tfprune.mapping.other_operators import OtherOperators
+from tfprune.mapping.other_operators import OtherOperators, Place
+from tfprune.mapping.planar_chains import PlanarGraph, chained_op
 from tfprune.sparsity.select import select
 
 _MILLISECOND = {"microseconds": 1e-3, "milliseconds": 1.0}
@@ -118,7 +120,8 @@ class LatencyModel:
 
     Attributes:
         dense: what the model takes without zeros.
-        others: the operators that no choice changes.
+        others: the operators that are no layers.
+        knows_chains: whether the table was fitted on chains; where not, every layer counts as alone.
     """
 
     def __init__(self, network: Network, table: CostTable, *, min_speedup: float = 1.05) -> None:
@@ -128,6 +131,8 @@ class LatencyModel:
         self._neighbours = Neighbours(network.graph)
         layers = [(each.subgraph, each.index) for layer in network.layers for each in layer.operators]
         self.others = OtherOperators(network.graph, table, network.precision, layers)
+        self.knows_chains = knows_chains(table, network.precision)
+        self._planar = PlanarGraph(network.graph, [each for layer in network.layers for each in layer.operators])
         self._studies: dict[tuple[Any, ...], Study | Refused] = {}
         self._masked: dict[tuple[Any, ...], tuple[float, Any]] = {}
         self.dense = self.predict({})
@@ -150,11 +155,25 @@ class LatencyModel:
             for operator, _, outcome in every
             if isinstance(outcome, Plan) and operator.planar
         }
+        chained, moved = self._chains(sparse)
         found = {
-            layer.name: self._prediction(layer, choices.get(layer.name, DENSE), decided[layer.name], sparse)
+            layer.name: self._prediction(layer, choices.get(layer.name, DENSE), decided[layer.name], sparse, chained)
             for layer in self.network.layers
         }
-        return Prediction(found, self.others.time, self.table.unit)
+        return Prediction(found, self.others.time(chained) + moved, self.table.unit)
+
+    def _chains(self, sparse: set[Place]) -> tuple[dict[Place, float], float]:
+        """What operators take in chains besides multiplications, by place, and what enters and leaves these takes."""
+        chained: dict[Place, float] = {}
+        moved = 0.0
+        if self.knows_chains:
+            for chain in self._planar.chains(sparse):
+                moved += self._stock_time(ends(chain.entering, chain.leaving))
+                chained |= {node.place: self._stock_time(chained_op(node).work()) for node in chain.nodes}
+        return chained, moved
+
+    def _stock_time(self, work: list[StockOp]) -> float:
+        return sum(predict_stock(self.table, self.network.precision, each) for each in work)
 
     def sparsity(self, layer: NetworkLayer, choice: Choice) -> float:
         """Share of zeros that the choice really makes.
@@ -167,6 +186,7 @@ class LatencyModel:
     def _mask(self, layer: NetworkLayer, choice: Choice) -> tuple[float, Any]:
         key = (layer.weights.shape, layer.layout, choice)
         if key not in self._masked:
+            assert choice.pattern is not None
             try:
                 mask = select(layer.weights, choice.pattern, choice.sparsity, layout=layer.layout)
             except PatternError as error:
@@ -200,9 +220,10 @@ class LatencyModel:
         layer: NetworkLayer,
         choice: Choice,
         decided: list[tuple[Layer, Study | Refused, Plan | Refused]],
-        sparse: set[tuple[int, int]],
+        sparse: set[Place],
+        chained: Mapping[Place, float],
     ) -> LayerPrediction:
-        """Adds up the calls of a layer, each with what its neighbours save it."""
+        """Adds up the calls of a layer."""
         time = dense_time = macs = 0.0
         reasons, plans = [], []
         for operator, known, outcome in decided:
@@ -212,13 +233,14 @@ class LatencyModel:
                 moved = without_moves(known, operator, self.table, sides)
                 outcome = _outcome(operator, moved, self.min_speedup)
             dense_time += dense
+            place = (operator.subgraph, operator.index)
             if isinstance(outcome, Plan):
                 plans.append(outcome)
-                time += outcome.sparse_time
+                time += self._sparse_time(operator, known, outcome, chained.get(place))
                 macs += outcome.values * operator.cost_shape.pixels
             else:
                 reasons.append(str(outcome))
-                time += dense
+                time += chained.get(place, dense)
                 macs += operator.cost_shape.dense_macs
         return LayerPrediction(
             choice=choice,
@@ -231,6 +253,17 @@ class LatencyModel:
             encoding=plans[0].encoding_name if plans else "",
             reason=reasons[0] if reasons else "",
         )
+
+    def _sparse_time(self, operator: Layer, known: Study | Refused, plan: Plan, in_chain: float | None) -> float:
+        """Of a layer alone, or inside of a chain, where images need not be moved."""
+        assert isinstance(known, Study)
+        same = (plan.encoding, plan.rows, plan.cols)
+        alone = next(each for each in known.candidates if (each.encoding, each.rows, each.cols) == same).sparse_time
+        if in_chain is None:
+            return alone
+        shape, costs = operator.cost_shape, kind_costs(self.table, operator.cost_shape)
+        moved = costs.input_value * shape.input_values + costs.output_value * shape.out_channels * shape.pixels
+        return alone - moved - costs.sparse_layer + in_chain
 
     def _dense_time(self, operator: Layer) -> float:
         return dense_time(self.table, operator.cost_shape)

@@ -13,7 +13,7 @@ from tfprune.converter import convert
 from tfprune.converter.converted import Converted
 from tfprune.converter.graph import Graph
 from tfprune.costs import CostTable
-from tfprune.mapping.choice import Choice
+from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.network import Network
 from tfprune.runtime.benchmark import interleaved_seconds, speedups
 from tfprune.runtime.interpreter import Interpreter
@@ -52,9 +52,9 @@ def converted_file(
     graph = Graph(network.data, f"model {network.name!r}")
     random = np.random.default_rng(_SEED)
     for layer in network.layers:
-        choice = choices.get(layer.name)
-        masked = choice is not None and not choice.dense and not layer.obstacle
-        mask = select(layer.weights, choice.pattern, choice.sparsity, layout=layer.layout) if masked else None
+        choice = choices.get(layer.name, DENSE)
+        pattern = None if layer.obstacle else choice.pattern
+        mask = None if pattern is None else select(layer.weights, pattern, choice.sparsity, layout=layer.layout)
         for operator in layer.operators:
             tensor = graph.tensor(operator.subgraph, operator.numbers.source)
             weights = operator.weights(graph)

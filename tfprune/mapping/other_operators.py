@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tfprune.converter.graph import Graph
@@ -34,18 +34,19 @@ STOCK_NAMES = {
 }
 #: Operators that LiteRT only takes note of.
 FREE = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "SHAPE")
+#: Subgraph and number of an operator.
+Place = tuple[int, int]
 
 
 class OtherOperators:
     """The operators of a file beside its layers.
 
     Attributes:
-        time: predicted, all of them together, in the table's unit.
         not_modelled: names of the operators that the table says nothing about; they count as nothing.
     """
 
-    def __init__(self, graph: Graph, table: CostTable, precision: str, layers: Iterable[tuple[int, int]]) -> None:
-        """Adds them up.
+    def __init__(self, graph: Graph, table: CostTable, precision: str, layers: Iterable[Place]) -> None:
+        """Predicts each of them alone.
 
         Args:
             graph: the dense file.
@@ -54,17 +55,30 @@ class OtherOperators:
             layers: subgraph and number of the operators that are layers.
         """
         known = set(layers)
-        self.time = 0.0
+        self._times: dict[Place, float] = {}
         lacking = []
         for subgraph, index, op in graph.operators():
             name = graph.op_name(op)
-            if (subgraph, index) in known or name in FREE or not len(op.outputs):
+            if (subgraph, index) in known or name in FREE or not len(op.outputs) or _widens(graph, subgraph, op):
                 continue
             try:
-                self.time += predict_stock(table, precision, stock_op(graph, subgraph, op))
+                self._times[subgraph, index] = predict_stock(table, precision, stock_op(graph, subgraph, op))
             except NotModelledError:
                 lacking.append(name)
         self.not_modelled = tuple(dict.fromkeys(lacking))
+
+    def time(self, chained: Mapping[Place, float]) -> float:
+        """All of them together, in the table's unit.
+
+        Args:
+            chained: what operators take that run in chains, by place.
+        """
+        return sum(chained.get(place, time) for place, time in self._times.items())
+
+
+def _widens(graph: Graph, subgraph: int, op: Any) -> bool:
+    """Whether an operator turns a constant into float32, which LiteRT does once."""
+    return graph.op_name(op) == "DEQUANTIZE" and graph.raw(graph.tensor(subgraph, int(op.inputs[0]))) is not None
 
 
 def stock_op(graph: Graph, subgraph: int, op: Any) -> StockOp:
