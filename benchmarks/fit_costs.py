@@ -35,6 +35,7 @@ from tfprune.mapping.profiling.shape_files import SHAPES
 from tfprune.mapping.profiling.stock_ops import measurable
 from tfprune.mapping.profiling.stock_sizes import read_stock_layers
 from tfprune.mapping.profiling.targets import Target, arm64_target, host_target
+from tfprune.mapping.profiling.timing import MORE_TRIES
 
 MEASURED = ("float32", *INTEGERS)
 PARTS = ("layers", "stock-ops")
@@ -77,7 +78,11 @@ def main(
     output: Path | None,
 ) -> None:
     """Measures, fits with a part held out, reports the error there, then fits on everything and writes the table."""
-    target = host_target() if device == "host" else arm64_target(precision, root.absolute(), library.absolute())
+    target = (
+        host_target(more_tries=MORE_TRIES)
+        if device == "host"
+        else arm64_target(precision, root.absolute(), library.absolute())
+    )
     path = output or REPOSITORY / "tfprune/costs/tables" / f"{device}.json"
     earlier = json.loads(path.read_text()) if path.exists() else {}
     known = earlier.get("precisions", {})
@@ -100,11 +105,11 @@ def main(
             stock = [layer for layer in read_stock_layers(stock_ops) if measurable(layer, precision)]
             stock = [layer for layer in stock if not names or layer.name in names]
             ops = bench.stock_samples(stock, precision, _tell(bar, "stock ops"))
-            fitted, errors = fit_stock_ops(ops)
-            text = f"{len(ops)} stock ops in a row, error of the predicted time of each from all others: {errors}"
+            fitted, op_errors = fit_stock_ops(ops)
+            text = f"{len(ops)} stock ops in a row, error of the predicted time of each from all others: {op_errors}"
             costs["stock_ops"] = {**costs["stock_ops"], **fitted} if names else fitted
-            if not names and errors is not None:
-                costs["held_out"]["stock_ops"] = dataclasses.asdict(errors)
+            if not names and op_errors is not None:
+                costs["held_out"]["stock_ops"] = dataclasses.asdict(op_errors)
             later = f"{sources.get('stock-ops')}; later {' and '.join(fitted)}: {text}"
             sources["stock-ops"] = later if names else text
     costs["source"] = STOCK_MARK.join(sources[part] for part in PARTS if part in sources)

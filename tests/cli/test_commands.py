@@ -49,7 +49,7 @@ def convert(model: Path, *options: object) -> Result:
 
 def test_version_and_help() -> None:
     assert run("--version").output == f"tfprune {__version__}\n"
-    for command in ("prune", "convert", "inspect", "verify", "benchmark"):
+    for command in ("prune", "convert", "inspect", "verify", "benchmark", "profile"):
         assert command in run("--help").output
         assert run(command, "--help").exit_code == 0
 

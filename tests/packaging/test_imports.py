@@ -62,6 +62,7 @@ ALLOWED: dict[str, set[str]] = {
         "jinja2",
         "keras",
         "optuna",
+        "rich",
         "scipy",
         "tfprune.converter",
         "tfprune.costs",

@@ -12,6 +12,7 @@ from tfprune import __version__
 from tfprune.cli.benchmark import benchmark
 from tfprune.cli.convert import convert
 from tfprune.cli.inspect import inspect
+from tfprune.cli.profile import profile
 from tfprune.cli.prune import prune
 from tfprune.cli.verify import verify
 from tfprune.errors import TfpruneError
@@ -68,5 +69,5 @@ def main() -> None:
     """
 
 
-for command in (prune, convert, inspect, verify, benchmark):
+for command in (prune, convert, inspect, verify, benchmark, profile):
     main.add_command(command)

@@ -69,10 +69,7 @@ def working(title: str) -> Iterator[Callable[[str], None]]:
     TensorFlow and LiteRT write to the file descriptors themselves, so those are turned to a file. An unexpected error
     prints that file's content first: it may hold the cause.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with contextlib.ExitStack() as stack:
-        log = stack.enter_context(tempfile.TemporaryFile())
-        terminal = stack.enter_context(_captured_descriptors(log))
+    with _chatter_to_file() as (log, terminal), contextlib.ExitStack() as stack:
         console = Console(file=terminal, stderr=True)
         say: Callable[[str], None] = lambda _: None  # noqa: E731
         if console.is_terminal:
@@ -81,12 +78,32 @@ def working(title: str) -> Iterator[Callable[[str], None]]:
         text = stack.enter_context(os.fdopen(os.dup(log.fileno()), "w"))
         stack.enter_context(contextlib.redirect_stdout(text))
         stack.enter_context(contextlib.redirect_stderr(text))
+        yield say
+
+
+@contextlib.contextmanager
+def showing() -> Iterator[None]:
+    """As `working`, for a body that shows on stderr by itself how far it is.
+
+    What Python writes to stderr is shown only where that is a terminal.
+    """
+    with _chatter_to_file() as (log, terminal), contextlib.ExitStack() as stack:
+        text = stack.enter_context(os.fdopen(os.dup(log.fileno()), "w"))
+        stack.enter_context(contextlib.redirect_stdout(text))
+        stack.enter_context(contextlib.redirect_stderr(terminal if terminal.isatty() else text))
+        yield
+
+
+@contextlib.contextmanager
+def _chatter_to_file() -> Iterator[tuple[IO[bytes], IO[str]]]:
+    """Turns the descriptors to a file, which an unexpected error prints; yields it and a stream to the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with tempfile.TemporaryFile() as log, _captured_descriptors(log) as terminal:
         try:
-            yield say
+            yield log, terminal
         except TfpruneError:
             raise
         except Exception:
-            text.flush()
             log.seek(0)
             terminal.write(log.read().decode(errors="replace"))
             terminal.flush()

@@ -34,6 +34,8 @@ ROUNDS = 10
 CHEAPEST = 0.8
 #: That of int16, whose dense kernels are plain loops.
 CHEAPEST_INT16 = 0.02
+#: Least cost of a dense multiply-add, in that of the layer whose multiply-adds take least.
+LEAST_MAC = 0.01
 Array = npt.NDArray[np.float64]
 
 
@@ -100,7 +102,10 @@ def fit_dense(found: list[Sample], cache_bytes: int | None) -> Array:
     """Coefficients of a dense layer, a multiply-add, an output value and a byte of weights that no cache holds."""
     layers = [sample.layer for sample in found]
     features = np.array([[1.0, one.macs, one.out_channels * one.pixels, far_bytes(cache_bytes, one)] for one in layers])
-    return relative_fit(features, np.array([sample.dense for sample in found]), np.zeros(4))
+    times = np.array([sample.dense for sample in found])
+    # A table has no multiply-adds for nothing; every real device spends far more on them.
+    least = np.array([0.0, LEAST_MAC * float((times / features[:, 1]).min()), 0.0, 0.0])
+    return relative_fit(features, times, least)
 
 
 def fit_sparse(found: list[tuple[SparseWork, Sample]], precision: str, dense_mac: float) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from tfprune.errors import ProfileError
 from tfprune.mapping.profiling import count_guest
 from tfprune.mapping.profiling.timing import Models
 
-_CHECKOUT = Path(__file__).resolve().parents[3]
+#: Where tfprune is built, if it is a checkout.
+CHECKOUT = Path(__file__).resolve().parents[3]
 #: What ``make build-aarch64`` makes.
-AARCH64 = _CHECKOUT / ".cache/aarch64"
-_RUNNER = _CHECKOUT / "tools/aarch64/run.sh"
+AARCH64 = CHECKOUT / ".cache/aarch64"
+_RUNNER = CHECKOUT / "tools/aarch64/run.sh"
 
 
 def aarch64_instructions(

@@ -82,7 +82,9 @@ def read_stock_layers(path: Path) -> list[StockLayer]:
     """Reads a file such as ``shapes/stock_ops.txt``, whose first word is a name, or a name and an operator."""
     rows = [line.split() for line in path.read_text().splitlines() if line and not line.startswith("#")]
     found = []
-    for name, shape, *numbers in rows:
-        name, _, operator = name.partition(":")
-        found.append(StockLayer(name, tuple(map(int, shape.split("x"))), *map(int, numbers), operator=operator))
+    for word, shape, *numbers in rows:
+        name, _, operator = word.partition(":")
+        out_channels, kernel, stride, groups = map(int, numbers)
+        sizes = tuple(map(int, shape.split("x")))
+        found.append(StockLayer(name, sizes, out_channels, kernel, stride, groups, operator))
     return found

@@ -4,22 +4,31 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from tfprune.costs.facts import BACKENDS, DeviceFacts
 from tfprune.errors import ProfileError
-from tfprune.mapping.profiling.device import arm64_facts, host_facts, second_level_cache
+from tfprune.mapping.profiling.adb import AdbDevice
+from tfprune.mapping.profiling.device import arm64_facts, host_facts, second_level_cache, today
 from tfprune.mapping.profiling.gpu_timing import gpu_device, gpu_microseconds
-from tfprune.mapping.profiling.instructions import AARCH64, aarch64_instructions
+from tfprune.mapping.profiling.instructions import AARCH64, CHECKOUT, aarch64_instructions
 from tfprune.mapping.profiling.integers import INTEGERS
 from tfprune.mapping.profiling.samples import Measure
 from tfprune.mapping.profiling.timing import host_microseconds
 from tfprune.runtime.arguments import number_of_threads
 
-UNITS = {"host": "microseconds", "arm64": "aarch64 instructions"}
+UNITS = {"host": "microseconds", "arm64": "aarch64 instructions", "adb": "microseconds"}
+#: What ``make phone-tools`` makes.
+PHONE_TOOLS = CHECKOUT / "build/phone/arm64-v8a"
 #: Largest error of an answer by the largest magnitude; int8 inputs may differ by a step or two.
 RTOL = dict.fromkeys(INTEGERS, 2e-2) | {"float32": 1e-4}
+
+
+def _nothing() -> None:
+    """For devices where nothing is left."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +44,8 @@ class Target:
         layers: times groups of files that must give the same answer.
         ops: times groups of files that need not.
         batch: measurements that it is given at once.
-        notes: what to know of its numbers.
+        notes: what to know of its numbers; a phone adds to them while it is measured.
+        close: leaves the device as it was.
     """
 
     name: str
@@ -46,18 +56,20 @@ class Target:
     layers: Measure
     ops: Measure
     batch: int = 16
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
+    close: Callable[[], None] = _nothing
 
 
-def host_target(num_threads: int = 1, seconds: float = 0.05) -> Target:
+def host_target(num_threads: int = 1, seconds: float = 0.05, more_tries: int = 1) -> Target:
     """This machine's CPU.
 
     Args:
         num_threads: CPU threads.
         seconds: how long the files of a group take turns.
+        more_tries: after one that other processes disturbed. Least times hardly suffer, and a profile is to end.
     """
     facts = host_facts("cpu", num_threads)
-    measure = partial(host_microseconds, seconds=seconds, threads=num_threads)
+    measure = partial(host_microseconds, seconds=seconds, threads=num_threads, more_tries=more_tries)
     arm = (facts.system or "").split()[-1] in ("aarch64", "arm64")
     return Target("host", UNITS["host"], facts, second_level_cache(), arm, measure, measure)
 
@@ -89,6 +101,44 @@ def arm64_target(
     return Target("arm64", UNITS["arm64"], arm64_facts(root, library), None, True, layers, ops, batch)
 
 
+def phone_target(
+    precision: str,
+    serial: str | None = None,
+    backend: str = "cpu",
+    num_threads: int = 1,
+    tools: str | os.PathLike[str] = PHONE_TOOLS,
+) -> Target:
+    """An attached Android phone.
+
+    Args:
+        precision: of what is measured; it says how far answers may differ.
+        serial: of the phone, where several are attached.
+        backend: ``"cpu"`` or ``"gpu"``.
+        num_threads: CPU threads.
+        tools: the folder that ``make phone-tools`` makes.
+
+    Raises:
+        ProfileError: no ``adb``, no such phone, or something does not load there.
+    """
+    phone = AdbDevice(tools, serial=serial, backend=backend, num_threads=num_threads)
+    found = phone.facts
+    facts = DeviceFacts(
+        target="adb",
+        processor=", ".join(each for each in (found.model, found.processor) if each) or None,
+        cores=found.cores or None,
+        system=found.system or None,
+        backend=backend,
+        num_threads=num_threads,
+        litert=found.litert or None,
+        libtfprune=found.libtfprune or None,
+        arch=found.arch or None,
+        library_sha256=found.library_sha256 or None,
+        date=today(),
+    )
+    layers, ops = partial(phone.measure, tolerance=RTOL[precision]), partial(phone.measure, tolerance=None)
+    return Target("phone", UNITS["adb"], facts, None, True, layers, ops, notes=phone.notes, close=phone.close)
+
+
 def target_of(target: str | Target, backend: str, num_threads: int, precision: str) -> Target:
     """The target of a name.
 
@@ -98,11 +148,14 @@ def target_of(target: str | Target, backend: str, num_threads: int, precision: s
     number_of_threads(num_threads)
     if isinstance(target, Target):
         return target
-    if target not in UNITS:
-        raise ProfileError(f"target must be one of {', '.join(UNITS)}, got {target!r}")
+    name, _, serial = target.partition(":") if isinstance(target, str) else ("", "", "")
+    if name not in UNITS or (serial and name != "adb"):
+        raise ProfileError(f"target must be host, arm64, adb or adb:SERIAL, got {target!r}")
     if backend not in BACKENDS:
         raise ProfileError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-    if target == "arm64":
+    if name == "adb":
+        return phone_target(precision, serial or None, backend, num_threads)
+    if name == "arm64":
         if backend != "cpu" or num_threads != 1:
             raise ProfileError(
                 f"target arm64 counts instructions of one CPU thread, got backend {backend} and {num_threads} threads; "

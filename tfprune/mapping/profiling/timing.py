@@ -19,7 +19,7 @@ from tfprune.runtime.delegate import delegate
 FEWEST_ROUNDS, MOST_ROUNDS = 7, 101
 QUIET = 0.1  # processors busy with other processes
 _SAMPLE_SECONDS, _THREADS_SAMPLE_SECONDS = 1e-3, 5e-2
-_MORE_TRIES = 3
+MORE_TRIES = 3
 _STAT = Path("/proc/stat")
 #: Files that are measured in turns.
 Models = Sequence[bytes]
@@ -75,11 +75,11 @@ class Rounds(NamedTuple):
     others: float
 
 
-def interleaved(models: Sequence[Invocable], seconds: float, threads: int = 1) -> Rounds:
+def interleaved(models: Sequence[Invocable], seconds: float, threads: int = 1, more_tries: int = MORE_TRIES) -> Rounds:
     """Runs the models in turns, in as many rounds as fit into `seconds`, 7 to 101.
 
     With several threads a sample is long, because the first run after another model's has to wake the threads. Where
-    other processes disturb, it tries up to 4 times, and the quietest try counts.
+    other processes disturb, it tries again, up to `more_tries` times, and the quietest try counts.
     """
     sample = _SAMPLE_SECONDS if threads == 1 else _THREADS_SAMPLE_SECONDS
     round_seconds = 0.0
@@ -89,7 +89,7 @@ def interleaved(models: Sequence[Invocable], seconds: float, threads: int = 1) -
         round_seconds += max(sample, time.perf_counter() - start)
     rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, round(seconds / round_seconds)))
     best = _watched(models, rounds, sample)
-    for _ in range(_MORE_TRIES):
+    for _ in range(more_tries):
         if best.others > QUIET:
             best = min(best, _watched(models, rounds, sample), key=lambda tried: tried.others)
     return best
@@ -108,8 +108,10 @@ def _busy_seconds() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def host_microseconds(groups: Iterable[Models], seconds: float = 0.05, threads: int = 1) -> Iterator[tuple[float, ...]]:
-    """Least time of one run of the models of each group, interleaved."""
+def host_microseconds(
+    groups: Iterable[Models], seconds: float = 0.05, threads: int = 1, more_tries: int = MORE_TRIES
+) -> Iterator[tuple[float, ...]]:
+    """Least time of one run of the models of each group, interleaved; see :func:`interleaved`."""
     for models in groups:
-        times = interleaved([Model(content, threads) for content in models], seconds, threads).seconds
+        times = interleaved([Model(content, threads) for content in models], seconds, threads, more_tries).seconds
         yield tuple((times.min(axis=0) * 1e6).tolist())
