@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tfprune.costs import PackedShape, predict_dense, predict_sparse, predict_stock
+from tfprune.costs import PackedShape, load_table, predict_dense, predict_sparse, predict_stock
 from tfprune.costs.table import BYTE_STEPS, KINDS, parse_table
 from tfprune.errors import ProfileError
-from tfprune.mapping.profiling.fitting import fit_stock, with_unseen
-from tfprune.mapping.profiling.held_out import fit_layers, speedup_errors, table_content
+from tfprune.mapping.profiling.design import expected_shape
+from tfprune.mapping.profiling.fitting import fit_kinds, fit_stock, with_unseen
+from tfprune.mapping.profiling.held_out import (
+    fit_layers,
+    fit_stock_ops,
+    layer_table,
+    speedup_errors,
+    table_content,
+)
 from tfprune.mapping.profiling.layer_sizes import read_layers
 from tfprune.mapping.profiling.samples import Sample, StockSample, cases
 from tfprune.mapping.profiling.shape_files import SHAPES
@@ -101,3 +108,32 @@ def test_the_fit_of_stock_ops_finds_the_coefficients() -> None:
         assert list(fitted[name].values()) == pytest.approx(costs, rel=1e-2)
     table = parse_table(table_content("made", "any", 100_000, {"int8": {**_costs(), "stock_ops": fitted}}), "made")
     assert all(predict_stock(table, "int8", one.op) == pytest.approx(one.time, rel=1e-2) for one in samples)
+
+
+def test_a_device_like_a_known_one_needs_fewer_samples() -> None:
+    """Times of a device three times as slow as the packaged table, each off by a fifth at random."""
+    known = load_table("arm64")
+    random, layers = np.random.default_rng(0), read_layers(SHAPES / "layers.txt")
+    samples = []
+    for case in cases(layers, "float32"):
+        layer, packed = case.layer.costs(), expected_shape(case)
+        if layer.kind == "conv_1x1":
+            times = predict_dense(known, layer), predict_sparse(known, layer, packed)
+            samples.append(Sample(layer, packed, *(3 * time * np.exp(random.normal(0, 0.2)) for time in times)))
+    few = [samples[place] for place in random.permutation(len(samples))[:40]]
+    tile, prior = known.precisions["float32"].tile, known.precisions["float32"].kinds
+    errors = []
+    for expected in (None, prior):
+        fitted = fit_kinds(few, tile, "float32", None, ["conv_1x1"], expected)["conv_1x1"]
+        table = layer_table(dict.fromkeys(KINDS, fitted), tile, "float32", None)
+        found = [predict_sparse(table, one.layer, one.packed) for one in samples]
+        right = [3 * predict_sparse(known, one.layer, one.packed) for one in samples]
+        errors.append(np.abs(np.log(np.array(found) / right)).mean())
+    assert errors[1] < 0.9 * errors[0]
+
+
+def test_the_errors_of_a_single_stock_op_are_not_known() -> None:
+    op = read_stock_layers(SHAPES / "stock_ops.txt")[0].costs()
+    fitted, errors = fit_stock_ops([StockSample(op, 10.0)])
+    assert list(fitted) == [op.name]
+    assert errors is None

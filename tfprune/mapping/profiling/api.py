@@ -126,7 +126,9 @@ class _Run:
         self._precision = precision
         self._bench = bench
         self._tell = tell
-        self._fit = Fit(tile_of(device.arm, precision), precision, device.cache_bytes)
+        self._prior = load_table("arm64" if device.arm else "host")
+        known = self._prior.costs(precision).kinds
+        self._fit = Fit(tile_of(device.arm, precision), precision, device.cache_bytes, known)
 
     def stock(self, shapes: ModelShapes | None) -> list[StockSample]:
         """Measures stock ops: the model's own, and others of the same names; without a model all."""
@@ -144,16 +146,16 @@ class _Run:
         """Measures layers: the model's own, and others for a stable fit."""
         others = read_layers(SHAPES / "layers.txt")
         own = () if shapes is None else shapes.layers
-        prior = load_table("arm64" if self._device.arm else "host")
         wanted = candidates(own, [layer for layer in others if layer not in own], self._precision)
-        design = Design(wanted, prior, self._precision)
+        design = Design(wanted, self._prior, self._precision)
         return measure_layers(self._bench, design, self._fit, deadline, self._tell)
 
     def fitted(self, layers: list[Sample], stock: list[StockSample]) -> tuple[dict[str, Any], tuple[Part, ...]]:
         """The table, and what stands behind each part of it."""
         fit, facts = self._fit, self._device.facts
-        kinds, errors = fit_layers(layers, fit.tile, fit.precision, fit.cache_bytes)
-        ops, op_errors = fit_stock_ops(stock)
+        kinds, errors = fit_layers(layers, fit.tile, fit.precision, fit.cache_bytes, prior=fit.prior)
+        known = self._prior.costs(fit.precision).stock_ops
+        ops, op_errors = fit_stock_ops(stock, known)
         held_out: dict[str, HeldOut | None] = {"layers": errors, "stock_ops": op_errors}
         costs = {
             "source": f"tfprune profile: {described(facts)}; {len(layers)} layers, {len(stock)} other operators",
@@ -169,7 +171,7 @@ class _Run:
         parts = [Part(kind, counts.count(kind), errors) for kind, errors in by_kind.items()]
         for op in ops:
             same = [sample for sample in stock if sample.op.name == op]
-            parts.append(Part(op, len(same), fit_stock_ops(same)[1] if len(same) >= _FEWEST else None))
+            parts.append(Part(op, len(same), fit_stock_ops(same, known)[1] if len(same) >= _FEWEST else None))
         return content, tuple(parts)
 
 

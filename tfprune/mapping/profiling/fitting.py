@@ -7,7 +7,8 @@ least `CHEAPEST` of a dense one: that tells steps from visits, which every block
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress, pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfprune.costs.predict import LayerShape, PackedShape, SparseWork, far_bytes, sparse_work, step_parts
-from tfprune.costs.table import BLOCK_ENCODINGS, BLOCK_STEP_ROWS, BYTE_STEPS, steps_of
+from tfprune.costs.table import BLOCK_ENCODINGS, BLOCK_STEP_ROWS, BYTE_STEPS, KindCosts, StockCosts, steps_of
 from tfprune.errors import ProfileError
 from tfprune.mapping.profiling.samples import Sample, StockSample, step_rows
 
@@ -36,6 +37,8 @@ CHEAPEST = 0.8
 CHEAPEST_INT16 = 0.02
 #: Least cost of a dense multiply-add, in that of the layer whose multiply-adds take least.
 LEAST_MAC = 0.01
+#: How firmly a coefficient is held to that of a device like the measured one.
+PRIOR_STRENGTH = 0.5
 Array = npt.NDArray[np.float64]
 
 
@@ -80,35 +83,53 @@ def _blocks(precision: str) -> list[str]:
     return [name for name in steps_of(precision) if name in BLOCK_ENCODINGS]
 
 
-def relative_fit(features: Array, times: Array, least: Array) -> Array:
+def relative_fit(features: Array, times: Array, least: Array, prior: Array | None = None) -> Array:
     """Coefficients of at least `least` with the smallest sum of squared ``(p - t) / sqrt(p * t)``, p the prediction.
 
     Too long and too short predictions weigh the same. Each round divides by the prediction of the one before.
+
+    Args:
+        features: counts of work, a row a measurement.
+        times: measured.
+        least: the smallest values.
+        prior: coefficients of a device like this one, as far as they are known, else 0. A coefficient that is twice as
+            large, once all are brought to the times of this device, counts as much as a time that is
+            ``PRIOR_STRENGTH`` off.
     """
     solver = bounded_least_squares()
+    held = np.zeros((0, features.shape[1]))
+    if prior is not None and (expected := features @ prior).all():
+        scale = np.exp(np.median(np.log(times / expected)))
+        places = np.flatnonzero(prior)
+        held = np.zeros((len(places), len(prior)))
+        held[np.arange(len(places)), places] = PRIOR_STRENGTH / (scale * prior[places])
     predicted = times
     for _ in range(ROUNDS):
         scaled = features / np.sqrt(times * predicted)[:, None]
+        scaled = np.vstack([scaled, held])
         norms = np.linalg.norm(scaled, axis=0)
         norms[norms == 0] = 1
-        wanted = np.sqrt(times / predicted)
+        wanted = np.concatenate([np.sqrt(times / predicted), np.full(len(held), PRIOR_STRENGTH)])
         found = solver(scaled / norms, wanted, bounds=(least * norms, np.inf), method="bvls")
         coefficients: Array = np.maximum(found.x / norms, least)  # but for rounding it is above
         predicted = features @ coefficients
     return coefficients
 
 
-def fit_dense(found: list[Sample], cache_bytes: int | None) -> Array:
+def fit_dense(found: list[Sample], cache_bytes: int | None, prior: KindCosts | None = None) -> Array:
     """Coefficients of a dense layer, a multiply-add, an output value and a byte of weights that no cache holds."""
     layers = [sample.layer for sample in found]
     features = np.array([[1.0, one.macs, one.out_channels * one.pixels, far_bytes(cache_bytes, one)] for one in layers])
     times = np.array([sample.dense for sample in found])
     # A table has no multiply-adds for nothing; every real device spends far more on them.
     least = np.array([0.0, LEAST_MAC * float((times / features[:, 1]).min()), 0.0, 0.0])
-    return relative_fit(features, times, least)
+    known = None if prior is None else np.array([getattr(prior, name) for name in DENSE_SCALARS])
+    return relative_fit(features, times, least, known)
 
 
-def fit_sparse(found: list[tuple[SparseWork, Sample]], precision: str, dense_mac: float) -> dict[str, Any]:
+def fit_sparse(
+    found: list[tuple[SparseWork, Sample]], precision: str, dense_mac: float, prior: KindCosts | None = None
+) -> dict[str, Any]:
     """Coefficients of sparse layers of one kind."""
     known, shared = step_rows(precision), shared_steps(precision)
     first, last = len(SCALARS), len(SCALARS) + len(known)
@@ -118,7 +139,8 @@ def fit_sparse(found: list[tuple[SparseWork, Sample]], precision: str, dense_mac
     least = np.zeros(features.shape[1])
     rows = np.array([[float(size)] for _, size in known])
     least[first : first + shared.shape[1]] = cheapest * dense_mac / (shared / rows).max(axis=0)
-    costs = relative_fit(features, np.array([one.sparse for _, one in found]), least)
+    expected = None if prior is None else _as_unknowns(prior, precision)
+    costs = relative_fit(features, np.array([one.sparse for _, one in found]), least, expected)
     own = [rounded(cost) for cost in costs]
     fitted = shared @ costs[first : first + shared.shape[1]]
     seen = shared @ features[:, first : first + shared.shape[1]].any(axis=0) > 0
@@ -132,6 +154,16 @@ def fit_sparse(found: list[tuple[SparseWork, Sample]], precision: str, dense_mac
         "step": {name: {str(rows): steps[name, rows] for rows in sizes} for name, sizes in steps_of(precision).items()},
         "visit": dict(zip(_blocks(precision), own[first + shared.shape[1] :], strict=True)),
     }
+
+
+def _as_unknowns(prior: KindCosts, precision: str) -> Array:
+    """Known coefficients in the order of the fit's; those of kernels in 16 bits share steps, which no table has."""
+    scalars = [getattr(prior, name) for name in SCALARS]
+    known = step_rows(precision)
+    steps = [0.0] * shared_steps(precision).shape[1]
+    if precision not in WIDE:
+        steps = [prior.step[name][rows] for name, rows in known]
+    return np.array([*scalars, *steps, *(prior.visit[name] for name in _blocks(precision))])
 
 
 def with_unseen(steps: dict[tuple[str, int], float], seen: set[tuple[str, int]]) -> dict[tuple[str, int], float]:
@@ -159,16 +191,22 @@ def shared_steps(precision: str) -> Array:
 
 
 def fit_kinds(
-    found: Sequence[Sample], tile: dict[str, int], precision: str, cache_bytes: int | None, kinds: Sequence[str]
+    found: Sequence[Sample],
+    tile: dict[str, int],
+    precision: str,
+    cache_bytes: int | None,
+    kinds: Sequence[str],
+    prior: Mapping[str, KindCosts] | None = None,
 ) -> dict[str, Any]:
-    """The coefficients of the kinds of layers."""
+    """The coefficients of the kinds of layers; `prior` are those of a device like the measured one."""
     worked = [(sparse_work(tile, sample.layer, sample.packed), sample) for sample in found]
     fitted = {}
     for kind in kinds:
-        dense = fit_dense([sample for sample in found if sample.layer.kind == kind], cache_bytes)
+        expected = None if prior is None else prior[kind]
+        dense = fit_dense([sample for sample in found if sample.layer.kind == kind], cache_bytes, expected)
         # Layers that run as another kind, but for their largest groups, say nothing of either.
         own = [(work, sample) for work, sample in worked if work.kind == sample.layer.kind == kind]
-        sparse = fit_sparse(own, precision, dense[1])
+        sparse = fit_sparse(own, precision, dense[1], expected)
         fitted[kind] = {**dict(zip(DENSE_SCALARS, map(rounded, dense), strict=True)), **sparse}
     return fitted
 
@@ -178,12 +216,13 @@ def rounded(cost: float) -> float:
     return float(f"{cost:.4g}")
 
 
-def fit_stock(found: Sequence[StockSample]) -> dict[str, Any]:
-    """The coefficients of every stock op that was measured."""
+def fit_stock(found: Sequence[StockSample], prior: Mapping[str, StockCosts] | None = None) -> dict[str, Any]:
+    """The coefficients of every stock op that was measured; `prior` are those of a device like the measured one."""
     fitted = {}
     for name in dict.fromkeys(sample.op.name for sample in found):
         same = [sample for sample in found if sample.op.name == name]
         features = np.array([[1.0, sample.op.macs, sample.op.values] for sample in same])
-        costs = relative_fit(features, np.array([sample.time for sample in same]), np.zeros(3))
+        known = None if prior is None or name not in prior else np.array(dataclasses.astuple(prior[name]))
+        costs = relative_fit(features, np.array([sample.time for sample in same]), np.zeros(3), known)
         fitted[name] = dict(zip(("layer", "mac", "value"), map(rounded, costs), strict=True))
     return fitted

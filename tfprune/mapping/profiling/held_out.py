@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from tfprune.costs.facts import DeviceFacts, HeldOut
 from tfprune.costs.predict import predict_dense, predict_sparse, stock_time
-from tfprune.costs.table import KINDS, TABLE_VERSION, CostTable, StockCosts, parse_table
+from tfprune.costs.table import KINDS, TABLE_VERSION, CostTable, KindCosts, StockCosts, parse_table
 from tfprune.mapping.profiling.fitting import Array, fit_kinds, fit_stock
 from tfprune.mapping.profiling.samples import Sample, StockSample
 
@@ -59,16 +59,18 @@ def fit_layers(
     precision: str,
     cache_bytes: int | None,
     known: dict[str, Any] | None = None,
+    prior: Mapping[str, KindCosts] | None = None,
 ) -> tuple[dict[str, Any], HeldOut]:
     """The coefficients of every kind of layer from all of them, and the errors of those from all but a part, there.
 
-    Kinds that are not among the layers keep the coefficients that are known.
+    Kinds that are not among the layers keep the coefficients that are known; `prior` is that of `fit_kinds`.
     """
     kept, held = held_out(found)
     kinds = [kind for kind in KINDS if any(sample.layer.kind == kind for sample in found)]
-    every = {**(known or {}), **fit_kinds(kept, tile, precision, cache_bytes, kinds)}
+    every = {**(known or {}), **fit_kinds(kept, tile, precision, cache_bytes, kinds, prior)}
     table = layer_table(every, tile, precision, cache_bytes)
-    return {**every, **fit_kinds(found, tile, precision, cache_bytes, kinds)}, spread(speedup_errors(table, held))
+    fitted = fit_kinds(found, tile, precision, cache_bytes, kinds, prior)
+    return {**every, **fitted}, spread(speedup_errors(table, held))
 
 
 def layer_table(kinds: dict[str, Any], tile: dict[str, int], precision: str, cache_bytes: int | None) -> CostTable:
@@ -77,7 +79,9 @@ def layer_table(kinds: dict[str, Any], tile: dict[str, int], precision: str, cac
     return parse_table(table_content("part", "any", cache_bytes, {precision: part}), "part")
 
 
-def fit_stock_ops(found: Sequence[StockSample]) -> tuple[dict[str, Any], HeldOut | None]:
+def fit_stock_ops(
+    found: Sequence[StockSample], prior: Mapping[str, StockCosts] | None = None
+) -> tuple[dict[str, Any], HeldOut | None]:
     """The same of every stock op; there are few of each, so that each is left out once.
 
     An op of which there is only one says nothing of others.
@@ -86,9 +90,9 @@ def fit_stock_ops(found: Sequence[StockSample]) -> tuple[dict[str, Any], HeldOut
     for left_out in found:
         same = [sample for sample in found if sample.op.name == left_out.op.name and sample is not left_out]
         if same:
-            costs = StockCosts(**fit_stock(same)[left_out.op.name])
+            costs = StockCosts(**fit_stock(same, prior)[left_out.op.name])
             errors.append(abs(stock_time(costs, left_out.op) / left_out.time - 1))
-    return fit_stock(found), spread(np.array(errors)) if errors else None
+    return fit_stock(found, prior), spread(np.array(errors)) if errors else None
 
 
 def spread(errors: Array) -> HeldOut:

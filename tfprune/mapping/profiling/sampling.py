@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from tfprune.costs.facts import HeldOut
-from tfprune.costs.table import KINDS
+from tfprune.costs.table import KINDS, KindCosts
 from tfprune.mapping.profiling.design import Design, coverage
 from tfprune.mapping.profiling.fitting import Array, fit_kinds
 from tfprune.mapping.profiling.held_out import layer_table, speedup_errors, spread
@@ -31,11 +31,13 @@ class Fit(NamedTuple):
         tile: as the table has it.
         precision: of the layers.
         cache_bytes: as the table has it.
+        prior: coefficients of a device like the measured one.
     """
 
     tile: dict[str, int]
     precision: str
     cache_bytes: int | None
+    prior: Mapping[str, KindCosts]
 
 
 def crossed_errors(found: Sequence[Sample], fit: Fit) -> Array:
@@ -45,7 +47,7 @@ def crossed_errors(found: Sequence[Sample], fit: Fit) -> Array:
     for number in range(FOLDS):
         kept = [sample for sample, own in zip(found, fold, strict=True) if own != number]
         held = [sample for sample, own in zip(found, fold, strict=True) if own == number]
-        kinds = fit_kinds(kept, fit.tile, fit.precision, fit.cache_bytes, KINDS)
+        kinds = fit_kinds(kept, fit.tile, fit.precision, fit.cache_bytes, KINDS, fit.prior)
         table = layer_table(kinds, fit.tile, fit.precision, fit.cache_bytes)
         errors[fold == number] = speedup_errors(table, held)
     return errors
