@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tfprune.converter.columns import amount
 from tfprune.errors import MappingError
 from tfprune.files import check_target, write_file
 from tfprune.mapping.budget import Budget
@@ -25,6 +26,7 @@ from tfprune.tables import html_table, text_table
 
 if TYPE_CHECKING:
     from tfprune.mapping.latency import LatencyModel, LayerPrediction, Prediction
+    from tfprune.mapping.measured import MeasuredLatency
 
 HEADERS = ("layer", "kind", "shape", "choice", "zeros", "dense", "predicted", "speed-up", "reason")
 #: Columns of text, which stand left.
@@ -246,12 +248,19 @@ class Mapping:
         text = self._json() if Path(path).suffix.lower() == ".json" else self._yaml()
         write_file(path, text.encode(), overwrite=overwrite)
 
-    def to_html(self, *, title: str | None = None, measured: abc.Mapping[str, float] | None = None) -> str:
+    def to_html(
+        self,
+        *,
+        title: str | None = None,
+        measured: MeasuredLatency | None = None,
+        layer_times: abc.Mapping[str, float] | None = None,
+    ) -> str:
         """One HTML page with pictures, which holds everything it shows. Needs ``pip install tfprune[report]``.
 
         Args:
             title: what the page calls the model. Default: the model's name.
-            measured: measured times by layer in the profile's unit, shown beside the predicted ones.
+            measured: what the whole model was measured at, by :func:`tfprune.mapping.measured.measure`.
+            layer_times: measured times by layer, in the profile's unit.
 
         Raises:
             OutputError: Jinja2 or matplotlib is missing.
@@ -259,33 +268,25 @@ class Mapping:
         """
         from tfprune.plotting.mapping_page import render
 
-        unknown = sorted(set(measured or ()) - set(self.choices))
+        unknown = sorted(set(layer_times or ()) - set(self.choices))
         if unknown:
-            raise MappingError(f"measured: must be times of layers of the mapping, got {', '.join(unknown)}")
-        return render(self, self.model if title is None else title, dict(measured or {}))
+            raise MappingError(f"layer_times: must be times of layers of the mapping, got {', '.join(unknown)}")
+        return render(self, self.model if title is None else title, dict(layer_times or {}), measured)
 
-    def save_report(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        title: str | None = None,
-        measured: abc.Mapping[str, float] | None = None,
-        overwrite: bool = False,
-    ) -> None:
+    def save_report(self, path: str | os.PathLike[str], *, overwrite: bool = False, **options: Any) -> None:
         """Writes :meth:`to_html` to a file, as a whole or not at all.
 
         Args:
             path: where to; its folder must exist.
-            title: as for :meth:`to_html`.
-            measured: as for :meth:`to_html`.
             overwrite: whether an existing file may be replaced.
+            **options: as for :meth:`to_html`.
 
         Raises:
             OutputError: the file exists and ``overwrite`` is False, cannot be written, or what draws is missing.
             MappingError: a measured layer that the mapping does not have.
         """
         check_target(path, overwrite=overwrite)
-        write_file(path, self.to_html(title=title, measured=measured).encode(), overwrite=overwrite)
+        write_file(path, self.to_html(**options).encode(), overwrite=overwrite)
 
     def _before_after(self) -> str:
         # In the budget's own measure, whatever that is.
@@ -302,8 +303,8 @@ class Mapping:
             "x".join(map(str, layer.shape)),
             str(layer.choice.pattern or "dense"),
             f"{found.sparsity:.1%}" if not layer.choice.dense else "-",
-            f"{found.dense_time:.4g}",
-            f"{found.time:.4g}",
+            amount(found.dense_time),
+            amount(found.time),
             speedup,
             layer.reason,
         )

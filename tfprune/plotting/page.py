@@ -56,20 +56,25 @@ def render(report: ConversionReport, title: str) -> str:
     """
     from tfprune.converter.columns import COLUMNS
 
-    environment = _environment()
+    templates = environment()
     pictures = _pictures(report)
     cards = []
     for number, layer in enumerate(report.layers):
         # The two matrices of an LSTM stand one after the other, here and there.
         waiting = pictures.get((layer.subgraph, layer.index))
         cards.append(_card(number, layer, waiting.pop(0) if waiting else None, report))
-    page = environment.get_template(_TEMPLATE).render(
+    page = templates.get_template(_TEMPLATE).render(
         title=title, report=report, columns=COLUMNS, cards=cards, figures=_figures(report)
     )
     return str(page)
 
 
-def _environment() -> Any:
+def environment() -> Any:
+    """Jinja2 with the templates of the pages.
+
+    Raises:
+        OutputError: Jinja2 is missing.
+    """
     try:
         import jinja2
     except ImportError as error:
@@ -100,11 +105,12 @@ def _pictures(report: ConversionReport) -> dict[tuple[int, int], list[str | None
     for subgraph, index, layer in tflite_layers(Graph(report.model)):
         if (subgraph, index) in wanted:
             full = np.count_nonzero(layer.matrix) == layer.matrix.size
-            pictures[subgraph, index].append(None if full else _data_uri(mask_png(layer)))
+            pictures[subgraph, index].append(None if full else data_uri(mask_png(layer)))
     return pictures
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
+    """A picture as an address that holds it."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
@@ -156,11 +162,11 @@ def _figures(report: ConversionReport) -> list[tuple[str, str, str]]:
     figures = []
     if report.output_bytes is not None:
         text = arrow(f"{report.input_bytes / 1e6:.2f}", f"{report.output_bytes / 1e6:.2f} MB")
-        figures.append(("file", text, _change(report.input_bytes, report.output_bytes)))
+        figures.append(("file", text, change(report.input_bytes, report.output_bytes)))
     text = arrow(f"{sums.dense_bytes / 1e6:.2f}", f"{sums.final_bytes / 1e6:.2f} MB")
-    figures.append(("weights", text, _change(sums.dense_bytes, sums.final_bytes)))
+    figures.append(("weights", text, change(sums.dense_bytes, sums.final_bytes)))
     text = arrow(amount(sums.dense_macs), amount(sums.final_macs))
-    figures.append(("multiply-adds", text, _change(sums.dense_macs, sums.final_macs)))
+    figures.append(("multiply-adds", text, change(sums.dense_macs, sums.final_macs)))
     if sums.final_time:
         text = arrow(amount(sums.dense_time), amount(sums.final_time))
         remark = f"{sums.dense_time / sums.final_time:.2f}x as fast: these layers alone"
@@ -168,5 +174,6 @@ def _figures(report: ConversionReport) -> list[tuple[str, str, str]]:
     return figures
 
 
-def _change(before: float, after: float) -> str:
+def change(before: float, after: float) -> str:
+    """What is left of a number, as a share of what it was."""
     return f"{after / before:.0%} of dense" if before else "-"
