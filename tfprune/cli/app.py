@@ -12,6 +12,7 @@ from tfprune import __version__
 from tfprune.cli.benchmark import benchmark
 from tfprune.cli.convert import convert
 from tfprune.cli.inspect import inspect
+from tfprune.cli.mapping import map_command
 from tfprune.cli.profile import profile
 from tfprune.cli.prune import prune
 from tfprune.cli.verify import verify
@@ -69,5 +70,5 @@ def main() -> None:
     """
 
 
-for command in (prune, convert, inspect, verify, benchmark, profile):
+for command in (profile, map_command, prune, convert, inspect, verify, benchmark):
     main.add_command(command)

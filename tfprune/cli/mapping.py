@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tfprune map``: which pattern, block size and rate suits each layer of a model on a device?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfprune.cli.arrays import read_arrays
+from tfprune.cli.console import print_json, print_table, showing, working
+from tfprune.cli.options import DATA_OPTION
+from tfprune.cli.outputs import check_apart
+from tfprune.errors import RuntimeInputError
+
+if TYPE_CHECKING:
+    # It loads the converter, which `--help` has no use for.
+    from tfprune.mapping.mapping import Mapping
+
+EXIT_NOT_MET = 1
+_RULES = "rules"
+_METHODS = (_RULES, "policy", "optuna", "nsga2")
+_BUDGETS = ("latency_ms", "latency_ratio", "size_bytes", "mac_ratio")
+#: Options that only a search has.
+_SEARCH_ONLY = ("data", "validation", "trials", "epochs", "workers", "storage", "seed")
+_LABELS, _INPUTS = "y", "x"
+
+
+@click.command("map")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--profile", required=True, help="Of the device: a JSON file, or a cost table, arm64 or host.")
+@click.option("--latency-ms", type=float, help="Budget: milliseconds, for profiles in units of time.")
+@click.option("--latency-ratio", type=float, help="Budget: share of the dense model's predicted latency.")
+@click.option("--size-bytes", type=float, help="Budget: bytes of all weights as they are stored.")
+@click.option("--mac-ratio", type=float, help="Budget: share of the dense model's multiply-adds.")
+@click.option(
+    "--method", type=click.Choice(_METHODS), default=_RULES, show_default=True, help="What finds the mapping."
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=str), help="The recipe, a .yaml or .json file."
+)
+@click.option("--report", type=click.Path(path_type=str), help="Also write one HTML page with pictures and reasons.")
+@click.option("--task", default="easy", show_default=True, help="How hard: easy (as CIFAR) or hard (as ImageNet).")
+@click.option(
+    "--tolerance",
+    type=float,
+    default=0.2,
+    show_default=True,
+    help="How much slower than coarse structured pruning a pattern may be.",
+)
+@click.option("--rules", type=click.Path(path_type=Path), help="YAML or JSON file of rules. Default: tfprune's own.")
+@click.option("--precision", default="float32", show_default=True, help="Of the file: float32, float16, int8, dynamic.")
+@click.option(
+    DATA_OPTION,
+    type=click.Path(path_type=Path),
+    help="For --precision int8: a .npy file with examples, or .npz with an array for each input.",
+)
+@click.option(
+    "--min-speedup", type=float, default=1.05, show_default=True, help="A layer predicted to gain less stays dense."
+)
+@click.option(
+    "--validation",
+    type=click.Path(path_type=Path),
+    help="Of a search: a .npz file with labels y and inputs x, or an array for each input by name; mappings are judged "
+    "on them.",
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Of a search: training data, as --validation. Default: none."
+)
+@click.option("--trials", type=click.IntRange(min=1), help="Of a search: mappings to judge.  [default: 200]")
+@click.option("--epochs", type=click.IntRange(min=0), help="Of a search: of training a mapping.  [default: 0]")
+@click.option("--workers", type=click.IntRange(min=1), help="Of a search: processes.  [default: 1]")
+@click.option("--storage", help="Of a search: journal file or URL of a database, where a killed search goes on.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of a search.  [default: 0]")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+@click.pass_context
+def map_command(ctx: click.Context, model: Path, **options: Any) -> None:
+    """Choose a pattern, block size and rate for every layer of MODEL, a trained .keras file.
+
+    Give one budget. Exit code 1 when no mapping meets it: the closest one is written all the same.
+    """
+    _check_options(options)
+    output, report = options["output"], options["report"]
+    check_apart({"MODEL": model, "--output": output, "--report": report})
+    with working("Reading the model") as say:
+        from tfprune.files import check_target
+        from tfprune.mapping.mapping import check_recipe_path
+
+        # All before the work, so that a refused one leaves nothing behind.
+        check_recipe_path(output)
+        for path in (output, report):
+            if path is not None:
+                check_target(path, overwrite=options["overwrite"], source=model)
+        found, loaded = _by_rules(model, options, say)
+    document: dict[str, Any] = {"output": output, "report": report}
+    if options["method"] == _RULES:
+        document["mapping"] = found.to_dict()
+    else:
+        result = _search(loaded, found, options)
+        found = result.best
+        document["search"] = result.to_dict()
+    with working("Writing"):
+        found.save_recipe(output, overwrite=options["overwrite"])
+        if report is not None:
+            found.save_report(report, title=model.name, overwrite=options["overwrite"])
+    if options["as_json"]:
+        print_json(document)
+    else:
+        print_mapping(found)
+        for path in (output, report):
+            if path is not None:
+                click.echo(f"wrote {path}")
+    if not found.met:
+        ctx.exit(EXIT_NOT_MET)
+
+
+def print_mapping(mapping: Mapping) -> None:
+    """Prints a row a layer, then the reasons, then the totals.
+
+    Args:
+        mapping: what to print.
+    """
+    from tfprune.mapping.mapping import HEADERS, TEXT_COLUMNS
+
+    # Sentences do not fit a column.
+    reason = len(HEADERS) - 1
+    rows = mapping.rows()
+    print_table(HEADERS[:reason], [row[:reason] for row in rows], text_columns=TEXT_COLUMNS[:-1])
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if row[reason]:
+            reasons[row[reason]].append(row[0])
+    for text, names in reasons.items():
+        click.echo(f"# {', '.join(names)}: {text}")
+    click.echo(mapping.caption())
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Refuses what does not go together, in the words of the command line."""
+    if sum(options[name] is not None for name in _BUDGETS) != 1:
+        raise click.UsageError(f"give exactly one of {', '.join(map(_spelled, _BUDGETS))}")
+    if options["method"] == _RULES:
+        given = [_spelled(name) for name in _SEARCH_ONLY if options[name] is not None]
+        if given:
+            raise click.UsageError(f"{', '.join(given)}: only for a search; give --method policy, optuna or nsga2 too")
+    elif options["validation"] is None:
+        raise click.UsageError(f"--method {options['method']} judges mappings on examples: give --validation FILE too")
+    elif options["precision"] != "float32":
+        raise click.UsageError("--precision: a search predicts float32 models only; leave it out")
+
+
+def _spelled(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _by_rules(model: Path, options: dict[str, Any], say: Any) -> tuple[Mapping, Any]:
+    """The mapping by rules, which a search begins with, and the model."""
+    from tfprune.mapping.inputs import keras_model
+    from tfprune.mapping.rule_based import rules
+
+    data = options["representative_data"]
+    loaded = keras_model(model)
+    found = rules(
+        loaded,
+        options["profile"],
+        **{name: options[name] for name in _BUDGETS},
+        task=options["task"],
+        tolerance=options["tolerance"],
+        rules=options["rules"],
+        min_speedup=options["min_speedup"],
+        precision=options["precision"],
+        representative_data=None if data is None else read_arrays(data, DATA_OPTION),
+        progress=say,
+    )
+    return found, loaded
+
+
+def _search(model: Any, start: Mapping, options: dict[str, Any]) -> Any:
+    """What a search finds that begins with the mapping by rules."""
+    from tfprune.mapping.searching import search
+
+    validation = _examples(options["validation"], "--validation")
+    training = None if options["data"] is None else _examples(options["data"], "--data")
+    given = {name: options[name] for name in ("trials", "epochs", "workers", "storage", "seed")}
+    with showing():
+        return search(
+            model,
+            options["profile"],
+            **{name: options[name] for name in _BUDGETS},
+            validation_data=validation,
+            training_data=training,
+            method=options["method"],
+            start=[start.choices],
+            min_speedup=options["min_speedup"],
+            **{name: value for name, value in given.items() if value is not None},
+        )
+
+
+def _examples(path: Path, option: str) -> tuple[Any, Any]:
+    """Inputs and labels of a file."""
+    arrays = read_arrays(path, option)
+    if not isinstance(arrays, dict) or _LABELS not in arrays or len(arrays) == 1:
+        found = ", ".join(arrays) if isinstance(arrays, dict) else "one array without a name"
+        raise RuntimeInputError(
+            f"{option}: `{path}` must be a .npz file with the labels as {_LABELS} and the inputs as {_INPUTS} or by "
+            f"their names, got {found or 'none'}; write it with numpy.savez(path, x=images, y=labels)"
+        )
+    labels = arrays.pop(_LABELS)
+    return (arrays[_INPUTS] if set(arrays) == {_INPUTS} else arrays), labels
