@@ -18,8 +18,9 @@ from tfprune.keras.layers import match_weights
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.latency import LatencyModel
-from tfprune.mapping.mapping import Mapping, Tried, exactly
+from tfprune.mapping.mapping import Mapping, Tried
 from tfprune.mapping.network import Network
+from tfprune.mapping.recipe_rules import exactly
 from tfprune.sparsity.patterns import BlockPunched, Groups
 
 CHOICES = {

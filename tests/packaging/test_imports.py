@@ -55,6 +55,7 @@ ALLOWED: dict[str, set[str]] = {
         "tfprune.formats",
         "tfprune.converter",
         "tfprune.keras",
+        "tfprune.mapping",
     },
     "mapping": {
         "numpy",
@@ -64,6 +65,7 @@ ALLOWED: dict[str, set[str]] = {
         "optuna",
         "rich",
         "scipy",
+        "yaml",
         "tfprune.converter",
         "tfprune.costs",
         "tfprune.formats",

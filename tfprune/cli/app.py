@@ -22,6 +22,7 @@ EXIT_BAD_USE = 2
 # Remedies of the Python interface, and the same for somebody at a terminal.
 _REMEDIES = (
     (re.compile(r"pass overwrite=True"), "pass --overwrite"),
+    (re.compile(r"pass force=True"), "pass --force"),
     (re.compile(r"target='dense'"), "--target dense"),
     (
         re.compile(r"pass it by name, (custom_objects=\{.*\})"),

@@ -74,6 +74,7 @@ _LABELS, _INPUTS = "y", "x"
 @click.option("--workers", type=click.IntRange(min=1), help="Of a search: processes.  [default: 1]")
 @click.option("--storage", help="Of a search: journal file or URL of a database, where a killed search goes on.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of a search.  [default: 0]")
+@click.option("--force", is_flag=True, help="Use a profile of another device or library version all the same.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 @click.pass_context
@@ -87,7 +88,7 @@ def map_command(ctx: click.Context, model: Path, **options: Any) -> None:
     check_apart({"MODEL": model, "--output": output, "--report": report})
     with working("Reading the model") as say:
         from tfprune.files import check_target
-        from tfprune.mapping.mapping import check_recipe_path
+        from tfprune.mapping.recipe_rules import check_recipe_path
 
         # All before the work, so that a refused one leaves nothing behind.
         check_recipe_path(output)
@@ -173,6 +174,7 @@ def _by_rules(model: Path, options: dict[str, Any], say: Any) -> tuple[Mapping, 
         min_speedup=options["min_speedup"],
         precision=options["precision"],
         representative_data=None if data is None else read_arrays(data, DATA_OPTION),
+        force=options["force"],
         progress=say,
     )
     return found, loaded

@@ -12,6 +12,7 @@ from tfprune.costs import CostTable, load_table
 from tfprune.errors import MappingError
 from tfprune.mapping.latency import LatencyModel
 from tfprune.mapping.network import Network
+from tfprune.mapping.profiling.device import check_table
 
 
 def keras_model(model: Any) -> Any:
@@ -38,6 +39,7 @@ def latency_model(
     min_speedup: float = 1.05,
     precision: str = "float32",
     representative_data: Any = None,
+    force: bool = False,
 ) -> LatencyModel:
     """What predicts a model on a device.
 
@@ -47,11 +49,14 @@ def latency_model(
         min_speedup: as for :func:`tfprune.convert`.
         precision: as for :func:`tfprune.convert`.
         representative_data: as for :func:`tfprune.convert`.
+        force: whether a profile of another device or library version is used all the same.
 
     Raises:
+        ProfileError: a profile of another device or library version.
         MappingError: not a model, or one without a layer that could be pruned.
         ConversionError: a model that cannot be converted, or a table that breaks a rule.
     """
     table = profile if isinstance(profile, CostTable) else load_table(profile)
+    check_table(table, force=force)
     network = Network(keras_model(model), precision=precision, representative_data=representative_data)
     return LatencyModel(network, table, min_speedup=min_speedup)

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import math
 import os
-import re
 from collections import abc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,8 @@ from tfprune.files import check_target, write_file
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.network import repeated_names
-from tfprune.recipe import DEFAULT_MIN_WEIGHTS, Recipe, Rule
+from tfprune.mapping.recipe_rules import check_recipe_path, rule_for
+from tfprune.recipe import Recipe
 from tfprune.recipe.reading import written
 from tfprune.tables import html_table, text_table
 
@@ -85,7 +85,8 @@ class Mapping:
         dense: what the dense model is.
         budget: what was asked for.
         method: what made the mapping, such as ``"rules"``.
-        profile: name of the profile, and what it knows of its own error.
+        profile: name of the profile.
+        profile_errors: relative errors of the profile's predictions on what it was not fitted to, in words.
         min_speedup: what the converter must be given for the prediction to hold.
         notes: what else there is to say, such as why the budget is not met.
         tried: what a search has tried; none where no search was made.
@@ -98,6 +99,7 @@ class Mapping:
     budget: Budget
     method: str
     profile: str
+    profile_errors: tuple[str, ...] = ()
     min_speedup: float = 1.05
     notes: tuple[str, ...] = ()
     tried: tuple[Tried, ...] = ()
@@ -153,6 +155,7 @@ class Mapping:
             budget=budget,
             method=method,
             profile=latency.table.name,
+            profile_errors=_errors(latency),
             min_speedup=latency.min_speedup,
             notes=tuple(notes),
             tried=tuple(tried),
@@ -181,7 +184,7 @@ class Mapping:
     @property
     def recipe(self) -> Recipe:
         """A rule for each layer, for :class:`tfprune.PruningCallback` and :func:`tfprune.prune`."""
-        return Recipe([_rule(layer) for layer in self.layers])
+        return Recipe([rule_for(layer.name, layer.choice, layer.weights) for layer in self.layers])
 
     @property
     def title(self) -> str:
@@ -199,22 +202,29 @@ class Mapping:
         return [self._cells(layer) for layer in self.layers]
 
     def caption(self) -> str:
-        """The title and the notes."""
-        return "\n".join([self.title, *self.notes])
+        """The title, the notes and what the profile knows of its errors."""
+        return "\n".join([self.title, *self.notes, *self.remarks])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be known of the predictions, in sentences."""
+        found = f"held-out errors of profile {self.profile}: {'; '.join(self.profile_errors)}"
+        return [found] if self.profile_errors else []
 
     def to_dict(self) -> dict[str, Any]:
         """The mapping as plain values.
 
         Returns:
-            ``{"model", "method", "profile", "min_speedup", "budget": {"kind", "limit"}, "met", "used", "unit", "time",
-            "dense_time", "other_time", "stored_bytes", "dense_bytes", "macs", "dense_macs", "notes", "layers":
-            [{"name", "kind", "shape", "pattern", "sparsity", "sparse", "time", "dense_time", "stored_bytes", "macs",
-            "encoding", "reason"}, ...], "tried": [{"time", "accuracy", "front", "chosen"}, ...]}``.
+            ``{"model", "method", "profile", "profile_errors", "min_speedup", "budget": {"kind", "limit"}, "met",
+            "used", "unit", "time", "dense_time", "other_time", "stored_bytes", "dense_bytes", "macs", "dense_macs",
+            "notes", "layers": [{"name", "kind", "shape", "pattern", "sparsity", "sparse", "time", "dense_time",
+            "stored_bytes", "macs", "encoding", "reason"}, ...], "tried": [{"time", "accuracy", "front", "chosen"}, ...]}``.
         """
         return {
             "model": self.model,
             "method": self.method,
             "profile": self.profile,
+            "profile_errors": list(self.profile_errors),
             "min_speedup": self.min_speedup,
             "budget": dataclasses.asdict(self.budget),
             "met": self.met,
@@ -347,35 +357,7 @@ class Mapping:
         return html_table(HEADERS, self.rows(), self.caption())
 
 
-def check_recipe_path(path: str | os.PathLike[str]) -> None:
-    """Refuses a name that no recipe can be read from.
-
-    Raises:
-        MappingError: it ends in something else than ``.yaml``, ``.yml`` or ``.json``.
-    """
-    suffixes = (".yaml", ".yml", ".json")
-    if Path(path).suffix.lower() not in suffixes:
-        raise MappingError(f"recipe: must be written to a file that ends in {', '.join(suffixes)}, got `{path}`")
-
-
-def _rule(layer: MappedLayer) -> Rule:
-    if layer.choice.pattern is None:
-        return Rule(exactly(layer.name), skip=True)
-    # Somebody chose this layer: the usual limit, which leaves small layers alone, must not undo that.
-    least = layer.weights if layer.weights < DEFAULT_MIN_WEIGHTS else None
-    return Rule(exactly(layer.name), layer.choice.pattern, layer.choice.sparsity, min_weights=least)
-
-
-def exactly(name: str) -> str:
-    """What a rule must say to name this layer and no other.
-
-    Args:
-        name: of a layer.
-
-    Example:
-        >>> exactly("block[1]"), exactly("Dense"), exactly("conv2d_1")
-        ('block[[]1]', '[D]ense', 'conv2d_1')
-    """
-    escaped = re.sub(r"([*?[])", r"[\1]", name)
-    # A class of layers may be called so too, and names all of its layers.
-    return f"[{escaped[0]}]{escaped[1:]}" if escaped.isidentifier() and escaped[0].isupper() else escaped
+def _errors(latency: LatencyModel) -> tuple[str, ...]:
+    """What a profile knows of its own errors in the precision of a model."""
+    held_out = latency.table.costs(latency.network.precision).held_out
+    return tuple(f"{part.replace('_', ' ')}: {errors}" for part, errors in held_out.items())

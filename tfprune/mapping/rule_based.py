@@ -38,6 +38,7 @@ def rules(
     min_speedup: float = 1.05,
     precision: str = "float32",
     representative_data: Any = None,
+    force: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Mapping:
     """Maps a model by rules, without training.
@@ -61,6 +62,7 @@ def rules(
         min_speedup: as for :func:`tfprune.convert`, which must be given the same.
         precision: as for :func:`tfprune.convert`.
         representative_data: as for :func:`tfprune.convert`.
+        force: whether a profile of another device or library version is used all the same.
         progress: called with what is done next; None (default): nothing.
 
     Returns:
@@ -68,6 +70,7 @@ def rules(
 
     Raises:
         MappingError: a model, budget, task, tolerance or rule that is wrong.
+        ProfileError: a profile of another device or library version.
         ConversionError: a model that cannot be converted, or a cost table that breaks a rule.
 
     Example:
@@ -81,7 +84,12 @@ def rules(
     advance = progress or (lambda _: None)
     advance("Reading the model")
     latency = latency_model(
-        model, profile, min_speedup=min_speedup, precision=precision, representative_data=representative_data
+        model,
+        profile,
+        min_speedup=min_speedup,
+        precision=precision,
+        representative_data=representative_data,
+        force=force,
     )
     return map_by_rules(latency, budget, known, task=checked, tolerance=tolerance, progress=advance)
 

@@ -18,7 +18,8 @@ from tfprune.keras.layers import match_weights, to_numpy
 from tfprune.keras.report import PruningReport
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.latency import LatencyModel
-from tfprune.mapping.mapping import Mapping, exactly
+from tfprune.mapping.mapping import Mapping
+from tfprune.mapping.recipe_rules import exactly
 from tfprune.recipe import Recipe, Rule
 from tfprune.sparsity.penalties import ReweightedGroupPenalty
 from tfprune.sparsity.schedules import ConstantSparsity, StrengthRamp
