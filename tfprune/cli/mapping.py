@@ -163,7 +163,7 @@ def _by_rules(model: Path, options: dict[str, Any], say: Any) -> tuple[Mapping, 
     from tfprune.mapping.rule_based import rules
 
     data = options["representative_data"]
-    loaded = keras_model(model)
+    loaded = keras_model(model, compiled=options["method"] != _RULES)
     found = rules(
         loaded,
         options["profile"],

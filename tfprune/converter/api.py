@@ -351,10 +351,10 @@ def _from_path(path: Path, custom_objects: Mapping[str, Any] | None, quantizer: 
         raise ModelError(f"`{path}` cannot be read: {reason}; give the path of a model that exists") from error
 
 
-def load_keras_file(path: Path, custom_objects: Mapping[str, Any] | None) -> Any:
-    """A model from a Keras file, `tfprune.Pruned` wrappers in it included."""
+def load_keras_file(path: Path, custom_objects: Mapping[str, Any] | None, *, compiled: bool = False) -> Any:
+    """A model from a Keras file, `tfprune.Pruned` wrappers in it included; see `keras_source.load_file`."""
     load_module("tfprune.keras.pruned")  # makes its wrapper known to Keras
-    return keras_source.load_file(path, custom_objects, load_module("keras"))
+    return keras_source.load_file(path, custom_objects, load_module("keras"), compiled=compiled)
 
 
 def _is_tensorflow_path(path: Path) -> bool:

@@ -95,8 +95,8 @@ def from_legacy(model: Any, quantizer: Quantizer, tensorflow: Any) -> bytes:
         return _convert(Path(folder), quantizer, tensorflow, f"model {model.name!r}")
 
 
-def load_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any) -> Any:
-    """Loads a ``.keras`` or ``.h5`` file.
+def load_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any, *, compiled: bool = False) -> Any:
+    """Loads a ``.keras`` or ``.h5`` file; ``compiled``: with its loss, metrics and optimizer, where it has them.
 
     Raises:
         ModelError: not a Keras file, cut off or corrupt.
@@ -106,7 +106,7 @@ def load_file(path: Path, custom_objects: Mapping[str, Any] | None, keras: Any) 
     if path.suffix == ".keras" and path.is_file() and not zipfile.is_zipfile(path):
         raise ModelError(f"`{path}`: a .keras file is a ZIP archive, got something else; save the model again")
     try:
-        return keras.saving.load_model(path, custom_objects=dict(custom_objects or {}), compile=False)
+        return keras.saving.load_model(path, custom_objects=dict(custom_objects or {}), compile=compiled)
     # Keras raises whatever the content leads to (zipfile, json, h5py, TypeError, ...).
     except Exception as error:
         text = str(error)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from tfprune.mapping.network import Network
 from tfprune.mapping.profiling.device import check_table
 
 
-def keras_model(model: Any) -> Any:
+def keras_model(model: Any, custom_objects: Mapping[str, Any] | None = None, *, compiled: bool = False) -> Any:
     """A Keras model, loaded where it is a file.
 
     Args:
         model: a Keras model, or the path of a ``.keras`` or ``.h5`` file.
+        custom_objects: classes and functions by name that the file needs.
+        compiled: whether the file's loss and metrics are loaded, too.
 
     Raises:
         MappingError: something else.
@@ -29,7 +32,7 @@ def keras_model(model: Any) -> Any:
         return model
     if not isinstance(model, str | os.PathLike):
         raise MappingError(f"model must be a Keras model or the path of a .keras file, got {type(model).__name__}")
-    return load_keras_file(Path(os.fsdecode(model)), None)
+    return load_keras_file(Path(os.fsdecode(model)), custom_objects, compiled=compiled)
 
 
 def latency_model(
@@ -39,6 +42,7 @@ def latency_model(
     min_speedup: float = 1.05,
     precision: str = "float32",
     representative_data: Any = None,
+    custom_objects: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> LatencyModel:
     """What predicts a model on a device.
@@ -49,6 +53,7 @@ def latency_model(
         min_speedup: as for :func:`tfprune.convert`.
         precision: as for :func:`tfprune.convert`.
         representative_data: as for :func:`tfprune.convert`.
+        custom_objects: as for :func:`tfprune.convert`.
         force: whether a profile of another device or library version is used all the same.
 
     Raises:
@@ -58,5 +63,6 @@ def latency_model(
     """
     table = profile if isinstance(profile, CostTable) else load_table(profile)
     check_table(table, force=force)
-    network = Network(keras_model(model), precision=precision, representative_data=representative_data)
+    loaded = keras_model(model, custom_objects)
+    network = Network(loaded, precision=precision, representative_data=representative_data)
     return LatencyModel(network, table, min_speedup=min_speedup)

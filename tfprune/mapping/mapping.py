@@ -218,7 +218,8 @@ class Mapping:
             ``{"model", "method", "profile", "profile_errors", "min_speedup", "budget": {"kind", "limit"}, "met",
             "used", "unit", "time", "dense_time", "other_time", "stored_bytes", "dense_bytes", "macs", "dense_macs",
             "notes", "layers": [{"name", "kind", "shape", "pattern", "sparsity", "sparse", "time", "dense_time",
-            "stored_bytes", "macs", "encoding", "reason"}, ...], "tried": [{"time", "accuracy", "front", "chosen"}, ...]}``.
+            "stored_bytes", "macs", "encoding", "reason"}, ...], "tried":
+            [{"time", "accuracy", "front", "chosen"}, ...]}``.
         """
         return {
             "model": self.model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import abc
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,7 @@ def rules(
     min_speedup: float = 1.05,
     precision: str = "float32",
     representative_data: Any = None,
+    custom_objects: abc.Mapping[str, Any] | None = None,
     force: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Mapping:
@@ -62,6 +64,7 @@ def rules(
         min_speedup: as for :func:`tfprune.convert`, which must be given the same.
         precision: as for :func:`tfprune.convert`.
         representative_data: as for :func:`tfprune.convert`.
+        custom_objects: as for :func:`tfprune.convert`.
         force: whether a profile of another device or library version is used all the same.
         progress: called with what is done next; None (default): nothing.
 
@@ -89,6 +92,7 @@ def rules(
         min_speedup=min_speedup,
         precision=precision,
         representative_data=representative_data,
+        custom_objects=custom_objects,
         force=force,
     )
     return map_by_rules(latency, budget, known, task=checked, tolerance=tolerance, progress=advance)
