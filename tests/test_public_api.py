@@ -37,6 +37,14 @@ def test_the_import_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_mapping_has_what_it_lists() -> None:
+    assert {*tfprune.mapping._LAZY} == set(tfprune.mapping.__all__) <= set(dir(tfprune.mapping))
+    for name in tfprune.mapping.__all__:
+        assert getattr(tfprune.mapping, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'map'"):
+        _ = tfprune.mapping.map
+
+
 def test_penalties_list_what_they_have() -> None:
     assert dir(tfprune.penalties) == sorted(tfprune.penalties.__all__)
     assert "PenaltyLoss" in dir(tfprune.penalties)

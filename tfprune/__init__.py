@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tfprune import errors
 
 if TYPE_CHECKING:
-    from tfprune import penalties
+    from tfprune import mapping, penalties
     from tfprune.converter import convert, inspect
     from tfprune.converter.benchmark import benchmark
     from tfprune.converter.verify import verify
@@ -45,6 +45,7 @@ __all__ = [
     "delegate",
     "errors",
     "inspect",
+    "mapping",
     "measure",
     "patterns",
     "penalties",
@@ -72,6 +73,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "convert": ("tfprune.converter", "convert"),
     "delegate": ("tfprune.runtime.delegate", "delegate"),
     "inspect": ("tfprune.converter", "inspect"),
+    "mapping": ("tfprune.mapping", None),
     "measure": ("tfprune.sparsity.measure", "measure"),
     "patterns": ("tfprune.sparsity.patterns", None),
     "penalties": ("tfprune.penalties", None),

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import pytest
 
+import tfprune as tp
 from tests.mapping.models import convolutional
 from tfprune.costs import CostTable, load_table
 from tfprune.errors import MappingError
@@ -316,3 +317,15 @@ def test_wrong_arguments_are_refused(model: Any, options: dict[str, Any], messag
 def test_something_else_than_a_model_is_refused() -> None:
     with pytest.raises(MappingError, match=r"model must be a Keras model or the path of a \.keras file, got int"):
         rules(3, "arm64", latency_ratio=0.5)
+
+
+def test_what_is_pruned_by_the_recipe_converts_as_predicted() -> None:
+    model = convolutional(16)
+    found = rules(model, "arm64", latency_ratio=0.5)
+    tp.prune(model, found.recipe)
+    report = tp.convert(model, device="arm64", min_speedup=found.min_speedup).report
+    sparse = [layer for layer in found.prediction.layers.values() if layer.sparse]
+    assert len(report.converted_layers) == len(sparse) > 0
+    times = [layer.sparse_time for layer in report.converted_layers]
+    # Which cells go depends on the values; how many, and so the time, hardly does.
+    assert sorted(times) == pytest.approx(sorted(layer.time for layer in sparse), rel=0.02)

@@ -78,7 +78,7 @@ _LABELS, _INPUTS = "y", "x"
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 @click.pass_context
-def map_command(ctx: click.Context, model: Path, **options: Any) -> None:
+def map_command(ctx: click.Context, /, model: Path, **options: Any) -> None:
     """Choose a pattern, block size and rate for every layer of MODEL, a trained .keras file.
 
     Give one budget. Exit code 1 when no mapping meets it: the closest one is written all the same.
