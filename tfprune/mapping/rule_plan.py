@@ -131,22 +131,19 @@ class RulePlan:
 
     def decide(self) -> Decisions:
         """A decision for each layer; together they meet the budget with as few zeros as they can, or come closest."""
-        decisions = self._walk(self._by_tolerance)
-        if self._share(decisions) > 1:
-            decisions = self._walk(self._fastest)
-        return decisions
+        decisions = self._walk(self._by_tolerance) or self._walk(self._fastest)
+        return self._with_alternatives(self._fastest(self._highest)) if decisions is None else decisions
 
-    def _walk(self, decide: Callable[[int], Decisions]) -> Decisions:
-        """The decisions at the least common rate that meets the budget; the highest rate where none does."""
-        percent = self._common_rate(decide)
-        while True:
+    def _walk(self, decide: Callable[[int], Decisions]) -> Decisions | None:
+        """The decisions at the least common rate that meets the budget; None where none does."""
+        for percent in range(self._common_rate(decide), self._highest + 1):
             decisions = decide(percent)
-            at_the_end = percent >= self._highest
-            if at_the_end or self._share(decisions) <= 1:
-                decisions = self._with_alternatives(decisions)
-                if at_the_end or self._share(decisions) <= 1:
-                    return decisions
-            percent += 1
+            if self._share(decisions) > 1:
+                continue
+            decisions = self._with_alternatives(decisions)
+            if self._share(decisions) <= 1:
+                return decisions
+        return None
 
     def _common_rate(self, decide: Callable[[int], Decisions]) -> int:
         """The least common rate, in percent, at which the decisions of that rate meet the budget."""
