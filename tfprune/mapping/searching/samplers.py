@@ -126,11 +126,14 @@ class PolicySampler(BaseSampler):
                 self._learnt.add(other.number)
                 self._learn(study, other)
                 self._tried.add(tuple(self._space.places(other.params)))
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        whole = [each.params for each in running if set(each.params) == set(self._space.layers)]
+        tried = self._tried | {tuple(self._space.places(params)) for params in whole}
         generator = generator_of(study, trial, self._seed)
         for draw in range(_MOST_DRAWS):
             # A policy that is sure of itself still has to propose something new: the longer it does not, the freer.
             chosen = self._policy.sample(generator, heat=1 + draw / 10)
-            if tuple(chosen) not in self._tried:
+            if tuple(chosen) not in tried:
                 break
         return dict(self._space.keys_at(chosen))
 

@@ -104,14 +104,17 @@ def _end_with_parent() -> None:
 
 
 def _work(given: WorkerTask) -> None:
-    from tfprune.converter.api import load_keras_file
+    import keras
+
+    import tfprune.keras.pruned  # noqa: F401 (makes its wrapper known to Keras)
     from tfprune.mapping.judging.evaluator import Evaluator
     from tfprune.mapping.searching.claims import Claims
     from tfprune.mapping.searching.samplers import sampler_of
     from tfprune.mapping.searching.studies import StudyPlace, open_study, quiet_optuna
 
     options, latency = given.options, given.task.latency
-    model = load_keras_file(Path(given.model), given.custom_objects)
+    # Compiled as it was. The file is the parent's own, so the code of its Lambda layers may be trusted.
+    model = keras.saving.load_model(given.model, given.custom_objects, safe_mode=False)
     evaluator = Evaluator(
         model,
         latency.network,  # type: ignore[attr-defined]  # of a LatencyModel
