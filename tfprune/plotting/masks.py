@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfprune.errors import OutputError, PatternError
+from tfprune.files import check_target, write_file
 from tfprune.plotting import panels, style
 from tfprune.plotting.comparison import compare, described_by
+from tfprune.plotting.picture_files import picture_bytes, picture_format
 from tfprune.plotting.weights import LayerWeights, choose_layers, read_layers
 from tfprune.sparsity.patterns import Pattern
 from tfprune.sparsity.patterns.base import check_sparsity
@@ -19,18 +20,11 @@ from tfprune.sparsity.patterns.base import check_sparsity
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FORMATS = ("pdf", "png", "svg")
 _MOST_LAYERS = 3
 _WIDTH, _HEIGHT, _FOOT = 16.0, 3.7, 0.35
 _DPI = 110
 # At which sparsity patterns are compared where a layer has no zeros yet.
 _DENSE_TARGET = 0.75
-# Without a date and a version a file depends on the picture alone.
-_METADATA: dict[str, dict[str, Any]] = {
-    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-}
 
 
 def plot_masks(
@@ -86,13 +80,13 @@ def plot_masks(
         ['Groups in bands of 4 rows']
     """
     figure_class, canvas_class, context = matplotlib_classes("plot_masks")
-    suffix = None if output is None else _checked_suffix(output)
+    suffix = None if output is None else picture_format(output, "plot_masks")
     target = None if sparsity is None else _checked_target(sparsity)
     compared = None if patterns is None else _checked_patterns(patterns)
     source = _source(model)
     if output is not None:
         # Before the work, so that a refused output costs no time.
-        _check_target(output, overwrite, source)
+        check_target(output, overwrite=overwrite, source=source)
     chosen = choose_layers(read_layers(model, custom_objects), layers, _MOST_LAYERS)
     with context(style.RC):
         height = _HEIGHT * len(chosen) + _FOOT
@@ -105,9 +99,7 @@ def plot_masks(
             _draw_layer(part, layer, target, compared)
         _draw_legend(parts[-1, 0])
         if output is not None and suffix is not None:
-            content = io.BytesIO()
-            figure.savefig(content, format=suffix, metadata=_METADATA[suffix])
-            _write(output, content.getvalue(), overwrite, source)
+            write_file(output, picture_bytes(figure, suffix), overwrite=overwrite, source=source)
     return figure
 
 
@@ -173,19 +165,6 @@ def _source(model: Any) -> Path | None:
     return Path(os.fsdecode(model)) if isinstance(model, (str, os.PathLike)) else None
 
 
-def _checked_suffix(output: str | os.PathLike[str]) -> str:
-    if not isinstance(output, (str, os.PathLike)):
-        raise OutputError(f"plot_masks: `output` must be a path or None. Received: output={output!r}.")
-    suffix = os.path.splitext(os.fsdecode(output))[1].lower().removeprefix(".")
-    if suffix not in _FORMATS:
-        known = ", ".join(f".{each}" for each in _FORMATS)
-        raise OutputError(
-            f"plot_masks: a picture must end in one of {known}. Received: output={os.fsdecode(output)!r}, with "
-            f"{repr(suffix) if suffix else 'no ending'}. Rename it."
-        )
-    return suffix
-
-
 def _checked_target(sparsity: float) -> float:
     if check_sparsity(sparsity) == 0:
         raise PatternError(
@@ -202,15 +181,3 @@ def _checked_patterns(patterns: Pattern | Sequence[Pattern]) -> list[Pattern]:
             f"Received: patterns={patterns!r}."
         )
     return listed
-
-
-def _check_target(output: str | os.PathLike[str], overwrite: bool, source: Path | None) -> None:
-    from tfprune.files import check_target
-
-    check_target(output, overwrite=overwrite, source=source)
-
-
-def _write(output: str | os.PathLike[str], content: bytes, overwrite: bool, source: Path | None) -> None:
-    from tfprune.files import write_file
-
-    write_file(output, content, overwrite=overwrite, source=source)

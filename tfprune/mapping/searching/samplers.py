@@ -68,6 +68,13 @@ class SeededSampler(BaseSampler):
         self._make = make
         self._inner: tuple[int, BaseSampler] | None = None
 
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Makes every trial one of NSGA-II's population: those too that were put in line, which it does not draw."""
+        inner = self._sampler(study, trial)
+        inner.before_trial(study, trial)
+        if isinstance(inner, NSGAIISampler):
+            inner.get_trial_generation(study, trial)
+
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All layers: they do not change from trial to trial."""
         return self._distributions

@@ -114,8 +114,10 @@ class Session:
         options = self._options
         with quiet_optuna(), tempfile.TemporaryDirectory(prefix="tfprune-search-") as name:
             folder = Path(name)
-            storage = folder / "journal" if options.storage is None else options.storage
-            place = StudyPlace(storage_text(storage), options.study_name or self._network.name)
+            storage = None if options.storage is None else storage_text(options.storage)
+            if storage is None and options.workers > 1:
+                storage = str(folder / "journal")
+            place = StudyPlace(storage, options.study_name or self._network.name)
             study = open_study(place, options.method, self._evaluator.metric, options.pruner)
             claim_study(study, place, self._subject(sensitivity))
             space = self._narrowed(study, sensitivity)
@@ -246,8 +248,7 @@ class Session:
             task=task,
             features=features,
             options=self._options,
-            storage=place.storage,
-            study=place.name,
+            place=place,
             population=population,
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
 
@@ -31,11 +31,11 @@ class StudyPlace:
     """Where a study is, in words that another process understands.
 
     Args:
-        storage: path of a journal file, or the URL of a database.
+        storage: path of a journal file, or the URL of a database; None: the memory of this process.
         name: of the study.
     """
 
-    storage: str
+    storage: str | None
     name: str
 
     def open(self) -> BaseStorage:
@@ -44,6 +44,8 @@ class StudyPlace:
         Raises:
             MappingError: it cannot be opened.
         """
+        if self.storage is None:
+            return InMemoryStorage()
         try:
             if "://" in self.storage:
                 return RDBStorage(self.storage)

@@ -16,9 +16,12 @@ from typing import Any
 
 from tfprune.mapping.judging.examples import Batch, batches_of
 from tfprune.mapping.judging.metric import Metric
+from tfprune.mapping.searching.claims import Claims
 from tfprune.mapping.searching.loop import Task, TrialLoop
 from tfprune.mapping.searching.options import SearchOptions
+from tfprune.mapping.searching.samplers import sampler_of
 from tfprune.mapping.searching.space import Floats
+from tfprune.mapping.searching.studies import StudyPlace, open_study, quiet_optuna
 
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
@@ -57,10 +60,8 @@ class WorkerTask:
         task: what the trials need; its ``latency`` is a latency model.
         features: what the agent is told of the choices.
         options: of the search.
-        storage: as `StudyPlace` has it.
-        study: name of the study.
+        place: where the study is.
         population: mappings of a generation of NSGA-II.
-        threads: CPU threads of the worker.
     """
 
     model: str
@@ -71,8 +72,7 @@ class WorkerTask:
     task: Task
     features: dict[str, Floats]
     options: SearchOptions
-    storage: str
-    study: str
+    place: StudyPlace
     population: int
 
 
@@ -108,9 +108,6 @@ def _work(given: WorkerTask) -> None:
 
     import tfprune.keras.pruned  # noqa: F401 (makes its wrapper known to Keras)
     from tfprune.mapping.judging.evaluator import Evaluator
-    from tfprune.mapping.searching.claims import Claims
-    from tfprune.mapping.searching.samplers import sampler_of
-    from tfprune.mapping.searching.studies import StudyPlace, open_study, quiet_optuna
 
     options, latency = given.options, given.task.latency
     # Compiled as it was. The file is the parent's own, so the code of its Lambda layers may be trusted.
@@ -125,6 +122,6 @@ def _work(given: WorkerTask) -> None:
         seed=options.seed,
     )
     with quiet_optuna():
-        study = open_study(StudyPlace(given.storage, given.study), options.method, evaluator.metric, options.pruner)
+        study = open_study(given.place, options.method, evaluator.metric, options.pruner)
         study.sampler = sampler_of(options.method, given.task.space, given.features, options.seed, given.population)
         TrialLoop(study, given.task, evaluator, Claims(study)).run()
