@@ -34,7 +34,7 @@ $(STAMPS)/venv: $(STAMPS)/system
 
 $(STAMPS)/python: setup.cfg setup.py pyproject.toml $(CONSTRAINTS) $(LIBRARY) | $(STAMPS)/venv
 	@if [[ ! -e $@ || -n "$(filter-out $(LIBRARY),$?)" ]]; then set -x; \
-	  $(BIN)/python -m pip install --progress-bar off -c $(CONSTRAINTS) -e '.[tensorflow,jax,dev]'; fi
+	  $(BIN)/python -m pip install --progress-bar off -c $(CONSTRAINTS) -e '.[tensorflow,jax,search,dev]'; fi
 	@touch $@
 
 build: $(LIBRARY)  ## Compile libtfprune.so with Bazel and put it into the package.

@@ -23,6 +23,8 @@ from tfprune.mapping.searching.samplers import distributions
 from tfprune.mapping.searching.studies import StudyPlace, claim_study, open_study
 
 METHODS = ("policy", "optuna", "nsga2")
+# Those that start processes.
+_ONE_QUICK = ["policy", *(pytest.param(name, marks=pytest.mark.slow) for name in METHODS[1:])]
 _HALF = Budget("latency_ratio", 0.5)
 
 
@@ -48,7 +50,7 @@ def test_the_same_seed_gives_the_same_trials(method: str) -> None:
     assert first != other
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", _ONE_QUICK)
 def test_a_killed_search_goes_on_as_if_it_had_not_been(method: str, tmp_path: Path) -> None:
     whole = run(None, method, 24)
     _killed(tmp_path / "killed", method, 24, 12)
@@ -60,6 +62,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(method: str, tmp_path: Pa
     assert [row.choices for row in lost] == [judge.judged[0]]
 
 
+@pytest.mark.slow
 def test_a_trial_that_takes_its_process_down_again_and_again_is_given_up(tmp_path: Path) -> None:
     for _ in range(MOST_ATTEMPTS):
         _killed(tmp_path / "journal", "policy", 4, 1)

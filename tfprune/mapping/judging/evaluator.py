@@ -86,7 +86,7 @@ class Evaluator:
     def dense(self) -> float:
         """The metric of the model without zeros, as it was trained."""
         if self._dense is None:
-            *_, (self._dense, _) = self.metric.values(self._model, self._validation)
+            self._dense = self.metric.measure(self._model, self._validation)
         return self._dense
 
     def accuracy(self, choices: Mapping[str, Choice], report: Report | None = None) -> float:
@@ -100,14 +100,15 @@ class Evaluator:
             MappingError: an unknown layer, or a pattern that a layer cannot have.
         """
         parts = itertools.count()
+
+        def told(value: float) -> None:
+            if report is not None:
+                report(next(parts), value)
+
         with self._pruned(choices) as masks:
             for value in self._training_values(masks):
-                _tell(report, next(parts), value)
-            for value, last in self.metric.values(self._model, self._validation):
-                if last:
-                    return value
-                _tell(report, next(parts), value)
-        raise AssertionError("the metric has a last value")
+                told(value)
+            return self.metric.measure(self._model, self._validation, told)
 
     def evaluate(
         self, choices: Mapping[str, Choice], prediction: Prediction | None = None, report: Report | None = None
@@ -169,7 +170,7 @@ class Evaluator:
                 for name, mask in masks.items():
                     kernel = self._kernels[name]
                     kernel.assign(np.where(mask, _value(kernel), 0))
-            yield next(self.metric.values(self._model, self._validation))[0]
+            yield self.metric.measure(self._model, self.metric.part(self._validation))
 
     def _changing(self) -> list[Any]:
         """Variables that an evaluation changes."""
@@ -177,11 +178,6 @@ class Evaluator:
             return [*self._kernels.values(), *self._recalibration.variables]
         self._model.optimizer.build(self._model.trainable_variables)
         return [*self._model.variables, *self._model.optimizer.variables]
-
-
-def _tell(report: Report | None, part: int, value: float) -> None:
-    if report is not None:
-        report(part, value)
 
 
 def _value(variable: Any) -> npt.NDArray[Any]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -51,35 +50,58 @@ class Metric:
         """1 where more is better, -1 where less is."""
         return 1 if self.higher_is_better else -1
 
-    def values(self, model: Any, batches: Sequence[Batch]) -> Iterator[tuple[float, bool]]:
-        """The metric over growing parts of the batches, and whether it is that over all, the last.
+    def measure(self, model: Any, batches: Sequence[Batch], report: Callable[[float], None] | None = None) -> float:
+        """The metric over all batches.
 
         Args:
             model: compiled Keras model.
             batches: the validation data; not used by a function.
+            report: told of the metric after each of `PARTS`; may raise, to end it.
 
         Raises:
             MappingError: the metric is not compiled into the model, or a function returns no number.
         """
         if self.function is not None:
-            yield self._checked(self.function(model)), True
-            return
-        ends = sorted({math.ceil(part * len(batches)) for part in PARTS})
-        model.reset_metrics()
-        for start, end in itertools.pairwise([0, *ends]):
-            logs: dict[str, Any] = {}
-            # Metrics add up from one call to the next until they are reset.
-            for inputs, labels, weights in batches[start:end]:
-                logs = model.test_on_batch(inputs, labels, weights, return_dict=True)
-            if self.name not in logs:
-                raise MappingError(f"metric must be one of the compiled {', '.join(logs)}, got {self.name!r}")
-            yield float(logs[self.name]), end == ends[-1]
+            return self._checked(self.function(model))
+        ends = {math.ceil(part * len(batches)) for part in PARTS} - {len(batches)}
+
+        def after_batch(done: int, logs: dict[str, Any]) -> None:
+            if report is not None and done in ends:
+                report(self._found(logs))
+
+        # Keras adds a metric up over the batches of one call only.
+        given = (
+            (inputs, labels) if weights is None else (inputs, labels, weights) for inputs, labels, weights in batches
+        )
+        callback = _batch_callback(after_batch)
+        logs = model.evaluate(given, steps=len(batches), verbose=0, return_dict=True, callbacks=[callback])
+        return self._found(logs)
+
+    def part(self, batches: Sequence[Batch]) -> Sequence[Batch]:
+        """The first part of the batches."""
+        return batches[: math.ceil(PARTS[0] * len(batches))]
+
+    def _found(self, logs: dict[str, Any]) -> float:
+        if self.name not in logs:
+            raise MappingError(f"metric must be one of the compiled {', '.join(logs)}, got {self.name!r}")
+        return float(logs[self.name])
 
     def _checked(self, value: Any) -> float:
         try:
             return float(value)
         except (TypeError, ValueError) as error:
             raise MappingError(f"evaluate must return a number, got {type(value).__name__}: {value!r}") from error
+
+
+def _batch_callback(after_batch: Callable[[int, dict[str, Any]], None]) -> Any:
+    """A callback of Keras that is told how many batches are done, and of the metrics over these."""
+    import keras
+
+    class AfterBatch(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            after_batch(batch + 1, logs or {})
+
+    return AfterBatch()
 
 
 def _direction(model: Any, name: str) -> bool:

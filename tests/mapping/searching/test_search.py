@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``search`` on a trained network, in this process and in others."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.mapping.searching.models import candidates, data, trained, training_data
+from tfprune.errors import MappingError
+from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.searching import SearchResult, search
+from tfprune.mapping.searching.result import JUDGED, OVER_BUDGET, REPEATED, STOPPED
+from tfprune.mapping.searching.space import DOMINATED, NO_GAIN
+from tfprune.sparsity.patterns import Groups
+
+_OPTIONS: dict[str, Any] = {"candidates": candidates(), "progress": False}
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return trained()
+
+
+def _search(model: Any, **options: Any) -> SearchResult:
+    given = {"latency_ratio": 0.5, "validation_data": data(), "training_data": training_data(), "trials": 8}
+    return search(model, "arm64", **{**given, **_OPTIONS, **options})
+
+
+@pytest.fixture(scope="module")
+def result(model: Any) -> SearchResult:
+    return _search(model)
+
+
+def test_the_best_mapping_is_the_best_that_was_judged_within_the_budget(result: SearchResult) -> None:
+    assert result.met
+    assert result.best.used <= 1
+    judged = [row for row in result.trials if row.status == JUDGED]
+    assert result.judged == 8 == len([row for row in result.trials if row.status in (JUDGED, STOPPED)])
+    assert result.accuracy == max(row.accuracy or 0 for row in judged) > 0.7
+    assert result.best.choices["head"] == DENSE == result.best.choices["first"]
+    assert list(result.best.choices) == ["first", "second", "third", "head"]
+    assert not result.best.choices["second"].dense
+    assert result.front[-1].accuracy == result.accuracy
+    assert {each.rule for each in result.skipped} >= {NO_GAIN}
+    assert set(result.sensitivity) == {"second", "third"}
+
+
+def test_the_result_is_a_mapping_with_recipe_and_what_was_tried(result: SearchResult) -> None:
+    assert {each.accuracy for each in result.best.tried if each.chosen} == {result.accuracy}
+    assert sum(each.front for each in result.best.tried) == len(result.front)
+    assert "alone it loses" in result.best.reasons["second"]
+    assert "no choice takes less than dense" in result.best.reasons["first"]
+    fastest = result.mapping_of(result.front[0])
+    assert fastest.prediction.time == pytest.approx(result.front[0].latency)
+    assert fastest.recipe.rules[1].pattern == fastest.choices["second"].pattern
+
+
+def test_the_result_shows_itself(result: SearchResult) -> None:
+    text = str(result)
+    assert text.startswith("tiny, policy: within latency_ratio 0.5 accuracy 0.")
+    assert f"front of {len(result.front)}" in text
+    assert "5 not tried, no gain over dense: first: Groups" in text
+    assert "Groups" in result._repr_html_()
+    plain = json.loads(json.dumps(result.to_dict()))
+    assert plain["met"] is True
+    assert len(plain["trials"]) == len(result.trials)
+
+
+@pytest.mark.slow
+def test_the_same_call_gives_the_same_result(model: Any, result: SearchResult) -> None:
+    again = _search(model)
+    assert [row.choices for row in again.trials] == [row.choices for row in result.trials]
+    assert [row.accuracy for row in again.trials] == pytest.approx([row.accuracy for row in result.trials])
+
+
+@pytest.mark.parametrize("method", ["optuna", pytest.param("nsga2", marks=pytest.mark.slow)])
+def test_a_search_goes_on_in_its_storage(model: Any, method: str, tmp_path: Path) -> None:
+    options = {"method": method, "storage": tmp_path / "journal"}
+    first = _search(model, trials=4, **options)
+    more = _search(model, trials=8, **options)
+    assert more.trials[: len(first.trials)] == first.trials
+    assert more.judged == 8
+    assert more.sensitivity == first.sensitivity
+    with pytest.raises(MappingError, match="another search: budget"):
+        _search(model, latency_ratio=0.4, **options)
+    with pytest.raises(MappingError, match="another search: candidates"):
+        _search(model, **{**options, "candidates": {"second": (Choice(Groups(4), 0.8),)}})
+
+
+def test_single_layers_are_not_looked_at_again(model: Any, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def evaluate(given: Any) -> float:
+        seen.append(int(np.count_nonzero(given.get_layer("second").kernel)))
+        return seen[-1] / 1e5
+
+    options = {"evaluate": evaluate, "validation_data": None, "trials": 2, "storage": tmp_path / "journal"}
+    _search(model, **options)
+    before = len(seen)
+    _search(model, **options)
+    # The dense model alone: what is in the storage is not judged again.
+    assert len(seen) == before + 1
+
+
+def test_given_mappings_come_first_and_stay(model: Any) -> None:
+    given = {"second": Choice(Groups(4), 0.85), "third": Choice(Groups(4), 0.65)}
+    found = _search(model, start=[given], trials=2)
+    first = found.trials[0].choices
+    assert {name: first[name] for name in given} == given
+
+
+def test_without_sensitivity_nothing_is_skipped_for_it(model: Any) -> None:
+    found = _search(model, sensitivity=False, trials=2)
+    assert {each.rule for each in found.skipped} == {NO_GAIN}
+    assert found.sensitivity == {}
+    assert DOMINATED not in str(found)
+
+
+def test_a_budget_that_nothing_meets_gives_the_closest_mapping(model: Any) -> None:
+    found = _search(model, latency_ratio=0.05)
+    assert not found.met
+    assert found.trials == ()
+    assert found.best.used > 1
+    assert found.trial.status == OVER_BUDGET
+    assert found.best.choices["second"].sparsity == 0.9
+    assert str(found).startswith("tiny, policy: no mapping meets latency_ratio 0.05, the closest one:")
+    assert "over the budget" in found.best.notes[0]
+
+
+def test_a_timeout_ends_it_with_a_mapping(model: Any) -> None:
+    found = _search(model, timeout=0)
+    assert found.judged == 0
+    assert found.met
+    assert found.trial.note == "no trial was judged"
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"method": "random"}, "method must be one of policy, optuna, nsga2, got 'random'"),
+        ({"pruner": "hyper"}, "pruner must be one of"),
+        ({"trials": 0}, "trials must be a whole number of at least 1"),
+        ({"workers": 1.5}, "workers must be a whole number"),
+        ({"timeout": -1}, "timeout must be None or a finite number"),
+        ({"latency_ms": 3.0}, "exactly one of"),
+        ({"validation_data": None}, "validation_data: give examples"),
+        ({"start": [{"absent": DENSE}]}, "`absent` must be a layer"),
+        ({"workers": 2, "evaluate": lambda model: 1.0}, "cannot be sent to another process"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_arguments_that_do_not_fit_are_refused(model: Any, options: dict[str, Any], match: str) -> None:
+    with pytest.raises(MappingError, match=match):
+        _search(model, **options)
+
+
+def test_optuna_is_asked_for(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MappingError, match=r"needs Optuna.*pip install tfprune\[search\]"):
+        _search(model)
+
+
+def _dies_once(folder: Path, model: Any) -> float:
+    """Kills the process in which the first mapping with zeros is judged."""
+    zeros = int((keras.ops.convert_to_numpy(model.get_layer("second").kernel) == 0).sum())
+    if zeros and os.environ.get("TFPRUNE_TEST_WORKER", "") != str(os.getpid()):
+        try:
+            (folder / "died").touch(exist_ok=False)
+        except FileExistsError:
+            pass
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return 1 - zeros / 1e5
+
+
+@pytest.mark.slow
+def test_the_trial_of_a_worker_that_dies_is_repeated(model: Any, tmp_path: Path) -> None:
+    found = _search(
+        model,
+        workers=2,
+        trials=6,
+        sensitivity=False,
+        evaluate=functools.partial(_dies_once, tmp_path),
+        validation_data=None,
+        storage=tmp_path / "journal",
+    )
+    assert (tmp_path / "died").exists()
+    lost = [row for row in found.trials if row.status == REPEATED]
+    assert len(lost) == 1
+    again = [row for row in found.trials if row.choices == lost[0].choices and row.status == JUDGED]
+    assert len(again) == 1
+    assert found.judged >= 6
+
+
+def _fails(model: Any) -> float:
+    raise ValueError("no such file: labels.npy")
+
+
+@pytest.mark.slow
+def test_an_error_in_a_worker_is_told(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfprune.mapping.judging.evaluator.Evaluator.dense", 0.9)
+    with pytest.raises(MappingError, match="a worker of the search failed: ValueError: no such file"):
+        _search(model, workers=2, sensitivity=False, evaluate=_fails, validation_data=None)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How sensitive layers are, of a model in which one matters and another does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+from tests.mapping.searching.models import data, training_data
+from tfprune.errors import MappingError, OutputError
+from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.sensitivity_analysis import SensitivityReport, sensitivity
+from tfprune.sparsity.patterns import BlockPunched, Groups
+
+_CHOICES = (DENSE, Choice(Groups(4), 0.5), Choice(Groups(4), 0.9), Choice(BlockPunched(8, 4), 0.97))
+
+
+def _model(epochs: int = 5) -> Any:
+    """``idle`` adds nothing: what it computes is multiplied by 0."""
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    inputs = keras.Input((12, 12, 3))
+    stem = layers.Conv2D(32, 3, padding="same", activation="relu", name="stem")(inputs)
+    needed = layers.Conv2D(32, 3, padding="same", activation="relu", name="needed")(stem)
+    idle = layers.Conv2D(32, 3, padding="same", name="idle")(stem)
+    idle = layers.BatchNormalization(gamma_initializer="zeros", trainable=False, name="nothing")(idle)
+    hidden = layers.Flatten()(layers.AveragePooling2D(3)(layers.Add()([needed, idle])))
+    model = keras.Model(inputs, layers.Dense(4)(hidden), name="branches")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.003), loss, metrics=["accuracy"])
+    model.fit(*data(512, seed=2), epochs=epochs, batch_size=32, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def report() -> SensitivityReport:
+    model = _model()
+    before = model.get_weights()
+    candidates = {"needed": _CHOICES, "idle": _CHOICES, "stem": (DENSE,)}
+    found = sensitivity(model, data(), "arm64", candidates, training_data=training_data(), progress=False)
+    assert all((old == new).all() for old, new in zip(before, model.get_weights(), strict=True))
+    return found
+
+
+def test_only_the_layer_that_matters_loses(report: SensitivityReport) -> None:
+    assert [(row.layer, row.choice) for row in report.rows] == [
+        (name, choice) for name in ("needed", "idle") for choice in _CHOICES[1:]
+    ]
+    losses = {name: [row.loss for row in report.rows if row.layer == name] for name in ("needed", "idle")}
+    assert losses["idle"] == [0, 0, 0]
+    assert max(losses["needed"]) > 0.02
+    assert report.dense_accuracy > 0.6
+    for row in report.rows:
+        assert row.loss == pytest.approx(report.dense_accuracy - row.accuracy)
+
+
+def test_it_says_what_layers_take(report: SensitivityReport) -> None:
+    for row in report.rows:
+        assert row.dense_time is not None
+        assert row.time is not None
+        assert row.time < row.dense_time or not row.sparse
+    assert any(row.sparse for row in report.rows)
+
+
+def test_it_is_a_table_plain_values_and_a_picture(report: SensitivityReport, tmp_path: Path) -> None:
+    lines = str(report).splitlines()
+    assert lines[0].startswith("branches: 2 layers alone under 6 choices; accuracy of the dense model 0.")
+    assert len(lines) == 3 + 6
+    assert report._repr_html_().count("<tr>") == 1 + 6
+    plain = json.loads(json.dumps(report.to_dict()))
+    assert plain["layers"][0]["choice"] == str(_CHOICES[1])
+    assert set(report.alone["idle"]) == set(_CHOICES[1:])
+    figure = report.plot(tmp_path / "loss.png")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["needed", "idle"]
+    points = sorted(figure.axes[0].lines[1].get_xydata().tolist())
+    expected = [[row.choice.sparsity, row.loss] for row in report.rows[:2]]
+    assert points == [pytest.approx(each) for each in expected]
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(OutputError, match="exists already"):
+        report.plot(tmp_path / "loss.png")
+    report.plot(tmp_path / "loss.png", layers=["idle"], overwrite=True)
+    with pytest.raises(MappingError, match="one of needed, idle, got stem"):
+        report.plot(layers=["stem"])
+    with pytest.raises(OutputError, match=r"must end in one of .pdf, .png, .svg"):
+        report.plot(tmp_path / "loss.gif")
+
+
+def test_a_function_and_default_candidates() -> None:
+    seen: list[int] = []
+
+    def evaluate(model: Any) -> float:
+        seen.append(int((model.get_layer("needed").kernel.numpy() == 0).sum()))
+        return float(len(seen))
+
+    model = _model(epochs=0)
+    found = sensitivity(model, data(64), candidates=None, evaluate=evaluate, progress=False)
+    assert found.metric == "evaluate"
+    assert {row.layer for row in found.rows} >= {"needed", "idle"}
+    assert len(seen) == len(found.rows) + 1
+    assert max(seen) > 0.8 * 9 * 32 * 32
+    assert all(row.time is None for row in found.rows)
