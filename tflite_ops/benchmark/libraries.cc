@@ -17,6 +17,11 @@ Status Open(const char* what, const char* path, void** library) {
   return Error("%s cannot be loaded: %.190s", what, reason == nullptr ? path : reason);
 }
 
+// The delegate's interface has no place for the receiver of its message.
+Status last_refusal;
+
+void KeepRefusal(const char* message) { last_refusal = Error("%s", message); }
+
 template <typename Function>
 Status Find(void* library, const char* path, const char* name, Function* function) {
   void* const found = dlsym(library, name);
@@ -59,6 +64,14 @@ Status DelegateLibrary::Load(const char* path) {
   TFPRUNE_RETURN_IF_ERROR(Find(library, path, "tfprune_version", &Version));
   TFPRUNE_RETURN_IF_ERROR(Find(library, path, "tfprune_detected_arch", &DetectedArch));
   return Find(library, path, "tfprune_last_kernel", &LastKernel);
+}
+
+Status DelegateLibrary::New(const char* const* keys, const char* const* values, size_t count,
+                            TfLiteDelegate** delegate) const {
+  last_refusal = {};
+  *delegate = Create(keys, values, count, KeepRefusal);
+  if (*delegate != nullptr) return {};
+  return last_refusal.ok() ? Error("the delegate refuses without a reason") : last_refusal;
 }
 
 }  // namespace tfprune

@@ -50,6 +50,9 @@ struct DelegateLibrary {
   const char* (*LastKernel)() = nullptr;
 
   Status Load(const char* path);
+
+  // A delegate with these options, or its reason for refusing them.
+  Status New(const char* const* keys, const char* const* values, size_t count, TfLiteDelegate** delegate) const;
 };
 
 }  // namespace tfprune

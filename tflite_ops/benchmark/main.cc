@@ -105,6 +105,15 @@ Exit Start(const Arguments& arguments, size_t index, Benchmark* benchmark, Statu
   return kDiffers;
 }
 
+// Makes a delegate and gives it back, so that its options are checked.
+Status TryDelegate(const DelegateLibrary& library, const Arguments& arguments) {
+  if (arguments.delegate == nullptr) return {};
+  TfLiteDelegate* delegate = nullptr;
+  TFPRUNE_RETURN_IF_ERROR(library.New(arguments.keys, arguments.values, arguments.option_count, &delegate));
+  library.Destroy(delegate);
+  return {};
+}
+
 void PrintModel(const Benchmark& benchmark, size_t index, size_t rounds, size_t count) {
   Print("{\"model\": ");
   PrintQuoted(benchmark.models[index].path());
@@ -144,6 +153,8 @@ Exit Measure(const Arguments& arguments, Benchmark* benchmark) {
   if (!status.ok()) return Fail(kBadDelegate, status);
   const size_t count = arguments.model_count;
   if (count == 0) {
+    status = TryDelegate(benchmark->library, arguments);
+    if (!status.ok()) return Fail(kBadDelegate, status);
     PrintReport(*benchmark, arguments, 0);
     return kDone;
   }

@@ -11,11 +11,6 @@ namespace {
 
 constexpr char kOps[] = "Tfprune";  // names of tfprune's ops begin so
 
-// The delegate's interface has no place for the receiver of its message.
-Status last_refusal;
-
-void KeepRefusal(const char* message) { last_refusal = Error("%s", message); }
-
 bool Contains(const uint8_t* content, size_t size, const char* text) {
   const size_t length = strlen(text);
   for (const uint8_t* at = content; size >= length;) {
@@ -68,9 +63,7 @@ Status Model::AddDelegates(const Runtime& runtime, const DelegateLibrary& librar
     if (arguments.delegate == nullptr) {
       return Error("%.120s: holds tfprune ops; give --delegate=PATH of libtfprune.so", path_);
     }
-    last_refusal = {};
-    delegate_ = library.Create(arguments.keys, arguments.values, arguments.option_count, KeepRefusal);
-    if (delegate_ == nullptr) return last_refusal.ok() ? Error("the delegate refuses without a reason") : last_refusal;
+    TFPRUNE_RETURN_IF_ERROR(library.New(arguments.keys, arguments.values, arguments.option_count, &delegate_));
     runtime.InterpreterOptionsAddDelegate(options_, delegate_);
   }
   if (!arguments.xnnpack) return {};
