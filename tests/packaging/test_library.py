@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the compiled library imports, exports and needs: the C library only, and only what Android API 24 has."""
+"""What the library and the phone's program import, export and need: the C library only, of it what API 24 has."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ LIBRARIES = [
     pytest.param(REPOSITORY / "tfprune" / "runtime" / "lib" / "libtfprune.so", id="host"),
     pytest.param(REPOSITORY / ".cache" / "aarch64" / "libtfprune.so", id="aarch64", marks=pytest.mark.aarch64),
 ]
+PHONE = REPOSITORY / "build" / "phone"
+PROGRAMS = [
+    pytest.param(PHONE / "x86_64" / "tfprune_benchmark", id="host program"),
+    pytest.param(PHONE / "arm64-v8a" / "tfprune_benchmark", id="aarch64 program", marks=pytest.mark.aarch64),
+]
 # What the compiler refers to by itself: weakly or for clean-up at exit from the C start files that gcc links into every
 # library of the host, and where its stack protector finds an overflow.
 COMPILER = {
@@ -24,6 +29,8 @@ COMPILER = {
     "__gmon_start__",
     "__stack_chk_fail",
 }
+# What starts a program: glibc's, and Android's, which is looked for and may be missing.
+START = {"__libc_start_main", "__libc_init"}
 
 
 def _symbols(library: Path, which: str) -> set[str]:
@@ -36,11 +43,12 @@ def _allowed() -> set[str]:
     return {line.split()[1] for line in lines if line and not line.startswith("#")}
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", [*LIBRARIES, *PROGRAMS])
 def test_imports_are_c_functions_of_android_api_24(library: Path) -> None:
     imported = _symbols(library, "--undefined-only")
     assert "malloc" in imported or "posix_memalign" in imported  # the listing is a real one
-    assert imported - _allowed() - COMPILER == set()
+    start = START if library.name == "tfprune_benchmark" else set()
+    assert imported - _allowed() - COMPILER - start == set()
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -50,7 +58,7 @@ def test_exports_are_the_delegate_interface_and_nothing_else(library: Path) -> N
     assert all(name.startswith(("tflite_plugin_", "tfprune_")) for name in exported), exported
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", [*LIBRARIES, *PROGRAMS])
 def test_it_needs_the_c_library_only(library: Path) -> None:
     listing = subprocess.run(["readelf", "-dW", library], capture_output=True, text=True, check=True).stdout
     needed = set(re.findall(r"\(NEEDED\).*\[(.+?)\]", listing))
@@ -66,12 +74,26 @@ def test_it_is_small(library: Path) -> None:
 
 
 @pytest.mark.aarch64
-def test_the_aarch64_library_has_16_kb_pages() -> None:
-    library = REPOSITORY / ".cache" / "aarch64" / "libtfprune.so"
-    listing = subprocess.run(["readelf", "-lW", library], capture_output=True, text=True, check=True).stdout
+@pytest.mark.parametrize(
+    "file", [REPOSITORY / ".cache" / "aarch64" / "libtfprune.so", PHONE / "arm64-v8a" / "tfprune_benchmark"]
+)
+def test_files_for_aarch64_have_16_kb_pages(file: Path) -> None:
+    listing = subprocess.run(["readelf", "-lW", file], capture_output=True, text=True, check=True).stdout
     alignments = [int(line.split()[-1], 16) for line in listing.splitlines() if line.split()[:1] == ["LOAD"]]
     assert alignments
     assert min(alignments) >= 0x4000
+
+
+@pytest.mark.aarch64
+def test_the_program_is_one_that_android_starts() -> None:
+    program = PHONE / "arm64-v8a" / "tfprune_benchmark"
+    listing = subprocess.run(["readelf", "-hlW", program], capture_output=True, text=True, check=True).stdout
+    assert "DYN (Position-Independent Executable file)" in listing  # Android refuses others
+    assert "[Requesting program interpreter: /system/bin/linker64]" in listing
+    assert "AArch64" in listing
+    # Weak: glibc has none, and starts it all the same.
+    symbols = subprocess.run(["nm", "-D", program], capture_output=True, text=True, check=True).stdout
+    assert " w __libc_init\n" in symbols
 
 
 def test_the_list_names_no_function_that_differs_between_c_libraries() -> None:

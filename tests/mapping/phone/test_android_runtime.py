@@ -16,7 +16,9 @@ import pytest
 import tfprune as tp
 from tests.mapping.phone.conftest import REAL_TOOLS
 from tests.models.builder import conv_model, fully_connected_model, pruned
+from tests.runtime.quantized_models import quantized_layer
 from tfprune.errors import ProfileError
+from tfprune.formats import Op, OpSpec
 from tfprune.mapping.profiling.adb import DELEGATE, PROGRAM, RUNTIME, AdbDevice
 from tfprune.runtime.library import load_library
 
@@ -86,6 +88,19 @@ def program(android_libraries: Path) -> Callable[..., subprocess.CompletedProces
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     return run
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_xnnpack_runs_what_is_dense_int8_too(program: Callable[..., Any], threads: int, tmp_path: Path) -> None:
+    layer = quantized_layer(OpSpec(op=Op.CONV_2D, out_channels=64, in_channels=64), (1, 14, 14, 64))
+    (tmp_path / "dense").write_bytes(layer.dense())
+    (tmp_path / "sparse").write_bytes(layer.sparse())
+    arguments = [f"--runtime={REAL_TOOLS / RUNTIME}", f"--delegate={REAL_TOOLS / DELEGATE}", f"--threads={threads}"]
+    done = program(*arguments, "--seconds=0", "--tolerance=0.02", tmp_path / "dense", tmp_path / "sparse")
+    assert done.returncode == 0, done.stderr
+    assert "Replacing 1 out of 1 node(s) with delegate (TfLiteXNNPackDelegate)" in done.stderr
+    assert "Replacing 1 out of 1 node(s) with delegate (TfpruneDelegate)" in done.stderr
+    assert json.loads(done.stdout)["models"][1]["error"] < 0.02
 
 
 def test_the_report_names_what_ran(program: Callable[..., Any], tmp_path: Path) -> None:
