@@ -2,7 +2,7 @@
 """Every block of Python in ``docs`` runs, prints what stands below it, and every link leads somewhere.
 
 The README has its own test, as its blocks and commands are one session; so have ``training.md``, which trains networks,
-and ``from_tfmot.md``, which needs TFMOT.
+``from_tfmot.md``, which needs TFMOT, and ``profiling_phone.md``, which needs a phone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tfprune as tp
 from tests.docs.pages import DOCS, ROOT, anchors, fenced, links, run
 from tfprune.sparsity.patterns.base import _REGISTRY
 
-ELSEWHERE = {"training.md", "from_tfmot.md"}
+ELSEWHERE = {"training.md", "from_tfmot.md", "profiling_phone.md"}
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if fenced(page, "python") and page.name not in ELSEWHERE]
 # Pages whose blocks go on where the one before ended; on all others each can be copied alone.
 CONTINUED = {"channels.md", "runtime.md"}

@@ -11,7 +11,7 @@ import pytest
 from tests.mapping.phone.conftest import PROPERTIES, SERIAL, Phone
 from tfprune.errors import ProfileError, RuntimeInputError
 from tfprune.mapping.profiling import adb
-from tfprune.mapping.profiling.adb import DELEGATE, PROGRAM, RUNTIME
+from tfprune.mapping.profiling.adb import DELEGATE, FOLDER, PROGRAM, RUNTIME
 from tfprune.mapping.profiling.adb_connection import find_adb
 
 
@@ -27,8 +27,8 @@ def test_the_program_gets_what_was_asked_for(phone: Phone) -> None:
         list(device.measure([[b"1"]], tolerance=0.02))
     command = phone.runs()[0]
     wanted = ["--option=arch=neon", "--option=backend=gpu", "--option=precision=f16", "--cpus=f0", "--threads=4"]
-    wanted += ["--seconds=0.25", "--tolerance=0.02", f"--runtime=./{RUNTIME}", f"--delegate=./{DELEGATE}"]
-    wanted += ["--option=program_cache=/data/local/tmp/tfprune/programs"]
+    wanted += ["--seconds=0.25", "--tolerance=0.02", f"--runtime={FOLDER}/{RUNTIME}"]
+    wanted += [f"--delegate={FOLDER}/{DELEGATE}", f"--option=program_cache={FOLDER}/programs"]
     assert set(wanted) <= set(command.split())
 
 

@@ -152,7 +152,13 @@ class AdbDevice:
 
     def _run_program(self, *arguments: str) -> dict[str, Any]:
         options = [f"--option={key}={value}" for key, value in self._options.items()]
-        command = [f"./{PROGRAM}", f"--runtime=./{RUNTIME}", f"--delegate=./{DELEGATE}", *options, *self._cpus]
+        command = [
+            f"./{PROGRAM}",
+            f"--runtime={FOLDER}/{RUNTIME}",
+            f"--delegate={FOLDER}/{DELEGATE}",
+            *options,
+            *self._cpus,
+        ]
         command += [f"--threads={self._num_threads}", *arguments]
         seconds = _START_SECONDS + 10 * self._seconds
         result = self._phone.shell(f"cd {FOLDER} && {shlex.join(command)}", seconds)
