@@ -9,7 +9,8 @@
 namespace tfprune {
 namespace {
 
-constexpr char kOps[] = "Tfprune";  // names of tfprune's ops begin so
+constexpr long kMostBytes = 1l << 32;  // a folder tells the largest number there is
+constexpr char kOps[] = "Tfprune";     // names of tfprune's ops begin so
 
 bool Contains(const uint8_t* content, size_t size, const char* text) {
   const size_t length = strlen(text);
@@ -23,11 +24,12 @@ bool Contains(const uint8_t* content, size_t size, const char* text) {
   return false;
 }
 
-// The whole file, from its start; false where it cannot be read or memory is short.
+// The whole file, from its start; false where it cannot be read, is too large, or memory is short.
 bool ReadAll(FILE* file, AlignedArray<uint8_t>* content, size_t* size) {
   if (fseek(file, 0, SEEK_END) != 0) return false;
   const long end = ftell(file);
-  if (end <= 0 || fseek(file, 0, SEEK_SET) != 0 || !content->Reserve(static_cast<size_t>(end))) return false;
+  if (end <= 0 || end > kMostBytes || fseek(file, 0, SEEK_SET) != 0 || !content->Reserve(static_cast<size_t>(end)))
+    return false;
   *size = static_cast<size_t>(end);
   return fread(content->data(), 1, *size, file) == *size;
 }
@@ -49,7 +51,8 @@ Status Model::Read(const char* path) {
   if (file == nullptr) return Error("%.180s: there is no such file, or it cannot be read", path);
   const bool whole = ReadAll(file, &content_, &size_);
   fclose(file);
-  return whole ? Status{} : Error("%.180s: must be a .tflite file, got a folder or an empty file", path);
+  return whole ? Status{}
+               : Error("%.180s: must be a .tflite file of 1 byte to 4 GB, got a folder, nothing or more", path);
 }
 
 Status Model::AddDelegates(const Runtime& runtime, const DelegateLibrary& library, const Arguments& arguments) {
