@@ -69,7 +69,7 @@ class Phone:
         return [call[3:] for call in calls if call[2:3] == [command]]
 
     def runs(self) -> list[str]:
-        """Commands that ran the program on models."""
+        """Commands that ran the program on models; the first one is of the reference model."""
         commands = [call[0].splitlines()[0] for call in self.asked("shell")]
         return [command for command in commands if PROGRAM in command and ".tflite" in command]
 

@@ -25,7 +25,7 @@ def test_the_program_gets_what_was_asked_for(phone: Phone) -> None:
     options = {"num_threads": 4, "backend": "gpu", "precision": "f16", "arch": "neon", "cpus": "f0", "seconds": 0.25}
     with phone.device(**options) as device:
         list(device.measure([[b"1"]], tolerance=0.02))
-    command = phone.runs()[0]
+    command = phone.runs()[1]
     wanted = ["--option=arch=neon", "--option=backend=gpu", "--option=precision=f16", "--cpus=f0", "--threads=4"]
     wanted += ["--seconds=0.25", "--tolerance=0.02", f"--runtime={FOLDER}/{RUNTIME}"]
     wanted += [f"--delegate={FOLDER}/{DELEGATE}", f"--option=program_cache={FOLDER}/programs"]
@@ -35,7 +35,7 @@ def test_the_program_gets_what_was_asked_for(phone: Phone) -> None:
 def test_different_models_are_not_compared(phone: Phone) -> None:
     with phone.device() as device:
         list(device.measure([[b"1", b"2"]], tolerance=None))
-    command = phone.runs()[0]
+    command = phone.runs()[1]
     assert "--compare=0" in command
     assert "--tolerance" not in command
 
@@ -55,7 +55,7 @@ def test_facts_of_the_phone(phone: Phone) -> None:
     with phone.device() as device:
         facts = device.facts
     assert (facts.model, facts.processor, facts.cores) == ("Maker Model 8 Pro", "Chips C9", 8)
-    assert facts.system == "Android 14 (API 34)"
+    assert (facts.system, facts.api) == ("Android 14 (API 34)", 34)
     assert facts.abis == ("arm64-v8a", "armeabi-v7a")
     assert (facts.litert, facts.libtfprune, facts.arch) == ("2.16.1", "0.1.0", "neon_dotprod")
     assert re.fullmatch("[0-9a-f]{16}", facts.library_sha256)
@@ -87,7 +87,7 @@ def test_tools_are_copied_where_they_changed(phone: Phone) -> None:
 def test_models_are_copied_once(phone: Phone) -> None:
     with phone.device() as device:
         list(device.measure([[b"1", b"2"], [b"1", b"3"], [b"2", b"2"]]))
-    assert [len(call) - 1 for call in phone.asked("push")] == [3, 2, 1]
+    assert [len(call) - 1 for call in phone.asked("push")] == [3, 1, 1, 1]
 
 
 def test_models_make_room(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,9 +144,12 @@ def test_one_of_several_phones(phone: Phone) -> None:
         assert list(device.measure([[b"1"]])) == [(1.0,)]
 
 
-def test_other_abis_are_refused(phone: Phone) -> None:
+def test_other_abis_and_older_systems_are_refused(phone: Phone) -> None:
     phone.set(properties={**PROPERTIES, "ro.product.cpu.abilist": "armeabi-v7a,armeabi"})
     with pytest.raises(ProfileError, match="its ABI must be arm64-v8a, got armeabi-v7a, armeabi; take another phone"):
+        phone.device()
+    phone.set(properties={**PROPERTIES, "ro.build.version.release": "6.0.1", "ro.build.version.sdk": "23"})
+    with pytest.raises(ProfileError, match=r"must have Android 7 \(API 24\) or later, got Android 6.0.1 \(API 23\)"):
         phone.device()
     assert phone.asked("push") == []
 
@@ -182,6 +185,7 @@ def test_tools_that_are_missing_or_of_another_version(phone: Phone) -> None:
     (phone.tools / PROGRAM).write_text(source.replace('VERSION = "0.1.0"', 'VERSION = "0.0.9"'))
     with pytest.raises(ProfileError, match=r"the program must be of tfprune 0.1.0, got 0.0.9; run `make phone-tools`"):
         phone.device()
+    assert not phone.files.exists()
     (phone.tools / DELEGATE).unlink()
     with pytest.raises(ProfileError, match=r"but lacks libtfprune.so; run `make phone-tools`"):
         phone.device()
@@ -189,7 +193,7 @@ def test_tools_that_are_missing_or_of_another_version(phone: Phone) -> None:
 
 @pytest.mark.parametrize(("afterwards", "state"), [([], "not attached"), ([[SERIAL, "offline"]], "offline")])
 def test_a_phone_that_goes_away_loses_nothing(phone: Phone, afterwards: list[list[str]], state: str) -> None:
-    phone.set(unplug_at=4, afterwards=afterwards)  # the second run is that of the reference model
+    phone.set(unplug_at=4, afterwards=afterwards)  # the first run is that of the reference model
     measured = phone.device().measure([[b"1"], [b"2"], [b"3"]])
     assert (next(measured), next(measured)) == ((1.0,), (2.0,))
     with pytest.raises(ProfileError, match=rf"{SERIAL} went away \({state}\); plug it in"):
@@ -229,9 +233,9 @@ def test_a_clock_that_slows_down_is_noted(phone: Phone, monkeypatch: pytest.Monk
     monkeypatch.setattr(adb, "_CHECK_EVERY", 2)
     phone.set(thermal=3)
     with phone.device() as device:
-        # Runs: a group, the reference, a group, the reference again after 2 groups, two groups, the reference, ...
+        # Runs: the reference, two groups, the reference again, two groups, the reference, ...
         (phone.files / "slow_down.json").write_text("[1, 1, 1, 1.09, 1, 1, 1.25, 1, 1, 0.5]")
-        assert len(list(device.measure([[b"8"]] * 6))) == 6
+        assert len(list(device.measure([[b"8"]] * 7))) == 7
         assert [re.findall(r"after \d groups|\d\.\d\d|thermal status: \w+", note) for note in device.notes] == [
             ["after 4 groups", "1.25", "thermal status: severe"],
             ["after 6 groups", "0.50", "thermal status: severe"],
@@ -242,5 +246,5 @@ def test_a_phone_that_does_not_tell_its_temperature(phone: Phone, monkeypatch: p
     monkeypatch.setattr(adb, "_CHECK_EVERY", 1)
     with phone.device() as device:
         (phone.files / "slow_down.json").write_text("[1, 1, 2]")
-        list(device.measure([[b"8"]]))
+        list(device.measure([[b"8"], [b"8"]]))
         assert "thermal status: not told" in device.notes[0]

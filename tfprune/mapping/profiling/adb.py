@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -26,6 +27,7 @@ PROGRAM, DELEGATE, RUNTIME = "tfprune_benchmark", "libtfprune.so", "libtensorflo
 FOLDER = "/data/local/tmp/tfprune"
 #: A reference model whose time has changed by more than this means that the clock has.
 DRIFT = 0.1
+_ABI, _OLDEST_API = "arm64-v8a", 24
 _PROGRAMS = f"{FOLDER}/programs"
 _CHECK_EVERY = 20  # groups
 _MOST_BYTES = 256 << 20  # of models that stay on the phone
@@ -85,19 +87,20 @@ class AdbDevice:
         self._phone = AdbConnection(find_adb() if adb is None else Path(adb), serial)
         properties = self._phone.shell(FACTS_COMMAND).output
         facts = read_facts(properties)
-        if "arm64-v8a" not in facts.abis:
-            found = ", ".join(facts.abis) or "none that it tells"
-            raise ProfileError(
-                f"phone {self._phone.serial}: its ABI must be arm64-v8a, got {found}; take another phone"
-            )
+        _check(facts, self._phone.serial)
         self._options = {"arch": arch, "backend": self._backend, "precision": precision}
         if self._backend != "cpu":
             self._options["program_cache"] = _PROGRAMS  # every group is a process of its own
         mask = big_cpus(properties) if cpus == "big" else cpus
         self._cpus = [] if mask is None else [f"--cpus={mask}"]
         self._models: dict[str, int] = {}  # bytes of those that are on the phone
-        self._push_tools()
-        self.facts = self._loaded(facts)
+        try:
+            self._push_tools()
+            self.facts = self._loaded(facts)
+        except ProfileError:
+            with contextlib.suppress(ProfileError):  # the first one says what happened
+                self.close()
+            raise
 
     def measure(self, groups: Iterable[Sequence[bytes]], tolerance: float | None = 1e-4) -> Iterator[tuple[float, ...]]:
         """Least time of one run of the models of each group, interleaved, in microseconds.
@@ -113,12 +116,12 @@ class AdbDevice:
             ProfileError: a model cannot run, answers differ, a group takes too long, or the phone went away.
         """
         for models in groups:
-            times = self._microseconds(models, tolerance)
             if self._reference is None:
                 self._reference = models[0], self._microseconds(models[:1], None)[0]
+            elif self._groups % _CHECK_EVERY == 0:
+                self._check_clock(*self._reference)
+            times = self._microseconds(models, tolerance)
             self._groups += 1
-            if self._groups % _CHECK_EVERY == 0:
-                self._check_clock()
             yield times
 
     def close(self) -> None:
@@ -189,9 +192,8 @@ class AdbDevice:
             library_sha256=_digest(self._files[DELEGATE].read_bytes())[:_DIGEST_LENGTH],
         )
 
-    def _check_clock(self) -> None:
-        assert self._reference is not None
-        content, first = self._reference
+    def _check_clock(self, content: bytes, first: float) -> None:
+        """Times the reference model again, and notes where its time has changed."""
         now = self._microseconds([content], None)[0]
         if abs(now / first - 1) <= DRIFT:
             return
@@ -247,6 +249,17 @@ def _tool_files(folder: Path) -> dict[str, Path]:
             "`make phone-tools` in a checkout of tfprune and give its folder build/phone/arm64-v8a"
         )
     return files
+
+
+def _check(facts: PhoneFacts, serial: str) -> None:
+    """Refuses phones on which the tools cannot run."""
+    if _ABI not in facts.abis:
+        found = ", ".join(facts.abis) or "none that it tells"
+        raise ProfileError(f"phone {serial}: its ABI must be {_ABI}, got {found}; take another phone")
+    if 0 < facts.api < _OLDEST_API:
+        raise ProfileError(
+            f"phone {serial}: must have Android 7 (API {_OLDEST_API}) or later, got {facts.system}; take another phone"
+        )
 
 
 def _digest(content: bytes) -> str:

@@ -37,6 +37,7 @@ class PhoneFacts:
         processor: its system on a chip.
         cores: CPUs, 0 where it does not tell.
         system: version of Android.
+        api: its API level, 0 where it does not tell.
         abis: kinds of programs that run there.
         litert: version of the runtime.
         libtfprune: version of the delegate.
@@ -48,6 +49,7 @@ class PhoneFacts:
     processor: str
     cores: int
     system: str
+    api: int
     abis: tuple[str, ...]
     litert: str = ""
     libtfprune: str = ""
@@ -66,6 +68,7 @@ def read_facts(text: str) -> PhoneFacts:
         processor=chip or values["ro.board.platform"],
         cores=_count(values["present"]),
         system=f"Android {release} (API {sdk})" if release else "",
+        api=int(sdk) if sdk.isdigit() else 0,
         abis=tuple(abi for abi in values["ro.product.cpu.abilist"].split(",") if abi),
     )
 
