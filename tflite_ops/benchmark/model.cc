@@ -126,11 +126,13 @@ Status Model::Compare(const Model& expected, double* error) const {
 
 void Model::Report(void* self, const char* format, va_list arguments) {
   Model* const model = static_cast<Model*>(self);
-  if (model->reason_[0] == '\0') vsnprintf(model->reason_, sizeof(model->reason_), format, arguments);
+  char* const place = model->first_[0] == '\0' ? model->first_ : model->last_;
+  vsnprintf(place, sizeof(model->first_), format, arguments);
 }
 
 Status Model::Refused(const char* action) const {
-  return Error("%.60s: LiteRT cannot %s: %s", path_, action, reason_[0] == '\0' ? "no reason given" : reason_);
+  if (first_[0] == '\0') return Error("%.100s: LiteRT cannot %s and gives no reason", path_, action);
+  return Error("%.50s: LiteRT cannot %s: %.95s%s%.60s", path_, action, first_, last_[0] == '\0' ? "" : "; ", last_);
 }
 
 }  // namespace tfprune

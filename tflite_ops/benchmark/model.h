@@ -53,7 +53,8 @@ class Model {
   TfLiteInterpreter* interpreter_ = nullptr;
   TfLiteDelegate* delegate_ = nullptr;
   TfLiteDelegate* xnnpack_ = nullptr;
-  char reason_[160] = {0};  // what the runtime reported first
+  // Messages of the runtime: the first is the cause, the last often names the operator.
+  char first_[160] = {0}, last_[160] = {0};
 };
 
 }  // namespace tfprune

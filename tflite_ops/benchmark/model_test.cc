@@ -60,6 +60,7 @@ Runtime FakeRuntime() {
   runtime.InterpreterAllocateTensors = [](TfLiteInterpreter*) {
     if (world->prepared) return kTfLiteOk;
     ReportError("the cause");
+    ReportError("what followed");
     ReportError("Node number 3 failed to prepare.");
     return kTfLiteError;
   };
@@ -192,14 +193,14 @@ TEST_F(ModelTest, FilesThatAreNoneAreNamed) {
   ExpectRefused("LiteRT takes it for no model");
 }
 
-TEST_F(ModelTest, FailuresSayWhatWasReportedFirst) {
+TEST_F(ModelTest, FailuresSayWhatWasReportedFirstAndLast) {
   ExpectRefused("holds tfprune ops; give --delegate=PATH", "Tfprune");
   world_.interpreter = false;
   ExpectRefused("LiteRT cannot load it: Op builtin_code out of range: 999");
   world_.interpreter = true, world_.prepared = false;
-  ExpectRefused("LiteRT cannot prepare it: the cause");
+  ExpectRefused("LiteRT cannot prepare it: the cause; Node number 3 failed to prepare.");
   world_.prepared = true, world_.runs_that_work = 0;
-  ExpectRefused("LiteRT cannot run it: no reason given");
+  ExpectRefused("LiteRT cannot run it and gives no reason");
   world_.type = kTfLiteString;
   ExpectRefused("input `x` must be float32");
 }
