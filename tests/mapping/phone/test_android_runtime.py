@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import tfprune as tp
-from tests.mapping.phone.conftest import REAL_TOOLS
+from tests.mapping.phone.conftest import REAL_TOOLS, Phone
 from tests.models.builder import conv_model, fully_connected_model, pruned
 from tests.runtime.quantized_models import quantized_layer
 from tfprune.errors import ProfileError
@@ -71,6 +71,15 @@ def test_options_that_cannot_be_met_are_told_at_once(real_phone: Device) -> None
         real_phone(arch="mmx")
     with pytest.raises(ProfileError, match="--cpus=8000000000000000: the system refuses"):
         real_phone(cpus="8000000000000000")
+
+
+@pytest.mark.slow
+def test_a_gpu_runs_dense_models_too(real_phone: Device, phone: Phone) -> None:
+    with real_phone(seconds=0, backend="gpu", precision="f16") as device:
+        assert len(next(device.measure([[CONV, _sparse(CONV)]], tolerance=0.01))) == 2
+        assert list(phone.files.glob("programs/*.clprogram"))  # the next process starts faster
+    command = phone.runs()[1]
+    assert "--option=backend=gpu" in command
 
 
 def test_what_is_no_model(real_phone: Device) -> None:
