@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.mapping.phone.android_libc import make_android_libc
+from tfprune import __version__
 from tfprune.mapping.profiling.adb import DELEGATE, PROGRAM, RUNTIME, AdbDevice
 
 HERE = Path(__file__).resolve().parent
@@ -41,7 +42,7 @@ class Phone:
         self._state: dict[str, Any] = {}
         (folder / "phone/data/local/tmp").mkdir(parents=True)
         self.tools.mkdir()
-        _program(self.tools / PROGRAM, (HERE / "fake_program.py").read_text())
+        self.set_program(__version__)
         (self.tools / DELEGATE).write_bytes(b"delegate")
         (self.tools / RUNTIME).write_bytes(b"runtime")
         self.set_cpus([1800000] * 4 + [2400000] * 3 + [2900000])
@@ -51,6 +52,11 @@ class Phone:
         """Changes what ``phone.json`` says."""
         self._state.update(state)
         (self.folder / "phone.json").write_text(json.dumps(self._state))
+
+    def set_program(self, version: str) -> None:
+        """Puts the program that pretends among the tools."""
+        source = (HERE / "fake_program.py").read_text()
+        _program(self.tools / PROGRAM, source.replace('VERSION = ""', f'VERSION = "{version}"'))
 
     def set_cpus(self, frequencies: list[int]) -> None:
         """How fast each CPU can run, in kHz."""

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-VERSION = "0.1.0"
+VERSION = ""  # filled in by conftest.py
 
 
 def main(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.mapping.phone.conftest import PROPERTIES, SERIAL, Phone
+from tfprune import __version__
 from tfprune.errors import ProfileError, RuntimeInputError
 from tfprune.mapping.profiling import adb
 from tfprune.mapping.profiling.adb import DELEGATE, FOLDER, PROGRAM, RUNTIME
@@ -57,7 +58,7 @@ def test_facts_of_the_phone(phone: Phone) -> None:
     assert (facts.model, facts.processor, facts.cores) == ("Maker Model 8 Pro", "Chips C9", 8)
     assert (facts.system, facts.api) == ("Android 14 (API 34)", 34)
     assert facts.abis == ("arm64-v8a", "armeabi-v7a")
-    assert (facts.litert, facts.libtfprune, facts.arch) == ("2.16.1", "0.1.0", "neon_dotprod")
+    assert (facts.litert, facts.libtfprune, facts.arch) == ("2.16.1", __version__, "neon_dotprod")
     assert re.fullmatch("[0-9a-f]{16}", facts.library_sha256)
 
 
@@ -181,9 +182,10 @@ def test_arguments_out_of_range(phone: Phone) -> None:
 
 
 def test_tools_that_are_missing_or_of_another_version(phone: Phone) -> None:
-    source = (phone.tools / PROGRAM).read_text()
-    (phone.tools / PROGRAM).write_text(source.replace('VERSION = "0.1.0"', 'VERSION = "0.0.9"'))
-    with pytest.raises(ProfileError, match=r"the program must be of tfprune 0.1.0, got 0.0.9; run `make phone-tools`"):
+    phone.set_program("0.0.9")
+    with pytest.raises(
+        ProfileError, match=rf"the program must be of tfprune {__version__}, got 0.0.9; run `make phone"
+    ):
         phone.device()
     assert not phone.files.exists()
     (phone.tools / DELEGATE).unlink()
