@@ -47,16 +47,16 @@ def model() -> keras.Model:
     return model
 
 
-def _mapping(model: keras.Model, choices: dict[str, Choice], ratio: float) -> tuple[Mapping, LatencyModel]:
+def _mapping(model: keras.Model, choices: dict[str, Choice], ratio: float) -> Mapping:
     latency = LatencyModel(Network(model), load_table("arm64"))
-    return Mapping.of(latency, choices, budget=Budget("latency_ratio", ratio), method="by hand", reasons={}), latency
+    return Mapping.of(latency, choices, budget=Budget("latency_ratio", ratio), method="by hand", reasons={})
 
 
-def _train(model: keras.Model, mapping: Mapping, latency: LatencyModel, data: tuple[Any, Any], **options: Any) -> Any:
+def _train(model: keras.Model, mapping: Mapping, data: tuple[Any, Any], **options: Any) -> Any:
     return train(
         model,
         mapping,
-        latency,
+        "arm64",
         *data,
         **{"penalty_epochs": 2, "retraining_epochs": 1, "batch_size": 32, "verbose": 0, **options},
     )
@@ -64,10 +64,10 @@ def _train(model: keras.Model, mapping: Mapping, latency: LatencyModel, data: tu
 
 def test_rates_emerge_and_meet_the_budget(model: keras.Model, data: tuple[Any, Any]) -> None:
     choices = {name: Choice(Groups(rows=4, aligned=True), 0.7) for name in ("useful", "second")}
-    mapping, latency = _mapping(model, choices, 0.5)
+    mapping = _mapping(model, choices, 0.5)
     phases: list[str] = []
 
-    trained = _train(model, mapping, latency, data, prepare=lambda _, phase: phases.append(phase))
+    trained = _train(model, mapping, data, prepare=lambda _, phase: phases.append(phase))
 
     assert phases == ["penalty", "retraining"]
     assert trained.mapping.met
@@ -86,7 +86,7 @@ def test_rates_emerge_and_meet_the_budget(model: keras.Model, data: tuple[Any, A
 def test_a_stronger_penalty_leaves_smaller_groups(model: keras.Model, data: tuple[Any, Any]) -> None:
     """Shown by what the phases lose: with a strong penalty nearly everything is zero before the cut."""
     choices = {"second": Choice(Groups(rows=4, aligned=True), 0.7)}
-    mapping, latency = _mapping(model, choices, 0.6)
+    mapping = _mapping(model, choices, 0.6)
     start = model.get_weights()
     zeros = []
     for strength in (0.0, 10.0):
@@ -97,7 +97,7 @@ def test_a_stronger_penalty_leaves_smaller_groups(model: keras.Model, data: tupl
                 float(np.square(model.get_layer("second").kernel.numpy()).sum())
             )
         )
-        _train(model, mapping, latency, data, strength=strength, callbacks=[look])
+        _train(model, mapping, data, strength=strength, callbacks=[look])
         zeros.append(seen[1])
     assert zeros[1] < 0.9 * zeros[0]
 
@@ -107,18 +107,18 @@ def test_a_pattern_that_shares_no_threshold_keeps_its_rate(model: keras.Model, d
         "hidden": Choice(BlockRowsColumns(16, 16), 0.5),
         "second": Choice(Groups(rows=4, aligned=True), 0.7),
     }
-    mapping, latency = _mapping(model, choices, 0.6)
+    mapping = _mapping(model, choices, 0.6)
 
-    trained = _train(model, mapping, latency, data)
+    trained = _train(model, mapping, data)
 
     hidden = trained.mapping.choices["hidden"]
     assert hidden.dense or hidden.sparsity == 0.5
 
 
 def test_a_budget_out_of_reach_is_said(model: keras.Model, data: tuple[Any, Any]) -> None:
-    mapping, latency = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.05)
+    mapping = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.05)
 
-    trained = _train(model, mapping, latency, data)
+    trained = _train(model, mapping, data)
 
     assert not trained.mapping.met
     assert trained.mapping.choices["second"].sparsity == pytest.approx(0.97, abs=0.01)
@@ -133,18 +133,18 @@ def test_a_budget_out_of_reach_is_said(model: keras.Model, data: tuple[Any, Any]
     ],
 )
 def test_arguments_are_checked(model: keras.Model, data: tuple[Any, Any], options: dict[str, Any], text: str) -> None:
-    mapping, latency = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.6)
+    mapping = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.6)
     with pytest.raises(MappingError, match=text):
-        _train(model, mapping, latency, data, **options)
+        _train(model, mapping, data, **options)
 
 
 def test_a_mapping_without_patterns_is_refused(model: keras.Model, data: tuple[Any, Any]) -> None:
-    mapping, latency = _mapping(model, {}, 0.6)
+    mapping = _mapping(model, {}, 0.6)
     with pytest.raises(MappingError, match="every layer stays dense"):
-        _train(model, mapping, latency, data)
+        _train(model, mapping, data)
 
 
 def test_data_without_a_length_are_refused(model: keras.Model, data: tuple[Any, Any]) -> None:
-    mapping, latency = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.6)
+    mapping = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.6)
     with pytest.raises(MappingError, match="steps_per_epoch"):
-        train(model, mapping, latency, iter([(data[0], data[1])]), penalty_epochs=1, retraining_epochs=1, verbose=0)
+        train(model, mapping, "arm64", iter([(data[0], data[1])]), penalty_epochs=1, retraining_epochs=1, verbose=0)

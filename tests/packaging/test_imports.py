@@ -62,6 +62,7 @@ ALLOWED: dict[str, set[str]] = {
         "ai_edge_litert",
         "jinja2",
         "keras",
+        "matplotlib",
         "optuna",
         "rich",
         "scipy",

@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfprune.mapping.choice import Choice
     from tfprune.mapping.mapping import Mapping
+    from tfprune.mapping.profiling import profile
     from tfprune.mapping.rule_based import rules
     from tfprune.mapping.searching import search
     from tfprune.mapping.sensitivity_analysis import sensitivity
+    from tfprune.mapping.training import train
 
-__all__ = ["Choice", "Mapping", "rules", "search", "sensitivity"]
+__all__ = ["Choice", "Mapping", "profile", "rules", "search", "sensitivity", "train"]
 
 # Public name: its module.
 _LAZY = {
     "Choice": "tfprune.mapping.choice",
     "Mapping": "tfprune.mapping.mapping",
+    "profile": "tfprune.mapping.profiling",
     "rules": "tfprune.mapping.rule_based",
     "search": "tfprune.mapping.searching",
     "sensitivity": "tfprune.mapping.sensitivity_analysis",
+    "train": "tfprune.mapping.training",
 }
 
 

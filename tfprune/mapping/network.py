@@ -156,7 +156,7 @@ def _kernels(model: Any) -> list[_Kernel]:
     _, left = find_weights(model, None, 0)
     spared = {id(each.variable): each.reason for each in left}
     obstacles = {id(each.variable): each.reason for each in refused}
-    labels = {id(each.variable): each.layer for each in (*named, *refused)}
+    labels = {id(each.variable): each.layer for each in named} | {id(each.variable): each.layer for each in refused}
     found: list[_Kernel] = []
     seen: set[int] = set()
     for layer in walk_layers(model):

@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
+from tfprune.costs import CostTable
 from tfprune.errors import MappingError, PatternError
-from tfprune.keras.callback import PruningCallback
-from tfprune.keras.layers import match_weights, to_numpy
-from tfprune.keras.report import PruningReport
 from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.inputs import latency_model
 from tfprune.mapping.latency import LatencyModel
 from tfprune.mapping.mapping import Mapping
 from tfprune.mapping.recipe_rules import exactly
@@ -24,6 +23,9 @@ from tfprune.recipe import Recipe, Rule
 from tfprune.sparsity.penalties import ReweightedGroupPenalty
 from tfprune.sparsity.schedules import ConstantSparsity, StrengthRamp
 from tfprune.sparsity.select import select_global
+
+if TYPE_CHECKING:
+    from tfprune.keras.report import PruningReport
 
 #: Halvings of the interval of the global threshold.
 _HALVINGS = 12
@@ -65,7 +67,7 @@ class TrainedMapping:
 def train(
     model: Any,
     mapping: Mapping,
-    latency: LatencyModel,
+    profile: CostTable | str | os.PathLike[str],
     x: Any,
     y: Any = None,
     *,
@@ -73,6 +75,7 @@ def train(
     retraining_epochs: int,
     strength: float = 0.01,
     refreshes: int = 4,
+    force: bool = False,
     prepare: Callable[[Any, str], None] | None = None,
     **fit: Any,
 ) -> TrainedMapping:
@@ -88,7 +91,7 @@ def train(
     Args:
         model: the compiled Keras model that the mapping is for; it is changed.
         mapping: patterns by layer, and the budget.
-        latency: predicts the model.
+        profile: the device's cost table that the mapping was made with: its name, its file, or one that is loaded.
         x: as for ``model.fit``.
         y: as for ``model.fit``.
         penalty_epochs: epochs of the first phase, at least 1.
@@ -96,6 +99,7 @@ def train(
         strength: of the penalty in the end, at least 0; it rises over the first half of the phase. A group of norm
             ``n`` that nothing holds loses the share ``learning rate * strength / n ** 2`` a step.
         refreshes: how often the denominators are looked at anew, at least 1.
+        force: whether a profile of another device or library version is used all the same.
         prepare: called with the model and ``"penalty"`` or ``"retraining"`` before each phase, such as to compile it
             with a learning rate of that phase. None (default): the model stays compiled as it is.
         **fit: further arguments of both calls of ``model.fit``, but for ``epochs``.
@@ -106,15 +110,21 @@ def train(
     Raises:
         MappingError: the mapping leaves every layer dense or is for another model, an argument outside its range, or
             data that do not say how many steps an epoch has.
-        PruningError: the model is not compiled or cannot be pruned.
+        ProfileError: a profile of another device or library version.
+        PruningError: the model cannot be pruned, or an epoch has fewer steps than the data said.
 
     Example:
+        >>> mapping = tfprune.mapping.rules(model, "phone.json", latency_ms=12)
         >>> trained = tfprune.mapping.train(
-        ...     model, mapping, latency, images, labels, penalty_epochs=4, retraining_epochs=6
+        ...     model, mapping, "phone.json", images, labels, penalty_epochs=4, retraining_epochs=6
         ... )
         >>> tfprune.convert(model, device="phone.json").save("pruned.tflite")
     """
+    from tfprune.keras.callback import PruningCallback
+    from tfprune.keras.kernel_snapshot import KernelSnapshot
+
     _check(penalty_epochs, retraining_epochs, strength, refreshes, fit)
+    latency = latency_model(model, profile, min_speedup=mapping.min_speedup, force=force)
     sparse = {name: choice for name, choice in mapping.choices.items() if not choice.dense}
     if not sparse:
         raise MappingError("mapping: must choose a pattern for at least one layer, but every layer stays dense")
@@ -126,7 +136,7 @@ def train(
     # The cut of this phase comes with its last step; what it leaves is put aside for the threshold.
     cut = ConstantSparsity(begin_step=steps - 1, frequency=1)
     rules = _rules(mapping, sparse, schedule=cut, penalty=penalty)
-    before_cut = _BeforeCut(rules, steps)
+    before_cut = KernelSnapshot(rules, steps - 1)
     if prepare is not None:
         prepare(model, "penalty")
     first = model.fit(
@@ -140,45 +150,6 @@ def train(
     pruning = PruningCallback(recipe=_rules(emerged, kept, schedule=ConstantSparsity(end_step=0), scores="l2"))
     second = model.fit(x, y, epochs=retraining_epochs, callbacks=[pruning, *callbacks], **fit)
     return TrainedMapping(emerged, pruning.report, first.history, second.history)
-
-
-class _BeforeCut(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
-    """Keeps the kernels as they are before the last step of a phase.
-
-    Attributes:
-        kernels: their values by layer name.
-    """
-
-    def __init__(self, recipe: Recipe, steps: int) -> None:
-        super().__init__()
-        self._recipe = recipe
-        self._last = steps - 1
-        self._begun = 0
-        self._variables: dict[str, Any] = {}
-        self.kernels: Arrays = {}
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Finds the kernels."""
-        prunable, _ = match_weights(self.model, self._recipe)
-        names = [each.rule.place for each in prunable]
-        self._variables = dict(zip(names, (each.variable for each in prunable), strict=True))
-
-    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Looks at them, if this is the last step (or the call that holds it)."""
-        together = int(self.model.steps_per_execution)
-        if self._begun <= self._last < self._begun + together:
-            self.kernels = {name: to_numpy(variable).copy() for name, variable in self._variables.items()}
-        self._begun += together
-
-    def restore(self) -> None:
-        """Gives the kernels their values of before the cut."""
-        if not self.kernels:
-            raise MappingError(
-                f"the penalty phase must have {self._last + 1} steps, as `x` and `batch_size` say, but ended after "
-                f"{self._begun}; give `steps_per_epoch`"
-            )
-        for name, value in self.kernels.items():
-            self._variables[name].assign(value)
 
 
 def _rules(mapping: Mapping, choices: dict[str, Choice], **options: Any) -> Recipe:
