@@ -17,8 +17,9 @@ import tfprune as tp
 from measure import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "examples"))
-from fashion import network
 from fashion.data import FashionMnist, Split, load
+from fashion.network import mobilenet_v2 as mobilenet_v2
+from fashion.network import resnet20 as resnet20
 
 FOLDER = REPOSITORY / "build/mapping"
 #: Of the 60,000 training images; the next ones judge mappings while they are searched.
@@ -44,8 +45,8 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "resnet20": Case(lambda width: network.resnet20(round(16 * width)), 1 / 2.4, 1 / 3),
-    "mobilenet_v2": Case(lambda width: network.mobilenet_v2(0.5 * width), 1 / 1.7, 1 / 2),
+    "resnet20": Case(lambda width: resnet20(round(16 * width)), 1 / 2.4, 1 / 3),
+    "mobilenet_v2": Case(lambda width: mobilenet_v2(0.5 * width), 1 / 1.7, 1 / 2),
 }
 
 

@@ -3,17 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
 from scipy.stats import spearmanr
 
+from mapping_networks import mobilenet_v2, resnet20
 from tfprune.mapping.candidates import choices_at, read_patterns
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.latency import LatencyModel
 from tfprune.mapping.measured import converted_file
 
+#: None of their shapes was chosen from those that tables are fitted on.
+NETWORKS: dict[str, Callable[[], Any]] = {
+    "resnet20, width 16": partial(resnet20, 16),
+    "resnet20, width 32": partial(resnet20, 32),
+    "mobilenet_v2 for 28 px, width 0.5": partial(mobilenet_v2, 0.5),
+    "MobileNetV2 at 96 px, width 0.5": lambda: keras.applications.MobileNetV2((96, 96, 3), 0.5, weights=None),
+}
 _LEFT_DENSE = 0.1
 _SPREAD = 0.1
 LEAST_WEIGHTS = 2048

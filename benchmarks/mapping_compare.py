@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mappings against single patterns, narrower networks and int8, each at the same measured latency."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import tfprune as tp
+from mapping_networks import CASES, DENSE_EPOCHS, PRUNING_EPOCHS, Data, accuracy, dense, fit, pruned
+from tfprune.costs import CostTable
+from tfprune.mapping.candidates import choices_at
+from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.latency import LatencyModel
+from tfprune.mapping.measured import measure
+from tfprune.mapping.network import Network
+from tfprune.mapping.rule_based import rules
+from tfprune.mapping.searching import search
+from tfprune.sparsity.patterns import Pattern
+
+PATTERNS: dict[str, Pattern] = {
+    "Unstructured": tp.patterns.Unstructured(),
+    "Groups 4x1, unaligned": tp.patterns.Groups(rows=4),
+    "Groups 4x1, aligned": tp.patterns.Groups(rows=4, aligned=True),
+    "Groups 8x1, unaligned": tp.patterns.Groups(rows=8),
+    "BlockPunched 8x4": tp.patterns.BlockPunched(8, 4),
+    "BlockPunched 16x16": tp.patterns.BlockPunched(16, 16),
+    "KernelPatterns 4": tp.patterns.KernelPatterns(keep=4),
+    "Filters": tp.patterns.Filters(),
+}
+#: Methods whose choices depend on the trained weights.
+SEARCHES = ("policy", "optuna")
+TRIALS = 200
+LEAST_WEIGHTS = 2048
+#: A measured ratio so near to the wanted one is equal to it.
+CLOSE = 0.015
+_HALVINGS = 9
+_ROUNDS = 61
+Choices = dict[str, Choice]
+
+
+def single(network: Network, pattern: Pattern, rate: float) -> Choices:
+    """One pattern at one rate for every layer that it applies to and that is pruned by default."""
+    chosen = {}
+    for layer in network.layers:
+        if layer.obstacle or layer.spared or layer.weights.size < LEAST_WEIGHTS:
+            continue
+        # A layer that the pattern cannot prune so little loses what the pattern loses at least.
+        least = pattern.min_sparsity(layer.weights.shape, layer.layout) if pattern_fits(layer, pattern) else 1.0
+        found = choices_at(layer, pattern, [max(rate, least)]) if least < 1 else ()
+        chosen[layer.name] = found[0] if found else DENSE
+    return chosen
+
+
+def pattern_fits(layer: Any, pattern: Pattern) -> bool:
+    """Whether a layer can have a pattern at all."""
+    try:
+        pattern.check(layer.matrix_shape)
+    except tp.errors.PatternError:
+        return False
+    return True
+
+
+def ratio(latency: LatencyModel, choices: Choices) -> float:
+    """Measured share of the dense model's time: the median of interleaved rounds."""
+    return 1 / measure(latency.network, choices, latency.table, runs=_ROUNDS).speedup
+
+
+def at_ratio(latency: LatencyModel, make: Callable[[float], Choices], wanted: float, low: float, high: float) -> Any:
+    """Choices whose measured ratio is the wanted one, by halving what they are made from.
+
+    Args:
+        latency: of the model.
+        make: from a number, the larger the fewer weights are left.
+        wanted: the ratio.
+        low: where it is above the wanted one.
+        high: where it is below.
+
+    Returns:
+        Choices, their measured ratio and the number, those that come closest.
+    """
+    tried = []
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        choices = make(middle)
+        found = ratio(latency, choices)
+        tried.append((abs(found - wanted), choices, found, middle))
+        if abs(found / wanted - 1) <= CLOSE:
+            break
+        low, high = (middle, high) if found > wanted else (low, middle)
+    return min(tried, key=lambda each: each[0])[1:]
+
+
+def written(choices: Choices) -> dict[str, Any]:
+    """Choices as plain values."""
+    return {
+        name: None if choice.pattern is None else [tp.patterns.serialize(choice.pattern), choice.sparsity]
+        for name, choice in choices.items()
+    }
+
+
+def read(plain: dict[str, Any]) -> Choices:
+    """Undoes `written`."""
+    return {
+        name: DENSE if each is None else Choice(tp.patterns.deserialize(each[0]), each[1])
+        for name, each in plain.items()
+    }
+
+
+def plan(latency: LatencyModel, model: Any, method: str, wanted: float) -> dict[str, Any]:
+    """What a method that does not look at data does to reach a measured ratio."""
+    network = latency.network
+    if method == "rules":
+
+        def by_rules(number: float) -> Choices:
+            return rules(model, latency.table, latency_ratio=1 - number).choices
+
+        choices, found, number = at_ratio(latency, by_rules, wanted, 0.0, 0.95)
+    else:
+        choices, found, number = at_ratio(latency, partial(single, network, PATTERNS[method]), wanted, 0.0, 0.98)
+    return {"choices": written(choices), "measured ratio": round(found, 4), "number": round(number, 4)}
+
+
+def searched(
+    model: Any, latency: LatencyModel, data: Data, method: str, wanted: float, correction: float, seed: int
+) -> dict[str, Any]:
+    """What a search finds for trained weights.
+
+    Args:
+        model: the trained model.
+        latency: of it.
+        data: to judge on.
+        method: of `SEARCHES`.
+        wanted: measured ratio.
+        correction: predicted ratio over measured ratio of the mapping by rules: what is searched for is predicted.
+        seed: of the search.
+    """
+    start = rules(model, latency.table, latency_ratio=wanted * correction)
+    found = search(
+        model,
+        latency.table,
+        latency_ratio=wanted * correction,
+        validation_data=(data.judge.images, data.judge.labels),
+        training_data=(data.train.images[:2000], data.train.labels[:2000]),
+        method=method,
+        trials=TRIALS,
+        start=[start.choices],
+        seed=seed,
+        progress=False,
+    )
+    choices = found.best.choices
+    return {"choices": written(choices), "measured ratio": round(ratio(latency, choices), 4)}
+
+
+def trained(name: str, seed: int, data: Data, choices: Choices, latency: LatencyModel) -> dict[str, Any]:
+    """Accuracy on the test images after training with choices."""
+    rules_of = [
+        tp.Rule(layer, choice.pattern, choice.sparsity, min_weights=0)
+        for layer, choice in choices.items()
+        if choice.pattern is not None
+    ]
+    model = pruned(dense(name, seed, data), data, tp.Recipe(rules_of))
+    zeros = [
+        latency.sparsity(latency.network.layer(layer), choice) for layer, choice in choices.items() if not choice.dense
+    ]
+    return {"accuracy": round(accuracy(model, data.test), 4), "mean sparsity": round(float(np.mean(zeros)), 3)}
+
+
+def trained_dense(name: str, seed: int, data: Data, width: float = 1.0) -> dict[str, Any]:
+    """The dense network, trained as long as the pruned ones are."""
+    model = dense(name, seed, data, width)
+    fit(model, data, PRUNING_EPOCHS, [])
+    return {"accuracy": round(accuracy(model, data.test), 4), "epochs": DENSE_EPOCHS + PRUNING_EPOCHS}
+
+
+def width_at(name: str, wanted: float, table: CostTable) -> tuple[float, float]:
+    """The multiplier of channels at which the dense network has the wanted measured ratio, and that ratio."""
+    from tfprune.runtime.benchmark import interleaved_seconds
+    from tfprune.runtime.interpreter import Interpreter
+    from tfprune.runtime.random_inputs import random_inputs
+
+    def interpreter(width: float) -> Any:
+        made = Interpreter(tp.convert(CASES[name].make(width), device=table).dense)
+        made.predict(random_inputs(made.inputs(), None, 0))
+        return made
+
+    full = interpreter(1.0)
+    tried = []
+    for width in np.arange(1, 16) / 16:
+        rounds = interleaved_seconds([full, interpreter(float(width))], _ROUNDS)
+        found = statistics.median(row[1] / row[0] for row in rounds)
+        tried.append((abs(found - wanted), float(width), found))
+    _, width, found = min(tried)
+    return width, found
