@@ -100,15 +100,10 @@ def fit(model: Any, data: Data, epochs: int, callbacks: list[Any]) -> None:
 
 
 def pruned(model: Any, data: Data, recipe: tp.Recipe) -> Any:
-    """Trains on for `PRUNING_EPOCHS` with a recipe; rules without a schedule get a finer one."""
-    schedule = tp.schedules.PolynomialDecay(frequency=PRUNING_STEPS)
-    rules = [rule if rule.skip else _scheduled(rule, schedule) for rule in recipe.rules]
-    fit(model, data, PRUNING_EPOCHS, [tp.PruningCallback(recipe=tp.Recipe(rules))])
+    """Trains on for `PRUNING_EPOCHS` with a recipe."""
+    scheduled = recipe.with_schedule(tp.schedules.PolynomialDecay(frequency=PRUNING_STEPS))
+    fit(model, data, PRUNING_EPOCHS, [tp.PruningCallback(recipe=scheduled)])
     return model
-
-
-def _scheduled(rule: tp.Rule, schedule: Any) -> tp.Rule:
-    return tp.Rule(rule.layers, rule.pattern, rule.sparsity, schedule, min_weights=rule.min_weights)
 
 
 def accuracy(model: Any, split: Split) -> float:

@@ -172,3 +172,33 @@ def test_the_folded_copy_answers_like_the_model(monkeypatch: pytest.MonkeyPatch)
     expected, found = model(images).numpy(), aware(images).numpy()
     assert np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
     assert np.abs(found - expected).max() > 0  # it does round
+
+
+@pytest.mark.slow
+def test_automatic_mapping(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    results = run("automatic_mapping")
+    assert results.mapping.met
+    assert results.dense_accuracy > 0.7
+    for outcome in (results.by_rules, results.emerged):
+        assert outcome.accuracy > results.dense_accuracy - 0.1
+        assert outcome.speedup > 1.3
+    assert results.by_rules.rates != results.emerged.rates
+    assert "rates that emerged: accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_train_with_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    keras.utils.set_random_seed(0)
+    model = importlib.import_module("fashion.network").small()
+    model.save(tmp_path / "trained.keras")
+    tp.mapping.rules(model, "arm64", latency_ratio=0.6).save_recipe(tmp_path / "recipe.yaml")
+    arguments = [str(tmp_path / "trained.keras"), "--recipe", str(tmp_path / "recipe.yaml")]
+
+    importlib.import_module("train_with_recipe").main(
+        [*arguments, "--output", str(tmp_path / "pruned.keras"), "--quick", "--epochs", "1"], standalone_mode=False
+    )
+
+    converted = tp.convert(tmp_path / "pruned.keras", device="arm64")
+    assert converted.report.converted_layers >= 1
+    assert converted.report.totals.final_time < 0.7 * converted.report.totals.dense_time

@@ -257,3 +257,20 @@ def test_an_unbuilt_model_is_refused_before_the_first_step() -> None:
     model.compile("sgd", "mse")
     with pytest.raises(PruningError, match="must be built before it is pruned"):
         prune(model, Rule("first", Groups(), 0.5, min_weights=1))
+
+
+def test_a_schedule_for_rules_without_one() -> None:
+    own = tp.schedules.ConstantSparsity(frequency=7)
+    given = tp.schedules.PolynomialDecay(frequency=3)
+    recipe = tp.Recipe(
+        [
+            tp.Rule("a", tp.patterns.Groups(rows=4), 0.8, own),
+            tp.Rule("b", tp.patterns.Groups(rows=4), 0.7),
+            tp.Rule("c", skip=True),
+        ],
+        scope="global",
+    )
+    found = recipe.with_schedule(given)
+    assert [rule.schedule for rule in found.rules] == [own, given, None]
+    assert found.rules[1].training_schedule().final == 0.7
+    assert (found.scope, recipe.rules[1].schedule) == ("global", None)

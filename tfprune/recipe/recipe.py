@@ -14,6 +14,7 @@ from tfprune.recipe.document import Node, from_plain, parse_json, parse_yaml, re
 from tfprune.recipe.matching import LayerInfo, matches_kernel, matches_layer, spelled
 from tfprune.recipe.reading import REGISTRIES, located, read_rules, written
 from tfprune.recipe.rule import Rule
+from tfprune.sparsity.schedules import Schedule
 
 RecipeLike: TypeAlias = "Recipe | Rule | Sequence[Rule] | Mapping[str, Any] | str | Path"
 
@@ -191,6 +192,29 @@ class Recipe:
         """
         place = self.rules[rule].place
         return f"rule {rule + 1} ({place})" if place else f"rule {rule + 1}"
+
+    def with_schedule(self, schedule: Schedule) -> Recipe:
+        """The same recipe with a schedule for the rules that have none, such as those of a mapping.
+
+        Args:
+            schedule: How fast the layers get their rule's sparsity; its own final sparsity counts for rules that have
+                none.
+
+        Returns:
+            A new recipe.
+
+        Example:
+            >>> from tfprune.sparsity.patterns import Groups
+            >>> from tfprune.sparsity.schedules import PolynomialDecay
+            >>> recipe = Recipe(Rule("conv", Groups(rows=4), 0.8)).with_schedule(PolynomialDecay(end_step=500))
+            >>> recipe.rules[0].training_schedule().sparsity(500)
+            0.8
+        """
+        rules = (
+            each if each.skip or each.schedule is not None else dataclasses.replace(each, schedule=schedule)
+            for each in self.rules
+        )
+        return Recipe(tuple(rules), self.scope)
 
     def match(self, layers: Sequence[LayerInfo]) -> list[Match]:
         """Finds the rule of every kernel.
