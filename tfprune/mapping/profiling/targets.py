@@ -106,7 +106,7 @@ def phone_target(
     serial: str | None = None,
     backend: str = "cpu",
     num_threads: int = 1,
-    tools: str | os.PathLike[str] = PHONE_TOOLS,
+    tools: str | os.PathLike[str] | None = None,
 ) -> Target:
     """An attached Android phone.
 
@@ -115,12 +115,12 @@ def phone_target(
         serial: of the phone, where several are attached.
         backend: ``"cpu"`` or ``"gpu"``.
         num_threads: CPU threads.
-        tools: the folder that ``make phone-tools`` makes.
+        tools: the folder that ``make phone-tools`` makes; default: that of the checkout.
 
     Raises:
         ProfileError: no ``adb``, no such phone, or something does not load there.
     """
-    phone = AdbDevice(tools, serial=serial, backend=backend, num_threads=num_threads)
+    phone = AdbDevice(tools or PHONE_TOOLS, serial=serial, backend=backend, num_threads=num_threads)
     found = phone.facts
     facts = DeviceFacts(
         target="adb",
