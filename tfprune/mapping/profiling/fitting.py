@@ -37,6 +37,7 @@ CHEAPEST = 0.8
 CHEAPEST_INT16 = 0.02
 #: Least cost of a dense multiply-add, in that of the layer whose multiply-adds take least.
 LEAST_MAC = 0.01
+_NOTHING = 1e-14
 #: How firmly a coefficient is held to that of a device like the measured one.
 PRIOR_STRENGTH = 0.5
 Array = npt.NDArray[np.float64]
@@ -212,8 +213,8 @@ def fit_kinds(
 
 
 def rounded(cost: float) -> float:
-    """A cost in as many digits as a table has."""
-    return float(f"{cost:.4g}")
+    """A cost in as many digits as a table has; what the solver leaves of a cost that is at its bound is none."""
+    return 0.0 if cost < _NOTHING else float(f"{cost:.4g}")
 
 
 def fit_stock(found: Sequence[StockSample], prior: Mapping[str, StockCosts] | None = None) -> dict[str, Any]:
