@@ -116,15 +116,16 @@ class Curves:
         """What the converter says of the layer at the highest rate that was predicted; ``""`` where it is sparse."""
         return self._samples[name, pattern][-1][1].reason
 
-    def rate_at(self, name: str, pattern: Pattern, amount: float, most: float) -> float | None:
-        """The least rate up to ``most`` at which a sparse layer costs no more than an amount; None: there is none."""
+    def rate_at(self, name: str, pattern: Pattern, bound: Cost, most: float) -> float | None:
+        """The least rate up to ``most`` at which a layer is sparse and costs no more than ``bound``; None: there is none."""
         bounds = rate_range(self._latency.network.layer(name), pattern)
         rates = [rate for rate in percents(most) if bounds.least <= rate <= bounds.most] or [bounds.least]
         first, last = 0, len(rates)
         while first < last:
             middle = (first + last) // 2
             cost = self.at(name, pattern, rates[middle])
-            first, last = (first, middle) if cost.sparse and cost.amount <= amount else (middle + 1, last)
+            enough = cost.sparse and cost.time <= bound.time and cost.amount <= bound.amount
+            first, last = (first, middle) if enough else (middle + 1, last)
         return rates[first] if first < len(rates) and rates[first] <= most else None
 
     def used(self, prediction: Prediction) -> float:

@@ -256,7 +256,7 @@ class RulePlan:
         name = layer.layer.name
         best, most, least = None, 0.0, 1.0
         for pattern in layer.alternatives:
-            rate = self.curves.rate_at(name, pattern, decision.cost.amount, layer.limit.most_rate)
+            rate = self.curves.rate_at(name, pattern, decision.cost, layer.limit.most_rate)
             # A coarser one that must remove as much as a finer one keeps no more.
             if pattern == decision.pattern or rate is None or rate >= least:
                 continue
