@@ -117,7 +117,7 @@ class Curves:
         return self._samples[name, pattern][-1][1].reason
 
     def rate_at(self, name: str, pattern: Pattern, bound: Cost, most: float) -> float | None:
-        """The least rate up to ``most`` at which a layer is sparse and costs no more than ``bound``; None: there is none."""
+        """The least rate up to ``most`` at which a layer is sparse and costs no more than a bound; None: at none."""
         bounds = rate_range(self._latency.network.layer(name), pattern)
         rates = [rate for rate in percents(most) if bounds.least <= rate <= bounds.most] or [bounds.least]
         first, last = 0, len(rates)

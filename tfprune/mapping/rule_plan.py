@@ -158,16 +158,17 @@ class RulePlan:
         shares: dict[int, float] = {}
         while percent not in shares:
             shares[percent] = self._share(self._at(decisions, percent))
-            percent = self._fitted(decisions, shares[percent] / self._estimate(decisions, percent))
+            # What is between the layers, and what dense ones cost beside sparse ones, hardly depends on the rate.
+            percent = self._fitted(decisions, shares[percent] - self._estimate(decisions, percent))
         percent = min((each for each, share in shares.items() if share <= 1), default=max(shares))
         while percent > 1 and self._share(self._at(decisions, percent - 1)) <= 1:
             percent -= 1
         return percent
 
-    def _fitted(self, decisions: Decisions, correction: float = 1.0) -> int:
+    def _fitted(self, decisions: Decisions, beside: float = 0.0) -> int:
         """The least common rate that the lines say meets the budget with these patterns, or the highest."""
         return next(
-            (percent for percent in range(1, self._highest) if self._estimate(decisions, percent) * correction <= 1),
+            (percent for percent in range(1, self._highest) if self._estimate(decisions, percent) + beside <= 1),
             self._highest,
         )
 
