@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -166,14 +167,19 @@ def test_other_data_are_refused(examples: Any, match: str) -> None:
         _batches(examples)
 
 
-def test_which_way_is_better_is_asked_of_the_metric(model: Any) -> None:
-    model.evaluate(*data(16), verbose=0)
-    assert Metric("accuracy").settled(model).sign == 1
-    assert Metric("loss").settled(model).sign == -1
-    assert Metric(function=len).settled(model).sign == 1
-    assert Metric("odd", higher_is_better=False).settled(model).sign == -1
+def test_which_way_is_better_is_asked_of_the_metric() -> None:
+    model, batches = build(), _batches(data(16))
+    model.compile(
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="spread")],
+    )
+    assert Metric("spread").settled(model, batches).sign == -1
+    assert Metric("accuracy").settled(model, batches).sign == 1
+    assert Metric("loss").settled(model, batches).sign == -1
+    assert Metric(function=len).settled(model, []).sign == 1
+    assert Metric("odd", higher_is_better=False).settled(model, []).sign == -1
     with pytest.raises(MappingError, match=r"'odd': whether more or less"):
-        Metric("odd").settled(model)
+        Metric("odd").settled(model, batches)
 
 
 def test_what_cannot_be_measured_is_refused(model: Any, network: Network) -> None:

@@ -89,6 +89,7 @@ def test_it_is_a_table_plain_values_and_a_picture(report: SensitivityReport, tmp
         report.plot(tmp_path / "loss.gif")
 
 
+@pytest.mark.slow
 def test_a_function_and_default_candidates() -> None:
     seen: list[int] = []
 

@@ -93,8 +93,6 @@ def test_a_search_goes_on_in_its_storage(model: Any, method: str, tmp_path: Path
     assert more.sensitivity == first.sensitivity
     with pytest.raises(MappingError, match="another search: budget"):
         _search(model, latency_ratio=0.4, **options)
-    with pytest.raises(MappingError, match="another search: candidates"):
-        _search(model, **{**options, "candidates": {"second": (Choice(Groups(4), 0.8),)}})
 
 
 def test_single_layers_are_not_looked_at_again(model: Any, tmp_path: Path) -> None:

@@ -62,6 +62,20 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(method: str, tmp_path: Pa
     assert [row.choices for row in lost] == [judge.judged[0]]
 
 
+def test_a_search_that_the_user_stops_goes_on_in_the_same_process(tmp_path: Path) -> None:
+    judge = Judge(Latency())
+
+    def stopped(choices: Any) -> float:
+        raise KeyboardInterrupt
+
+    judge.accuracy = stopped  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "journal", "policy", 3, judge=judge)
+    study = run(tmp_path / "journal", "policy", 3)
+    assert [row.status for row in _rows(study)] == [REPEATED, JUDGED, JUDGED, JUDGED]
+    assert _judged(study) == _judged(run(None, "policy", 3))
+
+
 @pytest.mark.slow
 def test_a_trial_that_takes_its_process_down_again_and_again_is_given_up(tmp_path: Path) -> None:
     for _ in range(MOST_ATTEMPTS):

@@ -95,9 +95,10 @@ class Statistics:
         """What `hooked` takes while the dense model runs."""
 
         def look(call: Any, inputs: Any, *rest: Any, **named: Any) -> Any:
-            values = as_array(inputs)
-            self._dense.add(values, self._axis)
-            self._dense_batch.add(values, self._axis)
+            found = Sums(len(self._old[0]))
+            found.add(as_array(inputs), self._axis)
+            self._dense.merge(found)
+            self._dense_batch.merge(found)
             return call(inputs, *rest, **named)
 
         return look
@@ -106,10 +107,9 @@ class Statistics:
         """What `hooked` takes while the pruned model runs, each batch behind the same one in the dense model."""
 
         def look(call: Any, inputs: Any, *rest: Any, **named: Any) -> Any:
-            values = as_array(inputs)
-            self._now.add(values, self._axis)
             batch = Sums(len(self._old[0]))
-            batch.add(values, self._axis)
+            batch.add(as_array(inputs), self._axis)
+            self._now.merge(batch)
             if batch.count >= LEAST_VALUES:
                 self._match(self._dense_batch, batch)
             return call(inputs, *rest, **named)

@@ -24,7 +24,7 @@ from tfprune.sparsity.select import select
 #: Called with the number of a part and the metric after it; may raise to end an evaluation.
 Report = Callable[[int, float], None]
 #: Examples behind the new statistics of BatchNormalization layers.
-RECALIBRATION_EXAMPLES = 512
+RECALIBRATION_EXAMPLES = 256
 
 
 class Evaluator:
@@ -62,13 +62,14 @@ class Evaluator:
     ) -> None:
         from tfprune.keras.one_shot.recalibration import Recalibration
 
-        self.metric = (metric or Metric()).settled(model)
-        if not getattr(model, "compiled", False) and (self.metric.function is None or epochs):
+        measured = metric or Metric()
+        if not getattr(model, "compiled", False) and (measured.function is None or epochs):
             raise MappingError(
                 f"model {network.name!r} must be compiled with its loss and metrics; call compile() first"
             )
         if epochs and not training:
             raise MappingError(f"epochs={epochs} need training_data; give them, or 0 to have new statistics only")
+        self.metric = measured.settled(model, validation)
         self.network = network
         self.latency = latency
         self._model = model

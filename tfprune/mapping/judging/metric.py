@@ -29,14 +29,21 @@ class Metric:
     higher_is_better: bool | None = None
     function: Callable[[Any], float] | None = None
 
-    def settled(self, model: Any) -> Metric:
+    def settled(self, model: Any, batches: Sequence[Batch]) -> Metric:
         """The same metric with its direction known.
+
+        Args:
+            model: Keras model, compiled unless the metric is a function.
+            batches: the validation data.
 
         Raises:
             MappingError: a direction that is not known.
         """
         if self.higher_is_better is not None:
             return self
+        if self.function is None:
+            # Keras makes its metrics when it first needs them.
+            model.test_on_batch(*batches[0])
         higher = True if self.function is not None else _direction(model, self.name)
         return dataclasses.replace(self, higher_is_better=higher)
 

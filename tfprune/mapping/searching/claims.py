@@ -67,6 +67,12 @@ class Claims:
         lost = [trial for trial in self.running() if self._is_lost(trial)]
         return sum(self._repeat(trial) for trial in lost)
 
+    def give_back(self, trial: Trial) -> None:
+        """Puts a trial in line again that this process has begun and will not end: an error, or a user who stops it."""
+        attempt = trial.user_attrs.get(ATTEMPT, 1)
+        self._study.tell(trial, state=TrialState.FAIL)
+        self._study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number, ATTEMPT: attempt})
+
     def running(self) -> list[FrozenTrial]:
         """Trials that some process has begun."""
         return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

@@ -26,11 +26,14 @@ class SearchDisplay:
         trials: how many mappings are to be judged.
         metric: what the mappings are compared by.
         shown: whether anything is shown.
+        console: where; None: stderr.
     """
 
-    def __init__(self, title: str, trials: int, metric: str, shown: bool = True) -> None:
+    def __init__(
+        self, title: str, trials: int, metric: str, shown: bool = True, console: Console | None = None
+    ) -> None:
         """Shows nothing yet."""
-        self._console = Console(stderr=True)
+        self._console = console or Console(stderr=True)
         self._shown = shown and self._console.is_terminal
         self._title = title
         self._headings = ("trial", metric, "latency", "of budget", "kB", "multiply-adds", "sparse layers")

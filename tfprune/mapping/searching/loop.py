@@ -101,8 +101,12 @@ class TrialLoop:
                 self._advance()
 
     def _settle(self, trial: optuna.Trial) -> None:
-        with self._claims.held(trial):
-            state, values = self._outcome(trial)
+        try:
+            with self._claims.held(trial):
+                state, values = self._outcome(trial)
+        except BaseException:
+            self._claims.give_back(trial)
+            raise
         self._study.tell(trial, values, state)
 
     def _outcome(self, trial: optuna.Trial) -> tuple[TrialState, list[float] | None]:

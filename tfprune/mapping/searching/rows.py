@@ -69,7 +69,7 @@ def _status(trial: FrozenTrial) -> tuple[str, str]:
     """What became of a trial, and what else there is to say."""
     attributes = trial.user_attrs
     if trial.state == TrialState.FAIL:
-        return REPEATED, "its process died"
+        return REPEATED, "its process ended before it did"
     if SAME_AS in attributes:
         return SAME, f"as trial {attributes[SAME_AS]}"
     if trial.constraints.get("budget", 0) > 0:

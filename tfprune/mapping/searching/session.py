@@ -37,6 +37,7 @@ from tfprune.mapping.searching.samplers import sampler_of
 from tfprune.mapping.searching.space import Floats, Space, features_of, key_of, space_of
 from tfprune.mapping.searching.studies import (
     StudyPlace,
+    agreed_population,
     agreed_space,
     claim_study,
     keep_sensitivity,
@@ -96,10 +97,12 @@ class Session:
             name: self._source(name, data)
             for name, data in (("validation_data", validation_data), ("training_data", training_data))
         }
+        validation = self._sources["validation_data"].read(options)
+        self._examples = sum(map(count_of, validation))
         self._evaluator = Evaluator(
             model,
             self._network,
-            self._sources["validation_data"].read(options),
+            validation,
             training=self._sources["training_data"].read(options),
             metric=metric,
             epochs=options.epochs,
@@ -133,7 +136,7 @@ class Session:
     def _run_trials(self, study: Study, place: StudyPlace, task: Task, folder: Path) -> None:
         options, space = self._options, task.space
         features = features_of(space, {layer.name: layer for layer in self._network.layers})
-        population = min(50, max(6, options.trials // 8))
+        population = agreed_population(study, min(50, max(6, options.trials // 8)))
         study.sampler = sampler_of(options.method, space, features, options.seed, population)
         title = f"{self._network.name}, {options.method}"
         display = SearchDisplay(title, options.trials, self._evaluator.metric.label, options.progress)
@@ -169,7 +172,7 @@ class Session:
             "max_loss": options.max_loss,
             "sensitivity": bool(sensitivity),
             "profile": profile,
-            "validation examples": sum(map(count_of, self._sources["validation_data"].read(options))),
+            "validation examples": self._examples,
             "candidates": hashlib.sha256(keys.encode()).hexdigest()[:16],
         }
         return subject_of(self._network, self._budget, self._evaluator.metric, options.method, options.seed, further)

@@ -23,7 +23,8 @@ from tfprune.mapping.budget import Budget
 from tfprune.mapping.judging.metric import Metric
 from tfprune.mapping.network import Network
 
-_SUBJECT, _SPACE, _SENSITIVITY = "tfprune", "tfprune:space", "tfprune:sensitivity:"
+_SUBJECT, _SPACE, _POPULATION = "tfprune", "tfprune:space", "tfprune:population"
+_SENSITIVITY = "tfprune:sensitivity:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +147,13 @@ def agreed_space(study: Study, keys: Mapping[str, Sequence[str]]) -> dict[str, l
         study.set_user_attr(_SPACE, {name: list(found) for name, found in keys.items()})
         known = study.user_attrs[_SPACE]
     return dict(known)
+
+
+def agreed_population(study: Study, population: int) -> int:
+    """The mappings of a generation, which later calls with more trials leave as they are."""
+    if _POPULATION not in study.user_attrs:
+        study.set_user_attr(_POPULATION, population)
+    return int(study.user_attrs[_POPULATION])
 
 
 def known_sensitivity(study: Study) -> dict[str, dict[str, float]]:
