@@ -13,7 +13,8 @@ import pytest
 from tests.mapping.searching.models import data, training_data
 from tfprune.errors import MappingError, OutputError
 from tfprune.mapping.choice import DENSE, Choice
-from tfprune.mapping.sensitivity_analysis import SensitivityReport, sensitivity
+from tfprune.mapping.judging.metric import Metric
+from tfprune.mapping.sensitivity_analysis import SensitivityReport, measure_alone, sensitivity
 from tfprune.sparsity.patterns import BlockPunched, Groups
 
 _CHOICES = (DENSE, Choice(Groups(4), 0.5), Choice(Groups(4), 0.9), Choice(BlockPunched(8, 4), 0.97))
@@ -87,6 +88,30 @@ def test_it_is_a_table_plain_values_and_a_picture(report: SensitivityReport, tmp
         report.plot(layers=["stem"])
     with pytest.raises(OutputError, match=r"must end in one of .pdf, .png, .svg"):
         report.plot(tmp_path / "loss.gif")
+
+
+def test_higher_rates_of_a_pattern_that_loses_enough_are_not_run() -> None:
+    class Evaluator:
+        """Loses half of the sparsity."""
+
+        dense = 0.9
+        metric = Metric(higher_is_better=True)
+
+        def __init__(self) -> None:
+            self.run: list[Choice] = []
+
+        def accuracy(self, choices: dict[str, Choice]) -> float:
+            self.run += choices.values()
+            return 0.9 - self.run[-1].sparsity / 2
+
+    choices = [Choice(pattern, rate) for rate in (0.9, 0.7, 0.5) for pattern in (Groups(4), Groups(8))]
+    evaluator, every = Evaluator(), Evaluator()
+    found = measure_alone(evaluator, {"layer": choices}, enough=0.3)["layer"]  # type: ignore[arg-type]
+    assert [choice.sparsity for choice in evaluator.run] == [0.5, 0.5, 0.7, 0.7]
+    assert found[choices[0]] == found[choices[2]] == pytest.approx(0.55)
+    assert list(found) == choices
+    measure_alone(every, {"layer": choices})  # type: ignore[arg-type]
+    assert len(every.run) == 6
 
 
 @pytest.mark.slow

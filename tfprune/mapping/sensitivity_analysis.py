@@ -16,6 +16,7 @@ from tfprune.mapping.judging.metric import Metric
 from tfprune.mapping.judging.progress_bar import counting
 from tfprune.mapping.latency import LatencyModel
 from tfprune.mapping.network import Network
+from tfprune.sparsity.patterns import Pattern
 from tfprune.tables import html_table, text_table
 
 if TYPE_CHECKING:
@@ -214,6 +215,7 @@ def measure_alone(
     *,
     known: Mapping[str, Mapping[Choice, float]] | None = None,
     keep: Callable[[str, dict[Choice, float]], None] | None = None,
+    enough: float | None = None,
     progress: bool = True,
 ) -> Alone:
     """The metric of each layer alone under each of its choices but the dense one.
@@ -223,6 +225,8 @@ def measure_alone(
         candidates: choices by layer name.
         known: what was found out before, which is not done again.
         keep: told of each layer that is done.
+        enough: a pattern that loses more than this at one rate is not run at higher ones, which are taken to lose as
+            much. None: all are run.
         progress: whether a terminal shows a progress bar.
     """
     found: Alone = {name: dict(values) for name, values in (known or {}).items()}
@@ -230,11 +234,18 @@ def measure_alone(
     missing = {
         name: [choice for choice in choices if choice not in found.get(name, {})] for name, choices in wanted.items()
     }
+    sign = evaluator.metric.sign
     with counting("layers alone", sum(map(len, missing.values())), progress) as advance:
         for name, choices in missing.items():
             values = found.setdefault(name, {})
-            for choice in choices:
-                values[choice] = evaluator.accuracy({name: choice})
+            lost: dict[Pattern | None, float] = {}
+            for choice in sorted(choices, key=lambda choice: choice.sparsity):
+                if choice.pattern in lost:
+                    values[choice] = lost[choice.pattern]
+                else:
+                    values[choice] = evaluator.accuracy({name: choice})
+                    if enough is not None and sign * (evaluator.dense - values[choice]) > enough:
+                        lost[choice.pattern] = values[choice]
                 advance()
             if choices and keep is not None:
                 keep(name, values)

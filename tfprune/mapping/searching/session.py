@@ -214,7 +214,15 @@ class Session:
         def keep(layer: str, values: Mapping[Choice, float]) -> None:
             keep_sensitivity(study, layer, {key_of(choice): value for choice, value in values.items()})
 
-        measure_alone(self._evaluator, self._space.choices, known=known, keep=keep, progress=self._options.progress)
+        options = self._options
+        measure_alone(
+            self._evaluator,
+            self._space.choices,
+            known=known,
+            keep=keep,
+            enough=options.max_loss,
+            progress=options.progress,
+        )
         # As the storage has it: another process may have been quicker.
         stored = known_sensitivity(study)
         for name in choices:
