@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which pattern suits which layer? Rules choose, a penalty finds the rates, and the result is measured.
 
-A network is trained, rules map it to a share of its latency on this machine, and two copies are pruned: one to the
-rates of the rules, one by a reweighted penalty from which the rates emerge (Gong et al. 2021). Both are converted and timed
-against the dense file::
+A network is trained, and rules map it to a share of its latency on this machine. It is then pruned twice: to the rates
+of the rules, and by a reweighted penalty from which rates emerge (Gong et al. 2021). Both results are converted and
+timed against the dense file::
 
     python examples/automatic_mapping.py
     python examples/automatic_mapping.py --quick --profile arm64

@@ -260,13 +260,13 @@ def test_an_unbuilt_model_is_refused_before_the_first_step() -> None:
 
 
 def test_a_schedule_for_rules_without_one() -> None:
-    own = tp.schedules.ConstantSparsity(frequency=7)
-    given = tp.schedules.PolynomialDecay(frequency=3)
-    recipe = tp.Recipe(
+    own = ConstantSparsity(frequency=7)
+    given = PolynomialDecay(frequency=3)
+    recipe = Recipe(
         [
-            tp.Rule("a", tp.patterns.Groups(rows=4), 0.8, own),
-            tp.Rule("b", tp.patterns.Groups(rows=4), 0.7),
-            tp.Rule("c", skip=True),
+            Rule("a", Groups(rows=4), 0.8, own),
+            Rule("b", Groups(rows=4), 0.7),
+            Rule("c", skip=True),
         ],
         scope="global",
     )
