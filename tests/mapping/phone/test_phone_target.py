@@ -37,9 +37,23 @@ def test_layers_are_compared_and_other_operators_are_not(phone: Phone) -> None:
     target = target_of(f"adb:{SERIAL}", "cpu", 1, "int8")
     assert list(target.layers([[b"12.5", b"3"]])) == [(12.5, 3.0)]
     assert list(target.ops([[b"1", b"5"]])) == [(1.0, 5.0)]
-    assert "--tolerance=0.02" in phone.runs()[0].split()
+    (layers,) = (run for run in phone.runs() if "--tolerance=0.02" in run.split())
+    assert layers.count(".tflite") == 2
     assert "--compare=0" in phone.runs()[-1].split()
     target.close()
+
+
+def test_what_its_litert_refuses_is_left_out_and_a_lost_phone_is_not(phone: Phone) -> None:
+    target = phone_target("float32")
+    refused = [b"1", b"exit 6 unsupported"]
+    assert list(target.ops([[b"3", b"9"], refused, [b"4", b"8"]])) == [(3.0, 9.0), (0.0, 0.0), (4.0, 8.0)]
+    with pytest.raises(ProfileError, match="unsupported"):
+        list(target.layers([refused]))
+    times = target.ops([[b"3", b"9"], [b"4", b"8"]])
+    assert next(iter(times)) == (3.0, 9.0)
+    phone.set(devices=[])
+    with pytest.raises(ProfileError, match=SERIAL):
+        list(times)
 
 
 def test_a_phone_that_is_not_there_is_refused(phone: Phone) -> None:

@@ -37,6 +37,7 @@ from tfprune.mapping.profiling.targets import Target, target_of
 PRECISIONS = ("float32", *INTEGERS)
 #: Operators that a layer can need round it, whatever the model.
 _ALWAYS = ("pad", "concatenation", "transpose")
+_STOCK_SHARE = 0.2  # of the time, about
 _FEWEST = 2  # measurements of a stock op that a fit can be judged by
 
 
@@ -140,7 +141,14 @@ class _Run:
         return self._bench.stock_samples(wanted, self._precision, self._told_of_ops(wanted))
 
     def _told_of_ops(self, wanted: Sequence[StockLayer]) -> Callable[[int, int], None]:
-        return lambda done, of: self._tell(0.0, f"other operators, {len(wanted) - of + done} of {len(wanted)}")
+        def told(done: int, of: int) -> None:
+            known = len(wanted) - of + done
+            self._tell(_STOCK_SHARE * known / len(wanted), f"other operators, {known} of {len(wanted)}")
+
+        return told
+
+    def _told_of_layers(self, share: float, text: str) -> None:
+        self._tell(_STOCK_SHARE + (1 - _STOCK_SHARE) * share, text)
 
     def layers(self, shapes: ModelShapes | None, deadline: float) -> list[Sample]:
         """Measures layers: the model's own, and others for a stable fit."""
@@ -148,7 +156,7 @@ class _Run:
         own = () if shapes is None else shapes.layers
         wanted = candidates(own, [layer for layer in others if layer not in own], self._precision)
         design = Design(wanted, self._prior, self._precision)
-        return measure_layers(self._bench, design, self._fit, deadline, self._tell)
+        return measure_layers(self._bench, design, self._fit, deadline, self._told_of_layers)
 
     def fitted(self, layers: list[Sample], stock: list[StockSample]) -> tuple[dict[str, Any], tuple[Part, ...]]:
         """The table, and what stands behind each part of it."""

@@ -61,16 +61,15 @@ def measure_layers(bench: Bench, design: Design, fit: Fit, deadline: float, tell
         design: chooses.
         fit: how to fit.
         deadline: of `time.monotonic`, after which no other round begins; the spread is measured all the same.
-        tell: is told the share of the work that is done, and what is being done.
+        tell: is told the share of these measurements that is done, and what is being done.
     """
     start = time.monotonic()
     every = coverage(fit.precision) * len(KINDS)
 
     def told(done: int, of: int) -> None:
-        passed = (time.monotonic() - start) / max(1e-9, deadline - start)
-        tell(
-            min(1.0, max(passed, 0.5 * (len(cases) - of + done) / every)), f"layers, {len(cases) - of + done} measured"
-        )
+        passed, known = (time.monotonic() - start) / max(1e-9, deadline - start), len(cases) - of + done
+        # The spread takes as long as it takes; what follows, at most until the deadline.
+        tell(min(1.0, known / every, max(passed, 0.5 * known / every)), f"layers, {known} measured")
 
     cases: list[Case] = spread_of_cases(design, fit.precision)
     found = bench.samples(cases, told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tfprune.mapping.profiling.gpu_timing import gpu_device, gpu_microseconds
 from tfprune.mapping.profiling.instructions import AARCH64, CHECKOUT, aarch64_instructions
 from tfprune.mapping.profiling.integers import INTEGERS
 from tfprune.mapping.profiling.samples import Measure
-from tfprune.mapping.profiling.timing import host_microseconds
+from tfprune.mapping.profiling.timing import Models, host_microseconds
 from tfprune.runtime.arguments import number_of_threads
 
 UNITS = {"host": "microseconds", "arm64": "aarch64 instructions", "adb": "microseconds"}
@@ -135,8 +135,28 @@ def phone_target(
         library_sha256=found.library_sha256 or None,
         date=today(),
     )
-    layers, ops = partial(phone.measure, tolerance=RTOL[precision]), partial(phone.measure, tolerance=None)
+    layers, ops = partial(phone.measure, tolerance=RTOL[precision]), partial(where_it_runs, phone)
     return Target("phone", UNITS["adb"], facts, None, True, layers, ops, notes=phone.notes, close=phone.close)
+
+
+def where_it_runs(phone: AdbDevice, groups: Iterable[Models]) -> Iterator[tuple[float, ...]]:
+    """Times groups of files that need not give the same answer; 0 stands for what the phone's LiteRT refuses.
+
+    Raises:
+        ProfileError: what ran before runs no longer.
+    """
+    known: list[Models] = []
+    for models in groups:
+        try:
+            yield next(iter(phone.measure([models], tolerance=None)))
+        except ProfileError:
+            if not known:
+                raise
+            # A phone that is gone runs nothing any more.
+            list(phone.measure(known, tolerance=None))
+            yield (0.0,) * len(models)
+        else:
+            known = known or [models]
 
 
 def target_of(target: str | Target, backend: str, num_threads: int, precision: str) -> Target:
