@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.mapping.profiling.devices import Abacus, write_small_shapes
+from tests.mapping.profiling.devices import Abacus, use_small_shapes
 from tests.models.builder import conv_model, pruned
 from tfprune.cli import main
 from tfprune.costs import load_table
@@ -20,7 +20,7 @@ from tfprune.costs import load_table
 def abacus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Abacus:
     """What every target is."""
     device = Abacus()
-    monkeypatch.setattr("tfprune.mapping.profiling.api.SHAPES", write_small_shapes(tmp_path))
+    use_small_shapes(tmp_path, monkeypatch)
     monkeypatch.setattr("tfprune.mapping.profiling.api.target_of", lambda *_: device.target())
     (tmp_path / "model.tflite").write_bytes(
         conv_model(pruned((32, 3, 3, 16), 0.9), np.zeros(32, np.float32), (1, 8, 8))
@@ -32,7 +32,7 @@ def test_a_profile_is_written_and_shown_and_is_a_device(tmp_path: Path) -> None:
     model, output = tmp_path / "model.tflite", tmp_path / "abacus.json"
     result = CliRunner().invoke(main, ["profile", str(model), "--seconds", "0.01", "-o", str(output)])
     assert result.exit_code == 0, result.output
-    for text in ("conv_kxk", "pad", "held-out", "an abacus", f"written to {output}"):
+    for text in ("conv_kxk", "pad", "networks", "held-out", "an abacus", f"written to {output}"):
         assert text in result.stdout
     assert load_table(output).name == "abacus"
     shown = CliRunner().invoke(main, ["inspect", str(model), "--device", str(output)])

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tfprune.costs.facts import DeviceFacts
 from tfprune.mapping.profiling import Target
+from tfprune.mapping.profiling.chain_files import ChainCase
 
+FORMS = ("basic", "down", "inverted", "inverted_down", "bottleneck", "pooled", "head")
 LAYERS = """
 conv 8 8 16 32 1 1 1
 conv 6 6 32 16 1 1 1
@@ -32,6 +36,9 @@ concatenation 1x4x5x8 8 1 1 3
 concatenation 1x4x5x16 16 1 1 2
 elementwise:ADD 1x4x5x8 8 1 1 1
 elementwise:MUL 1x4x5x8 8 1 1 1
+depthwise_conv_2d 1x4x5x8 8 3 1 1
+pooling:MAX_POOL_2D 1x5x4x8 8 3 2 1
+reduction:MEAN 1x5x4x8 8 1 1 1
 """
 
 
@@ -63,8 +70,10 @@ class Abacus:
         )
 
 
-def write_small_shapes(folder: Path) -> Path:
-    """The folder, with files as those of the package."""
+def use_small_shapes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Profiles measure these instead of the package's."""
     (folder / "layers.txt").write_text(LAYERS)
     (folder / "stock_ops.txt").write_text(STOCK)
-    return folder
+    networks = [ChainCase(form, 4, 8, 1, seed) for seed in range(3) for form in FORMS]
+    monkeypatch.setattr("tfprune.mapping.profiling.api.SHAPES", folder)
+    monkeypatch.setattr("tfprune.mapping.profiling.chain_samples.CASES", tuple(networks))

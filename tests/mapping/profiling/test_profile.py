@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import tfprune as tp
-from tests.mapping.profiling.devices import FACTS, Abacus, write_small_shapes
+from tests.mapping.profiling.devices import FACTS, Abacus, use_small_shapes
 from tests.models.builder import conv_model, pruned
 from tfprune.costs import LayerShape, load_table
+from tfprune.costs.chains import knows_chains
 from tfprune.costs.table import KINDS, parse_table
 from tfprune.errors import OutputError, ProfileError
 from tfprune.mapping.profiling import profile
@@ -25,7 +26,7 @@ from tfprune.mapping.profiling.model_shapes import model_shapes
 
 @pytest.fixture(autouse=True)
 def _small_shapes(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfprune.mapping.profiling.api.SHAPES", write_small_shapes(tmp_path_factory.mktemp("shapes")))
+    use_small_shapes(tmp_path_factory.mktemp("shapes"), monkeypatch)
 
 
 @pytest.fixture
@@ -44,7 +45,8 @@ def test_a_profile_is_a_table_like_any_other(model: bytes, tmp_path: Path) -> No
     costs = table.precisions["float32"]
     assert set(costs.kinds) == set(KINDS)
     assert costs.held_out["layers"].count > 0
-    assert {part.name for part in report.parts} >= {*KINDS, "pad"}
+    assert {part.name for part in report.parts} >= {*KINDS, "pad", "networks"}
+    assert knows_chains(table, "float32")
     assert sum(part.samples for part in report.parts) == abacus.asked - 1  # but for the call of a model
     assert told == sorted(told)
     assert told[-1] <= 1

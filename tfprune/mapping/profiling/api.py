@@ -15,9 +15,16 @@ from typing import Any
 
 from tfprune.costs import load_table
 from tfprune.costs.facts import HeldOut
-from tfprune.costs.table import STOCK_OPS, parse_table
+from tfprune.costs.table import CHAIN_OPS, STOCK_OPS, parse_table
 from tfprune.errors import ProfileError
 from tfprune.files import check_target, write_file
+from tfprune.mapping.profiling.chain_samples import (
+    FEWEST_CHAINS,
+    ChainSample,
+    chain_errors,
+    fit_chains,
+    measure_chains,
+)
 from tfprune.mapping.profiling.design import Design, candidates
 from tfprune.mapping.profiling.device import conditions_of, described
 from tfprune.mapping.profiling.fitting import bounded_least_squares, tile_of
@@ -37,6 +44,8 @@ from tfprune.mapping.profiling.targets import Target, target_of
 PRECISIONS = ("float32", *INTEGERS)
 #: Operators that a layer can need round it, whatever the model.
 _ALWAYS = ("pad", "concatenation", "transpose")
+#: What stands in the networks that chains are fitted to.
+_IN_CHAINS = ("elementwise", "depthwise_conv_2d", "pooling", "reduction")
 _STOCK_SHARE = 0.2  # of the time, about
 _FEWEST = 2  # measurements of a stock op that a fit can be judged by
 
@@ -96,8 +105,9 @@ def profile(
         earlier = len(saved.rows)
         run = _Run(device, precision, Bench(device.layers, device.ops, saved, device.batch), progress or _silent)
         stock = run.stock(shapes)
+        chains = run.chains()
         layers = run.layers(shapes, start + seconds)
-    content, parts = run.fitted(layers, stock)
+    content, parts = run.fitted(layers, stock, chains)
     if path is not None:
         write_file(path, (json.dumps(content, indent=2) + "\n").encode(), overwrite=overwrite)
         saved.remove()
@@ -135,7 +145,7 @@ class _Run:
         """Measures stock ops: the model's own, and others of the same names; without a model all."""
         every = read_stock_layers(SHAPES / "stock_ops.txt")
         if shapes is not None:
-            names = {*_ALWAYS, *shapes.stock_names}
+            names = {*_ALWAYS, *_IN_CHAINS, *shapes.stock_names}
             every = [*shapes.stock_layers, *(layer for layer in every if layer.name in names)]
         wanted = [layer for layer in dict.fromkeys(every) if measurable(layer, self._precision)]
         return self._bench.stock_samples(wanted, self._precision, self._told_of_ops(wanted))
@@ -150,6 +160,12 @@ class _Run:
     def _told_of_layers(self, share: float, text: str) -> None:
         self._tell(_STOCK_SHARE + (1 - _STOCK_SHARE) * share, text)
 
+    def chains(self) -> list[ChainSample]:
+        """Measures small networks that run as chains in the delegate, of float32 layers on a CPU."""
+        if self._precision != "float32" or self._device.facts.backend != "cpu":
+            return []
+        return measure_chains(self._bench, lambda done, of: self._tell(_STOCK_SHARE, f"small networks, {done} of {of}"))
+
     def layers(self, shapes: ModelShapes | None, deadline: float) -> list[Sample]:
         """Measures layers: the model's own, and others for a stable fit."""
         others = read_layers(SHAPES / "layers.txt")
@@ -158,7 +174,9 @@ class _Run:
         design = Design(wanted, self._prior, self._precision)
         return measure_layers(self._bench, design, self._fit, deadline, self._told_of_layers)
 
-    def fitted(self, layers: list[Sample], stock: list[StockSample]) -> tuple[dict[str, Any], tuple[Part, ...]]:
+    def fitted(
+        self, layers: list[Sample], stock: list[StockSample], chains: list[ChainSample]
+    ) -> tuple[dict[str, Any], tuple[Part, ...]]:
         """The table, and what stands behind each part of it."""
         fit, facts = self._fit, self._device.facts
         kinds, errors = fit_layers(layers, fit.tile, fit.precision, fit.cache_bytes, prior=fit.prior)
@@ -180,6 +198,10 @@ class _Run:
         for op in ops:
             same = [sample for sample in stock if sample.op.name == op]
             parts.append(Part(op, len(same), fit_stock_ops(same, known)[1] if len(same) >= _FEWEST else None))
+        if len(chains) > FEWEST_CHAINS:
+            table, call = parse_table(content, name), self._bench.call()
+            parts.append(Part("networks", len(chains), chain_errors(chains, table, call)))
+            ops.update(fit_chains(chains, table, call))
         return content, tuple(parts)
 
 
@@ -193,7 +215,7 @@ def _check(precision: Any, seconds: Any) -> None:
 def _lacking(shapes: ModelShapes | None, measured: set[str]) -> tuple[str, ...]:
     """Operators of the model that the table has no cost for; without a model stock ops that were not measured."""
     if shapes is None:
-        return tuple(name for name in STOCK_OPS if name not in measured)
+        return tuple(name for name in STOCK_OPS if name not in (*measured, *CHAIN_OPS))
     return (*shapes.unknown, *(name for name in shapes.stock_names if name not in measured))
 
 

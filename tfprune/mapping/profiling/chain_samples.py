@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +12,15 @@ import numpy as np
 from tfprune.converter.capability import Layer, examine
 from tfprune.converter.graph import Graph
 from tfprune.costs.chains import ends
+from tfprune.costs.facts import HeldOut
 from tfprune.costs.predict import LayerShape, PackedShape, StockOp, kind_costs, predict_sparse, predict_stock
 from tfprune.costs.table import CHAIN_OPS, CostTable
 from tfprune.mapping.other_operators import stock_op
 from tfprune.mapping.planar_chains import PlanarGraph, chained_op
 from tfprune.mapping.profiling.chain_files import ChainCase, chain_models, pieces
 from tfprune.mapping.profiling.fitting import relative_fit, rounded
+from tfprune.mapping.profiling.held_out import held_out, spread
+from tfprune.mapping.profiling.samples import Bench, Tell
 
 _FORMS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "basic": ((56, 16, 1), (28, 16, 2), (28, 64, 1), (14, 32, 3), (14, 128, 1), (7, 64, 2), (10, 24, 2), (20, 48, 1)),
@@ -33,6 +37,8 @@ CASES = tuple(
     for form, sizes in _FORMS.items()
     for seed, (size, channels, repeats) in enumerate(sizes)
 )
+#: With fewer networks nothing is said of chains.
+FEWEST_CHAINS = 20
 #: Coefficients that are fitted: operator and scalar of it.
 COEFFICIENTS = (
     ("chain_convolution", "layer"),
@@ -67,6 +73,26 @@ class ChainSample(NamedTuple):
     case: ChainCase
     dense: float
     sparse: float
+
+
+def measure_chains(bench: Bench, tell: Tell) -> list[ChainSample]:
+    """Measures :data:`CASES`; networks that the device's LiteRT refuses are left out."""
+    wanted = {str(case): partial(chain_models, case) for case in CASES}
+    rows = bench.times(wanted, ("dense", "sparse"), tell)
+    found = [ChainSample(case, **rows[str(case)]) for case in CASES]
+    return [sample for sample in found if sample.sparse > 0]
+
+
+def chain_errors(samples: Sequence[ChainSample], table: CostTable, call: float) -> HeldOut:
+    """Errors of the predicted times of networks that the fit did not see."""
+    kept, held = held_out(samples)
+    fitted = fit_chains(kept, table, call)
+    costs = np.array([fitted[name][scalar] for name, scalar in COEFFICIENTS])
+    errors = []
+    for sample in held:
+        known, work = chain_work(sample.case, table)
+        errors.append(abs((call + known + float(costs @ _features(work))) / sample.sparse - 1))
+    return spread(np.array(errors))
 
 
 def chain_work(case: ChainCase, table: CostTable) -> tuple[float, list[StockOp]]:

@@ -16,7 +16,7 @@ from tfprune.mapping.profiling.layer_sizes import LayerSizes
 from tfprune.mapping.profiling.one_op import dense_model, sparse_model
 from tfprune.mapping.profiling.op_row import in_a_row, row_length
 from tfprune.mapping.profiling.random_weights import block_weights, grouped_weights, packed_shape
-from tfprune.mapping.profiling.saved import Measurements
+from tfprune.mapping.profiling.saved import Measurements, Rows
 from tfprune.mapping.profiling.stock_ops import stock_model
 from tfprune.mapping.profiling.stock_sizes import StockLayer
 from tfprune.mapping.profiling.timing import Models
@@ -131,6 +131,11 @@ class Bench:
                 count = row_length(layer.in_shape, layer.out_shape)
                 found.append(StockSample(layer.costs(), (row["row"] - row["one"]) / (count - 1)))
         return found
+
+    def times(self, wanted: Mapping[str, Callable[[], Models]], names: Sequence[str], tell: Tell = silent) -> Rows:
+        """Measures other files: by a name of its own what makes a group of them, and names of their times."""
+        self._measure(wanted, names, self._ops, tell)
+        return {name: self.saved.rows[name] for name in wanted}
 
     def call(self) -> float:
         """What the call of a model takes besides its op."""

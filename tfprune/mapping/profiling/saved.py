@@ -14,6 +14,10 @@ from tfprune.files import write_file
 _VERSION = 1
 
 
+#: Times by their names, by name of the measurement.
+Rows = dict[str, dict[str, float]]
+
+
 class Measurements:
     """Rows by name, each a few times, and what they depend on.
 
@@ -31,7 +35,7 @@ class Measurements:
     def __init__(self, path: Path | None, conditions: dict[str, Any]) -> None:
         self.path = path
         self.conditions = {"version": _VERSION, **conditions}
-        self.rows: dict[str, dict[str, float]] = {}
+        self.rows: Rows = {}
         if path is None or not path.exists():
             return
         try:
