@@ -107,7 +107,7 @@ def main(
             ops = bench.stock_samples(stock, precision, _tell(bar, "stock ops"))
             fitted, op_errors = fit_stock_ops(ops)
             text = f"{len(ops)} stock ops in a row, error of the predicted time of each from all others: {op_errors}"
-            costs["stock_ops"] = {**costs["stock_ops"], **fitted} if names else fitted
+            costs["stock_ops"] = {**costs["stock_ops"], **fitted}  # those of chains are fitted elsewhere
             if not names and op_errors is not None:
                 costs["held_out"]["stock_ops"] = dataclasses.asdict(op_errors)
             later = f"{sources.get('stock-ops')}; later {' and '.join(fitted)}: {text}"
