@@ -132,3 +132,15 @@ def test_layers_of_the_name_of_a_class_are_told_apart(tmp_path: Path) -> None:
     choices = {"Conv2D": Choice(Groups(rows=4), 0.8)}
     found = Mapping.of(latency, choices, budget=Budget("mac_ratio", 1), method="rules", reasons={})
     assert [each.layer for each in match_weights(model, found.recipe)[0]] == ["Conv2D"]
+
+
+def test_layers_of_one_name_inside_and_outside_of_a_model_are_told_apart() -> None:
+    inputs = keras.Input((12, 12, 16))
+    x = keras.layers.Conv2D(32, 3, name="conv")(inputs)
+    inner = keras.Sequential([keras.Input((10, 10, 32)), keras.layers.Conv2D(32, 3, name="conv")], name="inner")
+    model = keras.Model(inputs, inner(x))
+    latency = LatencyModel(Network(model), load_table("arm64"))
+    for name in ("conv", "inner/conv"):
+        choices = {name: Choice(Groups(rows=4), 0.8)}
+        found = Mapping.of(latency, choices, budget=Budget("mac_ratio", 1), method="rules", reasons={})
+        assert [each.layer for each in match_weights(model, found.recipe)[0]] == [name]

@@ -19,7 +19,7 @@ from tfprune.files import check_target, write_file
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.network import repeated_names
-from tfprune.mapping.recipe_rules import check_recipe_path, rule_for
+from tfprune.mapping.recipe_rules import check_recipe_path, paths_first, rule_for
 from tfprune.recipe import Recipe
 from tfprune.recipe.reading import written
 from tfprune.tables import html_table, text_table
@@ -184,7 +184,7 @@ class Mapping:
     @property
     def recipe(self) -> Recipe:
         """A rule for each layer, for :class:`tfprune.PruningCallback` and :func:`tfprune.prune`."""
-        return Recipe([rule_for(layer.name, layer.choice, layer.weights) for layer in self.layers])
+        return Recipe([rule_for(layer.name, layer.choice, layer.weights) for layer in self._in_order()])
 
     @property
     def title(self) -> str:
@@ -299,6 +299,10 @@ class Mapping:
         check_target(path, overwrite=overwrite)
         write_file(path, self.to_html(**options).encode(), overwrite=overwrite)
 
+    def _in_order(self) -> list[MappedLayer]:
+        """The layers in the order of their rules."""
+        return sorted(self.layers, key=lambda layer: paths_first(layer.name))
+
     def _before_after(self) -> str:
         # In the budget's own measure, whatever that is.
         before, after = self.dense.share(self.budget, self.dense), self.used
@@ -344,7 +348,7 @@ class Mapping:
     def _yaml(self) -> str:
         lines = [f"# {line}" for line in self.caption().splitlines()]
         lines.append("rules:")
-        for layer, rule in zip(self.layers, self.recipe.to_dict()["rules"], strict=True):
+        for layer, rule in zip(self._in_order(), self.recipe.to_dict()["rules"], strict=True):
             lines += [f"  # {line}" for line in layer.reason.splitlines()]
             text = yaml.safe_dump([rule], sort_keys=False, allow_unicode=True, width=1000, default_flow_style=None)
             lines += [f"  {line}" for line in text.splitlines()]

@@ -27,6 +27,19 @@ def rule_for(name: str, choice: Choice, weights: int) -> Rule:
     return Rule(exactly(name), choice.pattern, choice.sparsity, min_weights=least)
 
 
+def paths_first(name: str) -> int:
+    """Sorts names of layers for rules: a mere name matches layers of that name inside of models, too.
+
+    Args:
+        name: of a layer.
+
+    Example:
+        >>> sorted(["conv", "inner/conv"], key=paths_first)
+        ['inner/conv', 'conv']
+    """
+    return -name.count("/")
+
+
 def exactly(name: str) -> str:
     """What a rule must say to name this layer and no other.
 

@@ -18,7 +18,7 @@ from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.inputs import latency_model
 from tfprune.mapping.latency import LatencyModel
 from tfprune.mapping.mapping import Mapping
-from tfprune.mapping.recipe_rules import exactly
+from tfprune.mapping.recipe_rules import exactly, paths_first
 from tfprune.recipe import Recipe, Rule
 from tfprune.sparsity.penalties import ReweightedGroupPenalty
 from tfprune.sparsity.schedules import ConstantSparsity, StrengthRamp
@@ -158,7 +158,8 @@ def _rules(mapping: Mapping, choices: dict[str, Choice], **options: Any) -> Reci
         Rule(exactly(name), choice.pattern, choice.sparsity, min_weights=0, place=name, **options)
         for name, choice in choices.items()
     ]
-    return Recipe([*rules, *(Rule(exactly(name), skip=True) for name in mapping.choices if name not in choices)])
+    rules += [Rule(exactly(name), skip=True, place=name) for name in mapping.choices if name not in choices]
+    return Recipe(sorted(rules, key=lambda rule: paths_first(rule.place)))
 
 
 def _emerged(mapping: Mapping, latency: LatencyModel, sparse: dict[str, Choice], kernels: Arrays) -> Mapping:
