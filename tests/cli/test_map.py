@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from tests.mapping.models import convolutional
 from tfprune import Recipe
-from tfprune.cli import main
+from tfprune.cli import console, main
 from tfprune.costs import load_table
 from tfprune.costs.table import _read
 from tfprune.keras.layers import match_weights
@@ -73,6 +73,15 @@ def test_a_recipe_and_a_report_are_written(model: Path, tmp_path: Path) -> None:
     again = run(*arguments)
     assert again.exit_code == 2
     assert "pass --overwrite" in again.output
+
+
+def test_the_table_fits_a_screen(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_PIPE_WIDTH", 100)
+    result = run(model, "--profile", "arm64", "--latency-ratio", 0.5, "-o", tmp_path / "recipe.yaml")
+    table = result.output.split("# stem")[0].splitlines()
+    assert max(map(len, table)) <= 100
+    assert any("larger" in line and "Groups 4x1, unaligned along output" in line for line in table)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in result.output
 
 
 def test_a_recipe_is_written_as_json_too(model: Path, tmp_path: Path) -> None:

@@ -124,16 +124,15 @@ def print_mapping(mapping: Mapping) -> None:
     Args:
         mapping: what to print.
     """
-    from tfprune.mapping.mapping import HEADERS, TEXT_COLUMNS
+    from tfprune.mapping.mapping import HEADERS, NARROW
 
+    rows = [[row[place] for place in NARROW] for row in mapping.rows()]
+    print_table([HEADERS[place] for place in NARROW], rows, text_columns=(0, 1))
     # Sentences do not fit a column.
-    reason = len(HEADERS) - 1
-    rows = mapping.rows()
-    print_table(HEADERS[:reason], [row[:reason] for row in rows], text_columns=TEXT_COLUMNS[:-1])
     reasons: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        if row[reason]:
-            reasons[row[reason]].append(row[0])
+    for layer in mapping.layers:
+        if layer.reason:
+            reasons[layer.reason].append(layer.name)
     for text, names in reasons.items():
         click.echo(f"# {', '.join(names)}: {text}")
     click.echo(mapping.caption())

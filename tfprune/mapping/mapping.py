@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from tfprune.mapping.measured import MeasuredLatency
 
 HEADERS = ("layer", "kind", "shape", "choice", "zeros", "dense", "predicted", "speed-up", "reason")
-#: Columns of text, which stand left.
-TEXT_COLUMNS = (0, 1, 2, 3, 8)
+#: Columns that 100 characters have room for.
+NARROW = (0, 3, 4, 5, 6, 7)
 
 
 @dataclasses.dataclass(frozen=True)
