@@ -21,7 +21,7 @@ from tfprune.sparsity.patterns.base import _REGISTRY
 ELSEWHERE = {"training.md", "from_tfmot.md", "profiling_phone.md"}
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if fenced(page, "python") and page.name not in ELSEWHERE]
 # Pages whose blocks go on where the one before ended; on all others each can be copied alone.
-CONTINUED = {"channels.md", "runtime.md"}
+CONTINUED = {"channels.md", "runtime.md", "search.md"}
 LINKED = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 
 

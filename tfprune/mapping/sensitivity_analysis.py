@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tfprune.costs import CostTable, load_table
+from tfprune.costs import CostTable
 from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.inputs import keras_model, latency_model
 from tfprune.mapping.judging.evaluator import Evaluator
 from tfprune.mapping.judging.examples import batches_of
 from tfprune.mapping.judging.metric import Metric
@@ -155,6 +156,9 @@ def sensitivity(
     evaluate: Callable[[Any], float] | None = None,
     batch_size: int = 128,
     seed: int = 0,
+    min_speedup: float = 1.05,
+    custom_objects: Mapping[str, Any] | None = None,
+    force: bool = False,
     progress: bool = True,
 ) -> SensitivityReport:
     """Finds out how much each layer alone loses under each of its choices.
@@ -164,7 +168,7 @@ def sensitivity(
     matter. What layers lose together is more than the sum, and training wins much of it back.
 
     Args:
-        model: a built and compiled Keras model. It is the same afterwards.
+        model: a built and compiled Keras model, which is the same afterwards, or the path of a ``.keras`` file.
         validation_data: ``(x, y)``, or an iterable of batches of this form.
         profile: latency profile, its file, or the name of a cost table: adds the predicted time of each layer.
         candidates: choices by layer name. None (default): those of the kinds of layers.
@@ -174,19 +178,22 @@ def sensitivity(
         evaluate: ``function(model) -> float`` that is used instead of a metric.
         batch_size: examples of a batch, where the data have no batches.
         seed: of the order of the examples.
+        min_speedup: as for `tfprune.convert`.
+        custom_objects: classes and functions by name that a file needs.
+        force: whether a profile of another device or library version is used all the same.
         progress: whether a terminal shows a progress bar.
 
     Raises:
+        ProfileError: a profile of another device or library version.
         MappingError: a model, data, candidates or a metric that do not fit.
 
     Example:
         >>> report = sensitivity(model, (images, labels), "arm64")  # doctest: +SKIP
         >>> report.plot("sensitivity.png")  # doctest: +SKIP
     """
-    network = Network(model)
-    latency = None
-    if profile is not None:
-        latency = LatencyModel(network, profile if isinstance(profile, CostTable) else load_table(profile))
+    model = keras_model(model, custom_objects, compiled=True)
+    latency = None if profile is None else latency_model(model, profile, min_speedup=min_speedup, force=force)
+    network = Network(model) if latency is None else latency.network
     evaluator = Evaluator(
         model,
         network,

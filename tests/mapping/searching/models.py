@@ -15,9 +15,7 @@ from tfprune.sparsity.patterns import BlockPunched, Groups
 
 CHOICES = (
     DENSE,
-    Choice(Groups(4), 0.5),
-    Choice(Groups(4), 0.7),
-    Choice(Groups(4), 0.9),
+    *(Choice(Groups(4), rate) for rate in (0.5, 0.6, 0.7, 0.8, 0.9)),
     Choice(BlockPunched(8, 4), 0.7),
     Choice(BlockPunched(8, 4), 0.9),
 )

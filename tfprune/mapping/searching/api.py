@@ -45,7 +45,10 @@ def search(
     workers: int = 1,
     seed: int = 0,
     min_speedup: float = 1.05,
+    precision: str = "float32",
+    representative_data: Any = None,
     custom_objects: Mapping[str, Any] | None = None,
+    force: bool = False,
     progress: bool = True,
 ) -> SearchResult:
     """Searches a pattern, block size and rate for every layer: the best accuracy under a budget.
@@ -62,7 +65,7 @@ def search(
     Needs Optuna: ``pip install tfprune[search]``.
 
     Args:
-        model: a built and compiled Keras model.
+        model: a built and compiled Keras model, or the path of a ``.keras`` file.
         profile: latency profile, its file, or the name of a cost table (``"arm64"``).
         latency_ms: budget: milliseconds of the profile's device. Exactly one budget must be given.
         latency_ratio: budget: share of the dense model's predicted latency, in (0, 1].
@@ -94,13 +97,17 @@ def search(
             script must then have its work below ``if __name__ == "__main__":``.
         seed: of everything that is drawn. The same call with one worker gives the same result.
         min_speedup: as for `tfprune.convert`.
-        custom_objects: classes and functions by name that workers need to load the model.
+        precision: of the file, as for `tfprune.convert`. The metric is that of the Keras model in any case.
+        representative_data: as for `tfprune.convert`.
+        custom_objects: classes and functions by name that a file, or a worker, needs to load the model.
+        force: whether a profile of another device or library version is used all the same.
         progress: whether a terminal shows progress, the best mapping and the front.
 
     Returns:
         The result. Where no mapping meets the budget, ``met`` is False and ``best`` the closest one.
 
     Raises:
+        ProfileError: a profile of another device or library version.
         MappingError: arguments that do not fit, Optuna is missing, the storage holds another search, or workers keep
             dying.
 
@@ -145,5 +152,8 @@ def search(
         candidates=candidates,
         start=start,
         custom_objects=custom_objects,
+        precision=precision,
+        representative_data=representative_data,
+        force=force,
     )
     return session.run(sensitivity)

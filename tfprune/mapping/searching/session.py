@@ -16,15 +16,14 @@ from typing import Any
 import numpy as np
 from optuna.study import Study
 
-from tfprune.costs import CostTable, load_table
+from tfprune.costs import CostTable
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.inputs import keras_model, latency_model
 from tfprune.mapping.judging.evaluator import Evaluator
 from tfprune.mapping.judging.examples import batches_of, count_of
 from tfprune.mapping.judging.metric import Metric
-from tfprune.mapping.latency import LatencyModel
 from tfprune.mapping.mapping import Mapping as Mapped
-from tfprune.mapping.network import Network
 from tfprune.mapping.searching.claims import Claims
 from tfprune.mapping.searching.display import SearchDisplay
 from tfprune.mapping.searching.hopeless import with_losses, without_hopeless
@@ -70,17 +69,27 @@ class Session:
         candidates: Mapping[str, Sequence[Choice]] | None,
         start: Sequence[Mapping[str, Choice]],
         custom_objects: Mapping[str, Any] | None,
+        precision: str,
+        representative_data: Any,
+        force: bool,
     ) -> None:
         """Predicts the choices, reads the data and runs the dense model."""
         self._begin = time.perf_counter()
-        table = profile if isinstance(profile, CostTable) else load_table(profile)
+        model = keras_model(model, custom_objects, compiled=True)
         self._model = model
         self._options = options
         self._budget = budget
         self._start = start
         self._custom_objects = custom_objects
-        self._network = Network(model)
-        self._latency = LatencyModel(self._network, table, min_speedup=options.min_speedup)
+        self._latency = latency_model(
+            model,
+            profile,
+            min_speedup=options.min_speedup,
+            precision=precision,
+            representative_data=representative_data,
+            force=force,
+        )
+        self._network = self._latency.network
         listed = default_candidates(self._network) if candidates is None else candidates
         self._wanted = {
             layer.name: frozenset(mapping[layer.name] for mapping in start if layer.name in mapping)
@@ -165,7 +174,10 @@ class Session:
         """What the search is about, in plain values."""
         keys = json.dumps({"choices": self._space.keys(), "wanted": _wanted_keys(self._wanted)}, sort_keys=True)
         options = self._options
-        profile = f"{self._latency.table.name}, dense {self._latency.dense.time:.6g} {self._latency.dense.unit}"
+        latency = self._latency
+        profile = (
+            f"{latency.table.name}, {self._network.precision}, dense {latency.dense.time:.6g} {latency.dense.unit}"
+        )
         further = {
             "epochs": options.epochs,
             "batch_size": options.batch_size,
