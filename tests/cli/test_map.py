@@ -146,10 +146,6 @@ def test_a_profile_of_another_library_is_refused_unless_forced(model: Path, tmp_
         (("--latency-ratio", 0.5, "--output", "recipe.txt"), "must be written to a file that ends in .yaml"),
         (("--latency-ratio", 0.5, "--trials", 3), "--trials: only for a search"),
         (("--latency-ratio", 0.5, "--method", "optuna"), "give --validation FILE too"),
-        (
-            ("--latency-ratio", 0.5, "--method", "policy", "--validation", "x.npz", "--precision", "int8"),
-            "a search predicts float32 models only",
-        ),
         (("--latency-ratio", 0.5, "--profile", "amiga"), "device must be one of arm64, host"),
         (("--latency-ratio", 0.5, "--report", "recipe.yaml"), "must be another file than"),
     ],
@@ -191,6 +187,17 @@ def test_a_search_begins_with_the_rules_and_goes_on_where_it_was(classifier: Pat
     assert Recipe.load(tmp_path / "recipe.yaml").rules
     again = run(*options, "--overwrite")
     assert len(json.loads(again.stdout)["search"]["trials"]) == len(found["trials"])
+
+
+def test_a_search_is_for_the_precision_of_the_file(classifier: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    options = [classifier, "--profile", "arm64", "--size-bytes", 20_000, "--method", "policy", "--trials", 1, "--json"]
+    options += ["--validation", classifier.parent / "validation.npz", "--precision", "float16"]
+    result = run(*options, "-o", tmp_path / "recipe.yaml")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["search"]["best"]
+    weights = sum(np.prod(layer["shape"]) for layer in found["layers"])
+    assert found["dense_bytes"] == 2 * weights
 
 
 @pytest.mark.parametrize("arrays", [{"x": np.ones(3)}, {"y": np.ones(3)}])

@@ -148,8 +148,6 @@ def _check_options(options: dict[str, Any]) -> None:
             raise click.UsageError(f"{', '.join(given)}: only for a search; give --method policy, optuna or nsga2 too")
     elif options["validation"] is None:
         raise click.UsageError(f"--method {options['method']} judges mappings on examples: give --validation FILE too")
-    elif options["precision"] != "float32":
-        raise click.UsageError("--precision: a search predicts float32 models only; leave it out")
 
 
 def _spelled(name: str) -> str:
@@ -161,7 +159,6 @@ def _by_rules(model: Path, options: dict[str, Any], say: Any) -> tuple[Mapping, 
     from tfprune.mapping.inputs import keras_model
     from tfprune.mapping.rule_based import rules
 
-    data = options["representative_data"]
     loaded = keras_model(model, compiled=options["method"] != _RULES)
     found = rules(
         loaded,
@@ -170,10 +167,7 @@ def _by_rules(model: Path, options: dict[str, Any], say: Any) -> tuple[Mapping, 
         task=options["task"],
         tolerance=options["tolerance"],
         rules=options["rules"],
-        min_speedup=options["min_speedup"],
-        precision=options["precision"],
-        representative_data=None if data is None else read_arrays(data, DATA_OPTION),
-        force=options["force"],
+        **_of_file(options),
         progress=say,
     )
     return found, loaded
@@ -195,9 +189,20 @@ def _search(model: Any, start: Mapping, options: dict[str, Any]) -> Any:
             training_data=training,
             method=options["method"],
             start=[start.choices],
-            min_speedup=options["min_speedup"],
+            **_of_file(options),
             **{name: value for name, value in given.items() if value is not None},
         )
+
+
+def _of_file(options: dict[str, Any]) -> dict[str, Any]:
+    """What is said of the file that the model becomes, and of the profile."""
+    data = options["representative_data"]
+    return {
+        "min_speedup": options["min_speedup"],
+        "precision": options["precision"],
+        "representative_data": None if data is None else read_arrays(data, DATA_OPTION),
+        "force": options["force"],
+    }
 
 
 def _examples(path: Path, option: str) -> tuple[Any, Any]:
