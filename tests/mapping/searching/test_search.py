@@ -154,6 +154,7 @@ def test_a_timeout_ends_it_with_a_mapping(model: Any) -> None:
         ({"latency_ms": 3.0}, "exactly one of"),
         ({"validation_data": None}, "validation_data: give examples"),
         ({"start": [{"absent": DENSE}]}, "`absent` must be a layer"),
+        ({"candidates": {"missing": (DENSE,)}}, "`missing` must be a layer"),
         ({"workers": 2, "evaluate": lambda model: 1.0}, "cannot be sent to another process"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

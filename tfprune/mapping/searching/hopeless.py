@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ def without_hopeless(
     sign: int,
     *,
     max_loss: float | None = None,
-    wanted: Mapping[str, frozenset[Choice]] | None = None,
+    wanted: Mapping[str, Collection[Choice]] | None = None,
 ) -> tuple[Space, tuple[Skipped, ...]]:
     """The space without hopeless choices. The dense choice and the fastest one that is left always stay.
 
@@ -86,7 +86,7 @@ def _within(
     dense: float,
     sign: int,
     max_loss: float,
-    wanted: Mapping[str, frozenset[Choice]],
+    wanted: Mapping[str, Collection[Choice]],
 ) -> tuple[Space, tuple[Skipped, ...]]:
     """The space without choices that lose more than a limit, unless the budget needs them."""
     limited, losing = {}, []

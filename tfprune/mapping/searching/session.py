@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import tempfile
@@ -92,12 +93,11 @@ class Session:
         self._network = self._latency.network
         listed = default_candidates(self._network) if candidates is None else candidates
         self._wanted = {
-            layer.name: frozenset(mapping[layer.name] for mapping in start if layer.name in mapping)
+            layer.name: tuple(dict.fromkeys(mapping[layer.name] for mapping in start if layer.name in mapping))
             for layer in self._network.layers
         }
-        for mapping in start:
-            for name in mapping:
-                self._network.layer(name)
+        for name in itertools.chain(listed, *start):
+            self._network.layer(name)
         choices = {
             layer.name: (*listed.get(layer.name, ()), *self._wanted[layer.name]) for layer in self._network.layers
         }
@@ -358,5 +358,5 @@ class Session:
         return found
 
 
-def _wanted_keys(wanted: Mapping[str, frozenset[Choice]]) -> dict[str, list[str]]:
+def _wanted_keys(wanted: Mapping[str, Sequence[Choice]]) -> dict[str, list[str]]:
     return {name: sorted(map(key_of, choices)) for name, choices in wanted.items()}
