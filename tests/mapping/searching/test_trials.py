@@ -200,6 +200,6 @@ def test_another_search_cannot_go_on_in_a_study(tmp_path: Path) -> None:
 
 def test_a_database_is_a_storage_as_well(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'studies.db'}"
-    study = open_study(StudyPlace(url, "toy"), "policy", Metric(higher_is_better=True), "median")
-    assert study.study_name == "toy"
+    run(url, "policy", 4)
     assert (tmp_path / "studies.db").exists()
+    assert _judged(run(url, "policy", 7)) == _judged(run(None, "policy", 7))

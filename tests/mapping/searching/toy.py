@@ -107,7 +107,7 @@ def best_accuracy(space: Space, judge: Judge) -> float:
 
 
 def run(
-    storage: Path | None,
+    storage: Path | str | None,
     method: str,
     trials: int,
     *,
