@@ -106,7 +106,7 @@ class Network:
             raise MappingError(f"model must be a Keras model, got {type(model).__name__}; load the .keras file first")
         from tfprune.keras.layers import to_numpy
 
-        kernels = _kernels(model)
+        kernels = find_kernels(model)
         if not any(not kernel.obstacle for kernel in kernels):
             reasons = "; ".join(f"{kernel.name}: {kernel.obstacle}" for kernel in kernels) or "it has no kernels"
             raise MappingError(f"model {model.name!r} has no layer that could be pruned: {reasons}")
@@ -137,7 +137,7 @@ class Network:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Kernel:
+class Kernel:
     """A kernel variable; ``mark`` is how many of its weights are zero while the model is converted."""
 
     name: str
@@ -148,7 +148,7 @@ class _Kernel:
     spared: str
 
 
-def _kernels(model: Any) -> list[_Kernel]:
+def find_kernels(model: Any) -> list[Kernel]:
     """Every kernel that somebody could name in a recipe, in the order of the model."""
     from tfprune.keras.layers import find_weights, kernel_name, kernels_of, walk_layers
 
@@ -157,7 +157,7 @@ def _kernels(model: Any) -> list[_Kernel]:
     spared = {id(each.variable): each.reason for each in left}
     obstacles = {id(each.variable): each.reason for each in refused}
     labels = {id(each.variable): each.layer for each in named} | {id(each.variable): each.layer for each in refused}
-    found: list[_Kernel] = []
+    found: list[Kernel] = []
     seen: set[int] = set()
     for layer in walk_layers(model):
         own = kernels_of(layer)
@@ -171,12 +171,12 @@ def _kernels(model: Any) -> list[_Kernel]:
             obstacle = obstacles.get(id(variable), "")
             if not obstacle and size <= len(seen):
                 obstacle = f"{size} weights only"
-            found.append(_Kernel(name, variable, layout, len(seen), obstacle, spared.get(id(variable), "")))
+            found.append(Kernel(name, variable, layout, len(seen), obstacle, spared.get(id(variable), "")))
     return found
 
 
 @contextlib.contextmanager
-def _marked(model: Any, kernels: list[_Kernel]) -> Iterator[None]:
+def _marked(model: Any, kernels: list[Kernel]) -> Iterator[None]:
     """Gives each kernel a number of zeros of its own, by which it is found again in the file.
 
     Names change on the way through the converter, and batch normalisation and quantisation change values; zeros stay.
@@ -211,7 +211,7 @@ def _operators(graph: Graph) -> dict[tuple[int, int], tuple[Layer, ...]]:
     return found
 
 
-def _network_layer(kernel: _Kernel, value: npt.NDArray[Any], operators: tuple[Layer, ...]) -> NetworkLayer:
+def _network_layer(kernel: Kernel, value: npt.NDArray[Any], operators: tuple[Layer, ...]) -> NetworkLayer:
     obstacle = kernel.obstacle or ("" if operators else _NOT_FOUND)
     kind = _kind(kernel.layout, value.shape)
     return NetworkLayer(kernel.name, kind, value, kernel.layout, operators, obstacle, kernel.spared)

@@ -189,6 +189,6 @@ def _value(variable: Any) -> npt.NDArray[Any]:
 
 def _variables(model: Any, network: Network) -> dict[str, Any]:
     """The kernels' variables by the names of the network's layers."""
-    from tfprune.mapping.network import _kernels
+    from tfprune.mapping.network import find_kernels
 
-    return {kernel.name: kernel.variable for kernel in _kernels(model)}
+    return {kernel.name: kernel.variable for kernel in find_kernels(model)}
