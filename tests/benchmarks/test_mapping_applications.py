@@ -45,9 +45,10 @@ def test_applications_meet_their_budget(load: Callable[[str], ModuleType], name:
     assert row["predicted share"] <= 0.75
 
 
-def test_the_kept_results_meet_their_budgets() -> None:
+def test_the_kept_results_meet_their_budgets_and_are_in_the_docs(load: Callable[[str], ModuleType]) -> None:
     rows = json.loads((BENCHMARKS / "results" / "mapping_applications.json").read_text())["rows"]
     assert rows
     for key, row in rows.items():
         assert row["met"], key
         assert row["used"] <= 1, key
+    assert load("mapping_applications").table(rows) in (BENCHMARKS.parent / "docs" / "mapping.md").read_text()
