@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures layers and stock ops and fits a precision of a cost table of ``tfprune/costs`` to them.
+"""Measures layers, stock ops and chains and fits a precision of a cost table of ``tfprune/costs`` to them.
 
     python benchmarks/fit_costs.py --device host --precision int8
     make test-aarch64 && python benchmarks/fit_costs.py --device arm64 --precision int8
@@ -23,6 +23,7 @@ from rich.progress import Progress
 from measure import REPOSITORY
 from tfprune.costs.facts import DeviceFacts
 from tfprune.costs.table import KINDS, PRECISIONS, STOCK_OPS, parse_table
+from tfprune.mapping.profiling.chain_samples import chain_errors, fit_chains, measure_chains
 from tfprune.mapping.profiling.device import conditions_of, described
 from tfprune.mapping.profiling.fitting import tile_of
 from tfprune.mapping.profiling.held_out import fit_layers, fit_stock_ops, table_content
@@ -38,8 +39,8 @@ from tfprune.mapping.profiling.targets import Target, arm64_target, host_target
 from tfprune.mapping.profiling.timing import MORE_TRIES
 
 MEASURED = ("float32", *INTEGERS)
-PARTS = ("layers", "stock-ops")
-STOCK_MARK = "; beside them "
+PARTS = ("layers", "stock-ops", "networks")
+MARKS = {"layers": "", "stock-ops": "; beside them ", "networks": "; in networks "}
 AGAIN_MARK = "; fitted again "
 
 
@@ -52,6 +53,15 @@ def source_of(earlier: str, kinds: Sequence[str], now: str) -> str:
     return AGAIN_MARK.join([first, *(other for other in others if not other.startswith(names)), f"{names}: {now}"])
 
 
+def sources_of(text: str) -> dict[str, str]:
+    """The parts of what a table says of its source."""
+    found = {}
+    for part in reversed(PARTS[1:]):
+        if MARKS[part] in text:
+            text, found[part] = text.split(MARKS[part], 1)
+    return {**found, **({"layers": text} if text else {})}
+
+
 @click.command()
 @click.option("--device", type=click.Choice(["host", "arm64"]), required=True)
 @click.option("--precision", type=click.Choice(MEASURED), default="float32", show_default=True)
@@ -61,7 +71,7 @@ def source_of(earlier: str, kinds: Sequence[str], now: str) -> str:
 @click.option("--stock-ops", default=SHAPES / "stock_ops.txt", type=Path)
 @click.option("--share", type=click.IntRange(min=1), default=1, help="Every n-th encoding and size of a layer only.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), default=KINDS, help="Default: all.")
-@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), default=PARTS, help="Default: both.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), default=PARTS, help="Default: all.")
 @click.option("--op", "names", multiple=True, type=click.Choice(STOCK_OPS), help="Only these stock ops; others stay.")
 @click.option("--output", type=Path, help="Default: the table of the package.")
 def main(
@@ -88,7 +98,7 @@ def main(
     known = earlier.get("precisions", {})
     costs = known.setdefault(precision, {"source": "", "held_out": {}, "tile": {}, "kinds": {}, "stock_ops": {}})
     costs["tile"] = tile_of(target.arm, precision)
-    sources = dict(zip(PARTS, costs["source"].split(STOCK_MARK), strict=False))
+    sources = sources_of(costs["source"])
     conditions = f"benchmarks/fit_costs.py --device {device}: {described(target.facts)}"
     with Progress() as bar:
         if "layers" in parts:
@@ -112,7 +122,19 @@ def main(
                 costs["held_out"]["stock_ops"] = dataclasses.asdict(op_errors)
             later = f"{sources.get('stock-ops')}; later {' and '.join(fitted)}: {text}"
             sources["stock-ops"] = later if names else text
-    costs["source"] = STOCK_MARK.join(sources[part] for part in PARTS if part in sources)
+        if "networks" in parts and precision == "float32":
+            part = table_content(
+                device, target.unit, target.cache_bytes, {precision: costs}, target.facts, general=True
+            )
+            bench = _bench(target, precision, "_networks")
+            networks, call = measure_chains(bench, _tell(bar, "networks")), bench.call()
+            alone = parse_table(part, str(path))
+            chain_error = chain_errors(networks, alone, call)
+            costs["stock_ops"] = {**costs["stock_ops"], **fit_chains(networks, alone, call)}
+            costs["held_out"]["networks"] = dataclasses.asdict(chain_error)
+            count = chain_error.count
+            sources["networks"] = f"{len(networks)} chains, error of the time of {count} held-out ones: {chain_error}"
+    costs["source"] = "".join(MARKS[part] + sources[part] for part in PARTS if part in sources)
     precisions = {each: known[each] for each in PRECISIONS if each in known}
     facts = common_facts(earlier["device"], dataclasses.asdict(target.facts)) if earlier else target.facts
     table = table_content(device, target.unit, target.cache_bytes, precisions, facts, general=True)

@@ -13,7 +13,7 @@ from tfprune.costs.rules import number, only_keys, refuse, text
 TARGETS = ("host", "arm64", "adb")
 BACKENDS = ("cpu", "gpu")
 #: Parts of a table that are fitted on their own.
-PARTS = ("layers", "stock_ops")
+PARTS = ("layers", "stock_ops", "networks")
 _COUNTS = ("cores", "num_threads")
 
 

@@ -183,7 +183,7 @@ class _Run:
         known = self._prior.costs(fit.precision).stock_ops
         ops, op_errors = fit_stock_ops(stock, known)
         held_out: dict[str, HeldOut | None] = {"layers": errors, "stock_ops": op_errors}
-        costs = {
+        costs: dict[str, Any] = {
             "source": f"tfprune profile: {described(facts)}; {len(layers)} layers, {len(stock)} other operators",
             "held_out": {name: dataclasses.asdict(each) for name, each in held_out.items() if each is not None},
             "tile": fit.tile,
@@ -200,7 +200,9 @@ class _Run:
             parts.append(Part(op, len(same), fit_stock_ops(same, known)[1] if len(same) >= _FEWEST else None))
         if len(chains) > FEWEST_CHAINS:
             table, call = parse_table(content, name), self._bench.call()
-            parts.append(Part("networks", len(chains), chain_errors(chains, table, call)))
+            errors_of_chains = chain_errors(chains, table, call)
+            parts.append(Part("networks", len(chains), errors_of_chains))
+            costs["held_out"]["networks"] = dataclasses.asdict(errors_of_chains)
             ops.update(fit_chains(chains, table, call))
         return content, tuple(parts)
 
