@@ -102,12 +102,15 @@ def _ratios(name: str) -> dict[str, float]:
 
 @main.command()
 @click.option("--profile", type=click.Path(path_type=Path, exists=True), help="Default: the host's table.")
-def plans(profile: Path | None) -> None:
+@click.option("--label", "labels", multiple=True, default=("wide", "tight"), show_default=True)
+def plans(profile: Path | None, labels: tuple[str, ...]) -> None:
     """What each method does at equal measured latency."""
     kept = Kept("mapping_plans", settings())
     for name in CASES:
         model, latency = _latency(name, profile)
         for label, wanted in _ratios(name).items():
+            if label not in labels:
+                continue
             for method in (*mapping_compare.PATTERNS, "rules"):
                 key = f"{name}, {label}, {method}"
                 if key not in kept.rows:
@@ -152,12 +155,13 @@ def _train_all(
         kept.keep(key, {**row, "measured ratio": made["measured ratio"]})
     wanted, rules = _ratios(name)[label], plans_made[f"{name}, {label}, rules"]
     correction = (1 - rules["number"]) / rules["measured ratio"]
-    for method in mapping_compare.SEARCHES:
-        key = f"{name}, {label}, {method}, seed {seed}"
-        if key not in kept.rows:
-            found = mapping_compare.searched(model, latency, data, method, wanted, correction, seed)
-            row = mapping_compare.trained(name, seed, data, mapping_compare.read(found["choices"]), latency)
-            kept.keep(key, {**found, **row})
+    keys = {method: f"{name}, {label}, {method}, seed {seed}" for method in mapping_compare.SEARCHES}
+    if all(key in kept.rows for key in keys.values()):
+        return
+    found = mapping_compare.searched(model, latency, data, wanted, correction, seed)
+    for method, key in keys.items():
+        choices = mapping_compare.read(found[method]["choices"])
+        kept.keep(key, {**found[method], **mapping_compare.trained(name, seed, data, choices, latency)})
 
 
 @main.command()

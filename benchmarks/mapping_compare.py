@@ -20,21 +20,23 @@ from tfprune.mapping.measured import measure
 from tfprune.mapping.network import Network
 from tfprune.mapping.rule_based import rules
 from tfprune.mapping.searching import search
+from tfprune.mapping.sensitivity_analysis import sensitivity
 from tfprune.sparsity.patterns import Pattern
 
 PATTERNS: dict[str, Pattern] = {
     "Unstructured": tp.patterns.Unstructured(),
     "Groups 4x1, unaligned": tp.patterns.Groups(rows=4),
     "Groups 4x1, aligned": tp.patterns.Groups(rows=4, aligned=True),
-    "Groups 8x1, unaligned": tp.patterns.Groups(rows=8),
     "BlockPunched 8x4": tp.patterns.BlockPunched(8, 4),
-    "BlockPunched 16x16": tp.patterns.BlockPunched(16, 16),
     "KernelPatterns 4": tp.patterns.KernelPatterns(keep=4),
     "Filters": tp.patterns.Filters(),
 }
 #: Methods whose choices depend on the trained weights.
 SEARCHES = ("policy", "optuna")
-TRIALS = 200
+TRIALS = 80
+#: What searches choose from: few patterns at few rates, because each is looked at in each layer first.
+SEARCHED = ("Groups 4x1, unaligned", "BlockPunched 8x4", "KernelPatterns 4")
+RATES = (0.6, 0.8, 0.9)
 LEAST_WEIGHTS = 2048
 #: A measured ratio so near to the wanted one is equal to it.
 CLOSE = 0.015
@@ -126,34 +128,46 @@ def plan(latency: LatencyModel, model: Any, method: str, wanted: float) -> dict[
 
 
 def searched(
-    model: Any, latency: LatencyModel, data: Data, method: str, wanted: float, correction: float, seed: int
-) -> dict[str, Any]:
-    """What a search finds for trained weights.
+    model: Any, latency: LatencyModel, data: Data, wanted: float, correction: float, seed: int
+) -> dict[str, dict[str, Any]]:
+    """What each search finds for trained weights, after one look at single layers that all of them share.
 
     Args:
         model: the trained model.
         latency: of it.
         data: to judge on.
-        method: of `SEARCHES`.
         wanted: measured ratio.
         correction: predicted ratio over measured ratio of the mapping by rules: what is searched for is predicted.
-        seed: of the search.
+        seed: of the searches.
     """
-    start = rules(model, latency.table, latency_ratio=wanted * correction)
-    found = search(
-        model,
-        latency.table,
-        latency_ratio=wanted * correction,
-        validation_data=(data.judge.images, data.judge.labels),
-        training_data=(data.train.images[:2000], data.train.labels[:2000]),
-        method=method,
-        trials=TRIALS,
-        start=[start.choices],
-        seed=seed,
-        progress=False,
-    )
-    choices = found.best.choices
-    return {"choices": written(choices), "measured ratio": round(ratio(latency, choices), 4)}
+    predicted = wanted * correction
+    judge = (data.judge.images, data.judge.labels)
+    known = {
+        layer.name: [choice for name in SEARCHED for choice in choices_at(layer, PATTERNS[name], RATES)]
+        for layer in latency.network.layers
+        if not layer.obstacle and not layer.spared and layer.weights.size >= LEAST_WEIGHTS and layer.kind != "depthwise"
+    }
+    alone = sensitivity(model, judge, latency.table, known)
+    start = rules(model, latency.table, latency_ratio=predicted)
+    found = {}
+    for method in SEARCHES:
+        result = search(
+            model,
+            latency.table,
+            latency_ratio=predicted,
+            validation_data=judge,
+            method=method,
+            trials=TRIALS,
+            candidates=known,
+            start=[start.choices],
+            sensitivity=alone,
+            seed=seed,
+            progress=False,
+        )
+        choices = result.best.choices
+        row = {"choices": written(choices), "measured ratio": round(ratio(latency, choices), 4)}
+        found[method] = {**row, "trials": len(result.trials), "judged at": result.trial.accuracy}
+    return found
 
 
 def trained(name: str, seed: int, data: Data, choices: Choices, latency: LatencyModel) -> dict[str, Any]:

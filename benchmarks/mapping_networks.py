@@ -23,8 +23,8 @@ from fashion.network import resnet20 as resnet20
 
 FOLDER = REPOSITORY / "build/mapping"
 #: Of the 60,000 training images; the next ones judge mappings while they are searched.
-TRAINED_ON, JUDGED_ON = 20_000, 4_000
-DENSE_EPOCHS, PRUNING_EPOCHS = 6, 4
+TRAINED_ON, JUDGED_ON = 12_000, 2_000
+DENSE_EPOCHS, PRUNING_EPOCHS = 8, 4
 BATCH = 128
 DENSE_RATE, PRUNING_RATE = 3e-3, 2e-3
 PRUNING_STEPS = 20  # from one choice of masks to the next
