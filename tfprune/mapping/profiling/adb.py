@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import re
 import shlex
@@ -164,7 +165,9 @@ class AdbDevice:
         ]
         command += [f"--threads={self._num_threads}", *arguments]
         seconds = _START_SECONDS + 10 * self._seconds
-        result = self._phone.shell(f"cd {FOLDER} && {shlex.join(command)}", seconds)
+        # Who gives up waiting here cannot end what runs there: it ends itself a little later.
+        ended = ["timeout", str(math.ceil(seconds) + 1), *command]
+        result = self._phone.shell(f"cd {FOLDER} && {shlex.join(ended)}", seconds)
         if result.code:
             raise ProfileError(f"phone {self._phone.serial}: {_told(result.errors, result.code)}")
         try:
