@@ -20,6 +20,7 @@ from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.network import Network, NetworkLayer
 from tfprune.mapping.other_operators import OtherOperators, Place
 from tfprune.mapping.planar_chains import PlanarGraph, chained_op
+from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.select import select
 
 _MILLISECOND = {"microseconds": 1e-3, "milliseconds": 1.0}
@@ -134,7 +135,7 @@ class LatencyModel:
         self.knows_chains = knows_chains(table, network.precision)
         self._planar = PlanarGraph(network.graph, [each for layer in network.layers for each in layer.operators])
         self._studies: dict[tuple[Any, ...], Study | Refused] = {}
-        self._masked: dict[tuple[Any, ...], tuple[float, Any]] = {}
+        self._sparsities: dict[tuple[Any, ...], float] = {}
         self.dense = self.predict({})
 
     def predict(self, choices: Mapping[str, Choice]) -> Prediction:
@@ -181,18 +182,20 @@ class LatencyModel:
         Raises:
             MappingError: a pattern that the layer cannot have.
         """
-        return self._mask(layer, choice)[0]
-
-    def _mask(self, layer: NetworkLayer, choice: Choice) -> tuple[float, Any]:
         key = (layer.weights.shape, layer.layout, choice)
-        if key not in self._masked:
-            assert choice.pattern is not None
-            try:
-                mask = select(layer.weights, choice.pattern, choice.sparsity, layout=layer.layout)
-            except PatternError as error:
-                raise MappingError(f"layer `{layer.name}`: {error}") from error
-            self._masked[key] = (1 - float(np.count_nonzero(mask)) / mask.size, mask)
-        return self._masked[key]
+        if key not in self._sparsities:
+            self._mask(layer, choice)
+        return self._sparsities[key]
+
+    def _mask(self, layer: NetworkLayer, choice: Choice) -> Mask:
+        """Which weights stay; not kept, because the masks of a large layer under all of its choices fill a machine."""
+        assert choice.pattern is not None
+        try:
+            mask = select(layer.weights, choice.pattern, choice.sparsity, layout=layer.layout)
+        except PatternError as error:
+            raise MappingError(f"layer `{layer.name}`: {error}") from error
+        self._sparsities[layer.weights.shape, layer.layout, choice] = 1 - float(np.count_nonzero(mask)) / mask.size
+        return mask
 
     def _decide(
         self, layer: NetworkLayer, operator: Layer, choice: Choice
@@ -203,7 +206,7 @@ class LatencyModel:
         key = (layer.weights.shape, layer.layout, choice, operator.cost_shape)
         if key not in self._studies:
             constant = self.network.graph.tensor(operator.subgraph, operator.numbers.source)
-            matrix = layer.stored(self._mask(layer, choice)[1], operator, self.network.graph.shape(constant))
+            matrix = layer.stored(self._mask(layer, choice), operator, self.network.graph.shape(constant))
             dense_bytes = self.network.graph.stored_bytes(constant)
             try:
                 known: Study | Refused = study(
