@@ -45,7 +45,7 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "resnet20": Case(lambda width: resnet20(round(16 * width)), 1 / 2.4, 1 / 3),
+    "resnet20": Case(lambda width: resnet20(round(32 * width)), 1 / 2.4, 1 / 3),
     "mobilenet_v2": Case(lambda width: mobilenet_v2(0.5 * width), 1 / 1.7, 1 / 2),
 }
 
