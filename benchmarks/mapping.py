@@ -165,6 +165,20 @@ def _train_all(
 
 
 @main.command()
+@click.option("--trials", type=click.IntRange(min=2), default=60, show_default=True)
+@click.option("--profile", type=click.Path(path_type=Path, exists=True), help="Default: the host's table.")
+def search_cost(trials: int, profile: Path | None) -> None:
+    """Time and trials of searches, with one worker and with two; wants two idle cores."""
+    kept = Kept("mapping_search", {**settings(), "trials": trials})
+    model, latency = _latency("resnet20", profile)
+    for method in (*mapping_compare.SEARCHES, "nsga2"):
+        for workers in (1, 2):
+            key = f"{method}, {workers} workers"
+            if key not in kept.rows:
+                kept.keep(key, mapping_compare.search_cost(model, latency, images(), method, workers, trials))
+
+
+@main.command()
 def tables() -> None:
     """Prints the tables of docs/mapping.md."""
     click.echo(mapping_tables.text(RESULTS))

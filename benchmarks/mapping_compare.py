@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -37,6 +38,8 @@ TRIALS = 80
 #: What searches choose from: few patterns at few rates, because each is looked at in each layer first.
 SEARCHED = ("Groups 4x1, unaligned", "BlockPunched 8x4", "KernelPatterns 4")
 RATES = (0.6, 0.8, 0.9)
+#: As good as the best: 0.2 points.
+NEAR = 0.002
 LEAST_WEIGHTS = 2048
 #: A measured ratio so near to the wanted one is equal to it.
 CLOSE = 0.015
@@ -127,6 +130,15 @@ def plan(latency: LatencyModel, model: Any, method: str, wanted: float) -> dict[
     return {"choices": written(choices), "measured ratio": round(found, 4), "number": round(number, 4)}
 
 
+def searched_choices(latency: LatencyModel) -> dict[str, list[Choice]]:
+    """What searches choose from."""
+    return {
+        layer.name: [choice for name in SEARCHED for choice in choices_at(layer, PATTERNS[name], RATES)]
+        for layer in latency.network.layers
+        if not layer.obstacle and not layer.spared and layer.weights.size >= LEAST_WEIGHTS and layer.kind != "depthwise"
+    }
+
+
 def searched(
     model: Any, latency: LatencyModel, data: Data, wanted: float, correction: float, seed: int
 ) -> dict[str, dict[str, Any]]:
@@ -142,11 +154,7 @@ def searched(
     """
     predicted = wanted * correction
     judge = (data.judge.images, data.judge.labels)
-    known = {
-        layer.name: [choice for name in SEARCHED for choice in choices_at(layer, PATTERNS[name], RATES)]
-        for layer in latency.network.layers
-        if not layer.obstacle and not layer.spared and layer.weights.size >= LEAST_WEIGHTS and layer.kind != "depthwise"
-    }
+    known = searched_choices(latency)
     alone = sensitivity(model, judge, latency.table, known)
     start = rules(model, latency.table, latency_ratio=predicted)
     found = {}
@@ -168,6 +176,38 @@ def searched(
         row = {"choices": written(choices), "measured ratio": round(ratio(latency, choices), 4)}
         found[method] = {**row, "trials": len(result.trials), "judged at": result.trial.accuracy}
     return found
+
+
+def search_cost(
+    model: Any, latency: LatencyModel, data: Data, method: str, workers: int, trials: int
+) -> dict[str, Any]:
+    """What a search takes, and how much of it until it is within 0.2 points of the best that it finds."""
+    known = searched_choices(latency)
+    begin = time.perf_counter()
+    found = search(
+        model,
+        latency.table,
+        latency_ratio=0.45,
+        validation_data=(data.judge.images, data.judge.labels),
+        method=method,
+        trials=trials,
+        candidates=known,
+        sensitivity=False,
+        workers=workers,
+        progress=False,
+    )
+    seconds = time.perf_counter() - begin
+    judged = [each for each in found.trials if each.accuracy is not None and each.status == "judged"]
+    best = max(each.accuracy or 0.0 for each in judged)
+    near = next(place for place, each in enumerate(judged, 1) if (each.accuracy or 0.0) >= best - NEAR)
+    return {
+        "seconds": round(seconds, 1),
+        "judged": len(judged),
+        "proposed": len(found.trials),
+        "best": round(best, 4),
+        "judged until near": near,
+        "seconds a trial": round(statistics.median(each.seconds for each in judged), 2),
+    }
 
 
 def trained(name: str, seed: int, data: Data, choices: Choices, latency: LatencyModel) -> dict[str, Any]:
