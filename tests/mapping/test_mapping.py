@@ -13,7 +13,7 @@ import pytest
 from tests.mapping.models import convolutional
 from tfprune import Recipe
 from tfprune.costs import load_table
-from tfprune.errors import MappingError, OutputError
+from tfprune.errors import ConversionError, MappingError, OutputError, PatternError
 from tfprune.keras.layers import match_weights
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import DENSE, Choice
@@ -144,3 +144,35 @@ def test_layers_of_one_name_inside_and_outside_of_a_model_are_told_apart() -> No
         choices = {name: Choice(Groups(rows=4), 0.8)}
         found = Mapping.of(latency, choices, budget=Budget("mac_ratio", 1), method="rules", reasons={})
         assert [each.layer for each in match_weights(model, found.recipe)[0]] == [name]
+
+
+def test_layers_that_nothing_prunes_are_named() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 8, 4)),
+            keras.layers.Conv3D(8, 3, name="volume"),
+            keras.layers.GlobalAveragePooling3D(),
+            keras.layers.Dense(512, name="hidden"),
+            keras.layers.Dense(4, name="classes"),
+        ]
+    )
+    found = Mapping.of(
+        LatencyModel(Network(model), load_table("arm64")),
+        {},
+        budget=Budget("latency_ratio", 1.0),
+        method="by hand",
+        reasons={},
+    )
+    assert found.notes[0] == "volume stays dense: Conv3D weights are not supported"
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, None, "x"])
+def test_what_no_speedup_can_be_is_refused(value: Any, model: Any) -> None:
+    with pytest.raises(ConversionError, match="min_speedup: must be a finite number above 0"):
+        LatencyModel(Network(model), load_table("arm64"), min_speedup=value)
+
+
+def test_zeros_need_a_pattern() -> None:
+    with pytest.raises(PatternError, match="a layer without a pattern has no zeros"):
+        Choice(None, 0.5)
+    assert Choice(Groups(rows=4), 0.0) == DENSE

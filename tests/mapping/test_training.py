@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tfprune.costs import load_table
-from tfprune.errors import MappingError
+from tfprune.errors import MappingError, PruningError
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import Choice
 from tfprune.mapping.latency import LatencyModel
@@ -121,6 +121,7 @@ def test_a_budget_out_of_reach_is_said(model: keras.Model, data: tuple[Any, Any]
     trained = _train(model, mapping, data)
 
     assert not trained.mapping.met
+    assert any("no threshold meets the budget: with 97% zeros" in note for note in trained.mapping.notes)
     assert trained.mapping.choices["second"].sparsity == pytest.approx(0.97, abs=0.01)
 
 
@@ -129,6 +130,7 @@ def test_a_budget_out_of_reach_is_said(model: keras.Model, data: tuple[Any, Any]
     [
         ({"penalty_epochs": 0}, "penalty_epochs must be a whole number of at least 1, got 0"),
         ({"strength": -1.0}, "strength must be a finite number of at least 0, got -1.0"),
+        ({"steps_per_epoch": "x"}, "steps_per_epoch must be a whole number of at least 1, got 'x'"),
         ({"epochs": 3}, "give penalty_epochs and retraining_epochs instead"),
     ],
 )
@@ -136,6 +138,60 @@ def test_arguments_are_checked(model: keras.Model, data: tuple[Any, Any], option
     mapping = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.6)
     with pytest.raises(MappingError, match=text):
         _train(model, mapping, data, **options)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (lambda model, mapping: ("model.keras", mapping), "must be a compiled Keras model, got str"),
+        (lambda model, mapping: (model, None), "must be a Mapping, such as one of rules or search, got NoneType"),
+        (
+            lambda model, mapping: (model, mapping.recipe),
+            "must be a Mapping, such as one of rules or search, got Recipe",
+        ),
+        (lambda model, mapping: (type(model).from_config(model.get_config()), mapping), "must be compiled"),
+    ],
+)
+def test_model_and_mapping_are_checked(model: keras.Model, data: tuple[Any, Any], spoil: Any, text: str) -> None:
+    mapping = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.6)
+    spoiled = spoil(model, mapping)
+    with pytest.raises(MappingError, match=text):
+        _train(*spoiled, data)
+
+
+def test_nothing_is_trained_for_a_mapping_of_another_model(model: keras.Model, data: tuple[Any, Any]) -> None:
+    other = keras.Sequential([keras.Input((12, 12, 8)), keras.layers.Conv2D(64, 3, name="elsewhere")])
+    mapping = _mapping(other, {"elsewhere": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.6)
+    before = model.get_weights()
+    with pytest.raises(MappingError, match=r"must be for model .* only one of both has elsewhere"):
+        _train(model, mapping, data)
+    assert all(np.array_equal(now, then) for now, then in zip(model.get_weights(), before, strict=True))
+
+
+def test_several_steps_at_once_are_refused(model: keras.Model, data: tuple[Any, Any]) -> None:
+    """The last group of steps would be lost: all of a short phase."""
+    mapping = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.6)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), steps_per_execution=4)
+    with pytest.raises(MappingError, match="steps_per_execution=1, got 4"):
+        _train(model, mapping, data)
+
+
+def test_a_phase_that_ends_early_is_said(model: keras.Model, data: tuple[Any, Any]) -> None:
+    mapping = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.6)
+    stop = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: setattr(model, "stop_training", True))
+    with pytest.warns(UserWarning, match="ended at step 1"), pytest.raises(PruningError, match="Leave out callbacks"):
+        _train(model, mapping, data, callbacks=stop)
+
+
+def test_the_mappings_precision_counts(model: keras.Model, data: tuple[Any, Any]) -> None:
+    latency = LatencyModel(Network(model, precision="dynamic"), load_table("arm64"))
+    choices = {"second": Choice(Groups(rows=4, cols=1, aligned=True), 0.9)}
+    mapping = Mapping.of(latency, choices, budget=Budget("latency_ratio", 0.7), method="by hand", reasons={})
+
+    trained = _train(model, mapping, data, callbacks=None)
+
+    assert trained.mapping.precision == "dynamic"
+    assert trained.mapping.dense.time == pytest.approx(latency.dense.time)
 
 
 def test_a_mapping_without_patterns_is_refused(model: keras.Model, data: tuple[Any, Any]) -> None:

@@ -88,7 +88,7 @@ def convert(
     """
     _one_of("precision", precision, PRECISIONS)
     _one_of("target", target, TARGETS)
-    _check_min_speedup(min_speedup)
+    check_min_speedup(min_speedup)
     _check_custom_objects(custom_objects)
     table = load_table(device)
     quantizer = Quantizer(precision, representative_data)
@@ -156,7 +156,7 @@ def inspect(
         options = {"precision": precision, "representative_data": representative_data, "device": device}
         converted = convert(model, **options, target=target, min_speedup=min_speedup, custom_objects=custom_objects)
         return dataclasses.replace(converted.report, action="inspect", output_bytes=None)
-    _check_min_speedup(min_speedup)
+    check_min_speedup(min_speedup)
     _check_custom_objects(custom_objects)
     table = load_table(device)
     quantizer = Quantizer(precision, representative_data)
@@ -417,7 +417,12 @@ def _check_custom_objects(value: Any) -> None:
         )
 
 
-def _check_min_speedup(value: Any) -> None:
+def check_min_speedup(value: Any) -> None:
+    """Refuses what no layer's speed-up could be compared with.
+
+    Raises:
+        ConversionError: not a finite number above 0.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value <= 0:
         raise ConversionError(
             f"min_speedup: must be a finite number above 0, got {value!r}; the default is {_DEFAULT_MIN_SPEEDUP}"

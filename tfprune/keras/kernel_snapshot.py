@@ -56,8 +56,8 @@ class KernelSnapshot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         """
         if not self.kernels:
             raise PruningError(
-                f"training was to have {self._step + 1} steps, as `x` and `batch_size` say. Received: {self._begun}. "
-                "Pass `steps_per_epoch`."
+                f"training was to have {self._step + 1} steps. Received: {self._begun}. Leave out callbacks that "
+                "end it early, or pass `steps_per_epoch` where the data has fewer batches than it says."
             )
         for name, value in self.kernels.items():
             self._variables[name].assign(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from tfprune.errors import PatternError
 from tfprune.sparsity.patterns import Pattern
 from tfprune.sparsity.patterns.base import check_pattern, check_sparsity
 
@@ -15,7 +16,7 @@ class Choice:
 
     Args:
         pattern: the shape of its zeros; None: it stays dense.
-        sparsity: fraction of its weights that are zero, in [0, 1); 0 where it stays dense.
+        sparsity: fraction of its weights that are zero, in [0, 1). A pattern at 0 removes nothing: that is dense, too.
 
     Raises:
         PatternError: not a pattern, a sparsity outside [0, 1), or a dense layer with a sparsity.
@@ -34,9 +35,10 @@ class Choice:
         if self.pattern is not None:
             check_pattern(self.pattern)
         object.__setattr__(self, "sparsity", check_sparsity(self.sparsity))
-        if (self.pattern is None) != (self.sparsity == 0):
+        if self.pattern is None and self.sparsity:
+            raise PatternError(f"a layer without a pattern has no zeros. Received: sparsity={self.sparsity}.")
+        if not self.sparsity:
             object.__setattr__(self, "pattern", None)
-            object.__setattr__(self, "sparsity", 0.0)
 
     @property
     def dense(self) -> bool:

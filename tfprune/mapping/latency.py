@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfprune.converter.api import check_min_speedup
 from tfprune.converter.capability import Layer, Refused
 from tfprune.converter.chains import Neighbours, without_moves
 from tfprune.converter.plan import NotSmaller, Plan, Study, choose, study
@@ -126,6 +127,7 @@ class LatencyModel:
     """
 
     def __init__(self, network: Network, table: CostTable, *, min_speedup: float = 1.05) -> None:
+        check_min_speedup(min_speedup)
         self.network = network
         self.table = table
         self.min_speedup = min_speedup

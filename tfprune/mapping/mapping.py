@@ -88,6 +88,7 @@ class Mapping:
         profile: name of the profile.
         profile_errors: relative errors of the profile's predictions on what it was not fitted to, in words.
         min_speedup: what the converter must be given for the prediction to hold.
+        precision: the same.
         notes: what else there is to say, such as why the budget is not met.
         tried: what a search has tried; none where no search was made.
     """
@@ -101,6 +102,7 @@ class Mapping:
     profile: str
     profile_errors: tuple[str, ...] = ()
     min_speedup: float = 1.05
+    precision: str = "float32"
     notes: tuple[str, ...] = ()
     tried: tuple[Tried, ...] = ()
 
@@ -144,6 +146,7 @@ class Mapping:
             )
             for layer in latency.network.layers
         )
+        notes = [*notes, *(f"{name} stays dense: {why}" for name, why in latency.network.unsupported.items())]
         lacking = latency.others.not_modelled
         if lacking:
             notes = [*notes, f"the profile knows nothing of {', '.join(lacking)}, which count as nothing"]
@@ -157,6 +160,7 @@ class Mapping:
             profile=latency.table.name,
             profile_errors=_errors(latency),
             min_speedup=latency.min_speedup,
+            precision=latency.network.precision,
             notes=tuple(notes),
             tried=tuple(tried),
         )
@@ -215,8 +219,8 @@ class Mapping:
         """The mapping as plain values.
 
         Returns:
-            ``{"model", "method", "profile", "profile_errors", "min_speedup", "budget": {"kind", "limit"}, "met",
-            "used", "unit", "time", "dense_time", "other_time", "stored_bytes", "dense_bytes", "macs", "dense_macs",
+            ``{"model", "method", "profile", "profile_errors", "min_speedup", "precision", "budget": {"kind", "limit"},
+            "met", "used", "unit", "time", "dense_time", "other_time", "stored_bytes", "dense_bytes", "macs", "dense_macs",
             "notes", "layers": [{"name", "kind", "shape", "pattern", "sparsity", "sparse", "time", "dense_time",
             "stored_bytes", "macs", "encoding", "reason"}, ...], "tried":
             [{"time", "accuracy", "front", "chosen"}, ...]}``.
@@ -227,6 +231,7 @@ class Mapping:
             "profile": self.profile,
             "profile_errors": list(self.profile_errors),
             "min_speedup": self.min_speedup,
+            "precision": self.precision,
             "budget": dataclasses.asdict(self.budget),
             "met": self.met,
             "used": self.used,

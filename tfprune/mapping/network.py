@@ -88,6 +88,7 @@ class Network:
         data: the dense ``.tflite`` file; its weights are marks, its shapes are the model's.
         graph: the same, parsed.
         precision: of the file's weights.
+        unsupported: layers with weights of no kind that tfprune can prune, and why.
     """
 
     def __init__(self, model: Any, *, precision: str = "float32", representative_data: Any = None) -> None:
@@ -114,6 +115,7 @@ class Network:
         with _marked(model, kernels):
             data, _, subject = tflite_bytes(model, None, Quantizer(precision, representative_data))
         self.name = str(model.name)
+        self.unsupported = _unsupported(model, {id(kernel.variable) for kernel in kernels})
         self.precision = precision
         self.data = data
         self.graph = Graph(data, subject)
@@ -173,6 +175,14 @@ def find_kernels(model: Any) -> list[Kernel]:
                 obstacle = f"{size} weights only"
             found.append(Kernel(name, variable, layout, len(seen), obstacle, spared.get(id(variable), "")))
     return found
+
+
+def _unsupported(model: Any, kernels: set[int]) -> dict[str, str]:
+    """Layers with weights that are no kernels, such as those of Conv3D."""
+    from tfprune.keras.layers import find_weights
+
+    _, left = find_weights(model, None, 0)
+    return {each.layer: each.reason for each in left if id(each.variable) not in kernels}
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tfprune.converter.api import is_keras_model
 from tfprune.costs import CostTable
 from tfprune.errors import MappingError, PatternError
 from tfprune.mapping.choice import DENSE, Choice
@@ -75,6 +76,7 @@ def train(
     retraining_epochs: int,
     strength: float = 0.01,
     refreshes: int = 4,
+    representative_data: Any = None,
     force: bool = False,
     prepare: Callable[[Any, str], None] | None = None,
     **fit: Any,
@@ -99,6 +101,7 @@ def train(
         strength: of the penalty in the end, at least 0; it rises over the first half of the phase. A group of norm
             ``n`` that nothing holds loses the share ``learning rate * strength / n ** 2`` a step.
         refreshes: how often the denominators are looked at anew, at least 1.
+        representative_data: as for :func:`tfprune.convert`; needed where the mapping is for int8.
         force: whether a profile of another device or library version is used all the same.
         prepare: called with the model and ``"penalty"`` or ``"retraining"`` before each phase, such as to compile it
             with a learning rate of that phase. None (default): the model stays compiled as it is.
@@ -124,12 +127,18 @@ def train(
     from tfprune.keras.kernel_snapshot import KernelSnapshot
 
     _check(penalty_epochs, retraining_epochs, strength, refreshes, fit)
-    latency = latency_model(model, profile, min_speedup=mapping.min_speedup, force=force)
-    sparse = {name: choice for name, choice in mapping.choices.items() if not choice.dense}
-    if not sparse:
-        raise MappingError("mapping: must choose a pattern for at least one layer, but every layer stays dense")
-    callbacks = list(fit.pop("callbacks", ()))
+    _check_model(model, mapping, compiled_later=prepare is not None)
+    callbacks = _as_list(fit.pop("callbacks", None))
     steps = penalty_epochs * _steps_per_epoch(x, fit)
+    latency = latency_model(
+        model,
+        profile,
+        min_speedup=mapping.min_speedup,
+        precision=mapping.precision,
+        representative_data=representative_data,
+        force=force,
+    )
+    sparse = _sparse_choices(mapping, latency)
     penalty = ReweightedGroupPenalty(
         StrengthRamp(strength, end_step=max(1, steps // 2)), refresh=max(1, steps // (refreshes + 1))
     )
@@ -139,6 +148,11 @@ def train(
     before_cut = KernelSnapshot(rules, steps - 1)
     if prepare is not None:
         prepare(model, "penalty")
+    if int(model.steps_per_execution) != 1:
+        raise MappingError(
+            f"model must be compiled with steps_per_execution=1, got {int(model.steps_per_execution)}: the kernels are "
+            "looked at before the last step of the penalty phase"
+        )
     first = model.fit(
         x, y, epochs=penalty_epochs, callbacks=[before_cut, PruningCallback(recipe=rules), *callbacks], **fit
     )
@@ -168,16 +182,12 @@ def _emerged(mapping: Mapping, latency: LatencyModel, sparse: dict[str, Choice],
     held = {name: choice for name, choice in sparse.items() if name not in shared}
     if not shared:
         return mapping
-    low, high = 0.0, _MOST_SPARSE
-    found = _at(high, shared, kernels, latency)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        tried = _at(middle, shared, kernels, latency)
-        if latency.predict({**held, **tried}).share(mapping.budget, latency.dense) <= 1:
-            high, found = middle, tried
-        else:
-            low = middle
-    choices = {**held, **found}
+    choices = {**held, **_within(mapping, latency, held, shared, kernels)}
+    # What gains nothing stays dense, and the others make up for it.
+    lost = {name for name, each in latency.predict(choices).layers.items() if name in shared and not each.sparse}
+    if lost and lost != set(shared):
+        shared = {name: choice for name, choice in shared.items() if name not in lost}
+        choices = {**held, **_within(mapping, latency, held, shared, kernels)}
     predicted = latency.predict(choices).layers
     choices = {name: choice if predicted[name].sparse else DENSE for name, choice in choices.items()}
     reasons = {
@@ -189,13 +199,32 @@ def _emerged(mapping: Mapping, latency: LatencyModel, sparse: dict[str, Choice],
         for name, choice in choices.items()
         if not choice.dense
     }
+    known = latency.predict(choices).share(mapping.budget, latency.dense)
+    note = f"no threshold meets the budget: with {_MOST_SPARSE:.0%} zeros in all, {known:.3g} times the budget is used"
     return Mapping.of(
         latency,
         choices,
         budget=mapping.budget,
         method=f"{mapping.method}, rates by the reweighted penalty",
         reasons={**mapping.reasons, **reasons},
+        notes=[note] if known > 1 else [],
     )
+
+
+def _within(
+    mapping: Mapping, latency: LatencyModel, held: dict[str, Choice], shared: dict[str, Choice], kernels: Arrays
+) -> dict[str, Choice]:
+    """The rates of the lowest threshold that meets the budget; of the highest where none does."""
+    low, high = 0.0, _MOST_SPARSE
+    found = _at(high, shared, kernels, latency)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        tried = _at(middle, shared, kernels, latency)
+        if latency.predict({**held, **tried}).share(mapping.budget, latency.dense) <= 1:
+            high, found = middle, tried
+        else:
+            low = middle
+    return found
 
 
 def _at(sparsity: float, shared: dict[str, Choice], kernels: Arrays, latency: LatencyModel) -> dict[str, Choice]:
@@ -243,15 +272,17 @@ def _shares(kernel: npt.NDArray[Any], choice: Choice, latency: LatencyModel, nam
 
 def _steps_per_epoch(x: Any, fit: dict[str, Any]) -> int:
     """Steps of one epoch, as ``model.fit`` will make them."""
-    if fit.get("steps_per_epoch") is not None:
-        return int(fit["steps_per_epoch"])
+    given = fit.get("steps_per_epoch")
+    if given is not None:
+        return _whole("steps_per_epoch", given)
     first = x
     while isinstance(first, (dict, list, tuple)) and first:
         first = next(iter(first.values())) if isinstance(first, dict) else first[0]
     if hasattr(first, "shape"):
-        examples = len(first)
-        held_back = float(fit.get("validation_split") or 0)
-        return math.ceil(math.floor(examples * (1 - held_back)) / int(fit.get("batch_size") or 32))
+        examples = math.floor(len(first) * (1 - float(fit.get("validation_split") or 0)))
+        if examples < 1:
+            raise MappingError("`x` must hold at least one example to train on, got none")
+        return math.ceil(examples / _whole("batch_size", fit.get("batch_size") or 32))
     steps = int(x.cardinality()) if hasattr(x, "cardinality") else len(x) if hasattr(x, "__len__") else -1
     if steps < 1:
         raise MappingError("`x` does not say how many batches it has; give steps_per_epoch")
@@ -259,14 +290,46 @@ def _steps_per_epoch(x: Any, fit: dict[str, Any]) -> int:
 
 
 def _check(penalty_epochs: int, retraining_epochs: int, strength: float, refreshes: int, fit: dict[str, Any]) -> None:
-    for name, value in (
-        ("penalty_epochs", penalty_epochs),
-        ("retraining_epochs", retraining_epochs),
-        ("refreshes", refreshes),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise MappingError(f"{name} must be a whole number of at least 1, got {value!r}")
+    _whole("penalty_epochs", penalty_epochs)
+    _whole("retraining_epochs", retraining_epochs)
+    _whole("refreshes", refreshes)
     if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength < math.inf:
         raise MappingError(f"strength must be a finite number of at least 0, got {strength!r}")
-    if "epochs" in fit:
-        raise MappingError("epochs: give penalty_epochs and retraining_epochs instead")
+    for name in ("epochs", "initial_epoch"):
+        if name in fit:
+            raise MappingError(f"{name}: give penalty_epochs and retraining_epochs instead")
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise MappingError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return value
+
+
+def _check_model(model: Any, mapping: Any, *, compiled_later: bool) -> None:
+    """Before anything is changed: a Keras model that can train, and a mapping."""
+    if not is_keras_model(model):
+        raise MappingError(f"model must be a compiled Keras model, got {type(model).__name__}; load the file first")
+    if not isinstance(mapping, Mapping):
+        raise MappingError(f"mapping must be a Mapping, such as one of rules or search, got {type(mapping).__name__}")
+    if not compiled_later and not model.compiled:
+        raise MappingError(f"model {model.name!r} must be compiled; call model.compile, or do it in `prepare`")
+
+
+def _sparse_choices(mapping: Mapping, latency: LatencyModel) -> dict[str, Choice]:
+    """What the mapping makes sparse, where it is for this model and this profile."""
+    names = {layer.name for layer in latency.network.layers}
+    if names != set(mapping.choices):
+        others = ", ".join(sorted(names ^ set(mapping.choices)))
+        raise MappingError(f"mapping: must be for model {latency.network.name!r}, but only one of both has {others}")
+    latency.dense.share(mapping.budget, latency.dense)  # milliseconds of a profile that counts something else
+    sparse = {name: choice for name, choice in mapping.choices.items() if not choice.dense}
+    if not sparse:
+        raise MappingError("mapping: must choose a pattern for at least one layer, but every layer stays dense")
+    return sparse
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
