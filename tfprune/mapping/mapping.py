@@ -221,8 +221,8 @@ class Mapping:
         Returns:
             ``{"model", "method", "profile", "profile_errors", "min_speedup", "precision", "budget": {"kind", "limit"},
             "met", "used", "unit", "time", "dense_time", "other_time", "stored_bytes", "dense_bytes", "macs",
-            "dense_macs", "notes", "layers": [{"name", "kind", "shape", "pattern", "sparsity", "sparse", "time", "dense_time",
-            "stored_bytes", "macs", "encoding", "reason"}, ...], "tried":
+            "dense_macs", "notes", "layers": [{"name", "kind", "shape", "pattern", "sparsity", "sparse", "time",
+            "dense_time", "stored_bytes", "macs", "encoding", "reason"}, ...], "tried":
             [{"time", "accuracy", "front", "chosen"}, ...]}``.
         """
         return {
