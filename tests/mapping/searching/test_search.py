@@ -95,6 +95,42 @@ def test_a_search_goes_on_in_its_storage(model: Any, method: str, tmp_path: Path
         _search(model, latency_ratio=0.4, **options)
 
 
+def _by_zeros(model: Any) -> float:
+    return float(np.mean(keras.ops.convert_to_numpy(model.get_layer("second").kernel) != 0))
+
+
+def _by_other_zeros(model: Any) -> float:
+    return float(np.mean(keras.ops.convert_to_numpy(model.get_layer("third").kernel) != 0))
+
+
+def test_judgements_of_another_model_other_data_or_another_function_are_not_reused(model: Any, tmp_path: Path) -> None:
+    options = {"sensitivity": False, "trials": 1, "storage": tmp_path / "journal"}
+    _search(model, **options)
+    assert _search(model, **options).judged == 1
+    images, labels = data()
+    for changed, what in (
+        ({"validation_data": (images, (labels + 1) % 4)}, "validation_data"),
+        ({"validation_data": (images + 1, labels)}, "validation_data"),
+        ({"training_data": data(256, seed=5)}, "training_data"),
+        ({"evaluate": _by_zeros}, "metric"),
+    ):
+        with pytest.raises(MappingError, match=f"another search: {what} is .* give another study_name"):
+            _search(model, **{**options, **changed})
+    other = trained()
+    norm = other.get_layer("norm")
+    norm.set_weights([each + 0.5 for each in norm.get_weights()])
+    with pytest.raises(MappingError, match=r"another search: weights of the model is .* give another study_name"):
+        _search(other, **options)
+
+
+def test_judgements_of_another_function_are_not_reused(model: Any, tmp_path: Path) -> None:
+    options = {"sensitivity": False, "trials": 1, "storage": tmp_path / "journal", "validation_data": None}
+    _search(model, evaluate=_by_zeros, **options)
+    assert _search(model, evaluate=_by_zeros, **options).judged == 1
+    with pytest.raises(MappingError, match=r"metric is '.*_by_zeros \(code \w+\)' there and '.*_by_other_zeros"):
+        _search(model, evaluate=_by_other_zeros, **options)
+
+
 @pytest.mark.slow
 def test_single_layers_are_not_looked_at_again(model: Any, tmp_path: Path) -> None:
     seen: list[int] = []

@@ -22,11 +22,12 @@ from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.inputs import keras_model, latency_model
 from tfprune.mapping.judging.evaluator import Evaluator
-from tfprune.mapping.judging.examples import batches_of, count_of
+from tfprune.mapping.judging.examples import batches_of
 from tfprune.mapping.judging.metric import Metric
 from tfprune.mapping.mapping import Mapping as Mapped
 from tfprune.mapping.searching.claims import Claims
 from tfprune.mapping.searching.display import SearchDisplay
+from tfprune.mapping.searching.fingerprints import data_digest, function_label, model_digest
 from tfprune.mapping.searching.hopeless import with_losses, without_hopeless
 from tfprune.mapping.searching.loop import Task, TrialLoop, is_over, judged_count, may_begin
 from tfprune.mapping.searching.options import SearchOptions
@@ -45,7 +46,6 @@ from tfprune.mapping.searching.studies import (
     open_study,
     quiet_optuna,
     storage_text,
-    subject_of,
 )
 from tfprune.mapping.searching.worker import Source, WorkerTask
 from tfprune.mapping.sensitivity_analysis import Alone, SensitivityReport, default_candidates, measure_alone
@@ -106,13 +106,12 @@ class Session:
             name: self._source(name, data)
             for name, data in (("validation_data", validation_data), ("training_data", training_data))
         }
-        validation = self._sources["validation_data"].read(options)
-        self._examples = sum(map(count_of, validation))
+        self._data = {name: source.read(options) for name, source in self._sources.items()}
         self._evaluator = Evaluator(
             model,
             self._network,
-            validation,
-            training=self._sources["training_data"].read(options),
+            self._data["validation_data"],
+            training=self._data["training_data"],
             metric=metric,
             epochs=options.epochs,
             latency=self._latency,
@@ -131,7 +130,8 @@ class Session:
                 storage = str(folder / "journal")
             place = StudyPlace(storage, options.study_name or self._network.name)
             study = open_study(place, options.method, self._evaluator.metric, options.pruner)
-            claim_study(study, place, self._subject(sensitivity))
+            if options.storage is not None:
+                claim_study(study, place, self._subject(sensitivity))
             space = self._narrowed(study, sensitivity)
             deadline = None if options.timeout is None else time.time() + options.timeout
             task = Task(space, self._latency, self._budget, options.trials, deadline)
@@ -178,16 +178,22 @@ class Session:
         profile = (
             f"{latency.table.name}, {self._network.precision}, dense {latency.dense.time:.6g} {latency.dense.unit}"
         )
-        further = {
+        metric = self._evaluator.metric
+        return {
+            "method": options.method,
+            "model": self._network.name,
+            "weights of the model": model_digest(self._model),
+            **{name: data_digest(batches) for name, batches in self._data.items()},
+            "budget": [self._budget.kind, self._budget.limit],
+            "metric": metric.label if metric.function is None else function_label(metric.function),
+            "seed": options.seed,
             "epochs": options.epochs,
             "batch_size": options.batch_size,
             "max_loss": options.max_loss,
             "sensitivity": bool(sensitivity),
             "profile": profile,
-            "validation examples": self._examples,
             "candidates": hashlib.sha256(keys.encode()).hexdigest()[:16],
         }
-        return subject_of(self._network, self._budget, self._evaluator.metric, options.method, options.seed, further)
 
     def _narrowed(self, study: Study, sensitivity: bool | SensitivityReport) -> Space:
         """The space without hopeless choices: the one that the study began with, where it has begun."""

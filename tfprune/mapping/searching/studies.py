@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study, StudyDirection
 
 from tfprune.errors import MappingError
-from tfprune.mapping.budget import Budget
 from tfprune.mapping.judging.metric import Metric
-from tfprune.mapping.network import Network
 
 _SUBJECT, _SPACE, _POPULATION = "tfprune", "tfprune:space", "tfprune:population"
 _SENSITIVITY = "tfprune:sensitivity:"
@@ -115,29 +112,6 @@ def claim_study(study: Study, place: StudyPlace, subject: Mapping[str, Any]) -> 
     for key, value in subject.items():
         if known.get(key) != value:
             raise _another(place, key, known.get(key), value)
-
-
-def subject_of(
-    network: Network, budget: Budget, metric: Metric, method: str, seed: int, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What a search is about, in plain values; two searches that differ in it must not share a study."""
-    return {
-        "method": method,
-        "model": weights_hash(network),
-        "budget": [budget.kind, budget.limit],
-        "metric": metric.label,
-        "seed": seed,
-        **options,
-    }
-
-
-def weights_hash(network: Network) -> str:
-    """Tells models apart by the names and weights of their layers."""
-    found = hashlib.sha256()
-    for layer in network.layers:
-        found.update(layer.name.encode())
-        found.update(layer.weights.tobytes())
-    return found.hexdigest()[:16]
 
 
 def agreed_space(study: Study, keys: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
