@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfprune.costs import CostTable
 from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.given_choices import given_candidates
 from tfprune.mapping.inputs import keras_model, latency_model
 from tfprune.mapping.judging.evaluator import Evaluator
 from tfprune.mapping.judging.examples import batches_of
@@ -204,7 +205,7 @@ def sensitivity(
         metric=Metric(metric, higher_is_better, evaluate),
         seed=seed,
     )
-    chosen = default_candidates(network) if candidates is None else candidates
+    chosen = default_candidates(network) if candidates is None else given_candidates(network, candidates)
     alone = measure_alone(evaluator, chosen, progress=progress)
     return sensitivity_report(evaluator, alone, latency)
 

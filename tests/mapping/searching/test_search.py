@@ -15,12 +15,13 @@ import keras
 import numpy as np
 import pytest
 
-from tests.mapping.searching.models import candidates, data, trained, training_data
+from tests.mapping.searching.models import CHOICES, candidates, data, trained, training_data
 from tfprune.errors import MappingError
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.searching import SearchResult, search
 from tfprune.mapping.searching.result import JUDGED, OVER_BUDGET, REPEATED, STOPPED
 from tfprune.mapping.searching.space import DOMINATED, NO_GAIN
+from tfprune.mapping.sensitivity_analysis import LayerSensitivity, SensitivityReport
 from tfprune.sparsity.patterns import Groups
 
 _OPTIONS: dict[str, Any] = {"candidates": candidates(), "progress": False}
@@ -154,6 +155,24 @@ def test_given_mappings_come_first_and_stay(model: Any) -> None:
     assert {name: first[name] for name in given} == given
 
 
+def test_what_another_method_found_comes_first(model: Any, result: SearchResult) -> None:
+    found = _search(model, start=[result.best], trials=1, sensitivity=False)
+    assert found.trials[0].choices == result.best.choices
+
+
+@pytest.mark.slow
+def test_a_report_may_know_other_choices_than_the_search(model: Any, tmp_path: Path) -> None:
+    """What it does not know is found out, and what nobody asks for is not kept."""
+    known = {**dict.fromkeys(CHOICES[1:4], 0.5), Choice(Groups(4), 0.33): 0.6}
+    rows = tuple(LayerSensitivity("second", choice, value, 0.9 - value) for choice, value in known.items())
+    report = SensitivityReport(rows, 0.9, "accuracy", "tiny")
+    options = {"sensitivity": report, "trials": 1, "storage": tmp_path / "journal"}
+    first = _search(model, **options)
+    assert first.sensitivity["second"].keys() <= set(CHOICES)
+    assert len(first.sensitivity["second"]) > 3
+    assert _search(model, **options).sensitivity == first.sensitivity
+
+
 def test_without_sensitivity_nothing_is_skipped_for_it(model: Any) -> None:
     found = _search(model, sensitivity=False, trials=2)
     assert {each.rule for each in found.skipped} == {NO_GAIN}
@@ -190,6 +209,13 @@ def test_a_timeout_ends_it_with_a_mapping(model: Any) -> None:
         ({"latency_ms": 3.0}, "exactly one of"),
         ({"validation_data": None}, "validation_data: give examples"),
         ({"start": [{"absent": DENSE}]}, "`absent` must be a layer"),
+        ({"start": 3}, "start must be a list of mappings, got int"),
+        ({"start": {"second": DENSE}}, "start must be a list of mappings, got dict; put one in a list"),
+        ({"start": [{"second": 0.5}]}, "start must be a list of mappings, each one of rules or Choice"),
+        ({"candidates": 3}, "candidates must be lists of choices by layer name, got 3"),
+        ({"candidates": {"second": ["a"]}}, "candidates of layer 'second' must be a list of Choice"),
+        ({"candidates": {"second": [None]}}, "candidates of layer 'second' must be a list of Choice"),
+        ({"candidates": {"second": CHOICES[1]}}, "candidates of layer 'second' must be a list of Choice"),
         ({"candidates": {"missing": (DENSE,)}}, "`missing` must be a layer"),
         ({"workers": 2, "evaluate": lambda model: 1.0}, "cannot be sent to another process"),
     ],

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tfprune.costs import CostTable
@@ -12,6 +12,7 @@ from tfprune.errors import MappingError
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import Choice
 from tfprune.mapping.judging.metric import Metric
+from tfprune.mapping.mapping import Mapping as Mapped
 from tfprune.mapping.searching.options import SearchOptions
 from tfprune.mapping.searching.result import SearchResult
 from tfprune.mapping.sensitivity_analysis import SensitivityReport
@@ -30,7 +31,7 @@ def search(
     method: str = "policy",
     trials: int = 200,
     candidates: Mapping[str, Sequence[Choice]] | None = None,
-    start: Sequence[Mapping[str, Choice]] = (),
+    start: Iterable[Mapped | Mapping[str, Choice]] | None = None,
     metric: str = "accuracy",
     higher_is_better: bool | None = None,
     evaluate: Callable[[Any], float] | None = None,
@@ -79,7 +80,7 @@ def search(
             front of accuracy and latency.
         trials: how many mappings are judged, by all processes together.
         candidates: choices by layer name. None (default): those of the kinds of layers.
-        start: mappings that are tried first, such as those of rules.
+        start: mappings that are tried first: what rules found, or choices by layer name. None (default): none.
         metric: name of a compiled metric, default ``"accuracy"``.
         higher_is_better: None (default): asked of the metric; of ``evaluate`` True.
         evaluate: ``function(model) -> float`` that is used instead of a metric.

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from optuna.study import Study
 from tfprune.costs import CostTable
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.given_choices import given_candidates, given_mappings
 from tfprune.mapping.inputs import keras_model, latency_model
 from tfprune.mapping.judging.evaluator import Evaluator
 from tfprune.mapping.judging.examples import batches_of
@@ -68,7 +68,7 @@ class Session:
         training_data: Any,
         metric: Metric,
         candidates: Mapping[str, Sequence[Choice]] | None,
-        start: Sequence[Mapping[str, Choice]],
+        start: Iterable[Mapped | Mapping[str, Choice]] | None,
         custom_objects: Mapping[str, Any] | None,
         precision: str,
         representative_data: Any,
@@ -80,7 +80,6 @@ class Session:
         self._model = model
         self._options = options
         self._budget = budget
-        self._start = start
         self._custom_objects = custom_objects
         self._latency = latency_model(
             model,
@@ -91,13 +90,14 @@ class Session:
             force=force,
         )
         self._network = self._latency.network
-        listed = default_candidates(self._network) if candidates is None else candidates
+        listed = (
+            default_candidates(self._network) if candidates is None else given_candidates(self._network, candidates)
+        )
+        self._start = given_mappings(self._network, start)
         self._wanted = {
-            layer.name: tuple(dict.fromkeys(mapping[layer.name] for mapping in start if layer.name in mapping))
+            layer.name: tuple(dict.fromkeys(mapping[layer.name] for mapping in self._start if layer.name in mapping))
             for layer in self._network.layers
         }
-        for name in itertools.chain(listed, *start):
-            self._network.layer(name)
         choices = {
             layer.name: (*listed.get(layer.name, ()), *self._wanted[layer.name]) for layer in self._network.layers
         }
@@ -221,19 +221,26 @@ class Session:
 
     def _layers_alone(self, study: Study, sensitivity: bool | SensitivityReport) -> Alone:
         choices = {name: {key_of(choice): choice for choice in found} for name, found in self._space.choices.items()}
-        known: Alone = {
-            name: {choices[name][key]: value for key, value in values.items() if key in choices[name]}
-            for name, values in known_sensitivity(study).items()
-            if name in choices
-        }
+
+        def stored() -> Alone:
+            return {
+                name: {choices[name][key]: value for key, value in values.items() if key in choices[name]}
+                for name, values in known_sensitivity(study).items()
+                if name in choices
+            }
+
+        known = stored()
         if isinstance(sensitivity, SensitivityReport):
-            known = {**sensitivity.alone, **known}
+            # Of other choices than these nothing is kept: those that read the storage know these alone.
+            for name, values in sensitivity.alone.items():
+                given = {choice: value for choice, value in values.items() if key_of(choice) in choices.get(name, {})}
+                known[name] = {**given, **known.get(name, {})}
 
         def keep(layer: str, values: Mapping[Choice, float]) -> None:
             keep_sensitivity(study, layer, {key_of(choice): value for choice, value in values.items()})
 
         options = self._options
-        measure_alone(
+        found = measure_alone(
             self._evaluator,
             self._space.choices,
             known=known,
@@ -242,12 +249,8 @@ class Session:
             progress=options.progress,
         )
         # As the storage has it: another process may have been quicker.
-        stored = known_sensitivity(study)
-        for name in choices:
-            known.setdefault(name, {}).update(
-                {choices[name][key]: value for key, value in stored.get(name, {}).items()}
-            )
-        return {name: known[name] for name in choices}
+        quicker = stored()
+        return {name: {**found.get(name, {}), **quicker.get(name, {})} for name in choices}
 
     def _enqueue(self, study: Study, space: Space, first: list[int]) -> None:
         """Puts the given mappings in line, and the one that is expected to lose least."""
