@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import pytest
 
-from tests.mapping.searching.models import data, training_data
+from tests.mapping.searching.models import data, trained, training_data
 from tfprune.errors import MappingError, OutputError
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.judging.metric import Metric
@@ -112,6 +112,25 @@ def test_higher_rates_of_a_pattern_that_loses_enough_are_not_run() -> None:
     assert list(found) == choices
     measure_alone(every, {"layer": choices})  # type: ignore[arg-type]
     assert len(every.run) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"batch_size": -3}, "batch_size must be a whole number of at least 1, got -3"),
+        ({"batch_size": None}, "batch_size must be a whole number of at least 1, got None"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"seed": "x"}, "seed must be a whole number of at least 0, got 'x'"),
+        ({"candidates": [1]}, r"candidates must be lists of choices by layer name, got \[1\]"),
+        ({"metric": None}, "metric must be the name of a compiled metric"),
+        ({"evaluate": 3}, "evaluate must be a function"),
+    ],
+    ids=str,
+)
+def test_arguments_that_do_not_fit_are_refused(options: dict[str, Any], match: str) -> None:
+    with pytest.raises(MappingError, match=match):
+        sensitivity(trained(), data(64), progress=False, **options)
 
 
 @pytest.mark.slow

@@ -35,6 +35,21 @@ def keras_model(model: Any, custom_objects: Mapping[str, Any] | None = None, *, 
     return load_keras_file(Path(os.fsdecode(model)), custom_objects, compiled=compiled)
 
 
+def check_whole(value: Any, name: str, least: int) -> None:
+    """Refuses what is no whole number.
+
+    Args:
+        value: what was given.
+        name: of the argument, for the message.
+        least: the smallest that is allowed.
+
+    Raises:
+        MappingError: it is none, or smaller.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise MappingError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
 def latency_model(
     model: Any,
     profile: CostTable | str | os.PathLike[str],

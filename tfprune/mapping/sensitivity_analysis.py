@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tfprune.costs import CostTable
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.given_choices import given_candidates
-from tfprune.mapping.inputs import keras_model, latency_model
+from tfprune.mapping.inputs import check_whole, keras_model, latency_model
 from tfprune.mapping.judging.evaluator import Evaluator
 from tfprune.mapping.judging.examples import batches_of
 from tfprune.mapping.judging.metric import Metric
@@ -192,6 +192,9 @@ def sensitivity(
         >>> report = sensitivity(model, (images, labels), "arm64")  # doctest: +SKIP
         >>> report.plot("sensitivity.png")  # doctest: +SKIP
     """
+    check_whole(batch_size, "batch_size", 1)
+    check_whole(seed, "seed", 0)
+    measured = Metric(metric, higher_is_better, evaluate)
     model = keras_model(model, custom_objects, compiled=True)
     latency = None if profile is None else latency_model(model, profile, min_speedup=min_speedup, force=force)
     network = Network(model) if latency is None else latency.network
@@ -202,7 +205,7 @@ def sensitivity(
         training=()
         if training_data is None
         else batches_of(training_data, "training_data", batch_size=batch_size, seed=seed),
-        metric=Metric(metric, higher_is_better, evaluate),
+        metric=measured,
         seed=seed,
     )
     chosen = default_candidates(network) if candidates is None else given_candidates(network, candidates)

@@ -196,6 +196,16 @@ def test_a_timeout_ends_it_with_a_mapping(model: Any) -> None:
     assert found.judged == 0
     assert found.met
     assert found.trial.note == "no trial was judged"
+    assert found.best.notes[0].startswith("nothing was judged (the search ended before): the mapping is the one that")
+
+
+def test_a_metric_that_is_never_a_number_is_told(model: Any) -> None:
+    found = _search(model, trials=2, evaluate=lambda model: float("nan"), validation_data=None)
+    assert found.accuracy is None
+    assert found.front == ()
+    assert found.best.notes[0].startswith("nothing was judged (its metric is nan)")
+    assert "nothing was judged (its metric is nan)" in str(found)
+    assert "nothing was judged (its metric is nan)" in found.best.caption()
 
 
 @pytest.mark.parametrize(
@@ -209,6 +219,15 @@ def test_a_timeout_ends_it_with_a_mapping(model: Any) -> None:
         ({"latency_ms": 3.0}, "exactly one of"),
         ({"validation_data": None}, "validation_data: give examples"),
         ({"start": [{"absent": DENSE}]}, "`absent` must be a layer"),
+        ({"metric": None}, "metric must be the name of a compiled metric, got None"),
+        ({"metric": 3}, "metric must be the name of a compiled metric, got 3"),
+        ({"higher_is_better": "x"}, "higher_is_better must be True, False or None, got 'x'"),
+        ({"evaluate": 3}, "evaluate must be a function of a model, got 3"),
+        ({"storage": 3}, "storage must be the path of a journal file or the URL of a database, got 3"),
+        ({"study_name": 3}, "study_name must be a text that is not empty, or None, got 3"),
+        ({"max_loss": True}, "max_loss must be None or a finite number of at least 0, got True"),
+        ({"timeout": float("nan")}, "timeout must be None or a finite number"),
+        ({"sensitivity": "x"}, "sensitivity must be True, False or what sensitivity"),
         ({"start": 3}, "start must be a list of mappings, got int"),
         ({"start": {"second": DENSE}}, "start must be a list of mappings, got dict; put one in a list"),
         ({"start": [{"second": 0.5}]}, "start must be a list of mappings, each one of rules or Choice"),

@@ -23,11 +23,23 @@ class Metric:
         name: of a compiled metric, as ``model.evaluate(..., return_dict=True)`` names it.
         higher_is_better: None: asked of the metric.
         function: measures a model instead, ``function(model) -> float``.
+
+    Raises:
+        MappingError: something else.
     """
 
     name: str = "accuracy"
     higher_is_better: bool | None = None
     function: Callable[[Any], float] | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the fields."""
+        if not isinstance(self.name, str):
+            raise MappingError(f"metric must be the name of a compiled metric, got {self.name!r}")
+        if self.higher_is_better not in (None, True, False):
+            raise MappingError(f"higher_is_better must be True, False or None, got {self.higher_is_better!r}")
+        if self.function is not None and not callable(self.function):
+            raise MappingError(f"evaluate must be a function of a model, got {self.function!r}")
 
     def settled(self, model: Any, batches: Sequence[Batch]) -> Metric:
         """The same metric with its direction known.

@@ -132,6 +132,9 @@ def search(
         min_speedup=min_speedup,
         progress=progress,
     )
+    if not isinstance(sensitivity, (bool, SensitivityReport)):
+        raise MappingError(f"sensitivity must be True, False or what sensitivity() returned, got {sensitivity!r}")
+    measured = Metric(metric, higher_is_better, evaluate)
     if validation_data is None and evaluate is None:
         raise MappingError("validation_data: give examples with labels to judge mappings on, or a function as evaluate")
     try:
@@ -149,7 +152,7 @@ def search(
         options,
         validation_data=validation_data,
         training_data=training_data,
-        metric=Metric(metric, higher_is_better, evaluate),
+        metric=measured,
         candidates=candidates,
         start=start,
         custom_objects=custom_objects,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection, Mapping
 
 import numpy as np
@@ -27,12 +28,15 @@ def with_losses(space: Space, alone: Mapping[str, Mapping[Choice, float]], dense
         sign: 1 where more of the metric is better, -1 where less is.
     """
     losses = {}
-    largest = max((sign * (dense - value) for values in alone.values() for value in values.values()), default=0.0)
-    unit = _PREFERENCE * max(largest, 1e-6)
+    known = [sign * (dense - value) for values in alone.values() for value in values.values()]
+    largest = max([1e-6, *filter(math.isfinite, known)])
+    unit = _PREFERENCE * largest
     for name, choices in space.choices.items():
         found = [0.0 if choice.dense else sign * (dense - alone[name][choice]) for choice in choices]
         rates = np.array([choice.sparsity for choice in choices])
-        losses[name] = np.maximum(found, 0.0) + unit * rates
+        # A metric that is no number is as bad as the worst one.
+        numbers = np.where(np.isfinite(found), found, largest)
+        losses[name] = np.maximum(numbers, 0.0) + unit * rates
     return dataclasses.replace(space, losses=losses)
 
 

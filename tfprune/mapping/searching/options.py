@@ -8,6 +8,7 @@ import math
 import os
 
 from tfprune.errors import MappingError
+from tfprune.mapping.inputs import check_whole
 
 METHODS = ("policy", "optuna", "nsga2")
 PRUNERS = ("median", "halving", "none")
@@ -43,10 +44,15 @@ class SearchOptions:
             if value not in known:
                 raise MappingError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise MappingError(f"{name} must be a whole number of at least {least}, got {value!r}")
+            check_whole(getattr(self, name), name, least)
         for name in ("max_loss", "timeout"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if value is not None and not (number and math.isfinite(value) and value >= 0):
                 raise MappingError(f"{name} must be None or a finite number of at least 0, got {value!r}")
+        if self.storage is not None and not (isinstance(self.storage, (str, os.PathLike)) and os.fspath(self.storage)):
+            raise MappingError(
+                f"storage must be the path of a journal file or the URL of a database, got {self.storage!r}"
+            )
+        if self.study_name is not None and not (isinstance(self.study_name, str) and self.study_name):
+            raise MappingError(f"study_name must be a text that is not empty, or None, got {self.study_name!r}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import tempfile
 import time
@@ -317,7 +318,7 @@ class Session:
             number=-1,
             status=status,
             choices={layer.name: choices.get(layer.name, DENSE) for layer in self._network.layers},
-            accuracy=found.accuracy,
+            accuracy=found.accuracy if math.isfinite(found.accuracy) else None,
             latency=found.latency,
             stored_bytes=found.stored_bytes,
             macs=found.macs,
@@ -328,7 +329,7 @@ class Session:
 
     def _found(self, best: Trial, rows: tuple[Trial, ...]) -> SearchResult:
         metric = self._evaluator.metric
-        notes = [] if (best.share or 0) <= 1 else ["even the fastest choice of every layer is over the budget"]
+        notes = _notes(best, rows)
         mapping = Mapped.of(
             self._latency,
             best.choices,
@@ -359,12 +360,26 @@ class Session:
         for name, choices in self._space.choices.items():
             choice = best.choices[name]
             value = self._alone.get(name, {}).get(choice)
-            loss = "" if value is None else f"; alone it loses {self._sign * (self._evaluator.dense - value):.4f}"
+            loss = (
+                ""
+                if value is None or not math.isfinite(value)
+                else f"; alone it loses {self._sign * (self._evaluator.dense - value):.4f}"
+            )
             found[name] = f"the best mapping that {self._options.method} found, of {len(choices)} choices{loss}"
         for each in self._skipped:
             if each.layer not in self._space.choices:
                 found.setdefault(each.layer, f"no choice takes less than dense; {each.choice}: {each.reason}")
         return found
+
+
+def _notes(best: Trial, rows: Sequence[Trial]) -> list[str]:
+    """What there is to say of a mapping that is no judged one within the budget."""
+    if best.status == OVER_BUDGET:
+        return ["even the fastest choice of every layer is over the budget"]
+    if best.status != UNKNOWN:
+        return []
+    why = ", ".join(dict.fromkeys(row.note for row in rows if row.status == UNKNOWN)) or "the search ended before"
+    return [f"nothing was judged ({why}): the mapping is the one that is expected to lose least, not a result"]
 
 
 def _wanted_keys(wanted: Mapping[str, Sequence[Choice]]) -> dict[str, list[str]]:
