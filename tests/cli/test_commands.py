@@ -301,3 +301,20 @@ def test_inspect_does_not_promise_what_is_done_already(pruned_file: Path, tmp_pa
     sparse = tmp_path / "sparse.tflite"
     convert(pruned_file, "-o", sparse)
     assert "0 of 0 layers would become sparse, 1 are sparse already" in run("inspect", sparse).stdout
+
+
+@pytest.mark.parametrize("option", ["--device", "--representative-data"])
+@pytest.mark.parametrize("written", ["--output", "--dense-output", "--html"])
+def test_convert_overwrites_nothing_that_it_reads_beside_the_model(
+    pruned_file: Path, tmp_path: Path, option: str, written: str
+) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_bytes(STEADY_COSTS.read_bytes())
+    result = run("convert", pruned_file, option, mine, written, mine, "--overwrite")
+    assert result.exit_code == 2
+    assert f"{written}: must be another file than {option}" in " ".join(result.output.split())
+    assert mine.read_bytes() == STEADY_COSTS.read_bytes()
+    if written == "--html":
+        page = run("inspect", pruned_file, option, mine, written, mine, "--overwrite")
+        assert page.exit_code == 2
+        assert f"--html: must be another file than {option}" in " ".join(page.output.split())

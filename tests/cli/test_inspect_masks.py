@@ -91,7 +91,7 @@ def test_the_model_is_not_the_picture(model: Path) -> None:
     renamed.write_bytes(before)
     result = run("inspect", renamed, "--masks", renamed)
     assert result.exit_code == 2
-    assert "output is the input" in result.stderr
+    assert "--masks: must be another file than MODEL" in result.stderr
     assert renamed.read_bytes() == before
 
 

@@ -160,6 +160,22 @@ def test_mistakes_are_said_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("option", ["MODEL", "--profile", "--rules", "--validation", "--data", "--representative-data"])
+@pytest.mark.parametrize("written", ["--output", "--report", "--storage"])
+def test_no_input_is_overwritten(tmp_path: Path, option: str, written: str) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_text("dear to me")
+    options = {"--profile": "arm64", "--output": tmp_path / "recipe.yaml", "--validation": tmp_path / "some.npz"}
+    options |= {option: mine, written: tmp_path / "." / "mine.json"}
+    model = options.pop("MODEL", tmp_path / "model.keras")
+    named = [part for name, value in options.items() for part in (name, value)]
+    result = run(model, "--latency-ratio", 0.5, "--method", "optuna", "--overwrite", *named)
+    assert result.exit_code == 2
+    assert f"{written}: must be another file than {option}" in " ".join(result.output.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
+    assert mine.read_text() == "dear to me"
+
+
 def test_a_model_that_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     options = ("--profile", "arm64", "--latency-ratio", 0.5, "-o", tmp_path / "recipe.yaml")

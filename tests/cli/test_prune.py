@@ -79,6 +79,17 @@ def test_mistakes_are_said_and_nothing_is_written(folder: Path, change: dict[str
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+@pytest.mark.parametrize("option", ["--recipe", "--calibration"])
+def test_no_input_is_overwritten(folder: Path, option: str) -> None:
+    options = {"--recipe": folder / "recipe.yaml", option: folder / "mine.tflite"}
+    (folder / "mine.tflite").write_text(RECIPE)
+    named = [part for name, value in options.items() for part in (name, value)]
+    result = run(folder / "dense.tflite", *named, "-o", folder / "mine.tflite", "--overwrite")
+    assert result.exit_code == 2
+    assert f"must be another file than {option}" in " ".join(result.output.split())
+    assert (folder / "mine.tflite").read_text() == RECIPE
+
+
 def test_a_recipe_and_an_output_are_needed(folder: Path) -> None:
     assert "--recipe" in run(folder / "dense.tflite", "-o", folder / "out.tflite").output
     assert "--output" in run(folder / "dense.tflite", "--recipe", folder / "recipe.yaml").output

@@ -53,8 +53,10 @@ def convert(
 
     # As text: a Path would drop the separator that makes `folder/` no file name.
     output = str(default_output(model)) if output is None else output
-    check_apart({"--output": output, "--dense-output": dense_output, "--html": html})
-    check_apart({"MODEL": model, "--html": html})
+    written = {"--output": output, "--dense-output": dense_output}
+    # --overwrite is for MODEL, too; a page in its place helps nobody.
+    check_apart({**written, "--html": html}, {DATA_OPTION: representative_data, "--device": device})
+    check_apart({"--html": html}, {"MODEL": model})
     with working("Converting"):
         from tfprune.files import check_target
 

@@ -11,7 +11,7 @@ from tfprune.cli.arrays import read_arrays
 from tfprune.cli.console import print_json, print_table, working
 from tfprune.cli.layers_table import print_layers
 from tfprune.cli.options import DATA_OPTION, report_options, verdict_options
-from tfprune.cli.outputs import check_apart
+from tfprune.cli.outputs import Paths, check_apart
 
 
 @click.command()
@@ -62,8 +62,8 @@ def inspect(
         raise click.UsageError("--layer and --sparsity say how to draw: give --masks FILE too")
     if masks is None and html is None and overwrite:
         raise click.UsageError("--overwrite is for what is written: give --masks FILE or --html FILE too")
-    for name, path in (("MODEL", model), ("--masks", masks)):
-        check_apart({name: path, "--html": html})
+    read: Paths = {"MODEL": model, DATA_OPTION: representative_data, "--device": device}
+    check_apart({"--masks": masks, "--html": html}, read)
     with working("Reading the model"):
         if html is not None:
             from tfprune.files import check_target

@@ -25,6 +25,8 @@ _METHODS = (_RULES, "policy", "optuna", "nsga2")
 _BUDGETS = ("latency_ms", "latency_ratio", "size_bytes", "mac_ratio")
 #: Options that only a search has.
 _SEARCH_ONLY = ("data", "validation", "trials", "epochs", "workers", "storage", "seed")
+#: Options that name a file to read.
+_READ = ("profile", "rules", "validation", "data", "representative_data")
 _LABELS, _INPUTS = "y", "x"
 
 
@@ -85,7 +87,8 @@ def map_command(ctx: click.Context, /, model: Path, **options: Any) -> None:
     """
     _check_options(options)
     output, report = options["output"], options["report"]
-    check_apart({"MODEL": model, "--output": output, "--report": report})
+    read = {_spelled(name): options[name] for name in _READ}
+    check_apart({"--output": output, "--report": report, "--storage": options["storage"]}, {"MODEL": model, **read})
     with working("Reading the model") as say:
         from tfprune.files import check_target
         from tfprune.mapping.recipe_rules import check_recipe_path

@@ -9,20 +9,26 @@ from pathlib import Path
 
 from tfprune.errors import OutputError
 
+#: What files are called in messages, and where they are; None where one is not given.
+Paths = Mapping[str, str | os.PathLike[str] | None]
 
-def check_apart(paths: Mapping[str, str | os.PathLike[str] | None]) -> None:
-    """Refuses one path for two files.
+
+def check_apart(outputs: Paths, inputs: Paths | None = None) -> None:
+    """Refuses one path for two files, of which at least one is written: ``--overwrite`` is not for what is read.
 
     Args:
-        paths: what the files are called in messages, and where they are; None where one is not asked for.
+        outputs: what is written.
+        inputs: what is read; two of them may be one file.
 
     Raises:
-        OutputError: two of them are the same file.
+        OutputError: an output is another output or an input.
     """
-    taken: dict[Path, str] = {}
-    for name, path in paths.items():
+    read = {Path(path).resolve(): name for name, path in (inputs or {}).items() if path is not None}
+    written: dict[Path, str] = {}
+    for name, path in outputs.items():
         if path is None:
             continue
-        other = taken.setdefault(Path(path).resolve(), name)
+        place = Path(path).resolve()
+        other = written.setdefault(place, read.get(place, name))
         if other != name:
             raise OutputError(f"{name}: must be another file than {other}, got `{path}` for both; name two files")

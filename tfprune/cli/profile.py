@@ -50,7 +50,7 @@ def profile(
     Of MODEL, a .keras file, SavedModel folder or .tflite file, the layers are measured that it has; without it those of
     well-known networks. The result is what --device of other commands takes. A run that was killed goes on.
     """
-    check_apart({"MODEL": model, "--output": output})
+    check_apart({"--output": output}, {"MODEL": model})
     with showing(), _bar() as tell:
         from tfprune.mapping import profiling
         from tfprune.mapping.profiling import report as reports

@@ -9,6 +9,7 @@ import click
 
 from tfprune.cli.arrays import read_arrays
 from tfprune.cli.console import print_json, print_table, working
+from tfprune.cli.outputs import check_apart
 
 _CALIBRATION = "--calibration"
 _HEADERS = ("layer", "shape", "pattern", "target", "achieved", "error before", "after", "status")
@@ -35,6 +36,7 @@ def prune(model: Path, recipe: Path, calibration: Path | None, output: str, over
     """Prune MODEL, a trained .keras or .tflite file, at once."""
     import tfprune
 
+    check_apart({"--output": output}, {"--recipe": recipe, _CALIBRATION: calibration})
     with working("Pruning") as say:
         from tfprune.one_shot.result import check_output
 
