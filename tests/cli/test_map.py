@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import keras
@@ -17,6 +18,7 @@ from tfprune import Recipe
 from tfprune.cli import console, main
 from tfprune.costs import load_table
 from tfprune.costs.table import _read
+from tfprune.errors import MappingError
 from tfprune.keras.layers import match_weights
 
 
@@ -216,10 +218,61 @@ def test_a_search_is_for_the_precision_of_the_file(classifier: Path, tmp_path: P
     assert found["dense_bytes"] == 2 * weights
 
 
-@pytest.mark.parametrize("arrays", [{"x": np.ones(3)}, {"y": np.ones(3)}])
-def test_examples_must_have_inputs_and_labels(classifier: Path, tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+@pytest.fixture
+def unmapped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Filled where the rules run."""
+    runs: list[str] = []
+
+    def rules(*_: object, **__: object) -> None:
+        runs.append("rules")
+        raise MappingError("the rules have run")
+
+    monkeypatch.setattr("tfprune.mapping.rule_based.rules", rules)
+    return runs
+
+
+@pytest.mark.parametrize("option", ["--validation", "--data"])
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.ones(3)}, "must be a .npz file with the labels as y and the inputs as x"),
+        ({"y": np.ones(3)}, "must be a .npz file with the labels as y and the inputs as x"),
+        ({"x": np.ones(3), "y": np.ones(2)}, "must have equally many examples, got [2, 3]"),
+        ({"x": np.ones(0), "y": np.ones(0)}, "got no example"),
+    ],
+)
+def test_examples_are_checked_before_the_rules_run(
+    classifier: Path, tmp_path: Path, unmapped: list[str], option: str, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    pytest.importorskip("optuna")
     np.savez(tmp_path / "wrong.npz", **arrays)
-    options = ("--profile", "arm64", "--latency-ratio", 0.6, "--method", "optuna", "-o", tmp_path / "recipe.yaml")
-    result = run(classifier, *options, "--validation", tmp_path / "wrong.npz")
+    files = {"--validation": classifier.parent / "validation.npz", option: tmp_path / "wrong.npz"}
+    options = ["--profile", "arm64", "--latency-ratio", 0.6, "--method", "optuna", "-o", tmp_path / "recipe.yaml"]
+    result = run(classifier, *options, *(part for item in files.items() for part in item))
     assert result.exit_code == 2
-    assert "must be a .npz file with the labels as y and the inputs as x" in " ".join(result.output.split())
+    assert message in " ".join(result.output.split())
+    assert option in result.output
+    assert not unmapped
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("jinja2", "it needs Jinja2"),
+        ("matplotlib.backends.backend_agg", "needs matplotlib"),
+        ("optuna", "it needs Optuna"),
+    ],
+)
+def test_missing_packages_are_said_before_the_rules_run(
+    classifier: Path, tmp_path: Path, unmapped: list[str], monkeypatch: pytest.MonkeyPatch, missing: str, message: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    options = ["--profile", "arm64", "--latency-ratio", 0.6, "-o", tmp_path / "recipe.yaml"]
+    if missing == "optuna":
+        options += ["--method", "optuna", "--validation", classifier.parent / "validation.npz"]
+    else:
+        options += ["--report", tmp_path / "page.html"]
+    result = run(classifier, *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert not unmapped

@@ -92,18 +92,22 @@ def map_command(ctx: click.Context, /, model: Path, **options: Any) -> None:
     with working("Reading the model") as say:
         from tfprune.files import check_target
         from tfprune.mapping.recipe_rules import check_recipe_path
+        from tfprune.plotting.page import check_dependencies
 
         # All before the work, so that a refused one leaves nothing behind.
         check_recipe_path(output)
         for path in (output, report):
             if path is not None:
                 check_target(path, overwrite=options["overwrite"], source=model)
+        if report is not None:
+            check_dependencies()
+        examples = {} if options["method"] == _RULES else _read_examples(options)
         found, loaded = _by_rules(model, options, say)
     document: dict[str, Any] = {"output": output, "report": report}
     if options["method"] == _RULES:
         document["mapping"] = found.to_dict()
     else:
-        result = _search(loaded, found, options)
+        result = _search(loaded, found, examples, options)
         found = result.best
         document["search"] = result.to_dict()
     with working("Writing"):
@@ -176,20 +180,29 @@ def _by_rules(model: Path, options: dict[str, Any], say: Any) -> tuple[Mapping, 
     return found, loaded
 
 
-def _search(model: Any, start: Mapping, options: dict[str, Any]) -> Any:
+def _read_examples(options: dict[str, Any]) -> dict[str, Any]:
+    """What mappings are judged on, as arguments of a search that could begin."""
+    from tfprune.mapping.searching.api import check_dependencies
+
+    check_dependencies()
+    training = options["data"]
+    return {
+        "validation_data": _examples(options["validation"], "--validation"),
+        "training_data": None if training is None else _examples(training, "--data"),
+    }
+
+
+def _search(model: Any, start: Mapping, examples: dict[str, Any], options: dict[str, Any]) -> Any:
     """What a search finds that begins with the mapping by rules."""
     from tfprune.mapping.searching import search
 
-    validation = _examples(options["validation"], "--validation")
-    training = None if options["data"] is None else _examples(options["data"], "--data")
     given = {name: options[name] for name in ("trials", "epochs", "workers", "storage", "seed")}
     with showing():
         return search(
             model,
             options["profile"],
             **{name: options[name] for name in _BUDGETS},
-            validation_data=validation,
-            training_data=training,
+            **examples,
             method=options["method"],
             start=[start.choices],
             **_of_file(options),
@@ -210,6 +223,8 @@ def _of_file(options: dict[str, Any]) -> dict[str, Any]:
 
 def _examples(path: Path, option: str) -> tuple[Any, Any]:
     """Inputs and labels of a file."""
+    from tfprune.mapping.judging.examples import check_examples
+
     arrays = read_arrays(path, option)
     if not isinstance(arrays, dict) or _LABELS not in arrays or len(arrays) == 1:
         found = ", ".join(arrays) if isinstance(arrays, dict) else "one array without a name"
@@ -218,4 +233,6 @@ def _examples(path: Path, option: str) -> tuple[Any, Any]:
             f"their names, got {found or 'none'}; write it with numpy.savez(path, x=images, y=labels)"
         )
     labels = arrays.pop(_LABELS)
-    return (arrays[_INPUTS] if set(arrays) == {_INPUTS} else arrays), labels
+    found = (arrays[_INPUTS] if set(arrays) == {_INPUTS} else arrays), labels
+    check_examples(found, option)
+    return found

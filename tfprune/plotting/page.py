@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfprune.errors import ModelError, OutputError
+from tfprune.plotting.masks import matplotlib_classes
 from tfprune.plotting.pictures import mask_png
 from tfprune.plotting.weights import tflite_layers
 from tfprune.tables import short_name
@@ -67,6 +68,16 @@ def render(report: ConversionReport, title: str) -> str:
         title=title, report=report, columns=COLUMNS, cards=cards, figures=_figures(report)
     )
     return str(page)
+
+
+def check_dependencies() -> None:
+    """Refuses to begin what is to end in a page that cannot be drawn.
+
+    Raises:
+        OutputError: Jinja2 or matplotlib is missing.
+    """
+    environment()
+    matplotlib_classes("HTML page")
 
 
 def environment() -> Any:

@@ -45,6 +45,19 @@ def batches_of(data: Any, name: str, *, batch_size: int, seed: int) -> list[Batc
     return [found[place] for place in generator.permutation(len(found)) if sizes[place]]
 
 
+def check_examples(data: tuple[Any, ...], name: str) -> None:
+    """Refuses ``(x, y)`` that :func:`batches_of` would, before it is needed.
+
+    Args:
+        data: arrays, or lists or dicts of arrays.
+        name: of the argument, for messages.
+
+    Raises:
+        MappingError: arrays of different lengths, or no example.
+    """
+    _count_of_whole(_as_batch(data, name), name)
+
+
 def inputs_of(batches: Iterable[Batch], least: int) -> list[Any]:
     """The inputs of the first batches, until there are ``least`` examples."""
     found, count = [], 0
@@ -114,10 +127,15 @@ def _length(batch: Batch, name: str) -> int:
     return sizes.pop()
 
 
-def _cut(whole: Batch, name: str, batch_size: int, generator: np.random.Generator) -> list[Batch]:
+def _count_of_whole(whole: Batch, name: str) -> int:
     count = _length(whole, name)
     if not count:
         raise MappingError(f"{_rule(name)}, got no example")
+    return count
+
+
+def _cut(whole: Batch, name: str, batch_size: int, generator: np.random.Generator) -> list[Batch]:
+    count = _count_of_whole(whole, name)
     order = generator.permutation(count)
     chunks = [order[start : start + batch_size] for start in range(0, count, batch_size)]
     return [tuple(_mapped(lambda leaf, chunk=chunk: leaf[chunk], part) for part in whole) for chunk in chunks]  # type: ignore[misc]

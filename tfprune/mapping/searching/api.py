@@ -137,12 +137,7 @@ def search(
     measured = Metric(metric, higher_is_better, evaluate)
     if validation_data is None and evaluate is None:
         raise MappingError("validation_data: give examples with labels to judge mappings on, or a function as evaluate")
-    try:
-        import optuna  # noqa: F401
-    except ImportError as error:
-        raise MappingError(
-            f"search: it needs Optuna. Received: {error}. Install it with `pip install tfprune[search]`."
-        ) from error
+    check_dependencies()
     from tfprune.mapping.searching.session import Session
 
     session = Session(
@@ -161,3 +156,17 @@ def search(
         force=force,
     )
     return session.run(sensitivity)
+
+
+def check_dependencies() -> None:
+    """Refuses a search without what it needs.
+
+    Raises:
+        MappingError: Optuna is missing.
+    """
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise MappingError(
+            f"search: it needs Optuna. Received: {error}. Install it with `pip install tfprune[search]`."
+        ) from error
