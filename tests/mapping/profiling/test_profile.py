@@ -83,14 +83,28 @@ def test_a_killed_profile_goes_on(model: bytes, tmp_path: Path) -> None:
     assert not measurements_path(output).exists()
 
 
-@pytest.mark.parametrize("facts", [{"processor": "another"}, {"library_sha256": "0"}, {"num_threads": 4}])
-def test_measurements_of_another_device_are_made_again(model: bytes, tmp_path: Path, facts: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"processor": "another"}, "processor an abacus and not another"),
+        ({"library_sha256": "0"}, "library_sha256 None and not 0"),
+        ({"num_threads": 4}, "num_threads 1 and not 4"),
+    ],
+)
+def test_measurements_of_another_device_are_kept(
+    model: bytes, tmp_path: Path, facts: dict[str, Any], words: str
+) -> None:
     output = tmp_path / "abacus.json"
-    for known, asked in (({}, 9), ({}, 4), (facts, 5)):
+    for asked in (9, 4):
         with pytest.raises(KeyboardInterrupt):
-            profile(model, target=Abacus(dies_after=asked).target(**known), seconds=0.01, output=output)
-    # 9 and 4 of the same device go together; those of another one begin anew.
-    assert len(json.loads(measurements_path(output).read_text())["rows"]) == 5
+            profile(model, target=Abacus(dies_after=asked).target(), seconds=0.01, output=output)
+    before = measurements_path(output).read_bytes()
+    assert len(json.loads(before)["rows"]) == 13
+    other = Abacus(dies_after=5)
+    with pytest.raises(ProfileError, match=rf"13 measurements .* with {words}; choose another output, or remove"):
+        profile(model, target=other.target(**facts), seconds=0.01, output=output)
+    assert (other.asked, other.closed) == (0, 1)
+    assert measurements_path(output).read_bytes() == before
 
 
 def test_more_time_is_more_samples_of_the_models_layers(model: bytes) -> None:

@@ -194,13 +194,16 @@ def test_a_killed_run_keeps_its_whole_batches(tmp_path: Path) -> None:
     assert clock.asked == [2, 2]
 
 
-def test_measurements_of_another_device_are_not_taken(tmp_path: Path) -> None:
-    layers, clock = stock_layers(tmp_path)[-2:], Clock()
-    bench(tmp_path, clock).stock_samples(layers, "float32")
-    other = Bench(clock, clock, Measurements(tmp_path / "rows.json", {"device": "another"}))
-    assert other.saved.rows == {}
-    other.stock_samples(layers, "float32")
-    assert clock.asked == [2, 2]
+def test_measurements_of_another_device_are_neither_taken_nor_lost(tmp_path: Path) -> None:
+    layers, path = stock_layers(tmp_path)[-2:], tmp_path / "rows.json"
+    bench(tmp_path, Clock()).stock_samples(layers, "float32")
+    before = path.read_bytes()
+    with pytest.raises(ProfileError, match="holds 2 measurements made with device a clock and not another; choose"):
+        Measurements(path, {"device": "another"})
+    assert path.read_bytes() == before
+    # What holds none is no loss.
+    path.write_text('{"conditions": {}, "rows": {}}')
+    assert Measurements(path, {"device": "another"}).rows == {}
 
 
 def test_a_file_that_holds_no_measurements_is_refused(tmp_path: Path) -> None:

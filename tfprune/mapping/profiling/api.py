@@ -80,7 +80,7 @@ def profile(
         precision: ``"float32"``, ``"int8"``, ``"dynamic"``, ``"uint8"`` or ``"int16"``.
         seconds: about how long to measure; the first spread is measured however long that takes.
         output: where to write the table; measurements are kept beside it meanwhile, and a run that was killed goes on
-            with those of the same device and library. None: nothing is written.
+            with them; those of another device or library are refused. None: nothing is written.
         overwrite: whether ``output`` may be replaced.
         progress: is told the share of the work that is done, and what is being done.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements in a file, so that a killed run goes on; only those of the same device and library count."""
+"""Measurements in a file, so that a killed run goes on; those of another device or library are left alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Measurements:
         rows: times by name of the measurement.
 
     Raises:
-        ProfileError: the file is not one of measurements.
+        ProfileError: the file is not one of measurements, or they were made under other conditions; both are named.
     """
 
     def __init__(self, path: Path | None, conditions: dict[str, Any]) -> None:
@@ -43,14 +43,18 @@ class Measurements:
             found = {
                 str(name): {key: float(time) for key, time in row.items()} for name, row in content["rows"].items()
             }
-            same = content["conditions"] == self.conditions
+            there = dict(content["conditions"])
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ProfileError(
                 f"`{path}` must hold measurements, which it does not: {error}; remove it or choose another output"
             ) from error
-        # Measurements of another device or library say nothing of this one.
-        if same:
-            self.rows = found
+        # They say nothing of this device or library, and may have taken hours.
+        if found and there != self.conditions:
+            raise ProfileError(
+                f"`{path}`: holds {len(found)} measurements made with "
+                f"{_difference(there, self.conditions)}; choose another output, or remove the file to measure anew"
+            )
+        self.rows = found
 
     def write(self) -> None:
         """Writes the whole file or, where that fails, nothing."""
@@ -62,3 +66,18 @@ class Measurements:
         """Removes the file, once what was measured is in a table."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """What differs, on both sides."""
+    old, new = _flat(there), _flat(here)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return "; ".join(f"{name} {old.get(name)} and not {new.get(name)}" for name in names)
+
+
+def _flat(conditions: dict[str, Any]) -> dict[str, Any]:
+    """The conditions with those of the device beside the others."""
+    found: dict[str, Any] = {}
+    for name, value in conditions.items():
+        found |= value if isinstance(value, dict) else {name: value}
+    return found
