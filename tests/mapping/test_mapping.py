@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 from tests.mapping.models import convolutional
@@ -176,3 +179,21 @@ def test_zeros_need_a_pattern() -> None:
     with pytest.raises(PatternError, match="a layer without a pattern has no zeros"):
         Choice(None, 0.5)
     assert Choice(Groups(rows=4), 0.0) == DENSE
+
+
+@pytest.mark.parametrize("limit", [np.float32(0.5), np.float64(0.5), np.float16(0.5), Fraction(1, 2), np.int64(1), 1])
+def test_a_budget_is_any_real_number(latency: LatencyModel, limit: Any) -> None:
+    found = mapping(latency, limit)
+    assert found.budget.limit == limit
+    assert json.loads(json.dumps(found.to_dict()))["budget"]["limit"] == float(limit)
+
+
+@pytest.mark.parametrize("limit", [True, np.bool_(True), np.float32("nan"), np.float32(2), np.array([0.5]), "0.5", 1j])
+def test_a_budget_is_a_share(limit: Any) -> None:
+    with pytest.raises(MappingError, match="latency_ratio must be"):
+        Budget("latency_ratio", limit)
+
+
+def test_a_budget_that_is_far_off_is_readable(latency: LatencyModel) -> None:
+    assert re.search(r"not met, \d(\.\d)?e\+08 times the budget used", mapping(latency, 1e-9).title)
+    assert re.search(r"not met, 1\d\d\.\d% of it used", mapping(latency, mapping(latency).used / 3).title)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from typing import Any
 
 from tfprune.errors import MappingError
@@ -12,6 +13,8 @@ from tfprune.errors import MappingError
 #: What is limited: milliseconds of a device, share of the dense model's predicted latency, bytes of the weights as they
 #: are stored, share of the dense model's multiply-adds.
 BUDGETS = ("latency_ms", "latency_ratio", "size_bytes", "mac_ratio")
+#: From here on a share is read as a multiple.
+_MANY = 10
 _RATIOS = ("latency_ratio", "mac_ratio")
 
 
@@ -34,11 +37,15 @@ class Budget:
         """Checks the fields."""
         if self.kind not in BUDGETS:
             raise MappingError(f"budget must be one of {', '.join(BUDGETS)}, got {self.kind!r}")
-        number = isinstance(self.limit, int | float) and not isinstance(self.limit, bool)
+        number = isinstance(self.limit, numbers.Real) and not isinstance(self.limit, bool)
         if not number or not math.isfinite(self.limit) or self.limit <= 0:
             raise MappingError(f"{self.kind} must be a finite number above 0, got {self.limit!r}")
         if self.kind in _RATIOS and self.limit > 1:
             raise MappingError(f"{self.kind} must be a share of the dense model in (0, 1], got {self.limit!r}")
+
+        # Numbers of numpy and others end here: reports are plain JSON.
+        plain = int(self.limit) if isinstance(self.limit, numbers.Integral) else float(self.limit)
+        object.__setattr__(self, "limit", plain)
 
     @classmethod
     def of(cls, **limits: Any) -> Budget:
@@ -54,3 +61,16 @@ class Budget:
         if len(given) != 1:
             raise MappingError(f"give exactly one of {', '.join(limits)}; got {', '.join(given) or 'none'}")
         return cls(*next(iter(given.items())))
+
+
+def used_text(share: float) -> str:
+    """How much of a budget is used, in words.
+
+    Args:
+        share: of the budget.
+
+    Example:
+        >>> used_text(0.987), used_text(1.2), used_text(3.5264e8)
+        ('98.7% of it used', '120.0% of it used', '3.5e+08 times the budget used')
+    """
+    return f"{share:.1%} of it used" if share < _MANY else f"{share:.2g} times the budget used"

@@ -16,7 +16,7 @@ import yaml
 from tfprune.converter.columns import amount
 from tfprune.errors import MappingError
 from tfprune.files import check_target, write_file
-from tfprune.mapping.budget import Budget
+from tfprune.mapping.budget import Budget, used_text
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.network import repeated_names
 from tfprune.mapping.recipe_rules import check_recipe_path, paths_first, rule_for
@@ -197,7 +197,7 @@ class Mapping:
         outcome = "met" if self.met else "not met"
         return (
             f"{self.model}: {sparse} of {len(self.layers)} layers sparse by {self.method}; {self._before_after()}; "
-            f"budget {self.budget.kind} {self.budget.limit:g}: {outcome}, {self.used:.1%} of it used; "
+            f"budget {self.budget.kind} {self.budget.limit:g}: {outcome}, {used_text(self.used)}; "
             f"profile {self.profile}"
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tfprune.costs import CostTable
 from tfprune.errors import MappingError
-from tfprune.mapping.budget import Budget
+from tfprune.mapping.budget import Budget, used_text
 from tfprune.mapping.choice import Choice
 from tfprune.mapping.documents import Document
 from tfprune.mapping.inputs import latency_model
@@ -178,7 +178,7 @@ def _mapping(latency: LatencyModel, budget: Budget, decisions: dict[str, Decisio
         sparse = sum(not choice.dense for choice in choices.values())
         notes.append(
             f"no mapping by these rules meets the budget: with the most zeros that the limits allow in {sparse} of "
-            f"{len(latency.network.layers)} layers, {used:.1%} of it are used; this is the closest one"
+            f"{len(latency.network.layers)} layers, {used_text(used)}; this is the closest one"
         )
     return Mapping.of(latency, choices, budget=budget, method=METHOD, reasons=reasons, notes=notes)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Dictionary
 from typing import TYPE_CHECKING
 
+from tfprune.mapping.budget import used_text
 from tfprune.plotting.mapping_pictures import front_png, layers_png
 from tfprune.plotting.page import change, data_uri, environment
 
@@ -101,7 +102,7 @@ def _figures(mapping: Mapping, measured: MeasuredLatency | None) -> list[tuple[s
         (
             f"budget {mapping.budget.kind} {mapping.budget.limit:g}",
             "met" if mapping.met else "not met",
-            f"{mapping.used:.1%} of it used",
+            used_text(mapping.used),
         ),
     ]
     if measured is not None:
