@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,16 @@ def convert(model: Path, *options: object) -> Result:
 
 def test_version_and_help() -> None:
     assert run("--version").output == f"tfprune {__version__}\n"
-    for command in ("prune", "convert", "inspect", "verify", "benchmark", "profile"):
+    for command in main.commands:
         assert command in run("--help").output
         assert run(command, "--help").exit_code == 0
+
+
+def test_the_page_of_the_command_line_is_about_every_command() -> None:
+    page = (Path(__file__).parents[2] / "docs/cli.md").read_text("utf-8")
+    assert {found.split()[0] for found in re.findall(r"^## `tfprune (.*)`", page, re.MULTILINE)} == set(main.commands)
+    words = ("five", "six", "seven", "eight", "nine")
+    assert f"`tfprune` has {words[len(main.commands) - 5]} commands" in page
 
 
 def test_convert_writes_beside_the_model(pruned_file: Path) -> None:
