@@ -197,3 +197,26 @@ def test_a_budget_is_a_share(limit: Any) -> None:
 def test_a_budget_that_is_far_off_is_readable(latency: LatencyModel) -> None:
     assert re.search(r"not met, \d(\.\d)?e\+08 times the budget used", mapping(latency, 1e-9).title)
     assert re.search(r"not met, 1\d\d\.\d% of it used", mapping(latency, mapping(latency).used / 3).title)
+
+
+@pytest.mark.parametrize("path", [None, 3])
+def test_a_recipe_is_written_to_a_path(latency: LatencyModel, path: Any) -> None:
+    with pytest.raises(MappingError, match=f"recipe: must be a path, got {type(path).__name__}"):
+        mapping(latency).save_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"measured": 3}, "measured: must be what .* returns, got int"),
+        ({"layer_times": 3}, "layer_times: must be a dictionary of times by layer, got int"),
+        ({"layer_times": {3: 1.0}}, "layer_times: must be times of layers of the mapping, got 3"),
+        ({"layer_times": {"three": "5"}}, "layer_times: of three must be a finite number of at least 0, got '5'"),
+        ({"layer_times": {"three": -1.0}}, "of three must be a finite number of at least 0, got -1.0"),
+        ({"layer_times": {"three": float("nan")}}, "of three must be a finite number of at least 0, got nan"),
+        ({"layer_times": {"three": True}}, "of three must be a finite number of at least 0, got True"),
+    ],
+)
+def test_measurements_that_are_none_are_refused(latency: LatencyModel, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(MappingError, match=message):
+        mapping(latency).to_html(**options)

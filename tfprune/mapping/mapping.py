@@ -18,6 +18,7 @@ from tfprune.errors import MappingError
 from tfprune.files import check_target, write_file
 from tfprune.mapping.budget import Budget, used_text
 from tfprune.mapping.choice import DENSE, Choice
+from tfprune.mapping.measurements import check_measured, checked_times
 from tfprune.mapping.network import repeated_names
 from tfprune.mapping.recipe_rules import check_recipe_path, paths_first, rule_for
 from tfprune.recipe import Recipe
@@ -256,12 +257,12 @@ class Mapping:
             overwrite: whether an existing file may be replaced.
 
         Raises:
-            MappingError: another suffix.
+            MappingError: no path, or another suffix.
             OutputError: the file exists and ``overwrite`` is False, or cannot be written.
         """
         check_recipe_path(path)
         check_target(path, overwrite=overwrite)
-        text = self._json() if Path(path).suffix.lower() == ".json" else self._yaml()
+        text = self._json() if Path(os.fsdecode(path)).suffix.lower() == ".json" else self._yaml()
         write_file(path, text.encode(), overwrite=overwrite)
 
     def to_html(
@@ -280,14 +281,13 @@ class Mapping:
 
         Raises:
             OutputError: Jinja2 or matplotlib is missing.
-            MappingError: a measured layer that the mapping does not have.
+            MappingError: a measured layer that the mapping does not have, or measurements that are none.
         """
         from tfprune.plotting.mapping_page import render
 
-        unknown = sorted(set(layer_times or ()) - set(self.choices))
-        if unknown:
-            raise MappingError(f"layer_times: must be times of layers of the mapping, got {', '.join(unknown)}")
-        return render(self, self.model if title is None else title, dict(layer_times or {}), measured)
+        times = checked_times(layer_times, self.choices)
+        check_measured(measured)
+        return render(self, self.model if title is None else title, times, measured)
 
     def save_report(self, path: str | os.PathLike[str], *, overwrite: bool = False, **options: Any) -> None:
         """Writes :meth:`to_html` to a file, as a whole or not at all.
@@ -299,7 +299,7 @@ class Mapping:
 
         Raises:
             OutputError: the file exists and ``overwrite`` is False, cannot be written, or what draws is missing.
-            MappingError: a measured layer that the mapping does not have.
+            MappingError: a measured layer that the mapping does not have, or measurements that are none.
         """
         check_target(path, overwrite=overwrite)
         write_file(path, self.to_html(**options).encode(), overwrite=overwrite)

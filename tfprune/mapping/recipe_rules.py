@@ -59,8 +59,10 @@ def check_recipe_path(path: str | os.PathLike[str]) -> None:
     """Refuses a name that no recipe can be read from.
 
     Raises:
-        MappingError: it ends in something else than ``.yaml``, ``.yml`` or ``.json``.
+        MappingError: no path, or it ends in something else than ``.yaml``, ``.yml`` or ``.json``.
     """
-    suffixes = (".yaml", ".yml", ".json")
-    if Path(path).suffix.lower() not in suffixes:
-        raise MappingError(f"recipe: must be written to a file that ends in {', '.join(suffixes)}, got `{path}`")
+    if not isinstance(path, str | os.PathLike):
+        raise MappingError(f"recipe: must be a path, got {type(path).__name__}: {path!r}; give a file name")
+    suffixes, name = (".yaml", ".yml", ".json"), os.fsdecode(path)
+    if Path(name).suffix.lower() not in suffixes:
+        raise MappingError(f"recipe: must be written to a file that ends in {', '.join(suffixes)}, got `{name}`")
