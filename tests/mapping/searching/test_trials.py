@@ -88,6 +88,17 @@ def test_a_trial_that_takes_its_process_down_again_and_again_is_given_up(tmp_pat
     assert rows[0].choices not in judge.judged
 
 
+def test_a_process_that_was_told_to_end_has_not_died(tmp_path: Path) -> None:
+    for _ in range(MOST_ATTEMPTS):
+        _killed(tmp_path / "journal", "policy", 4, 1)
+        place = StudyPlace(str(tmp_path / "journal"), "toy")
+        study = open_study(place, "policy", Metric(higher_is_better=True), "none")
+        assert Claims(study).repeat_lost(died=False) == 1
+        assert [each.user_attrs["attempt"] for each in study.get_trials(states=(TrialState.WAITING,))] == [1]
+    rows = _rows(run(tmp_path / "journal", "policy", 2))
+    assert [row.status for row in rows] == [REPEATED] * MOST_ATTEMPTS + [JUDGED] * 2
+
+
 def test_a_process_elsewhere_is_gone_when_it_stops_counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = open_study(StudyPlace(str(tmp_path / "journal"), "toy"), "policy", Metric(higher_is_better=True), "none")
     monkeypatch.setattr("tfprune.mapping.searching.claims._place", lambda: "elsewhere")
@@ -196,6 +207,45 @@ def test_another_search_cannot_go_on_in_a_study(tmp_path: Path) -> None:
         open_study(place, "nsga2", metric, "none")
     with pytest.raises(MappingError, match="cannot be opened"):
         open_study(StudyPlace(str(tmp_path / "none" / "journal"), "toy"), "policy", metric, "none")
+
+
+def test_a_torn_journal_is_told_and_goes_on_without_its_last_line(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    _killed(journal, "policy", 4, 3)
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-20])
+    with pytest.raises(MappingError, match=r"is torn: its last line, \d+, is not whole.*sed -i '\$d'"):
+        run(journal, "policy", 6)
+    assert journal.read_bytes() == whole[:-20]
+    journal.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
+    assert _judged(run(journal, "policy", 6)) == _judged(run(None, "policy", 6))
+    lines = whole.splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:2], lines[2][:-5], *lines[3:]]))
+    with pytest.raises(MappingError, match=rf"is damaged: line 3 of {len(lines) - 1} is not whole.*head -n 2"):
+        run(journal, "policy", 6)
+
+
+@pytest.mark.parametrize(
+    "text", ["notes: keep\n", "no end of line", "[1, 2]\n", "{}\n", '{"a": 1}\n{"b": 2}\n'], ids=repr
+)
+def test_a_foreign_file_is_no_storage(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    with pytest.raises(MappingError, match=r"is no journal of a search, and nothing was written.*another file"):
+        run(path, "policy", 2)
+    assert path.read_text() == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_journal_whose_last_line_is_being_written_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "journal"
+    run(journal, "policy", 2)
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-20])
+    monkeypatch.setattr("tfprune.mapping.searching.journals.time.sleep", lambda seconds: journal.write_bytes(whole))
+    assert len(_judged(run(journal, "policy", 2))) == 2
 
 
 def test_a_database_is_a_storage_as_well(tmp_path: Path) -> None:

@@ -58,14 +58,17 @@ class Claims:
             done.set()
             beating.join()
 
-    def repeat_lost(self) -> int:
+    def repeat_lost(self, *, died: bool = True) -> int:
         """Puts the trials of dead processes in line again.
+
+        Args:
+            died: whether they died by themselves, and did not end because they were told to: that counts no attempt.
 
         Returns:
             How many there were.
         """
         lost = [trial for trial in self.running() if self._is_lost(trial)]
-        return sum(self._repeat(trial) for trial in lost)
+        return sum(self._repeat(trial, died) for trial in lost)
 
     def give_back(self, trial: Trial) -> None:
         """Puts a trial in line again that this process has begun and will not end: an error, or a user who stops it."""
@@ -92,9 +95,9 @@ class Claims:
         self._seen[trial.number] = (beat, since if last == beat else now)
         return now - self._seen[trial.number][1] > _MISSED * self._beat_seconds
 
-    def _repeat(self, trial: FrozenTrial) -> bool:
+    def _repeat(self, trial: FrozenTrial, died: bool) -> bool:
         attempt = trial.user_attrs.get(ATTEMPT, 1)
-        again = attempt < MOST_ATTEMPTS
+        again = not died or attempt < MOST_ATTEMPTS
         try:
             self._study.tell(trial.number, state=TrialState.FAIL if again else TrialState.PRUNED)
         except (UpdateFinishedTrialError, ValueError):
@@ -102,7 +105,7 @@ class Claims:
             return False
         # A process that died before its trial had all its choices has proposed nothing yet.
         if again and trial.params:
-            self._study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number, ATTEMPT: attempt + 1})
+            self._study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number, ATTEMPT: attempt + died})
         return True
 
 

@@ -19,6 +19,7 @@ from optuna.study import Study, StudyDirection
 
 from tfprune.errors import MappingError
 from tfprune.mapping.judging.metric import Metric
+from tfprune.mapping.searching.journals import check_journal
 
 _SUBJECT, _SPACE, _POPULATION = "tfprune", "tfprune:space", "tfprune:population"
 _SENSITIVITY = "tfprune:sensitivity:"
@@ -40,14 +41,17 @@ class StudyPlace:
         """The storage.
 
         Raises:
-            MappingError: it cannot be opened.
+            MappingError: it cannot be opened, or is no journal, or a broken one.
         """
         if self.storage is None:
             return InMemoryStorage()
         try:
             if "://" in self.storage:
                 return RDBStorage(self.storage)
+            check_journal(Path(self.storage))
             return JournalStorage(JournalFileBackend(self.storage))
+        except MappingError:
+            raise
         except Exception as error:  # whatever the database's driver raises
             raise MappingError(
                 f"storage `{self.storage}` cannot be opened: {error}; give the path of a journal file in a folder that "
