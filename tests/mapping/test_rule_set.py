@@ -10,6 +10,7 @@ import pytest
 from tests.mapping.models import convolutional
 from tfprune.errors import MappingError
 from tfprune.mapping.network import KINDS, Network
+from tfprune.mapping.rule_based import rules
 from tfprune.mapping.rule_set import TASKS, read_rule_set
 from tfprune.sparsity.patterns import BlockPunched, Groups, KernelPatterns
 
@@ -91,3 +92,21 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, message:
 def test_another_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MappingError, match=r"A file of rules is a file that ends in \.json, \.yaml, \.yml"):
         read_rule_set(tmp_path / "rules.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (START + "    dense: true\n    layers:\n      - stem\n      - 'steem*'\n", 7),
+        ("rules: []\nlimits:\n  - {most_rate: 0, because: small, layers: [stem, 'steem*']}\n", 3),
+    ],
+)
+def test_a_rule_for_layers_that_there_are_not_is_refused(tmp_path: Path, text: str, line: int) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(
+        MappingError, match=rf"mine.yaml, line {line}, column .*Received: 'steem\*'; the model has stem"
+    ):
+        rules(convolutional(), "arm64", latency_ratio=0.5, rules=path)
+    path.write_text(text.replace("steem", "thre"))
+    assert rules(convolutional(), "arm64", latency_ratio=0.5, rules=path).layers

@@ -118,8 +118,9 @@ def map_by_rules(
         progress: called with what is done next.
 
     Raises:
-        MappingError: milliseconds of a profile that counts something else.
+        MappingError: milliseconds of a profile that counts something else, or a rule for layers that there are not.
     """
+    known.check_layers(latency.network.layers)
     reasons: dict[str, str] = {}
     opened: dict[str, OpenLayer] = {}
     for place, layer in enumerate(latency.network.layers):

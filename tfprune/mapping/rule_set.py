@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,7 +12,7 @@ from tfprune.errors import MappingError
 from tfprune.mapping.candidates import listed_patterns
 from tfprune.mapping.documents import Document, mapping_errors, open_document
 from tfprune.mapping.network import KINDS, NetworkLayer
-from tfprune.recipe.document import Node
+from tfprune.recipe.document import Node, Place
 from tfprune.recipe.reading import check_mapping
 from tfprune.sparsity.patterns import Pattern
 
@@ -30,6 +31,7 @@ class MappingRule:
         task: ``"easy"`` or ``"hard"``; ``""``: both.
         patterns: from fine to coarse; none: the layers stay dense.
         alternatives: what may take their place, from fine to coarse.
+        places: where each of `layers` stands.
     """
 
     kinds: tuple[str, ...]
@@ -38,6 +40,7 @@ class MappingRule:
     task: str = ""
     patterns: tuple[Pattern, ...] = ()
     alternatives: tuple[Pattern, ...] = ()
+    places: tuple[Place, ...] = dataclasses.field(default=(), compare=False)
 
     def matches(self, layer: NetworkLayer, task: str) -> bool:
         """Whether the rule is for a layer."""
@@ -55,6 +58,7 @@ class RateLimit:
         layers: patterns of their names; none: all.
         first: whether it is for the first layer of the model only.
         fewer_weights: it is for layers with fewer weights only; None: for all.
+        places: where each of `layers` stands.
     """
 
     most_rate: float
@@ -63,6 +67,7 @@ class RateLimit:
     layers: tuple[str, ...] = ()
     first: bool = False
     fewer_weights: int | None = None
+    places: tuple[Place, ...] = dataclasses.field(default=(), compare=False)
 
     def matches(self, layer: NetworkLayer, *, first: bool) -> bool:
         """Whether the limit is for a layer; ``first``: whether it is the first one of its model."""
@@ -81,6 +86,25 @@ class RuleSet:
 
     rules: tuple[MappingRule, ...]
     limits: tuple[RateLimit, ...]
+
+    def check_layers(self, layers: Iterable[NetworkLayer]) -> None:
+        """Refuses a name of layers that a model has none for: it would do nothing, and nobody would know.
+
+        Args:
+            layers: all layers of the model.
+
+        Raises:
+            MappingError: with the place of the name.
+        """
+        known = [layer.name for layer in layers]
+        for part in (*self.rules, *self.limits):
+            for name, place in zip(part.layers, part.places, strict=False):
+                if not any(fnmatchcase(each, name) for each in known):
+                    with mapping_errors():
+                        place.refuse(
+                            f"`layers` must match a layer of the model. Received: {name!r}; the model has "
+                            f"{', '.join(known)}."
+                        )
 
     def rule(self, layer: NetworkLayer, task: str) -> MappingRule | None:
         """The rule of a layer; None: there is none for it."""
@@ -147,6 +171,7 @@ def _rule(node: Node) -> MappingRule:
         task=task or "",
         patterns=_patterns(node, "patterns"),
         alternatives=_patterns(node, "alternatives"),
+        places=_places(node, "layers"),
     )
 
 
@@ -160,7 +185,8 @@ def _limit(node: Node) -> RateLimit:
         node.value["fewer_weights"].place.refuse(
             f"`fewer_weights` must be a whole number of at least 1. Received: {fewer!r}."
         )
-    return RateLimit(float(most), _because(node), _kinds(node), _names(node, "layers"), first, fewer)
+    names, places = _names(node, "layers"), _places(node, "layers")
+    return RateLimit(float(most), _because(node), _kinds(node), names, first, fewer, places)
 
 
 def _listed(node: Node | None, key: str) -> list[Node]:
@@ -197,6 +223,10 @@ def _names(node: Node, key: str) -> tuple[str, ...]:
     if not isinstance(found, list) or not found or not all(isinstance(each, str) for each in found):
         node.value[key].place.refuse(f"`{key}` must be a list of names. Received: {found!r}.")
     return tuple(found)
+
+
+def _places(node: Node, key: str) -> tuple[Place, ...]:
+    return tuple(each.place for each in node.value[key].value) if key in node.value else ()
 
 
 def _kinds(node: Node) -> tuple[str, ...]:
