@@ -233,6 +233,6 @@ def _examples(path: Path, option: str) -> tuple[Any, Any]:
             f"their names, got {found or 'none'}; write it with numpy.savez(path, x=images, y=labels)"
         )
     labels = arrays.pop(_LABELS)
-    found = (arrays[_INPUTS] if set(arrays) == {_INPUTS} else arrays), labels
-    check_examples(found, option)
-    return found
+    examples = (arrays[_INPUTS] if set(arrays) == {_INPUTS} else arrays), labels
+    check_examples(examples, option)
+    return examples
