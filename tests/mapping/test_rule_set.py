@@ -104,9 +104,8 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 def test_a_rule_for_layers_that_there_are_not_is_refused(tmp_path: Path, text: str, line: int) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(
-        MappingError, match=rf"mine.yaml, line {line}, column .*Received: 'steem\*'; the model has stem"
-    ):
+    words = rf"mine.yaml, line {line}, column .*Received: 'steem\*'; the model has stem"
+    with pytest.raises(MappingError, match=words):
         rules(convolutional(), "arm64", latency_ratio=0.5, rules=path)
     path.write_text(text.replace("steem", "thre"))
     assert rules(convolutional(), "arm64", latency_ratio=0.5, rules=path).layers

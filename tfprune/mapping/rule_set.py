@@ -98,7 +98,7 @@ class RuleSet:
         """
         known = [layer.name for layer in layers]
         for part in (*self.rules, *self.limits):
-            for name, place in zip(part.layers, part.places, strict=False):
+            for name, place in zip(part.layers, part.places, strict=True):
                 if not any(fnmatchcase(each, name) for each in known):
                     with mapping_errors():
                         place.refuse(
