@@ -132,7 +132,8 @@ def test_a_profile_of_another_library_is_refused_unless_forced(model: Path, tmp_
     assert not (tmp_path / "recipe.yaml").exists()
     forced = run(*options, "--force")
     assert forced.exit_code == 0
-    assert "profile phone" in forced.output
+    assert "profile phone is used by force: it was measured with libtfprune 0.0.1 and not" in forced.output
+    assert "# profile phone is used by force" in (tmp_path / "recipe.yaml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def latency_model(
         ConversionError: a model that cannot be converted, or a table that breaks a rule.
     """
     table = profile if isinstance(profile, CostTable) else load_table(profile)
-    check_table(table, force=force)
+    notes = check_table(table, force=force)
     loaded = keras_model(model, custom_objects)
     network = Network(loaded, precision=precision, representative_data=representative_data)
-    return LatencyModel(network, table, min_speedup=min_speedup)
+    return LatencyModel(network, table, min_speedup=min_speedup, notes=notes)

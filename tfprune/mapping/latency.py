@@ -119,6 +119,7 @@ class LatencyModel:
         network: the model.
         table: coefficients of the device.
         min_speedup: what the converter will be given.
+        notes: what is to be known of the table's predictions.
 
     Attributes:
         dense: what the model takes without zeros.
@@ -126,10 +127,13 @@ class LatencyModel:
         knows_chains: whether the table was fitted on chains; where not, every layer counts as alone.
     """
 
-    def __init__(self, network: Network, table: CostTable, *, min_speedup: float = 1.05) -> None:
+    def __init__(
+        self, network: Network, table: CostTable, *, min_speedup: float = 1.05, notes: tuple[str, ...] = ()
+    ) -> None:
         check_min_speedup(min_speedup)
         self.network = network
         self.table = table
+        self.notes = notes
         self.min_speedup = min_speedup
         self._neighbours = Neighbours(network.graph)
         layers = [(each.subgraph, each.index) for layer in network.layers for each in layer.operators]

@@ -148,6 +148,7 @@ class Mapping:
             for layer in latency.network.layers
         )
         notes = [*notes, *(f"{name} stays dense: {why}" for name, why in latency.network.unsupported.items())]
+        notes = [*notes, *latency.notes]
         lacking = latency.others.not_modelled
         if lacking:
             notes = [*notes, f"the profile knows nothing of {', '.join(lacking)}, which count as nothing"]

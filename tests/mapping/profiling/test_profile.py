@@ -147,14 +147,14 @@ def test_the_shapes_of_a_model_are_found(model: bytes) -> None:
 
 def test_a_table_of_another_device_or_library_is_refused() -> None:
     here = dataclasses.replace(load_table("host"), general=False, device=host_facts())
-    check_table(here)
-    check_table(load_table("arm64"))
+    assert check_table(here) == check_table(load_table("arm64")) == ()
     for name, other in (("processor", "an abacus"), ("libtfprune", "0.0.1"), ("arch", "fingers"), ("litert", "1.0")):
         facts = dataclasses.replace(here.device, **{name: other})
         table = dataclasses.replace(here, device=facts)
         with pytest.raises(ProfileError, match=f"{name} {other} and not {getattr(here.device, name)}"):
             check_table(table)
-        check_table(table, force=True)
+        (note,) = check_table(table, force=True)
+        assert f"by force: it was measured with {name} {other} and not {getattr(here.device, name)}" in note
     with pytest.raises(ProfileError, match="num_threads 1 and not 4"):
         check_table(here, num_threads=4)
     with pytest.raises(ProfileError, match="backend cpu and not gpu"):
@@ -163,7 +163,10 @@ def test_a_table_of_another_device_or_library_is_refused() -> None:
 
 def test_a_table_of_a_phone_is_compared_by_its_library_only() -> None:
     phone = dataclasses.replace(load_table("host"), general=False, device=dataclasses.replace(FACTS, system="Android"))
-    check_table(phone)
+    for litert in (None, "1.0"):
+        (note,) = check_table(dataclasses.replace(phone, device=dataclasses.replace(phone.device, litert=litert)))
+        assert f"an abacus with LiteRT {litert or 'unknown'}: " in note
+        assert "only the version of libtfprune was compared" in note
     with pytest.raises(ProfileError, match=r"libtfprune 0\.0\.1"):
         check_table(dataclasses.replace(phone, device=dataclasses.replace(FACTS, libtfprune="0.0.1")))
 

@@ -90,12 +90,13 @@ def second_level_cache() -> int | None:
 
 def check_table(
     table: CostTable, *, backend: str | None = None, num_threads: int | None = None, force: bool = False
-) -> None:
+) -> tuple[str, ...]:
     """Refuses a table of another device or of another library.
 
     A table of this machine (target ``"host"``) must have been measured on a processor, system and versions like those
-    here. Of a table of another device only the version of ``libtfprune`` can be compared. Tables that come with tfprune
-    are general, and never refused; facts that nobody knows any more say nothing.
+    here. Of a table of another device only the version of ``libtfprune`` can be compared: what that device has now is
+    not known here. Tables that come with tfprune are general, and never refused; facts that nobody knows any more say
+    nothing.
 
     Args:
         table: what predicts.
@@ -103,28 +104,41 @@ def check_table(
         num_threads: CPU threads; None: as many as the table is of.
         force: whether any table is fine.
 
+    Returns:
+        What is to be known of its predictions: what could not be compared, and what ``force`` let pass.
+
     Raises:
         ProfileError: it does not fit; both sides are named.
     """
-    if table.general or force:
-        return
+    if table.general:
+        return ()
     there = table.device
     try:
         here = host_facts(backend or there.backend or "cpu", num_threads or there.num_threads or 1)
     except DelegateError as error:
-        raise ProfileError(f"profile {table.name}: cannot be compared with this machine: {error}") from error
+        text = f"profile {table.name}: cannot be compared with this machine: {error}"
+        if force:
+            return (text,)
+        raise ProfileError(text) from error
     names = _OF_HOST if there.target == "host" else _OF_OTHERS
     asked = [name for name, value in (("backend", backend), ("num_threads", num_threads)) if value is not None]
-    differing = [
+    differing = "; ".join(
         f"{name} {getattr(there, name)} and not {getattr(here, name)}"
         for name in dict.fromkeys((*names, *asked))
         if getattr(there, name) is not None and getattr(there, name) != getattr(here, name)
-    ]
-    if differing:
+    )
+    if differing and not force:
         raise ProfileError(
-            f"profile {table.name}: was measured with {'; '.join(differing)}; measure again with `tfprune profile`, or "
-            "pass force=True to use it all the same"
+            f"profile {table.name}: was measured with {differing}; measure again with `tfprune profile`, or pass "
+            "force=True to use it all the same"
         )
+    notes = [f"profile {table.name} is used by force: it was measured with {differing}"] if differing else []
+    if there.target != "host":
+        notes.append(
+            f"profile {table.name} is of another device, {there.processor or 'unknown'} with LiteRT "
+            f"{there.litert or 'unknown'}: of what will run the model only the version of libtfprune was compared"
+        )
+    return tuple(notes)
 
 
 def digest(library: Path) -> str:
