@@ -97,7 +97,8 @@ class RuleSet:
             MappingError: with the place of the name.
         """
         known = [layer.name for layer in layers]
-        for part in (*self.rules, *self.limits):
+        parts: tuple[MappingRule | RateLimit, ...] = (*self.rules, *self.limits)
+        for part in parts:
             for name, place in zip(part.layers, part.places, strict=True):
                 if not any(fnmatchcase(each, name) for each in known):
                     with mapping_errors():
