@@ -236,9 +236,11 @@ def measure_alone(
         candidates: choices by layer name.
         known: what was found out before, which is not done again.
         keep: told of each layer that is done.
-        enough: a pattern that loses more than this at one rate is not run at higher ones, which are taken to lose as
-            much. None: all are run.
+        enough: a pattern that loses more than this at one rate is not run at higher ones. None: all are run.
         progress: whether a terminal shows a progress bar.
+
+    Returns:
+        The metric of the choices that were run, now or before.
     """
     found: Alone = {name: dict(values) for name, values in (known or {}).items()}
     wanted = {name: [choice for choice in choices if choice != DENSE] for name, choices in candidates.items()}
@@ -249,18 +251,21 @@ def measure_alone(
     with counting("layers alone", sum(map(len, missing.values())), progress) as advance:
         for name, choices in missing.items():
             values = found.setdefault(name, {})
-            lost: dict[Pattern | None, float] = {}
-            for choice in sorted(choices, key=lambda choice: choice.sparsity):
-                if choice.pattern in lost:
-                    values[choice] = lost[choice.pattern]
-                else:
+            lost: set[Pattern | None] = set()
+            for choice in sorted(wanted[name], key=lambda choice: choice.sparsity):
+                if choice not in values and choice.pattern not in lost:
                     values[choice] = evaluator.accuracy({name: choice})
-                    if enough is not None and sign * (evaluator.dense - values[choice]) > enough:
-                        lost[choice.pattern] = values[choice]
-                advance()
+                if choice in values and enough is not None and sign * (evaluator.dense - values[choice]) > enough:
+                    lost.add(choice.pattern)
+                if choice in choices:
+                    advance()
             if choices and keep is not None:
                 keep(name, values)
-    return {name: {choice: found[name][choice] for choice in choices} for name, choices in wanted.items() if choices}
+    return {
+        name: {choice: found[name][choice] for choice in choices if choice in found[name]}
+        for name, choices in wanted.items()
+        if choices
+    }
 
 
 def sensitivity_report(evaluator: Evaluator, alone: Alone, latency: LatencyModel | None) -> SensitivityReport:

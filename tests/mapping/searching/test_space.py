@@ -136,3 +136,15 @@ def test_losses_are_those_of_layers_alone_and_sparser_where_these_are_equal() ->
     assert losses["layer0"][1] < losses["layer0"][2] < losses["layer0"][3] < 0.1 * max(losses["layer1"])
     worst = min(CHOICES[1:], key=lambda choice: alone["layer1"][choice])
     assert CHOICES[losses["layer1"].argmax()] == worst
+
+
+def test_choices_that_were_not_run_are_skipped_for_what_a_lower_rate_loses() -> None:
+    latency = Latency(layers=2)
+    space = space_for(latency, Budget("latency_ratio", 0.9))
+    low = {choice: 0.9 - choice.sparsity / 2 for choice in CHOICES[1:] if choice.sparsity < 0.9}
+    alone = {name: dict(low) for name in space.choices}
+    skipped = without_hopeless(space, alone, 0.9, 1, max_loss=0.3)[1]
+    told = {each.reason for each in skipped if each.rule == TOO_LOSSY}
+    assert told == {"0.3500, more than max_loss=0.3", "not run, a lower rate: 0.3500, more than max_loss=0.3"}
+    losses = with_losses(space, alone, 0.9, 1).losses
+    assert all(max(each) < 0.37 for each in losses.values())

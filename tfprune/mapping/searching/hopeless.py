@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,36 @@ from tfprune.mapping.searching.space import DOMINATED, TOO_LOSSY, Skipped, Space
 _PREFERENCE = 0.02
 
 
+def with_assumed(
+    alone: Mapping[str, Mapping[Choice, float]], choices: Mapping[str, Sequence[Choice]]
+) -> dict[str, dict[Choice, float]]:
+    """What was measured, and for choices that were not run what their pattern has at the nearest lower rate that was.
+
+    Args:
+        alone: the metric by layer name and choice, of choices that were run.
+        choices: all choices by layer name.
+    """
+    found = {name: dict(values) for name, values in alone.items()}
+    for name, listed in choices.items():
+        measured = alone.get(name, {})
+        for choice in listed:
+            lower = [each for each in measured if each.pattern == choice.pattern and each.sparsity < choice.sparsity]
+            if not choice.dense and choice not in measured and lower:
+                found[name][choice] = measured[max(lower, key=lambda each: each.sparsity)]
+    return found
+
+
 def with_losses(space: Space, alone: Mapping[str, Mapping[Choice, float]], dense: float, sign: int) -> Space:
     """The space with what each choice loses alone.
 
     Args:
         space: the choices.
-        alone: the metric by layer name and choice.
+        alone: the metric by layer name and choice, of choices that were run.
         dense: the metric of the dense model.
         sign: 1 where more of the metric is better, -1 where less is.
     """
     losses = {}
+    alone = with_assumed(alone, space.choices)
     known = [sign * (dense - value) for values in alone.values() for value in values.values()]
     largest = max([1e-6, *filter(math.isfinite, known)])
     unit = _PREFERENCE * largest
@@ -53,7 +73,7 @@ def without_hopeless(
 
     Args:
         space: the choices.
-        alone: the metric by layer name and choice.
+        alone: the metric by layer name and choice, of choices that were run.
         dense: the metric of the dense model.
         sign: 1 where more of the metric is better, -1 where less is.
         max_loss: what a choice may lose alone; None: anything. It does not hold where no mapping that keeps to it is
@@ -63,6 +83,7 @@ def without_hopeless(
     Returns:
         The space, and what is not in it any more.
     """
+    measured, alone = alone, with_assumed(alone, space.choices)
     keep, skipped = {}, []
     for name, choices in space.choices.items():
         values = np.array([sign * (dense if choice.dense else alone[name][choice]) for choice in choices])
@@ -79,7 +100,7 @@ def without_hopeless(
         keep[name] = stays
     if max_loss is None:
         return space.kept(keep), tuple(skipped)
-    return _within(space, keep, skipped, alone, dense, sign, max_loss, wanted or {})
+    return _within(space, keep, skipped, alone, dense, sign, max_loss, wanted or {}, measured)
 
 
 def _within(
@@ -91,6 +112,7 @@ def _within(
     sign: int,
     max_loss: float,
     wanted: Mapping[str, Collection[Choice]],
+    measured: Mapping[str, Mapping[Choice, float]],
 ) -> tuple[Space, tuple[Skipped, ...]]:
     """The space without choices that lose more than a limit, unless the budget needs them."""
     limited, losing = {}, []
@@ -101,7 +123,8 @@ def _within(
         limited[name] = keep[name] & fits
         for choice, loss, stays, within in zip(choices, losses, keep[name], fits, strict=True):
             if stays and not within:
-                losing.append(Skipped(name, choice, TOO_LOSSY, f"{loss:.4f}, more than max_loss={max_loss:g}"))
+                what = "" if choice in measured.get(name, {}) else "not run, a lower rate: "
+                losing.append(Skipped(name, choice, TOO_LOSSY, f"{what}{loss:.4f}, more than max_loss={max_loss:g}"))
     small = space.kept(limited)
     if not small.layers or small.share(small.fastest()) > 1:
         return space.kept(keep), tuple(skipped)
