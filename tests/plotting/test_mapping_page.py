@@ -99,6 +99,8 @@ def test_the_front_is_drawn_where_a_search_was_made() -> None:
     others = (dataclasses.replace(TRIED[1], chosen=False), *TRIED[::2])
     assert front_png(found) != front_png(dataclasses.replace(found, tried=others))
     assert front_png(found) != front_png(dataclasses.replace(found, budget=Budget("mac_ratio", 0.5)))
+    # The axis has the name of the metric.
+    assert front_png(found) != front_png(dataclasses.replace(found, metric="loss"))
 
 
 def test_the_budget_stands_on_the_axis_of_times() -> None:

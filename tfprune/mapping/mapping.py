@@ -92,6 +92,7 @@ class Mapping:
         precision: the same.
         notes: what else there is to say, such as why the budget is not met.
         tried: what a search has tried; none where no search was made.
+        metric: name of what the accuracies of ``tried`` are.
     """
 
     model: str
@@ -106,6 +107,7 @@ class Mapping:
     precision: str = "float32"
     notes: tuple[str, ...] = ()
     tried: tuple[Tried, ...] = ()
+    metric: str = "accuracy"
 
     @classmethod
     def of(
@@ -118,6 +120,7 @@ class Mapping:
         reasons: abc.Mapping[str, str],
         notes: abc.Sequence[str] = (),
         tried: abc.Sequence[Tried] = (),
+        metric: str = "accuracy",
     ) -> Mapping:
         """Predicts choices and says what they are.
 
@@ -129,6 +132,7 @@ class Mapping:
             reasons: a sentence for each layer; of a layer without one the converter's verdict.
             notes: what else there is to say.
             tried: what a search has tried.
+            metric: name of what their accuracies are.
 
         Raises:
             MappingError: an unknown layer, a pattern that a layer cannot have, or layers that share a name.
@@ -165,6 +169,7 @@ class Mapping:
             precision=latency.network.precision,
             notes=tuple(notes),
             tried=tuple(tried),
+            metric=metric,
         )
 
     @property

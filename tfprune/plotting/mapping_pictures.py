@@ -100,7 +100,7 @@ def front_png(mapping: Mapping) -> bytes:
         if limit is not None:
             axes.axvline(limit, color=style.ACCENT, linewidth=0.9, linestyle=(0, (4, 3)), label="budget")
         axes.set_xlabel(f"predicted {mapping.prediction.unit}")
-        axes.set_ylabel("accuracy")
+        axes.set_ylabel(mapping.metric)
         axes.xaxis.set_major_formatter(_amount)
         axes.grid(color=style.LINE, linewidth=0.5)
         axes.set_axisbelow(True)

@@ -144,6 +144,7 @@ class SearchResult:
             method=self.best.method,
             reasons=self.best.reasons if trial is self.trial else {},
             tried=tried,
+            metric=self.metric,
         )
 
     def to_dict(self) -> dict[str, Any]:
