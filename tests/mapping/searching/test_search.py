@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from tests.mapping.searching.models import CHOICES, candidates, data, trained, training_data
 from tfprune.errors import MappingError
 from tfprune.mapping.choice import DENSE, Choice
-from tfprune.mapping.searching import SearchResult, search
+from tfprune.mapping.searching import SearchResult, loop, search
 from tfprune.mapping.searching.result import JUDGED, OVER_BUDGET, REPEATED, STOPPED
 from tfprune.mapping.searching.space import DOMINATED, NO_GAIN
 from tfprune.mapping.sensitivity_analysis import LayerSensitivity, SensitivityReport
@@ -281,6 +282,40 @@ def test_the_trial_of_a_worker_that_dies_is_repeated(model: Any, tmp_path: Path)
     again = [row for row in found.trials if row.choices == lost[0].choices and row.status == JUDGED]
     assert len(again) == 1
     assert found.judged >= 6
+
+
+def _takes_long(folder: Path, model: Any) -> float:
+    """Says that it has begun, and goes on beyond the deadline."""
+    (folder / str(os.getpid())).touch()
+    time.sleep(6)
+    return 0.5
+
+
+@pytest.mark.slow
+def test_trials_of_workers_that_have_begun_at_the_deadline_end(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfprune.mapping.judging.evaluator.Evaluator.dense", 0.9)
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    first = loop.is_over
+
+    def is_over(study: Any, task: Any) -> bool:
+        """The deadline is when both work: loading TensorFlow takes as long as the machine wants."""
+        if len(list(begun.iterdir())) == 2:
+            return True
+        return first(study, task)
+
+    monkeypatch.setattr("tfprune.mapping.searching.session.is_over", is_over)
+    found = _search(
+        model,
+        workers=2,
+        trials=2,
+        sensitivity=False,
+        evaluate=functools.partial(_takes_long, begun),
+        validation_data=None,
+    )
+    assert [row.status for row in found.trials] == [JUDGED, JUDGED]
 
 
 def _fails(model: Any) -> float:

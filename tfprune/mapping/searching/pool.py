@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tfprune.errors import MappingError
+from tfprune.mapping.searching.claims import Claims
 from tfprune.mapping.searching.worker import WorkerTask, work
 
 #: Processes that are started in the place of dead ones, for each worker.
@@ -48,28 +49,39 @@ class WorkerPool:
         self._running: list[tuple[Any, Connection]] = []
         self._left = _REPLACEMENTS * workers
 
-    def run(self, is_over: Callable[[], bool], wanted: Callable[[], bool], advance: Callable[[], None]) -> None:
-        """Runs until the search is over.
+    def run(
+        self,
+        is_over: Callable[[], bool],
+        wanted: Callable[[], bool],
+        advance: Callable[[], None],
+        claims: Claims,
+    ) -> None:
+        """Runs until the search is over and every process has ended the trial that it has begun.
 
         Args:
             is_over: whether it is.
             wanted: whether a trial is left that another process could begin; puts trials of dead ones in line.
             advance: called again and again meanwhile.
+            claims: gives the trials back of processes that are ended here, after an error.
 
         Raises:
             MappingError: a worker failed, or too many died.
         """
         try:
-            while not is_over():
+            while self._running or not is_over():
                 self._running = [each for each in self._running if not self._has_ended(*each)]
-                while len(self._running) < self._workers and wanted():
+                while len(self._running) < self._workers and not is_over() and wanted():
                     self._start()
                 advance()
                 time.sleep(_POLL_SECONDS)
-        finally:
+        except BaseException:
+            # Those that have died by themselves come first: they count as dead.
+            claims.repeat_lost()
             for process, _ in self._running:
                 process.terminate()
                 process.join()
+            claims.repeat_lost(died=False)
+            raise
 
     def _start(self) -> None:
         receiver, sender = self._context.Pipe(duplex=False)

@@ -162,7 +162,7 @@ class Session:
                 return may_begin(study, task)
 
             pool = WorkerPool(self._worker_task(place, task, features, population, folder), options.workers, folder)
-            pool.run(lambda: is_over(study, task), wanted, lambda: self._show(display, study, space))
+            pool.run(lambda: is_over(study, task), wanted, lambda: self._show(display, study, space), claims)
 
     def _source(self, name: str, data: Any) -> Source:
         if callable(data) and not hasattr(data, "__iter__"):
@@ -337,6 +337,7 @@ class Session:
             method=self._options.method,
             reasons=self._reasons(best),
             notes=notes,
+            metric=metric.label,
         )
         result = SearchResult(
             best=mapping,
