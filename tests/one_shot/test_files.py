@@ -173,3 +173,13 @@ def test_files_and_bad_input(tmp_path: Path, dense: bytes) -> None:
     for subject, rules, data, kind, message in cases:
         with pytest.raises(kind, match=message):
             tp.prune(subject, rules, calibration=data)
+
+
+def test_a_recipe_that_skips_every_layer_changes_nothing(dense: bytes) -> None:
+    pruned = tp.prune(dense, tp.Recipe([tp.Rule("*", skip=True)]))
+    assert pruned.report.layers
+    assert all("skip" in layer.cells()[-1] for layer in pruned.report.layers)
+    assert pruned.report.to_dict()["sparsity"] == 0
+    before, after = (read_layers(Graph(data)) for data in (dense, pruned.tflite))
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.values, other.values)

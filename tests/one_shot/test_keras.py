@@ -292,3 +292,14 @@ def test_progress_names_every_layer_in_turn() -> None:
     seen: list[str] = []
     tp.prune(network(), recipe(), progress=seen.append)
     assert seen == ["first", "second", "hidden"]
+
+
+@pytest.mark.parametrize("calibration", [None, images(32)])
+def test_a_recipe_that_skips_every_layer_changes_nothing(calibration: Any) -> None:
+    model = network()
+    weights = model.get_weights()
+    pruned = tp.prune(model, tp.Recipe([tp.Rule("*", skip=True)]), calibration=calibration)
+    assert all("skip" in layer.cells()[-1] for layer in pruned.report.layers)
+    assert str(pruned.report)
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)

@@ -96,7 +96,8 @@ class FileNetwork:
         matches = {match.layer: match for match in recipe.match([layer.info for layer in layers])}
         for place, layer in enumerate(layers):
             self._sort(layer, recipe, matches.get(place))
-        if not self.tasks:
+        # Of a mapping that leaves every layer dense: nothing is wrong.
+        if not self.tasks and not all(rule.skip for rule in recipe.rules):
             listed = "; ".join(f"{each.layer}: {each.reason}" for each in self.skipped) or "no layer with weights"
             raise PruningError(
                 f"{subject} has no layer to prune. Received: {listed}. Choose layers with a rule, or lower "

@@ -50,9 +50,9 @@ class LayerTable(ABC):
 
     @property
     def sparsity(self) -> float:
-        """Fraction of zeros in all kernels that are not skipped."""
-        chosen = [row for row in self.layers if row.status != "skipped"]
-        return total_density(Density(row.kept, row.total) for row in chosen).sparsity
+        """Fraction of zeros in all kernels that are not skipped; 0 where all are."""
+        chosen = [Density(row.kept, row.total) for row in self.layers if row.status != "skipped"]
+        return total_density(chosen).sparsity if chosen else 0.0
 
     def _plain_rows(self) -> list[dict[str, Any]]:
         """Rows as dictionaries of what JSON knows."""

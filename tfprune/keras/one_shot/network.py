@@ -277,7 +277,8 @@ def _to_prune(model: Any, recipe: Recipe) -> tuple[list[Progress], list[SkippedW
             skipped.append(SkippedWeight(weight.layer, weight.variable, reason))
         else:
             progress.append(each)
-    if not progress:
+    # Of a mapping that leaves every layer dense: nothing is wrong.
+    if not progress and not all(rule.skip for rule in recipe.rules):
         listed = "; ".join(f"{each.layer}: {each.reason}" for each in skipped) or "no layer with a kernel"
         raise PruningError(
             f"The model {model.name!r} has no layer to prune. Received: {listed}. Choose layers with a rule, or lower "
