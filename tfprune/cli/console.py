@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any
 
 import click
@@ -52,6 +53,20 @@ def print_table(
     console.print(table)
     if caption:
         console.print(caption)
+
+
+def print_reasons(reasons: Iterable[tuple[str, str | None]]) -> None:
+    """Prints sentences, which fit no column, each once with everything that it is about.
+
+    Args:
+        reasons: pairs of a name and its sentence; where there is none, nothing is printed.
+    """
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, text in reasons:
+        if text:
+            names[text].append(name)
+    for text, about in names.items():
+        click.echo(f"# {', '.join(about)}: {text}")
 
 
 def stdout_console() -> Console:

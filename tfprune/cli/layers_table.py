@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import click
 
-from tfprune.cli.console import print_table
+from tfprune.cli.console import print_reasons, print_table
 
 if TYPE_CHECKING:
     # The converter loads LiteRT, which `--help` has no use for.
@@ -32,12 +31,7 @@ def print_layers(report: ConversionReport, *, wide: bool = False) -> None:
             key=lambda place: columns[place].header != "layer",
         )
         print_table([column.header for column in columns], rows_of(report.layers, columns), text_columns=left)
-    reasons: dict[str, list[str]] = defaultdict(list)
-    for layer in report.layers:
-        if layer.reason:
-            reasons[layer.reason].append(layer.place)
-    for reason, places in reasons.items():
-        click.echo(f"# {', '.join(places)}: {reason}")
+    print_reasons((layer.place, layer.reason) for layer in report.layers)
     click.echo(_totals(report))
 
 

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tfprune.cli.arrays import read_arrays
-from tfprune.cli.console import print_json, print_table, showing, working
+from tfprune.cli.console import print_json, print_reasons, print_table, showing, working
 from tfprune.cli.options import DATA_OPTION
 from tfprune.cli.outputs import check_apart
 from tfprune.errors import RuntimeInputError
@@ -135,13 +134,7 @@ def print_mapping(mapping: Mapping) -> None:
 
     rows = [[row[place] for place in NARROW] for row in mapping.rows()]
     print_table([HEADERS[place] for place in NARROW], rows, text_columns=(0, 1))
-    # Sentences do not fit a column.
-    reasons: dict[str, list[str]] = defaultdict(list)
-    for layer in mapping.layers:
-        if layer.reason:
-            reasons[layer.reason].append(layer.name)
-    for text, names in reasons.items():
-        click.echo(f"# {', '.join(names)}: {text}")
+    print_reasons((layer.name, layer.reason) for layer in mapping.layers)
     click.echo(mapping.caption())
 
 
