@@ -115,7 +115,7 @@ def choices_at(layer: NetworkLayer, pattern: Pattern, rates: Iterable[float]) ->
 def _choices(
     layer: NetworkLayer, patterns: Iterable[Pattern], rates: tuple[float, ...], min_weights: int
 ) -> tuple[Choice, ...]:
-    if layer.obstacle or layer.spared or layer.weights.size < min_weights:
+    if not layer.pruned_by_default(min_weights):
         return ()
     return tuple(choice for pattern in patterns for choice in choices_at(layer, pattern, rates))
 

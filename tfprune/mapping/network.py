@@ -18,6 +18,7 @@ from tfprune.converter.calibration import Quantizer
 from tfprune.converter.capability import Layer, examine
 from tfprune.converter.graph import Graph
 from tfprune.errors import MappingError
+from tfprune.recipe import DEFAULT_MIN_WEIGHTS
 from tfprune.sparsity.layouts import Layout, MatrixShape, matrix_shape, to_matrix
 
 #: Kinds of layers that rules and candidates speak of.
@@ -46,6 +47,10 @@ class NetworkLayer:
     operators: tuple[Layer, ...] = ()
     obstacle: str = ""
     spared: str = ""
+
+    def pruned_by_default(self, min_weights: int = DEFAULT_MIN_WEIGHTS) -> bool:
+        """Whether a rule that does not name the layer prunes it: it can, is not spared and has enough weights."""
+        return not self.obstacle and not self.spared and self.weights.size >= min_weights
 
     @property
     def matrix_shape(self) -> MatrixShape:
@@ -107,7 +112,7 @@ class Network:
             raise MappingError(f"model must be a Keras model, got {type(model).__name__}; load the .keras file first")
         from tfprune.keras.layers import to_numpy
 
-        kernels = find_kernels(model)
+        kernels, self.unsupported = find_kernels(model)
         if not any(not kernel.obstacle for kernel in kernels):
             reasons = "; ".join(f"{kernel.name}: {kernel.obstacle}" for kernel in kernels) or "it has no kernels"
             raise MappingError(f"model {model.name!r} has no layer that could be pruned: {reasons}")
@@ -115,7 +120,6 @@ class Network:
         with _marked(model, kernels):
             data, _, subject = tflite_bytes(model, None, Quantizer(precision, representative_data))
         self.name = str(model.name)
-        self.unsupported = _unsupported(model, {id(kernel.variable) for kernel in kernels})
         self.precision = precision
         self.data = data
         self.graph = Graph(data, subject)
@@ -150,8 +154,12 @@ class Kernel:
     spared: str
 
 
-def find_kernels(model: Any) -> list[Kernel]:
-    """Every kernel that somebody could name in a recipe, in the order of the model."""
+def find_kernels(model: Any) -> tuple[list[Kernel], dict[str, str]]:
+    """Every kernel that somebody could name in a recipe, in the order of the model; and what is none.
+
+    Returns:
+        The kernels, and by layer why its weights are no kernels, such as those of Conv3D.
+    """
     from tfprune.keras.layers import find_weights, kernel_name, kernels_of, walk_layers
 
     named, refused = find_weights(model, ["*"], 0)
@@ -174,15 +182,8 @@ def find_kernels(model: Any) -> list[Kernel]:
             if not obstacle and size <= len(seen):
                 obstacle = f"{size} weights only"
             found.append(Kernel(name, variable, layout, len(seen), obstacle, spared.get(id(variable), "")))
-    return found
-
-
-def _unsupported(model: Any, kernels: set[int]) -> dict[str, str]:
-    """Layers with weights that are no kernels, such as those of Conv3D."""
-    from tfprune.keras.layers import find_weights
-
-    _, left = find_weights(model, None, 0)
-    return {each.layer: each.reason for each in left if id(each.variable) not in kernels}
+    unsupported = {each.layer: each.reason for each in left if id(each.variable) not in seen}
+    return found, unsupported
 
 
 @contextlib.contextmanager

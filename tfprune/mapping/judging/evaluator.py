@@ -191,4 +191,5 @@ def _variables(model: Any, network: Network) -> dict[str, Any]:
     """The kernels' variables by the names of the network's layers."""
     from tfprune.mapping.network import find_kernels
 
-    return {kernel.name: kernel.variable for kernel in find_kernels(model)}
+    kernels, _ = find_kernels(model)
+    return {kernel.name: kernel.variable for kernel in kernels}
