@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,9 +14,7 @@ from tfprune.converter.graph import Graph
 from tfprune.costs import CostTable
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.network import Network
-from tfprune.runtime.benchmark import interleaved_seconds, speedups
-from tfprune.runtime.interpreter import Interpreter
-from tfprune.runtime.random_inputs import random_inputs
+from tfprune.runtime.benchmark import benchmark
 from tfprune.sparsity.select import select
 
 _SEED = 0
@@ -92,14 +89,7 @@ def measure(
         runs: interleaved rounds.
     """
     converted = converted_file(network, choices, table, min_speedup=min_speedup)
-    interpreters = [
-        Interpreter(content, num_threads=num_threads, backend=backend)
-        for content in (converted.dense, converted.tflite)
-    ]
-    for interpreter in interpreters:
-        interpreter.predict(random_inputs(interpreter.inputs(), None, _SEED))
-    rounds = interleaved_seconds(interpreters, runs)
-    dense, sparse = ([row[place] for row in rounds] for place in range(2))
-    return MeasuredLatency(
-        statistics.median(dense) * 1e3, statistics.median(sparse) * 1e3, statistics.median(speedups(dense, sparse))
-    )
+    dense, sparse = benchmark(
+        converted.dense, converted.tflite, num_threads=num_threads, backend=backend, runs=runs
+    ).timings
+    return MeasuredLatency(dense.milliseconds, sparse.milliseconds, sparse.speedup)

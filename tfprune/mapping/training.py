@@ -16,7 +16,7 @@ from tfprune.converter.api import is_keras_model
 from tfprune.costs import CostTable
 from tfprune.errors import MappingError, PatternError
 from tfprune.mapping.choice import DENSE, Choice
-from tfprune.mapping.inputs import latency_model
+from tfprune.mapping.inputs import check_whole, latency_model
 from tfprune.mapping.latency import LatencyModel
 from tfprune.mapping.mapping import Mapping
 from tfprune.mapping.recipe_rules import exactly, paths_first
@@ -274,7 +274,8 @@ def _steps_per_epoch(x: Any, fit: dict[str, Any]) -> int:
     """Steps of one epoch, as ``model.fit`` will make them."""
     given = fit.get("steps_per_epoch")
     if given is not None:
-        return _whole("steps_per_epoch", given)
+        check_whole(given, "steps_per_epoch", 1)
+        return int(given)
     first = x
     while isinstance(first, (dict, list, tuple)) and first:
         first = next(iter(first.values())) if isinstance(first, dict) else first[0]
@@ -282,7 +283,9 @@ def _steps_per_epoch(x: Any, fit: dict[str, Any]) -> int:
         examples = math.floor(len(first) * (1 - float(fit.get("validation_split") or 0)))
         if examples < 1:
             raise MappingError("`x` must hold at least one example to train on, got none")
-        return math.ceil(examples / _whole("batch_size", fit.get("batch_size") or 32))
+        batch = fit.get("batch_size") or 32
+        check_whole(batch, "batch_size", 1)
+        return math.ceil(examples / batch)
     steps = int(x.cardinality()) if hasattr(x, "cardinality") else len(x) if hasattr(x, "__len__") else -1
     if steps < 1:
         raise MappingError("`x` does not say how many batches it has; give steps_per_epoch")
@@ -290,20 +293,14 @@ def _steps_per_epoch(x: Any, fit: dict[str, Any]) -> int:
 
 
 def _check(penalty_epochs: int, retraining_epochs: int, strength: float, refreshes: int, fit: dict[str, Any]) -> None:
-    _whole("penalty_epochs", penalty_epochs)
-    _whole("retraining_epochs", retraining_epochs)
-    _whole("refreshes", refreshes)
+    check_whole(penalty_epochs, "penalty_epochs", 1)
+    check_whole(retraining_epochs, "retraining_epochs", 1)
+    check_whole(refreshes, "refreshes", 1)
     if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength < math.inf:
         raise MappingError(f"strength must be a finite number of at least 0, got {strength!r}")
     for name in ("epochs", "initial_epoch"):
         if name in fit:
             raise MappingError(f"{name}: give penalty_epochs and retraining_epochs instead")
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise MappingError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return value
 
 
 def _check_model(model: Any, mapping: Any, *, compiled_later: bool) -> None:
