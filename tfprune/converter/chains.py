@@ -9,7 +9,7 @@ from collections import defaultdict
 from tfprune.converter.capability import Layer
 from tfprune.converter.graph import Graph
 from tfprune.converter.plan import Study
-from tfprune.costs import CostTable, kind_costs
+from tfprune.costs import CostTable, kind_costs, predict_moves
 
 #: Ops that the delegate runs between sparse convolutions, see docs/architecture.md.
 PLANAR_OPS = {"DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D"}
@@ -57,8 +57,7 @@ class Neighbours:
 
 def without_moves(known: Study, layer: Layer, table: CostTable, sides: tuple[bool, bool]) -> Study:
     """The study with times that leave out what the sides in planar form do not cost."""
-    shape, costs = layer.cost_shape, kind_costs(table, layer.cost_shape)
-    saved = sides[0] * costs.input_value * shape.input_values
-    saved += sides[1] * costs.output_value * shape.out_channels * shape.pixels
+    moves = predict_moves(kind_costs(table, layer.cost_shape), layer.cost_shape)
+    saved = sum(planar * move for planar, move in zip(sides, moves, strict=True))
     plans = (dataclasses.replace(plan, sparse_time=plan.sparse_time - saved) for plan in known.candidates)
     return dataclasses.replace(known, candidates=tuple(plans))

@@ -196,8 +196,30 @@ def _predict(table: CostTable, layer: LayerShape, packed: PackedShape, work: Spa
         + costs.window * work.windows
         + costs.collected * work.collected
     )
-    moved = costs.input_value * layer.input_values + costs.output_value * layer.out_channels * layer.pixels
+    moved = sum(predict_moves(costs, layer))
     return costs.sparse_layer + moved + per_position * work.positions + predict_layout(table, layer)
+
+
+def predict_moves(costs: KindCosts, layer: LayerShape) -> tuple[float, float]:
+    """Time of bringing the layer's input into planar form, and of bringing its output back.
+
+    Args:
+        costs: coefficients of the layer, as :func:`kind_costs` finds them.
+        layer: sizes of the layer.
+    """
+    return costs.input_value * layer.input_values, costs.output_value * layer.out_channels * layer.pixels
+
+
+def predict_in_chain(table: CostTable, layer: LayerShape, alone: float) -> float:
+    """Time of a sparse layer's multiplications in a chain, where it moves nothing and is no delegate kernel of its own.
+
+    Args:
+        table: coefficients of the device.
+        layer: sizes of the layer.
+        alone: what :func:`predict_sparse` says of it.
+    """
+    costs = kind_costs(table, layer)
+    return alone - sum(predict_moves(costs, layer)) - costs.sparse_layer
 
 
 class SparseWork(NamedTuple):

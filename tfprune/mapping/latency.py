@@ -13,7 +13,7 @@ from tfprune.converter.api import check_min_speedup
 from tfprune.converter.capability import Layer, Refused
 from tfprune.converter.chains import Neighbours, without_moves
 from tfprune.converter.plan import NotSmaller, Plan, Study, choose, study
-from tfprune.costs import CostTable, LayerShape, StockOp, kind_costs, predict_dense, predict_stock
+from tfprune.costs import CostTable, LayerShape, StockOp, predict_dense, predict_in_chain, predict_stock
 from tfprune.costs.chains import ends, knows_chains
 from tfprune.errors import MappingError, NotModelledError, PatternError
 from tfprune.mapping.budget import Budget
@@ -213,7 +213,7 @@ class LatencyModel:
         if key not in self._studies:
             constant = self.network.graph.tensor(operator.subgraph, operator.numbers.source)
             matrix = layer.stored(self._mask(layer, choice), operator, self.network.graph.shape(constant))
-            dense_bytes = self.network.graph.stored_bytes(constant)
+            dense_bytes = self._stored_bytes(operator)
             try:
                 known: Study | Refused = study(
                     operator, matrix, dense_bytes, self.table, self.min_speedup, layer.weights.size
@@ -233,15 +233,15 @@ class LatencyModel:
         chained: Mapping[Place, float],
     ) -> LayerPrediction:
         """Adds up the calls of a layer."""
-        time = dense_time = macs = 0.0
+        time = whole_dense = macs = 0.0
         reasons, plans = [], []
         for operator, known, outcome in decided:
-            dense = self._dense_time(operator)
+            dense = dense_time(self.table, operator.cost_shape)
             if isinstance(known, Study) and operator.planar and operator.cost_shape.dense_op is None:
                 sides = self._neighbours.planar_sides(operator, sparse)
                 moved = without_moves(known, operator, self.table, sides)
                 outcome = _outcome(operator, moved, self.min_speedup)
-            dense_time += dense
+            whole_dense += dense
             place = (operator.subgraph, operator.index)
             if isinstance(outcome, Plan):
                 plans.append(outcome)
@@ -255,7 +255,7 @@ class LatencyModel:
             choice=choice,
             sparse=bool(plans) and not reasons,
             time=time,
-            dense_time=dense_time,
+            dense_time=whole_dense,
             stored_bytes=plans[0].packed_bytes if plans and not reasons else self._dense_bytes(layer),
             macs=macs,
             sparsity=0.0 if choice.dense or layer.obstacle else self.sparsity(layer, choice),
@@ -268,19 +268,13 @@ class LatencyModel:
         assert isinstance(known, Study)
         same = (plan.encoding, plan.rows, plan.cols)
         alone = next(each for each in known.candidates if (each.encoding, each.rows, each.cols) == same).sparse_time
-        if in_chain is None:
-            return alone
-        shape, costs = operator.cost_shape, kind_costs(self.table, operator.cost_shape)
-        moved = costs.input_value * shape.input_values + costs.output_value * shape.out_channels * shape.pixels
-        return alone - moved - costs.sparse_layer + in_chain
-
-    def _dense_time(self, operator: Layer) -> float:
-        return dense_time(self.table, operator.cost_shape)
+        return alone if in_chain is None else predict_in_chain(self.table, operator.cost_shape, alone) + in_chain
 
     def _dense_bytes(self, layer: NetworkLayer) -> int:
-        if not layer.operators:
-            return layer.weights.nbytes
-        operator, graph = layer.operators[0], self.network.graph
+        return self._stored_bytes(layer.operators[0]) if layer.operators else layer.weights.nbytes
+
+    def _stored_bytes(self, operator: Layer) -> int:
+        graph = self.network.graph
         return int(graph.stored_bytes(graph.tensor(operator.subgraph, operator.numbers.source)))
 
 

@@ -13,11 +13,11 @@ from tfprune.converter.capability import Layer, examine
 from tfprune.converter.graph import Graph
 from tfprune.costs.chains import ends
 from tfprune.costs.facts import HeldOut
-from tfprune.costs.predict import LayerShape, PackedShape, StockOp, kind_costs, predict_sparse, predict_stock
+from tfprune.costs.predict import StockOp, predict_in_chain, predict_sparse, predict_stock
 from tfprune.costs.table import CHAIN_OPS, CostTable
 from tfprune.mapping.other_operators import stock_op
 from tfprune.mapping.planar_chains import PlanarGraph, chained_op
-from tfprune.mapping.profiling.chain_files import ChainCase, chain_models, pieces
+from tfprune.mapping.profiling.chain_files import ChainCase, chain_models, in_series, pieces
 from tfprune.mapping.profiling.fitting import relative_fit, rounded
 from tfprune.mapping.profiling.held_out import held_out, spread
 from tfprune.mapping.profiling.samples import Bench, Tell
@@ -98,7 +98,7 @@ def chain_errors(samples: Sequence[ChainSample], table: CostTable, call: float) 
 def chain_work(case: ChainCase, table: CostTable) -> tuple[float, list[StockOp]]:
     """Predicted time of what a network does outside of chains and of its multiplications, and the rest of its work."""
     made = pieces(case)
-    graph = Graph(chain_models(case)[0])
+    graph = Graph(in_series([piece.dense for piece in made], [piece.skip for piece in made]))
     operators = list(graph.operators())
     found = (examine(graph, subgraph, index, op) for subgraph, index, op in operators)
     layers = [each for each in found if isinstance(each, Layer)]
@@ -108,19 +108,13 @@ def chain_work(case: ChainCase, table: CostTable) -> tuple[float, list[StockOp]]
     known = 0.0
     for place, piece in enumerate(made):
         if piece.layer is not None and piece.packed is not None:
-            time = planar_time if place in inside else predict_sparse
-            known += time(table, piece.layer.costs(), piece.packed)
+            shape = piece.layer.costs()
+            alone = predict_sparse(table, shape, piece.packed)
+            known += predict_in_chain(table, shape, alone) if place in inside else alone
         elif place not in inside:
             known += predict_stock(table, "float32", stock_op(graph, 0, operators[place][2]))
     work = [each for chain in chains for node in chain.nodes for each in chained_op(node).work()]
     return known, [*work, *(each for chain in chains for each in ends(chain.entering, chain.leaving))]
-
-
-def planar_time(table: CostTable, layer: LayerShape, packed: PackedShape) -> float:
-    """Predicted time of a sparse layer without its moves and without what every layer costs."""
-    costs = kind_costs(table, layer)
-    moved = costs.input_value * layer.input_values + costs.output_value * layer.out_channels * layer.pixels
-    return predict_sparse(table, layer, packed) - moved - costs.sparse_layer
 
 
 def fit_chains(samples: Sequence[ChainSample], table: CostTable, call: float) -> dict[str, dict[str, float]]:
