@@ -35,6 +35,8 @@ from tfprune.mapping.profiling.timing import host_microseconds
 RESULTS = REPOSITORY / "benchmarks/results"
 SEEDS = (0, 1, 2)
 RECIPES = 30
+NARROWER = "narrower dense"
+METHODS = (*mapping_compare.PLANNED, NARROWER, *mapping_compare.SEARCHES)
 console = Console(stderr=True)
 
 
@@ -95,73 +97,111 @@ def _latency(name: str, profile: Path | None) -> tuple[Any, LatencyModel]:
     return model, latency_model(model, load_table("host" if profile is None else profile))
 
 
-def _ratios(name: str) -> dict[str, float]:
-    case = CASES[name]
-    return {"wide": case.ratio, "tight": case.tight_ratio}
+def choosing(command: Any) -> Any:
+    """The options of what is compared."""
+    profile = click.Path(path_type=Path, exists=True)
+    for option in (
+        click.option("--profile", type=profile, help="Default: the host's table."),
+        click.option("--label", "labels", multiple=True, default=("wide", "tight"), show_default=True),
+        click.option("--network", "names", multiple=True, default=tuple(CASES), type=click.Choice(list(CASES))),
+        click.option("--method", "methods", multiple=True, default=METHODS, type=click.Choice(METHODS)),
+    ):
+        command = option(command)
+    return command
+
+
+def _plans() -> Kept:
+    return Kept("mapping_plans", {"networks": settings()["networks"]})
 
 
 @main.command()
-@click.option("--profile", type=click.Path(path_type=Path, exists=True), help="Default: the host's table.")
-@click.option("--label", "labels", multiple=True, default=("wide", "tight"), show_default=True)
-def plans(profile: Path | None, labels: tuple[str, ...]) -> None:
+@choosing
+def plans(profile: Path | None, labels: tuple[str, ...], names: tuple[str, ...], methods: tuple[str, ...]) -> None:
     """What each method does at equal measured latency."""
-    kept = Kept("mapping_plans", settings())
-    for name in CASES:
+    kept = _plans()
+    for name in names:
         model, latency = _latency(name, profile)
-        for label, wanted in _ratios(name).items():
+        for label, wanted in CASES[name].ratios.items():
             if label not in labels:
                 continue
-            for method in (*mapping_compare.PATTERNS, "rules"):
+            for method in (each for each in mapping_compare.PLANNED if each in methods):
                 key = f"{name}, {label}, {method}"
                 if key not in kept.rows:
                     kept.keep(key, mapping_compare.plan(latency, model, method, wanted))
-            key = f"{name}, {label}, narrower dense"
-            if key not in kept.rows:
-                width, found = mapping_compare.width_at(name, wanted, latency.table)
-                kept.keep(key, {"width": width, "measured ratio": round(found, 4)})
+            if NARROWER in methods and f"{name}, {label}, {NARROWER}, slower" not in kept.rows:
+                for method, row in mapping_compare.widths_at(name, wanted, latency.table).items():
+                    kept.keep(f"{name}, {label}, {method}", row)
 
 
 @main.command()
-@click.option("--profile", type=click.Path(path_type=Path, exists=True), help="Default: the host's table.")
-@click.option("--label", "labels", multiple=True, default=("wide", "tight"), show_default=True)
-@click.option("--network", "names", multiple=True, default=tuple(CASES), type=click.Choice(list(CASES)))
-def train(profile: Path | None, labels: tuple[str, ...], names: tuple[str, ...]) -> None:
-    """Trains every plan of the file of `plans`, and searches, for three seeds."""
-    plans_made = Kept("mapping_plans", settings()).rows
-    kept = Kept("mapping_accuracy", settings())
-    data = images()
-    for seed in SEEDS:
-        for label in labels:
-            for name in names:
-                _train_all(name, label, seed, data, plans_made, kept, profile)
-
-
-def _train_all(
-    name: str, label: str, seed: int, data: Data, plans_made: dict[str, Any], kept: Kept, profile: Path | None
+@choosing
+@click.option("--seed", "seeds", multiple=True, default=SEEDS, show_default=True, type=int)
+def train(
+    profile: Path | None,
+    labels: tuple[str, ...],
+    names: tuple[str, ...],
+    methods: tuple[str, ...],
+    seeds: tuple[int, ...],
 ) -> None:
-    key = f"{name}, -, dense, seed {seed}"
-    if key not in kept.rows:
-        kept.keep(key, mapping_compare.trained_dense(name, seed, data))
-    model = dense(name, seed, data)
-    latency = latency_model(model, load_table("host" if profile is None else profile))
-    for method in (*mapping_compare.PATTERNS, "rules", "narrower dense"):
-        key, made = f"{name}, {label}, {method}, seed {seed}", plans_made[f"{name}, {label}, {method}"]
-        if key in kept.rows:
+    """Trains every plan of the file of `plans`, and searches, for each seed."""
+    data = images()
+    kept = Kept("mapping_accuracy", settings())
+    for seed in seeds:
+        for name in names:
+            key = f"{name}, dense, seed {seed}"
+            if key not in kept.rows:
+                kept.keep(key, mapping_compare.trained_dense(name, seed, data))
+            model = dense(name, seed, data)
+            latency = latency_model(model, load_table("host" if profile is None else profile))
+            for label in CASES[name].ratios:
+                if label in labels:
+                    _train_plans(name, label, seed, data, latency, methods, kept)
+                    _train_searched(name, label, seed, data, latency, methods, kept)
+
+
+def _train_plans(
+    name: str, label: str, seed: int, data: Data, latency: LatencyModel, methods: tuple[str, ...], kept: Kept
+) -> None:
+    """What does not look at the trained weights; plans that do not reach the ratio are left out."""
+    begin = f"{name}, {label}, "
+    for key, made in _plans().rows.items():
+        method = NARROWER if NARROWER in key else key.removeprefix(begin)
+        row_key = f"{key}, seed {seed}"
+        if not key.startswith(begin) or method not in methods or row_key in kept.rows:
             continue
-        if method == "narrower dense":
-            row = mapping_compare.trained_dense(name, seed, data, made["width"])
+        if method == NARROWER:
+            row = _narrower(name, seed, data, made["width"], kept)
+        elif made["measured ratio"] > CASES[name].ratios[label] * (1 + mapping_compare.EQUAL):
+            console.print(f"{key}: does not reach the ratio")
+            continue
         else:
             row = mapping_compare.trained(name, seed, data, mapping_compare.read(made["choices"]), latency)
-        kept.keep(key, {**row, "measured ratio": made["measured ratio"]})
-    wanted, rules = _ratios(name)[label], plans_made[f"{name}, {label}, rules"]
-    correction = (1 - rules["number"]) / rules["measured ratio"]
+        kept.keep(row_key, {**row, "measured ratio": made["measured ratio"]})
+
+
+def _narrower(name: str, seed: int, data: Data, width: float, kept: Kept) -> dict[str, Any]:
+    """The dense network of a width; labels share it."""
+    for key, row in kept.rows.items():
+        if key.startswith(f"{name}, ") and key.endswith(f"seed {seed}") and row.get("width") == width:
+            return dict(row)
+    return {**mapping_compare.trained_dense(name, seed, data, width), "width": width}
+
+
+def _train_searched(
+    name: str, label: str, seed: int, data: Data, latency: LatencyModel, methods: tuple[str, ...], kept: Kept
+) -> None:
+    """What searches find, with the correction that the mapping by rules has: they look for a predicted ratio."""
     keys = {method: f"{name}, {label}, {method}, seed {seed}" for method in mapping_compare.SEARCHES}
-    if all(key in kept.rows for key in keys.values()):
+    missing = [method for method, key in keys.items() if method in methods and key not in kept.rows]
+    if not missing:
         return
-    found = mapping_compare.searched(model, latency, data, wanted, correction, seed)
-    for method, key in keys.items():
-        choices = mapping_compare.read(found[method]["choices"])
-        kept.keep(key, {**found[method], **mapping_compare.trained(name, seed, data, choices, latency)})
+    by_rules = _plans().rows[f"{name}, {label}, rules"]
+    predicted = CASES[name].ratios[label] * (1 - by_rules["number"]) / by_rules["measured ratio"]
+    for method, row in mapping_compare.searched(
+        dense(name, seed, data), latency, data, predicted, missing, seed
+    ).items():
+        choices = mapping_compare.read(row["choices"])
+        kept.keep(keys[method], {**row, **mapping_compare.trained(name, seed, data, choices, latency)})
 
 
 @main.command()

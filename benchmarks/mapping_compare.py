@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,15 +34,20 @@ PATTERNS: dict[str, Pattern] = {
 }
 #: Methods whose choices depend on the trained weights.
 SEARCHES = ("policy", "optuna")
-TRIALS = 80
+#: Methods whose choices do not.
+PLANNED = (*PATTERNS, "rules")
+TRIALS = 48
 #: What searches choose from: few patterns at few rates, because each is looked at in each layer first.
 SEARCHED = ("Groups 4x1, unaligned", "BlockPunched 8x4", "KernelPatterns 4")
 RATES = (0.6, 0.8, 0.9)
+#: Of the look at single layers, which takes as long as the search at every rate.
+LOOKED_AT = (0.8,)
 #: As good as the best: 0.2 points.
 NEAR = 0.002
-LEAST_WEIGHTS = 2048
 #: A measured ratio so near to the wanted one is equal to it.
 CLOSE = 0.015
+#: Above the wanted ratio by more, a method has not reached it.
+EQUAL = 0.05
 _HALVINGS = 9
 _ROUNDS = 61
 Choices = dict[str, Choice]
@@ -52,7 +57,7 @@ def single(network: Network, pattern: Pattern, rate: float) -> Choices:
     """One pattern at one rate for every layer that it applies to and that is pruned by default."""
     chosen = {}
     for layer in network.layers:
-        if layer.obstacle or layer.spared or layer.weights.size < LEAST_WEIGHTS:
+        if not layer.pruned_by_default():
             continue
         # A layer that the pattern cannot prune so little loses what the pattern loses at least.
         least = pattern.min_sparsity(layer.weights.shape, layer.layout) if pattern_fits(layer, pattern) else 1.0
@@ -130,17 +135,17 @@ def plan(latency: LatencyModel, model: Any, method: str, wanted: float) -> dict[
     return {"choices": written(choices), "measured ratio": round(found, 4), "number": round(number, 4)}
 
 
-def searched_choices(latency: LatencyModel) -> dict[str, list[Choice]]:
+def searched_choices(latency: LatencyModel, rates: Sequence[float] = RATES) -> dict[str, list[Choice]]:
     """What searches choose from."""
     return {
-        layer.name: [choice for name in SEARCHED for choice in choices_at(layer, PATTERNS[name], RATES)]
+        layer.name: [choice for name in SEARCHED for choice in choices_at(layer, PATTERNS[name], rates)]
         for layer in latency.network.layers
-        if not layer.obstacle and not layer.spared and layer.weights.size >= LEAST_WEIGHTS and layer.kind != "depthwise"
+        if layer.pruned_by_default() and layer.kind != "depthwise"
     }
 
 
 def searched(
-    model: Any, latency: LatencyModel, data: Data, wanted: float, correction: float, seed: int
+    model: Any, latency: LatencyModel, data: Data, predicted: float, methods: Sequence[str], seed: int
 ) -> dict[str, dict[str, Any]]:
     """What each search finds for trained weights, after one look at single layers that all of them share.
 
@@ -148,17 +153,16 @@ def searched(
         model: the trained model.
         latency: of it.
         data: to judge on.
-        wanted: measured ratio.
-        correction: predicted ratio over measured ratio of the mapping by rules: what is searched for is predicted.
+        predicted: ratio of the budget.
+        methods: of :data:`SEARCHES`.
         seed: of the searches.
     """
-    predicted = wanted * correction
     judge = (data.judge.images, data.judge.labels)
     known = searched_choices(latency)
-    alone = sensitivity(model, judge, latency.table, known)
+    alone = sensitivity(model, judge, latency.table, searched_choices(latency, LOOKED_AT))
     start = rules(model, latency.table, latency_ratio=predicted)
     found = {}
-    for method in SEARCHES:
+    for method in methods:
         result = search(
             model,
             latency.table,
@@ -231,22 +235,23 @@ def trained_dense(name: str, seed: int, data: Data, width: float = 1.0) -> dict[
     return {"accuracy": round(accuracy(model, data.test), 4), "epochs": DENSE_EPOCHS + PRUNING_EPOCHS}
 
 
-def width_at(name: str, wanted: float, table: CostTable) -> tuple[float, float]:
-    """The multiplier of channels at which the dense network has the wanted measured ratio, and that ratio."""
-    from tfprune.runtime.benchmark import interleaved_seconds
-    from tfprune.runtime.interpreter import Interpreter
-    from tfprune.runtime.random_inputs import random_inputs
+def widths_at(name: str, wanted: float, table: CostTable) -> dict[str, dict[str, float]]:
+    """The dense networks of fewer channels on either side of a measured ratio.
 
-    def interpreter(width: float) -> Any:
-        made = Interpreter(tp.convert(CASES[name].make(width), device=table).dense)
-        made.predict(random_inputs(made.inputs(), None, 0))
-        return made
+    Latency falls in steps as channels become fewer, because kernels compute 8 or 16 at once.
+    """
 
-    full = interpreter(1.0)
-    tried = []
+    def dense_file(width: float) -> bytes:
+        return tp.convert(CASES[name].make(width), device=table).dense
+
+    full = dense_file(1.0)
+    found = {}
     for width in np.arange(1, 16) / 16:
-        rounds = interleaved_seconds([full, interpreter(float(width))], _ROUNDS)
-        found = statistics.median(row[1] / row[0] for row in rounds)
-        tried.append((abs(found - wanted), float(width), found))
-    _, width, found = min(tried)
-    return width, found
+        share = 1 / tp.benchmark(full, dense_file(float(width)), runs=_ROUNDS).timings[1].speedup
+        found[float(width)] = round(share, 4)
+    slower = min((width for width in found if found[width] >= wanted), default=1.0)
+    faster = max((width for width in found if found[width] < wanted), default=None)
+    rows = {"narrower dense, slower": {"width": slower, "measured ratio": found.get(slower, 1.0)}}
+    if faster is not None:
+        rows["narrower dense, faster"] = {"width": faster, "measured ratio": found[faster]}
+    return rows

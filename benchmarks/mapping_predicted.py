@@ -26,7 +26,6 @@ NETWORKS: dict[str, Callable[[], Any]] = {
 }
 _LEFT_DENSE = 0.1
 _SPREAD = 0.1
-LEAST_WEIGHTS = 2048
 
 
 def random_choices(latency: LatencyModel, seed: int) -> dict[str, Choice]:
@@ -36,7 +35,7 @@ def random_choices(latency: LatencyModel, seed: int) -> dict[str, Choice]:
     known = read_patterns()
     chosen = {}
     for layer in latency.network.layers:
-        if layer.obstacle or layer.spared or layer.weights.size < LEAST_WEIGHTS or layer.kind not in known:
+        if not layer.pruned_by_default() or layer.kind not in known:
             continue
         rate = round(float(np.clip(common + random.normal(scale=_SPREAD), 0.3, 0.97)), 3)
         possible = [choice for pattern in known[layer.kind] for choice in choices_at(layer, pattern, [rate])]
