@@ -114,7 +114,7 @@ def study_layer(graph: Graph, layer: Layer, dense_bytes: int, table: CostTable, 
         refuse_early(layer, weights, table, min_speedup)
         # Of an expanded matrix only the places are made here: booleans take the least memory.
         matrix = layer.matrix(graph) if layer.expand is None else layer.expand(weights != layer.zero_point)
-        return study(layer, matrix, dense_bytes, table, min_speedup, weights.size)
+        return study(layer, matrix, dense_bytes, table, min_speedup, weights=weights.size)
     except Refused as refused:
         return refused
 

@@ -128,11 +128,12 @@ class _Question:
     dense_time: float
     used_columns: int
     extra_bytes: int
+    repeats: int
 
     def plan(
         self, encoding: Encoding, size: tuple[int, int], count: BlockCount | GroupCount, packed: PackedShape
     ) -> Plan:
-        fill = self.count / count.values if count.values else 1.0
+        fill = self.count * self.repeats / count.values if count.values else 1.0
         known = self.table, self.shape, packed
         return Plan(
             encoding=encoding,
@@ -172,7 +173,9 @@ def study(
     dense_bytes: int,
     table: CostTable,
     min_speedup: float,
+    *,
     weights: int | None = None,
+    repeats: int = 1,
 ) -> Study:
     """Counts and prices every encoding of a weight matrix.
 
@@ -183,6 +186,7 @@ def study(
         table: coefficients of the device.
         min_speedup: what the break-even of each encoding is asked for.
         weights: number of weights of the dense operator, where the matrix is expanded and has more places.
+        repeats: how often the rows of the matrix stand in the layer's, one behind the other.
     """
     nonzero = matrix if matrix.dtype == np.bool_ else matrix != layer.zero_point
     weights = nonzero.size if weights is None else weights
@@ -203,6 +207,7 @@ def study(
         dense_time=predict_dense(table, shape),
         used_columns=int(np.count_nonzero(nonzero.any(axis=0))),
         extra_bytes=OPERATOR_BYTES + int(np.prod(layer.geometry, dtype=object)),
+        repeats=repeats,
     )
     candidates = tuple(_price(question, candidate) for candidate in _candidates(nonzero, count))
     counted = ((encoding, _count_blocks(nonzero, encoding, layer)) for encoding in _BLOCK_SIZES)
@@ -335,7 +340,8 @@ def _longest_runs(lines: npt.NDArray[np.bool_], most: int) -> int:
 def _price(question: _Question, candidate: tuple[Encoding, int, int]) -> Plan:
     encoding, rows, cols = candidate
     layer = question.layer
-    cost = count_groups(question.nonzero, encoding, rows, cols, layer.value_type, layer.spec.in_channels)
+    part = count_groups(question.nonzero, encoding, rows, cols, layer.value_type, layer.spec.in_channels)
+    cost = part.times(question.repeats)
     name = _ENCODING_NAMES[encoding]
     packed = PackedShape(name, rows, cols, cost.lines, cost.groups, question.used_columns, filling=cost.filling)
     return question.plan(encoding, (rows, cols), cost, packed)
@@ -351,12 +357,12 @@ def _count_blocks(nonzero: npt.NDArray[np.bool_], encoding: Encoding, layer: Lay
     return found if found.values >= _LEAST_REUSE * max(found.loads, found.visits) else None
 
 
-def _price_blocks(question: _Question, encoding: Encoding, cost: BlockCount) -> Plan:
-    layer, used = question.layer, question.used_columns
+def _price_blocks(question: _Question, encoding: Encoding, part: BlockCount) -> Plan:
+    layer, used, cost = question.layer, question.used_columns, part.times(question.repeats)
     rows = min(_BLOCK_SIZES[encoding], layer.spec.out_channels)
     if layer.value_type.quantized:
         # Integers in blocks run as single weights: smaller, and not faster.
-        single = count_groups(question.nonzero, Encoding.ROW_BAND, 1, 1, layer.value_type)
+        single = count_groups(question.nonzero, Encoding.ROW_BAND, 1, 1, layer.value_type).times(question.repeats)
         name = _ENCODING_NAMES[Encoding.ROW_BAND]
         packed = PackedShape(name, 1, 1, single.lines, cost.values, used, filling=single.filling)
     else:

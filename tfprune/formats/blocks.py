@@ -104,6 +104,10 @@ class BlockCount:
     loads: int
     size: int
 
+    def times(self, repeats: int) -> BlockCount:
+        """The count of a matrix whose rows stand there so often, one behind the other; to a header's few bytes."""
+        return BlockCount(*(repeats * number for number in dataclasses.astuple(self)))
+
 
 def cut(nonzero: BoolArray, encoding: Encoding, in_channels: int) -> Blocks:
     """Cuts the non-zeros into blocks.

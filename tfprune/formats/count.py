@@ -46,6 +46,10 @@ class GroupCount:
     size: int
     filling: int
 
+    def times(self, repeats: int) -> GroupCount:
+        """The count of a matrix whose rows stand there so often, one behind the other; to a header's few bytes."""
+        return GroupCount(*(repeats * number for number in dataclasses.astuple(self)))
+
 
 def count_groups(
     nonzero: BoolArray,

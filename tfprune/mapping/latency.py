@@ -113,7 +113,8 @@ class LatencyModel:
     """Predicts models from a cost table, as the converter of the same table would decide.
 
     The time of a layer depends on its shape, not on its values: layers of one shape are studied once for each pattern
-    and sparsity, on the zeros of the first of them.
+    and sparsity, on the zeros of the first of them. A fully connected layer of more than 4 million weights is studied
+    on some of its outputs, as if the others had the same zeros.
 
     Args:
         network: the model.
@@ -194,10 +195,10 @@ class LatencyModel:
         return self._sparsities[key]
 
     def _mask(self, layer: NetworkLayer, choice: Choice) -> Mask:
-        """Which weights stay; not kept, because the masks of a large layer under all of its choices fill a machine."""
+        """Which weights of the layer's part stay; not kept, because masks of all choices would fill a machine."""
         assert choice.pattern is not None
         try:
-            mask = select(layer.weights, choice.pattern, choice.sparsity, layout=layer.layout)
+            mask = select(layer.part.weights, choice.pattern, choice.sparsity, layout=layer.layout)
         except PatternError as error:
             raise MappingError(f"layer `{layer.name}`: {error}") from error
         self._sparsities[layer.weights.shape, layer.layout, choice] = 1 - float(np.count_nonzero(mask)) / mask.size
@@ -216,7 +217,13 @@ class LatencyModel:
             dense_bytes = self._stored_bytes(operator)
             try:
                 known: Study | Refused = study(
-                    operator, matrix, dense_bytes, self.table, self.min_speedup, layer.weights.size
+                    operator,
+                    matrix,
+                    dense_bytes,
+                    self.table,
+                    self.min_speedup,
+                    weights=layer.part.weights.size,
+                    repeats=layer.part.repeats,
                 )
             except Refused as refused:
                 known = refused

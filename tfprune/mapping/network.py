@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,22 @@ from tfprune.sparsity.layouts import Layout, MatrixShape, matrix_shape, to_matri
 
 #: Kinds of layers that rules and candidates speak of.
 KINDS = ("conv_1x1", "conv_3x3", "conv_larger", "depthwise", "transposed", "fully_connected")
+#: Of larger fully connected layers a part stands for the whole, in bands of outputs that hold whole groups and blocks.
+_MOST_WEIGHTS = 1 << 22
+_BAND = 64
 _NOT_FOUND = "the converter makes no layer of it that a sparse kernel could run"
+
+
+class LayerPart(NamedTuple):
+    """What stands for a layer's weights.
+
+    Attributes:
+        weights: all of them, or those of some bands of outputs.
+        repeats: how many times as many the layer has.
+    """
+
+    weights: npt.NDArray[Any]
+    repeats: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +68,22 @@ class NetworkLayer:
         """Whether a rule that does not name the layer prunes it: it can, is not spared and has enough weights."""
         return not self.obstacle and not self.spared and self.weights.size >= min_weights
 
+    @functools.cached_property
+    def part(self) -> LayerPart:
+        """The weights that choices are tried on: all, or of a very large fully connected layer some of its outputs."""
+        if self.kind != "fully_connected" or self.weights.ndim != 2 or not self.operators:
+            return LayerPart(self.weights, 1)
+        axis = self.layout.outputs[0]
+        bands = self.weights.shape[axis] // _BAND
+        if bands * _BAND != self.weights.shape[axis]:
+            return LayerPart(self.weights, 1)
+        least = -(-self.weights.size // _MOST_WEIGHTS)
+        repeats = next(
+            count for count in range(1, bands + 1) if bands % count == 0 and (count >= least or count == bands)
+        )
+        taken = np.arange(bands * _BAND).reshape(bands, _BAND)[::repeats].reshape(-1)
+        return LayerPart(np.take(self.weights, taken, axis) if repeats > 1 else self.weights, repeats)
+
     @property
     def matrix_shape(self) -> MatrixShape:
         """Size of its weight matrix."""
@@ -72,16 +104,16 @@ class NetworkLayer:
         return (mask if self.kind == "depthwise" else to_matrix(mask, self.layout)).reshape(shape)
 
     def stored(self, mask: npt.NDArray[np.bool_], operator: Layer, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-        """The mask of Keras' kernel as the matrix ``[R, C]`` of one of its operators.
+        """The mask of Keras' kernel, or of its :attr:`part`, as the matrix ``[R, C]`` of one of its operators.
 
         Args:
-            mask: in the shape of the kernel.
+            mask: in the shape of the kernel or the part.
             operator: the operator.
             shape: of its constant in the file.
         """
         if operator.expand is not None:
             return operator.expand(self.in_file(mask, shape))
-        return to_matrix(mask, self.layout).reshape(operator.spec.out_channels, operator.spec.columns)
+        return to_matrix(mask, self.layout).reshape(-1, operator.spec.columns)
 
 
 class Network:

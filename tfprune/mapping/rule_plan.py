@@ -275,8 +275,9 @@ class RulePlan:
         key = (layer.name, choice)
         if key not in self._kept:
             assert choice.pattern is not None
-            mask = select(layer.weights, choice.pattern, choice.sparsity, layout=layer.layout)
-            self._kept[key] = kept_score(layer.weights, mask, layout=layer.layout)[0]
+            weights = layer.part.weights
+            mask = select(weights, choice.pattern, choice.sparsity, layout=layer.layout)
+            self._kept[key] = kept_score(weights, mask, layout=layer.layout)[0]
         return self._kept[key]
 
 
