@@ -220,7 +220,7 @@ def test_channels_stay_coupled_within_a_rule() -> None:
         ([Rule("frist", Groups(), 0.5)], RecipeError, "'frist' in rule 1, which matches none of"),
         ([Rule("norm", Groups(), 0.5)], RecipeError, r"which matches only norm \(BatchNormalization\)"),
         ([Rule("first", NofM(9, 10), min_weights=1), Rule("head", NofM(9, 10), min_weights=1)], PruningError, "head"),
-        ([Rule("*", skip=True)], PruningError, "no layer to prune"),
+        ([Rule("norm", skip=True), Rule("*", Groups(), 0.5)], PruningError, "no layer to prune"),
         ({"rules": [{"layers": "first"}]}, RecipeError, "`pattern` must be"),
         ("none.yaml", RecipeError, "cannot be read"),
     ],
@@ -234,6 +234,17 @@ def test_what_does_not_fit_is_refused_before_the_first_step(recipe: Any, error: 
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
     assert model.get_layer("first").kernel.constraint is None
+
+
+def test_a_recipe_that_leaves_every_layer_dense_trains_as_without_it() -> None:
+    pruned, plain = network(rate=0.1), network(rate=0.1)
+    plain.set_weights(pruned.get_weights())
+    rows = prune(pruned, [Rule("*", skip=True)])
+    assert {row.status for row in rows.values()} == {"skipped"}
+    x = np.random.default_rng(0).standard_normal((STEPS, 16)).astype(np.float32)
+    plain.fit(x, np.ones(STEPS), batch_size=1, verbose=0, shuffle=False)
+    for one, other in zip(pruned.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_recipe_stands_alone() -> None:

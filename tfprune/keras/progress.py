@@ -306,14 +306,15 @@ def choose_weights(model: Any, recipe: Recipe) -> tuple[list[PrunableWeight], li
         recipe: The rules.
 
     Returns:
-        ``(prunable, skipped)``; the first is not empty.
+        ``(prunable, skipped)``; the first is empty only where every rule says that layers stay dense.
 
     Raises:
         PruningError: The model is not built, a rule does not fit it, or there is nothing to prune.
     """
     prunable, skipped = match_weights(model, recipe)
     fitting, unfit = sort_by_pattern(prunable)
-    if not fitting:
+    # Of a mapping that leaves every layer dense: nothing is wrong.
+    if not fitting and not all(rule.skip for rule in recipe.rules):
         listed = "; ".join(f"{each.layer}: {each.reason}" for each in [*skipped, *unfit]) or "no layer with a kernel"
         raise PruningError(
             f"The model {model.name!r} has no layer to prune. Received: {listed}. Choose layers with `filters` or a "

@@ -144,7 +144,7 @@ class Pruning:
         Raises:
             PruningError: It did not.
         """
-        if not self.is_attached or self.masks.were_read or self.masks.may_wait:
+        if not self._progress or not self.is_attached or self.masks.were_read or self.masks.may_wait:
             return
         raise PruningError(
             "The training step must apply the masks, as `optimizer.apply` does. Received: a step that did not. Either "

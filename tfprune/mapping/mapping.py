@@ -139,7 +139,10 @@ class Mapping:
         """
         shared = repeated_names(latency.network.layers)
         if shared:
-            raise MappingError(f"layers must have names of their own, several are called {', '.join(shared)}")
+            raise MappingError(
+                f"layers must have names of their own, several are called {', '.join(shared)}; name them when they are "
+                "made, or the models that hold them"
+            )
         prediction = latency.predict(choices)
         layers = tuple(
             MappedLayer(

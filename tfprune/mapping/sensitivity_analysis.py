@@ -158,6 +158,8 @@ def sensitivity(
     batch_size: int = 128,
     seed: int = 0,
     min_speedup: float = 1.05,
+    precision: str = "float32",
+    representative_data: Any = None,
     custom_objects: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: bool = True,
@@ -180,6 +182,9 @@ def sensitivity(
         batch_size: examples of a batch, where the data have no batches.
         seed: of the order of the examples.
         min_speedup: as for `tfprune.convert`.
+        precision: of the file that times are predicted of, as for `tfprune.convert`. The metric is that of the Keras
+            model in any case.
+        representative_data: as for `tfprune.convert`.
         custom_objects: classes and functions by name that a file needs.
         force: whether a profile of another device or library version is used all the same.
         progress: whether a terminal shows a progress bar.
@@ -196,8 +201,12 @@ def sensitivity(
     check_whole(seed, "seed", 0)
     measured = Metric(metric, higher_is_better, evaluate)
     model = keras_model(model, custom_objects, compiled=True)
-    latency = None if profile is None else latency_model(model, profile, min_speedup=min_speedup, force=force)
-    network = Network(model) if latency is None else latency.network
+    quantised = {"precision": precision, "representative_data": representative_data}
+    if profile is None:
+        latency, network = None, Network(model, **quantised)
+    else:
+        latency = latency_model(model, profile, min_speedup=min_speedup, force=force, **quantised)
+        network = latency.network
     evaluator = Evaluator(
         model,
         network,

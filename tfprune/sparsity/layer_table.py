@@ -52,7 +52,7 @@ class LayerTable(ABC):
     def sparsity(self) -> float:
         """Fraction of zeros in all kernels that are not skipped; 0 where all are."""
         chosen = [Density(row.kept, row.total) for row in self.layers if row.status != "skipped"]
-        return total_density(chosen).sparsity if chosen else 0.0
+        return total_density(chosen).sparsity
 
     def _plain_rows(self) -> list[dict[str, Any]]:
         """Rows as dictionaries of what JSON knows."""

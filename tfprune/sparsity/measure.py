@@ -46,7 +46,7 @@ class Density:
 
     Args:
         kept: Weights that are not zero.
-        total: All weights, at least 1.
+        total: All weights.
     """
 
     kept: int
@@ -54,8 +54,8 @@ class Density:
 
     @property
     def sparsity(self) -> float:
-        """Fraction of weights that are zero."""
-        return 1 - self.kept / self.total
+        """Fraction of weights that are zero; 0 of none."""
+        return 1 - self.kept / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True)

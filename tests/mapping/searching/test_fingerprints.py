@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from tests.mapping.searching.models import data
 from tfprune.mapping.judging.examples import batches_of
-from tfprune.mapping.searching.fingerprints import data_digest, function_label
+from tfprune.mapping.searching.fingerprints import data_digest, function_label, loss_label
 
 
 class Judge:
@@ -67,6 +68,20 @@ def test_functions_are_told_apart_by_name_code_and_what_they_are_bound_to() -> N
     assert function_label(Judge()) == function_label(Judge())
     assert function_label(Judge()).startswith(f"{__name__}.Judge (code ")
     assert function_label(len) == "builtins.len"
+
+
+def test_losses_are_told_apart_by_name_settings_and_code() -> None:
+    losses = [
+        "mse",
+        ["mse", "mae"],
+        {"first": "mse", "second": "mae"},
+        keras.losses.SparseCategoricalCrossentropy(),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        _scaled(1.0),
+        None,
+    ]
+    assert len(set(map(loss_label, losses))) == len(losses)
+    assert loss_label(keras.losses.Poisson()) == loss_label(keras.losses.Poisson())
 
 
 def test_another_process_has_the_same_label() -> None:

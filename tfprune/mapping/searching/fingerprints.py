@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import json
 import os
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -51,6 +52,17 @@ def function_label(function: Callable[..., Any]) -> str:
     _add_code(found, code.__code__)
     _add_values(found, [*(code.__defaults__ or ()), *(code.__kwdefaults__ or {}).values(), *_closed_over(code)])
     return f"{name} (code {found.hexdigest()[:_DIGITS]})"
+
+
+def loss_label(loss: Any) -> str:
+    """Tells compiled losses apart, one or one an output: names and settings of Keras' own, functions by their code."""
+    if isinstance(loss, Mapping):
+        return ", ".join(f"{name}: {loss_label(each)}" for name, each in sorted(loss.items()))
+    if isinstance(loss, list | tuple):
+        return ", ".join(map(loss_label, loss))
+    if callable(getattr(loss, "get_config", None)):
+        return f"{type(loss).__name__}({json.dumps(loss.get_config(), sort_keys=True, default=str)})"
+    return function_label(loss) if callable(loss) else str(loss)
 
 
 def _example_digest(batch: Batch, place: int) -> bytes:

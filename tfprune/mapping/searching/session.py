@@ -28,7 +28,7 @@ from tfprune.mapping.judging.metric import Metric
 from tfprune.mapping.mapping import Mapping as Mapped
 from tfprune.mapping.searching.claims import Claims
 from tfprune.mapping.searching.display import SearchDisplay
-from tfprune.mapping.searching.fingerprints import data_digest, function_label, model_digest
+from tfprune.mapping.searching.fingerprints import data_digest, function_label, loss_label, model_digest
 from tfprune.mapping.searching.hopeless import with_losses, without_hopeless
 from tfprune.mapping.searching.loop import Task, TrialLoop, is_over, judged_count, may_begin
 from tfprune.mapping.searching.options import SearchOptions
@@ -189,6 +189,8 @@ class Session:
             "metric": metric.label if metric.function is None else function_label(metric.function),
             "seed": options.seed,
             "epochs": options.epochs,
+            # What a model without training is judged by is the metric alone.
+            "loss": loss_label(self._model.loss) if options.epochs else "",
             "batch_size": options.batch_size,
             "max_loss": options.max_loss,
             "sensitivity": bool(sensitivity),
