@@ -36,6 +36,7 @@ RESULTS = REPOSITORY / "benchmarks/results"
 SEEDS = (0, 1, 2)
 RECIPES = 30
 NARROWER = "narrower dense"
+RULES = "rules"
 METHODS = (*mapping_compare.PLANNED, NARROWER, *mapping_compare.SEARCHES)
 console = Console(stderr=True)
 
@@ -175,7 +176,9 @@ def _train_plans(
             console.print(f"{key}: does not reach the ratio")
             continue
         else:
-            row = mapping_compare.trained(name, seed, data, mapping_compare.read(made["choices"]), latency)
+            choices = mapping_compare.read(made["choices"])
+            kept_as = f"{label}_{method}" if method == RULES else ""
+            row = mapping_compare.trained(name, seed, data, choices, latency, kept_as)
         kept.keep(row_key, {**row, "measured ratio": made["measured ratio"]})
 
 

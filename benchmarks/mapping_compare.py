@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import tfprune as tp
-from mapping_networks import CASES, DENSE_EPOCHS, PRUNING_EPOCHS, Data, accuracy, dense, fit, pruned
+from mapping_networks import CASES, DENSE_EPOCHS, PRUNING_EPOCHS, Data, accuracy, dense, fit, keep, pruned
 from tfprune.costs import CostTable
 from tfprune.mapping.candidates import choices_at
 from tfprune.mapping.choice import DENSE, Choice
@@ -214,14 +214,18 @@ def search_cost(
     }
 
 
-def trained(name: str, seed: int, data: Data, choices: Choices, latency: LatencyModel) -> dict[str, Any]:
-    """Accuracy on the test images after training with choices."""
+def trained(
+    name: str, seed: int, data: Data, choices: Choices, latency: LatencyModel, kept_as: str = ""
+) -> dict[str, Any]:
+    """Accuracy on the test images after training with choices; the network is kept under a name, where one is given."""
     rules_of = [
         tp.Rule(layer, choice.pattern, choice.sparsity, min_weights=0)
         for layer, choice in choices.items()
         if choice.pattern is not None
     ]
     model = pruned(dense(name, seed, data), data, tp.Recipe(rules_of))
+    if kept_as:
+        keep(model, f"{name}_{kept_as}_{seed}")
     zeros = [
         latency.sparsity(latency.network.layer(layer), choice) for layer, choice in choices.items() if not choice.dense
     ]
@@ -232,6 +236,8 @@ def trained_dense(name: str, seed: int, data: Data, width: float = 1.0) -> dict[
     """The dense network, trained as long as the pruned ones are."""
     model = dense(name, seed, data, width)
     fit(model, data, PRUNING_EPOCHS, [])
+    if width == 1:
+        keep(model, f"{name}_dense_{seed}")
     return {"accuracy": round(accuracy(model, data.test), 4), "epochs": DENSE_EPOCHS + PRUNING_EPOCHS}
 
 

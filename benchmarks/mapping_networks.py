@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -84,17 +85,28 @@ def compiled(model: Any, rate: float, epochs: int) -> Any:
 
 def dense(name: str, seed: int, data: Data, width: float = 1.0) -> Any:
     """The dense network, trained once for each seed and kept in `FOLDER`."""
-    path = FOLDER / f"{name}_w{width:g}_{seed}.keras"
+    path = kept_path(f"{name}_w{width:g}_{seed}")
     if not path.exists():
         keras.utils.set_random_seed(seed)
         model = compiled(CASES[name].make(width), DENSE_RATE, DENSE_EPOCHS)
         fit(model, data, DENSE_EPOCHS, [])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"part_{path.name}")
-        model.save(part)
-        part.replace(path)
+        keep(model, path.stem)
     keras.utils.set_random_seed(seed + 1000)
     return compiled(keras.saving.load_model(path, compile=False), PRUNING_RATE, PRUNING_EPOCHS)
+
+
+def kept_path(name: str) -> Path:
+    """Where a trained network is kept."""
+    return FOLDER / f"{name}.keras"
+
+
+def keep(model: Any, name: str) -> None:
+    """Writes a trained network whole or not at all."""
+    path = kept_path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"part_{path.name}")
+    model.save(part)
+    part.replace(path)
 
 
 def fit(model: Any, data: Data, epochs: int, callbacks: list[Any]) -> None:

@@ -9,10 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import pytest
+
+import tfprune as tp
 from tests.docs.pages import ROOT, fenced
 
 README = ROOT / "README.md"
 ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+#: What makes the commands of a mapping quick, by a word of theirs.
+QUICK = {"profile": ["--seconds", "60"], "train_with_recipe": ["--quick", "--epochs", "1"]}
 
 
 def _console_blocks() -> tuple[list[str], list[str]]:
@@ -40,3 +46,25 @@ def test_the_readme_runs(tmp_path: Path) -> None:
     assert len(commands) == 4
     for command in commands:
         _run(_tfprune(), shlex.split(command)[1:], tmp_path)
+
+
+@pytest.mark.slow
+def test_the_commands_of_a_mapping_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    from fashion import network
+
+    keras.utils.set_random_seed(0)
+    trained = tmp_path / "build/fashion_mnist/trained.keras"
+    trained.parent.mkdir(parents=True)
+    network.resnet20(16).save(trained)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    _, commands = _console_blocks()
+    assert len(commands) == 4
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        quick = next((extra for word, extra in QUICK.items() if word in arguments[0]), [])
+        _run(sys.executable if program == "python" else _tfprune(), [*arguments, *quick], tmp_path)
+    found = tp.inspect(tmp_path / "pruned.tflite")
+    assert sum(layer.verdict == "sparse" for layer in found.layers) >= 10
+    assert (tmp_path / "pruned.tflite").stat().st_size < 0.6 * 4 * keras.saving.load_model(trained).count_params()
+    assert (tmp_path / "mapping.html").stat().st_size > 10_000
