@@ -5,6 +5,8 @@
     python benchmarks/mapping.py predicted --device host
     python benchmarks/mapping.py plans        # wants two idle cores: choices at equal measured latency
     python benchmarks/mapping.py train        # hours; goes on where it was
+    python benchmarks/mapping.py int8         # wants an idle core: of the networks that `train` kept
+    python benchmarks/mapping.py search-cost  # wants two idle cores
     python benchmarks/mapping.py tables
 
 Every row is kept as soon as it is there, in ``benchmarks/results/mapping_*.json``.
@@ -20,6 +22,7 @@ import click
 from rich.console import Console
 
 import mapping_compare
+import mapping_int8
 import mapping_predicted
 import mapping_tables
 from mapping_networks import CASES, Data, dense, images, settings
@@ -205,6 +208,22 @@ def _train_searched(
     ).items():
         choices = mapping_compare.read(row["choices"])
         kept.keep(keys[method], {**row, **mapping_compare.trained(name, seed, data, choices, latency)})
+
+
+@main.command()
+@click.option("--profile", type=click.Path(path_type=Path, exists=True), help="Default: the host's table.")
+@click.option("--label", default="wide", show_default=True)
+@click.option("--network", "names", multiple=True, default=tuple(CASES), type=click.Choice(list(CASES)))
+def int8(profile: Path | None, label: str, names: tuple[str, ...]) -> None:
+    """Dense and mapped networks in float32 and int8, of those that `train` kept; wants an idle core."""
+    kept = Kept("mapping_int8", settings())
+    table = load_table("host" if profile is None else profile)
+    data = images()
+    for name in names:
+        for seed in SEEDS:
+            key = f"{name}, {label}, seed {seed}"
+            if key not in kept.rows:
+                kept.keep(key, mapping_int8.compared(name, label, seed, data, table))
 
 
 @main.command()

@@ -18,6 +18,7 @@ import tfprune as tp
 from measure import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "examples"))
+from fashion import evaluation as evaluation
 from fashion.data import FashionMnist, Split, load
 from fashion.network import mobilenet_v2 as mobilenet_v2
 from fashion.network import resnet20 as resnet20
