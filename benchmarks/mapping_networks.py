@@ -19,7 +19,8 @@ from measure import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "examples"))
 from fashion import evaluation as evaluation
-from fashion.data import FashionMnist, Split, load
+from fashion.data import FashionMnist, load
+from fashion.data import Split as Split
 from fashion.network import mobilenet_v2 as mobilenet_v2
 from fashion.network import resnet20 as resnet20
 

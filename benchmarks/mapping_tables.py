@@ -53,7 +53,7 @@ def _by_method(rows: dict[str, Any]) -> dict[tuple[str, str, str], list[Any]]:
 
 
 def _mean(found: list[Any], field: str) -> float:
-    return statistics.mean(row.get(field, 1.0) for row in found)
+    return float(statistics.mean(row.get(field, 1.0) for row in found))
 
 
 def _accuracy(rows: dict[str, Any]) -> str:
