@@ -21,6 +21,7 @@ STEPS, BATCH = 4, 8
 def small_model() -> Any:
     import keras
 
+    keras.utils.set_random_seed(0)
     return keras.Sequential(
         [keras.Input((16,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(1, name="head")]
     )
@@ -117,7 +118,9 @@ def mirrored(rank: int, port: int) -> list[Any]:
     keras.config.set_dtype_policy("mixed_float16")
     with strategy.scope():
         model = small_model()
-        model.compile(keras.optimizers.Adam(0.01, use_ema=True, weight_decay=0.1), "mse")
+        optimizer = keras.optimizers.Adam(0.01, use_ema=True, weight_decay=0.1)
+        # So small that no step overflows and is skipped.
+        model.compile(keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=256.0), "mse")
     steps = fit(model, mirrored_values)
     keras.config.set_dtype_policy("float32")
     return [*steps, *loop(strategy, rank, mirrored_values)]
