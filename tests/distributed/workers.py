@@ -21,7 +21,6 @@ STEPS, BATCH = 4, 8
 def small_model() -> Any:
     import keras
 
-    keras.utils.set_random_seed(0)
     return keras.Sequential(
         [keras.Input((16,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(1, name="head")]
     )
@@ -115,6 +114,7 @@ def mirrored(rank: int, port: int) -> list[Any]:
     import keras
 
     strategy = two_devices()
+    keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("mixed_float16")
     with strategy.scope():
         model = small_model()
