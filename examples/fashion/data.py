@@ -53,7 +53,7 @@ class FashionMnist:
 def load(folder: Path = DEBIAN_FOLDER) -> FashionMnist:
     """Reads the four IDX files in ``folder``, or asks ``keras.datasets`` when there is no such folder."""
     if folder.is_dir():
-        parts = [read_idx(folder / f"{part}-{kind}.gz") for part, kind in _FILES]
+        parts = [read_idx(folder / f"{part}-{kind}.gz") for part, kind in FILES]
         source = str(folder)
     else:
         import keras
@@ -68,7 +68,7 @@ def load(folder: Path = DEBIAN_FOLDER) -> FashionMnist:
     return FashionMnist(train, test, source)
 
 
-_FILES = (
+FILES = (
     ("train", "images-idx3-ubyte"),
     ("train", "labels-idx1-ubyte"),
     ("t10k", "images-idx3-ubyte"),

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a table of results says about a study: means, spreads, and tests of differences."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import stats
+
+from accuracy.plan import Study
+from accuracy.point import Point
+from accuracy.table import Row
+
+_CONFIDENCE = 0.95
+
+Group = tuple[str, float, str, str, float | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """A number over seeds.
+
+    Attributes:
+        mean: the mean.
+        half: half the width of its 95 % confidence interval by Student's t; NaN for one seed.
+        count: seeds.
+    """
+
+    mean: float
+    half: float
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How much better one method is than another, seed by seed, from the same dense checkpoints.
+
+    Attributes:
+        network: its name.
+        width: of it.
+        phase: the training.
+        sparsity: the rate, or None.
+        better: the first method.
+        worse: the second one.
+        difference: of their accuracies.
+        p: of a paired t-test that there is none, two-sided; NaN for one seed.
+    """
+
+    network: str
+    width: float
+    phase: str
+    sparsity: float | None
+    better: str
+    worse: str
+    difference: Mean
+    p: float
+
+
+def mean_of(values: list[float]) -> Mean:
+    """Mean and confidence interval."""
+    count = len(values)
+    if count < 2:
+        return Mean(values[0], math.nan, count)
+    half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, count - 1)) * float(np.std(values, ddof=1)) / math.sqrt(count)
+    return Mean(float(np.mean(values)), half, count)
+
+
+def groups_of(study: Study, rows: dict[str, Row]) -> dict[Group, dict[int, Row]]:
+    """Rows by seed of each network, method, training and rate, in the order of the plan; those that are there."""
+    found: dict[Group, dict[int, Row]] = defaultdict(dict)
+    for point in study.points:
+        if point.key in rows:
+            found[_group(point)][point.seed] = rows[point.key]
+    return dict(found)
+
+
+def missing(study: Study, rows: dict[str, Row]) -> int:
+    """Points without a row."""
+    return sum(point.key not in rows for point in study.points)
+
+
+def differences(study: Study, rows: dict[str, Row], field: str = "accuracy") -> Iterator[Difference]:
+    """The pairs that the study compares, wherever both have been trained from the same checkpoints."""
+    groups = groups_of(study, rows)
+    for better, worse in study.compare:
+        for (network, width, method, phase, sparsity), first in groups.items():
+            second = groups.get((network, width, worse, phase, sparsity), {})
+            seeds = sorted(set(first) & set(second))
+            if method != better or not seeds:
+                continue
+            gaps = [first[seed][field] - second[seed][field] for seed in seeds]
+            yield Difference(network, width, phase, sparsity, better, worse, mean_of(gaps), _p_value(gaps))
+
+
+def _p_value(gaps: list[float]) -> float:
+    if len(gaps) < 2:
+        return math.nan
+    if np.ptp(gaps) == 0:
+        return 1.0 if gaps[0] == 0 else 0.0
+    return float(stats.ttest_1samp(gaps, 0.0).pvalue)
+
+
+def _group(point: Point) -> Group:
+    return point.network, point.width, point.method, point.phase, point.sparsity

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a trained network is worth where it is used: converted, and run by LiteRT on all test images."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+import tfprune as tp
+from accuracy.data_sets import DataSet
+from tfprune.converter.report import ConversionReport
+
+CALIBRATED_ON = 256
+_KEPT_DIGITS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployed:
+    """Of one trained network.
+
+    Attributes:
+        accuracy: share of test images that the float32 file gets right, in LiteRT with the delegate.
+        int8_accuracy: the same of the file with int8 weights and activations.
+        size: bytes of the float32 file.
+        int8_size: bytes of the int8 one.
+        sparse_layers: operators that run sparse in the float32 file.
+        layers: operators with weights.
+        weights: share of the weights of all layers that are not zero.
+        macs: the same of their multiply-adds.
+    """
+
+    accuracy: float
+    int8_accuracy: float
+    size: int
+    int8_size: int
+    sparse_layers: int
+    layers: int
+    weights: float
+    macs: float
+
+
+def deployed(model: Any, data: DataSet) -> Deployed:
+    """Converts a network and runs it.
+
+    Args:
+        model: a trained Keras model, pruned or not.
+        data: the images to run it on, and to find the ranges of activations.
+    """
+    exact = tp.convert(model)
+    whole = tp.convert(model, precision="int8", representative_data=data.few(CALIBRATED_ON))
+    weights, macs = _shares(exact.report)
+    return Deployed(
+        accuracy=accuracy(exact.tflite, data),
+        int8_accuracy=accuracy(whole.tflite, data),
+        size=len(exact.tflite),
+        int8_size=len(whole.tflite),
+        sparse_layers=sum(layer.converted for layer in exact.report.layers),
+        layers=len(exact.report.layers),
+        weights=round(weights, _KEPT_DIGITS),
+        macs=round(macs, _KEPT_DIGITS),
+    )
+
+
+def accuracy(content: bytes, data: DataSet) -> float:
+    """Share of the test images that a file gets right in LiteRT."""
+    interpreter = tp.Interpreter(content)
+    right = count = 0
+    for images, labels in data.test():
+        logits = interpreter.predict(images)
+        assert isinstance(logits, np.ndarray)
+        right += int(np.count_nonzero(logits.argmax(axis=-1) == labels))
+        count += len(labels)
+    return right / count
+
+
+def _shares(report: ConversionReport) -> tuple[float, float]:
+    """Of weights and of multiply-adds that are left."""
+    left = {"weights": 0.0, "macs": 0.0}
+    whole = {"weights": 0, "macs": 0}
+    for layer in report.layers:
+        kept = 1 - (layer.sparsity or 0.0)
+        for name, count in (("weights", int(np.prod(layer.shape))), ("macs", layer.dense_macs or 0)):
+            left[name] += kept * count
+            whole[name] += count
+    return left["weights"] / whole["weights"], left["macs"] / whole["macs"]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long jobs will take, from some steps of each network on this machine."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from accuracy.point import Point, digest
+from accuracy.worker import Job, limit_threads
+from tfprune.files import write_file
+
+_WARM_UP_STEPS = 2
+_TIMED_STEPS = 4
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+class Estimate:
+    """Training steps and seconds of jobs; seconds of a step are measured once and kept.
+
+    Args:
+        path: where they are kept.
+        train_count: training images.
+    """
+
+    def __init__(self, path: Path, train_count: int) -> None:
+        self._path = path
+        self._train_count = train_count
+        self._seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+
+    def steps(self, job: Job) -> int:
+        """Training steps of a job."""
+        training = job.point.dense if job.dense_only else job.point.training
+        return training.epochs * -(-self._train_count // training.batch)
+
+    def epochs(self, jobs: Iterable[Job]) -> int:
+        """Epochs of jobs."""
+        return sum((job.point.dense if job.dense_only else job.point.training).epochs for job in jobs)
+
+    def seconds(self, jobs: list[Job], workers: int) -> float:
+        """Seconds that jobs will take with so many processes at a time.
+
+        Raises:
+            ClickException: a network that cannot be trained on the images.
+        """
+        total = 0.0
+        for job in jobs:
+            total += self.steps(job) * self._step_seconds(job)
+        return total / workers
+
+    def _step_seconds(self, job: Job) -> float:
+        point = job.point
+        batch = point.dense.batch if job.dense_only else point.training.batch
+        spec = {"network": point.network, "width": point.width, "batch": batch, "data": point.data.name}
+        key = digest({**spec, "size": point.data.size, "threads": job.threads})
+        if key not in self._seconds:
+            self._seconds[key] = _measured(point, batch, job.threads)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(self._path, json.dumps(self._seconds).encode(), overwrite=True)
+        return self._seconds[key]
+
+
+def _measured(point: Point, batch: int, threads: int) -> float:
+    """Seconds of a training step, in a process of its own: networks leave memory behind."""
+    receiving, sending = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_time_steps, args=(point, batch, threads, sending), daemon=True)
+    process.start()
+    sending.close()
+    try:
+        found: Any = receiving.recv()
+    except EOFError:
+        found = "its process ended"
+    process.join()
+    if not isinstance(found, float):
+        raise click.ClickException(f"{point.network} {point.width:g} on {point.data.name} cannot be trained: {found}")
+    return found
+
+
+def _time_steps(point: Point, batch: int, threads: int, sending: Any) -> None:
+    limit_threads(threads)
+    import time
+
+    import numpy as np
+
+    from accuracy.data_sets import load
+    from accuracy.training import untrained
+    from fashion.training import compile_for
+
+    try:
+        data = load(point.data)
+        model = untrained(point, data)
+        compile_for(model, 1e-3, _WARM_UP_STEPS + _TIMED_STEPS, 0)
+        images = np.resize(data.few(batch), (batch, *data.shape))
+        labels = np.zeros(batch, np.int32)
+        for _ in range(_WARM_UP_STEPS):
+            model.train_on_batch(images, labels)
+        begin = time.perf_counter()
+        for _ in range(_TIMED_STEPS):
+            model.train_on_batch(images, labels)
+        sending.send((time.perf_counter() - begin) / _TIMED_STEPS)
+    except Exception as error:
+        sending.send(f"{type(error).__name__}: {error}")

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans of studies, read from YAML; what is wrong is said with its line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from accuracy.data_sets import DATA_SETS
+from accuracy.networks import NETWORKS
+from accuracy.point import DataSpec, Point, Training
+from tfprune.recipe import Recipe
+from tfprune.recipe.document import Node, read_document
+from tfprune.recipe.reading import check_mapping, located
+
+_PLAN_KEYS = ("name", "data", "dense", "trainings", "studies")
+_STUDY_KEYS = ("name", "question", "networks", "trainings", "sparsities", "seeds", "methods", "compare")
+_METHOD_KEYS = ("name", "pattern", "scores", "recipe", "width", "seeds", "sparsities", "trainings")
+_PHASE_KEYS = ("epochs", "rate", "batch", "schedule", "penalty", "scores")
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A training that follows the dense checkpoint.
+
+    Attributes:
+        training: epochs, rate and batch.
+        rule: what it adds to each rule: schedule, penalty, scores; as a recipe writes them.
+    """
+
+    training: Training
+    rule: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """One question and its points.
+
+    Attributes:
+        name: short, for files and tables.
+        question: what is asked.
+        points: what is trained for it.
+        compare: pairs of methods whose difference is tested.
+    """
+
+    name: str
+    question: str
+    points: tuple[Point, ...]
+    compare: tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be run.
+
+    Attributes:
+        name: of the plan.
+        studies: in the order of the file.
+    """
+
+    name: str
+    studies: tuple[Study, ...]
+
+    @property
+    def points(self) -> list[Point]:
+        """Every point once, checkpoints of one network and seed together; those that several studies share first."""
+        return list({point.key: point for study in self.studies for point in study.points}.values())
+
+
+def read_plan(path: str | os.PathLike[str], data_folder: str = "") -> Plan:
+    """Reads a plan.
+
+    Args:
+        path: a YAML file.
+        data_folder: where the images lie, in place of what the file says.
+
+    Raises:
+        RecipeError: what is wrong in the file, with its line and column.
+    """
+    document = read_document(path, "plan")
+    check_mapping(document, "a plan", _PLAN_KEYS)
+    for key in _PLAN_KEYS:
+        if key not in document.value:
+            document.place.refuse(f"a plan must have the key `{key}`.")
+    data = _data(document.value["data"], data_folder)
+    dense = _training(document.value["dense"], "`dense`", ("epochs", "rate", "batch"))
+    phases = {name: _phase(node) for name, node in _mapping(document.value["trainings"], "trainings").items()}
+    reader = _StudyReader(data, dense, phases, Path(os.fspath(path)).parent)
+    studies = tuple(reader.read(node) for node in _listed(document.value["studies"], "studies"))
+    names = [study.name for study in studies]
+    for name in names:
+        if names.count(name) > 1:
+            document.value["studies"].place.refuse(f"`studies` must have names of their own. Received: {name!r} twice.")
+    return Plan(_text(document, "name"), studies)
+
+
+class _StudyReader:
+    """Reads studies, given what all of them share."""
+
+    def __init__(self, data: DataSpec, dense: Training, phases: dict[str, Phase], folder: Path) -> None:
+        self._data = data
+        self._dense = dense
+        self._phases = phases
+        self._folder = folder
+
+    def read(self, node: Node) -> Study:
+        """One study."""
+        check_mapping(node, "a study", _STUDY_KEYS)
+        points: list[Point] = []
+        methods = _listed(node.value.get("methods", Node([], node.place)), "methods")
+        if not methods:
+            node.place.refuse("a study must have `methods`, a list of at least one.")
+        networks = [self._network(each) for each in _listed(_needed(node, "networks"), "networks")]
+        for method in methods:
+            check_mapping(method, "a method", _METHOD_KEYS)
+            for name, width in networks:
+                points += self._of_method(node, method, name, width)
+        names = {_text(method, "name") for method in methods}
+        return Study(_text(node, "name"), _text(node, "question"), tuple(points), _pairs(node, names))
+
+    def _network(self, node: Node) -> tuple[str, float]:
+        check_mapping(node, "a network", ("name", "width"))
+        name = _text(node, "name")
+        if name not in NETWORKS:
+            node.value["name"].place.refuse(f"`name` must be one of {', '.join(NETWORKS)}. Received: {name!r}.")
+        return name, _number(node, "width", 1.0, lambda value: value > 0, "above 0")
+
+    def _of_method(self, study: Node, method: Node, network: str, width: float) -> list[Point]:
+        """The points of a method: its own seeds, rates and trainings go before the study's."""
+        label = _text(method, "name")
+        given = [key for key in ("pattern", "recipe") if key in method.value]
+        if len(given) > 1:
+            method.keys["recipe"].refuse("a method must have `pattern` or `recipe`, not both.")
+        width = _number(method, "width", width, lambda value: value > 0, "above 0")
+        rates: list[float | None] = [None]
+        if given == ["pattern"]:
+            rates = list(_rates(method if "sparsities" in method.value else study))
+        seeds = _whole_numbers(method if "seeds" in method.value else study, "seeds")
+        found = []
+        for phase in self._named_phases(method if "trainings" in method.value else study):
+            for rate in rates:
+                recipe = self._recipe(method, given, rate, self._phases[phase])
+                for seed in seeds:
+                    found.append(
+                        Point(
+                            data=self._data,
+                            network=network,
+                            width=width,
+                            dense=self._dense,
+                            method=label,
+                            phase=phase,
+                            training=self._phases[phase].training,
+                            recipe=recipe,
+                            sparsity=rate,
+                            seed=seed,
+                        )
+                    )
+        return found
+
+    def _named_phases(self, node: Node) -> list[str]:
+        found = _listed(_needed(node, "trainings"), "trainings")
+        for each in found:
+            if each.value not in self._phases:
+                each.place.refuse(
+                    f"`trainings` must name those of the plan, {', '.join(self._phases)}. Received: {each.plain()!r}."
+                )
+        return [str(each.value) for each in found]
+
+    def _recipe(self, method: Node, given: list[str], rate: float | None, phase: Phase) -> str:
+        """The recipe as canonical JSON; ``""`` for a dense method."""
+        if not given:
+            return ""
+        if given == ["recipe"]:
+            path = self._folder / _text(method, "recipe")
+            loaded = located(method, lambda: Recipe.load(path))
+            rules = loaded.to_dict()["rules"]
+            return _canonical({"rules": [rule if rule.get("skip") else {**rule, **phase.rule} for rule in rules]})
+        rule = {"layers": None, "pattern": method.value["pattern"].plain(), **phase.rule}
+        if "scores" in method.value:
+            rule["scores"] = method.value["scores"].plain()
+        if rate is not None:
+            rule["sparsity"] = rate
+        # Read and written again: one spelling of each, and what is wrong is said here.
+        made = located(method, lambda: Recipe.from_dict({"rules": [rule]}))
+        return _canonical(made.to_dict())
+
+
+def _phase(node: Node) -> Phase:
+    check_mapping(node, "a training", _PHASE_KEYS)
+    rule = {key: node.value[key].plain() for key in ("schedule", "penalty", "scores") if key in node.value}
+    return Phase(_training(node, "a training", _PHASE_KEYS), rule)
+
+
+def _training(node: Node, subject: str, keys: tuple[str, ...]) -> Training:
+    check_mapping(node, subject, keys)
+    epochs = _number(node, "epochs", None, lambda value: value >= 1 and value == int(value), "a whole number >= 1")
+    rate = _number(node, "rate", None, lambda value: value > 0, "above 0")
+    batch = _number(node, "batch", 128, lambda value: value >= 1 and value == int(value), "a whole number >= 1")
+    return Training(int(epochs), rate, int(batch))
+
+
+def _data(node: Node, folder: str) -> DataSpec:
+    check_mapping(node, "`data`", [field.name for field in dataclasses.fields(DataSpec)])
+    name = _text(node, "name")
+    if name not in DATA_SETS:
+        node.value["name"].place.refuse(f"`name` must be one of {', '.join(DATA_SETS)}. Received: {name!r}.")
+    counts = {
+        key: int(_number(node, key, 0, lambda value: value >= 0 and value == int(value), "a whole number >= 0"))
+        for key in ("train", "test", "size")
+    }
+    return DataSpec(name, folder or (_text(node, "folder") if "folder" in node.value else ""), **counts)
+
+
+def _pairs(node: Node, names: set[str]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for pair in _listed(node.value.get("compare", Node([], node.place)), "compare"):
+        methods = _listed(pair, "compare")
+        for each in methods:
+            if each.value not in names:
+                each.place.refuse(f"`compare` must name methods of the study. Received: {each.plain()!r}.")
+        if len(methods) != 2:
+            pair.place.refuse(f"`compare` must be a list of pairs of methods. Received: {pair.plain()!r}.")
+        found.append((str(methods[0].value), str(methods[1].value)))
+    return tuple(found)
+
+
+def _rates(node: Node) -> list[float]:
+    listed = _listed(_needed(node, "sparsities"), "sparsities")
+    for each in listed:
+        if isinstance(each.value, bool) or not isinstance(each.value, int | float) or not 0 < each.value < 1:
+            each.place.refuse(f"`sparsities` must be numbers in (0, 1). Received: {each.plain()!r}.")
+    return [float(each.value) for each in listed]
+
+
+def _whole_numbers(node: Node, key: str) -> list[int]:
+    listed = _listed(_needed(node, key), key)
+    for each in listed:
+        if type(each.value) is not int or each.value < 0:
+            each.place.refuse(f"`{key}` must be whole numbers from 0. Received: {each.plain()!r}.")
+    return [int(each.value) for each in listed]
+
+
+def _number(node: Node, key: str, default: float | None, fits: Callable[[float], bool], wanted: str) -> float:
+    if key not in node.value:
+        if default is None:
+            node.place.refuse(f"`{key}` must be given.")
+        return default
+    value = node.value[key].value
+    number = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    if not number or not fits(value):
+        node.value[key].place.refuse(f"`{key}` must be {wanted}. Received: {value!r}.")
+    return float(value)
+
+
+def _text(node: Node, key: str) -> str:
+    value = _needed(node, key).value
+    if not isinstance(value, str) or not value.strip():
+        node.value[key].place.refuse(f"`{key}` must be text. Received: {value!r}.")
+    return str(value).strip()
+
+
+def _needed(node: Node, key: str) -> Node:
+    if key not in node.value:
+        node.place.refuse(f"`{key}` must be given.")
+    found: Node = node.value[key]
+    return found
+
+
+def _listed(node: Node, key: str) -> list[Node]:
+    if not isinstance(node.value, list):
+        node.place.refuse(f"`{key}` must be a list. Received: {node.plain()!r}.")
+    return list(node.value)
+
+
+def _mapping(node: Node, key: str) -> dict[str, Node]:
+    if not isinstance(node.value, dict) or not node.value:
+        node.place.refuse(f"`{key}` must be a mapping with at least one entry. Received: {node.plain()!r}.")
+    return dict(node.value)
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

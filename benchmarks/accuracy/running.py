@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the points of a plan: a process each, some at a time, and nothing twice."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import multiprocessing
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from accuracy.plan import Plan
+from accuracy.point import Point
+from accuracy.table import ResultTable
+from accuracy.worker import ROW_FILE, Job, work
+
+_LOOK_SECONDS = 0.5
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """A job that ended with an error.
+
+    Attributes:
+        job: the job.
+        reason: the last line that its process printed, or how that ended; all of them are in the job's log.
+    """
+
+    job: Job
+    reason: str
+
+
+class Runner:
+    """Runs jobs.
+
+    Args:
+        table: where rows go; must be locked.
+        workers: processes at a time.
+        console: for the progress bar and one line a result.
+    """
+
+    def __init__(self, table: ResultTable, workers: int, console: Console) -> None:
+        self._table = table
+        self._workers = workers
+        self._console = console
+        self.failures: list[Failure] = []
+
+    def run(self, jobs: list[Job], steps_of: Callable[[Job], int]) -> None:
+        """Runs all jobs; checkpoints first where points wait for them.
+
+        Args:
+            jobs: as :func:`jobs_of` makes them.
+            steps_of: training steps of a job, for the bar.
+        """
+        waiting = [job for job in jobs if not self._collect(job)]
+        total = sum(map(steps_of, waiting))
+        with _bar(self._console) as bar, _processes() as running:
+            task = bar.add_task("training steps", total=total)
+            done = 0
+            while waiting or running:
+                waiting = self._start(waiting, running)
+                time.sleep(_LOOK_SECONDS)
+                for each in list(running):
+                    if each.process.is_alive():
+                        continue
+                    running.remove(each)
+                    done += steps_of(each.job)
+                    waiting = self._ended(each, waiting)
+                now = sum(min(each.steps.value, steps_of(each.job)) for each in running)
+                names = "; ".join(str(each.job) for each in running)
+                bar.update(task, completed=done + now, description=names or "done")
+
+    def _start(self, waiting: list[Job], running: list[_Running]) -> list[Job]:
+        """Starts what may begin, and returns what still waits."""
+        left = []
+        for job in waiting:
+            trains = {each.job.point.checkpoint_key for each in running if each.job.dense_only}
+            needed = job.point.checkpoint_key in trains or (not job.dense_only and not _has_checkpoint(job))
+            if len(running) >= self._workers or needed:
+                left.append(job)
+            else:
+                running.append(_Running.begin(job))
+        return left
+
+    def _ended(self, each: _Running, waiting: list[Job]) -> list[Job]:
+        """Keeps what a process left; without its checkpoint a point cannot run."""
+        if each.process.exitcode == 0 and (each.job.dense_only or self._collect(each.job)):
+            return waiting
+        self.failures.append(each.failure())
+        self._console.print(f"[red]failed[/red] {each.job}: {self.failures[-1].reason}")
+        if not each.job.dense_only:
+            return waiting
+        return [job for job in waiting if job.point.checkpoint_key != each.job.key]
+
+    def _collect(self, job: Job) -> bool:
+        """Whether the result of a job is there; one that the runner before did not come to add is added."""
+        if job.dense_only:
+            return _has_checkpoint(job)
+        if job.key in self._table.rows:
+            return True
+        path = job.place / ROW_FILE
+        if not path.exists():
+            return False
+        row = json.loads(path.read_text())
+        self._table.add(row)
+        self._console.print(f"{job}: {row['accuracy']:.2%} (int8 {row['int8_accuracy']:.2%})", highlight=False)
+        return True
+
+
+@dataclasses.dataclass
+class _Running:
+    """A process at work."""
+
+    job: Job
+    process: Any
+    steps: Any
+
+    @classmethod
+    def begin(cls, job: Job) -> _Running:
+        folder = Path(job.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        steps = _CONTEXT.Value("q", 0)
+        process = _CONTEXT.Process(target=work, args=(job, steps), daemon=True)
+        process.start()
+        return cls(job, process, steps)
+
+    def failure(self) -> Failure:
+        code = self.process.exitcode
+        if code < 0:
+            return Failure(self.job, f"its process was ended by signal {-code}")
+        printed = self.job.log.read_text(errors="replace").split("\n") if self.job.log.exists() else []
+        # Of a traceback the last line says what it was.
+        return Failure(self.job, next((line for line in reversed(printed) if line.strip()), f"exit code {code}"))
+
+
+def jobs_of(plan: Plan, folder: Path, command: str, commit: str, threads: int) -> list[Job]:
+    """Checkpoints and points, those of one network and seed behind each other.
+
+    Args:
+        plan: the plan.
+        folder: of checkpoints and points.
+        command: how the runner was called.
+        commit: of the sources.
+        threads: of each process.
+    """
+    groups: dict[str, list[Point]] = defaultdict(list)
+    for point in plan.points:
+        groups[point.checkpoint_key].append(point)
+    jobs = []
+    for points in groups.values():
+        dense = Job(points[0], True, str(folder), command, commit, threads)
+        jobs += [dense, *(dataclasses.replace(dense, point=point, dense_only=False) for point in points)]
+    return jobs
+
+
+def open_jobs(jobs: list[Job], table: ResultTable) -> list[Job]:
+    """Jobs without a result; checkpoints that no open point needs are none."""
+    points = [job for job in jobs if not job.dense_only and job.key not in table.rows]
+    needed = {job.point.checkpoint_key for job in points if not (job.place / ROW_FILE).exists()}
+    dense = [job for job in jobs if job.dense_only and job.key in needed and not _has_checkpoint(job)]
+    wanted = {id(job) for job in (*points, *dense)}
+    return [job for job in jobs if id(job) in wanted]
+
+
+def _has_checkpoint(job: Job) -> bool:
+    return (Path(job.folder) / f"{job.point.checkpoint_key}.weights.h5").exists()
+
+
+@contextlib.contextmanager
+def _processes() -> Iterator[list[_Running]]:
+    """Processes that end with the runner, whatever ends it."""
+    running: list[_Running] = []
+    try:
+        yield running
+    finally:
+        for each in running:
+            each.process.terminate()
+        for each in running:
+            each.process.join()
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))

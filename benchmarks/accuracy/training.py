@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trainings of a point: the dense checkpoint that points share, and what follows it; both go on after a kill."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import tfprune as tp
+from accuracy.data_sets import DataSet
+from accuracy.networks import NETWORKS
+from accuracy.point import Point, Training
+from fashion.training import compile_for
+
+_WARM_UP_SHARE = 4  # of the steps, at most
+_WARM_UP_STEPS = 100
+#: Seeds of trainings that follow a checkpoint differ from those that made it, so that no order of images repeats.
+_LATER_SEED = 1000
+
+Step = Callable[[], None]
+
+
+class Steps(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
+    """Tells of every step, and of those that an earlier run has done.
+
+    Args:
+        step: called once a step.
+        steps: of an epoch.
+    """
+
+    def __init__(self, step: Step, steps: int) -> None:
+        super().__init__()
+        self._step = step
+        self._steps = steps
+        self._begun = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """At the first one, epochs before it are those of an earlier run."""
+        if not self._begun:
+            self._begun = True
+            for _ in range(epoch * self._steps):
+                self._step()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Counts."""
+        self._step()
+
+
+def steps_of(training: Training, data: DataSet) -> int:
+    """Steps of one epoch."""
+    return -(-data.train_count // training.batch)
+
+
+def untrained(point: Point, data: DataSet) -> Any:
+    """The network with the random weights of its seed."""
+    keras.utils.set_random_seed(point.seed)
+    return NETWORKS[point.network](point.width, data.shape, data.classes)
+
+
+def checkpoint(point: Point, data: DataSet, folder: Path, step: Step) -> Path:
+    """The dense network that points of a network and seed share, trained where no earlier run has done it.
+
+    Args:
+        point: one of them.
+        data: the images.
+        folder: for checkpoints and backups.
+        step: called once a step.
+    """
+    path = folder / f"{point.checkpoint_key}.weights.h5"
+    if path.exists():
+        return path
+    model = untrained(point, data)
+    backup = folder / f"{point.checkpoint_key}.backup"
+    _fit(model, data, point.dense, backup, [], step)
+    part = path.with_name(f"part_{path.name}")
+    model.save_weights(part)
+    part.replace(path)
+    shutil.rmtree(backup, ignore_errors=True)
+    return path
+
+
+def trained(point: Point, data: DataSet, weights: Path, folder: Path, step: Step) -> Any:
+    """The network of a point: from its dense checkpoint on, pruned by its recipe where it has one.
+
+    Args:
+        point: the point.
+        data: the images.
+        weights: of the checkpoint.
+        folder: of the point, for backups.
+        step: called once a step.
+    """
+    model = untrained(point, data)
+    model.load_weights(weights)
+    keras.utils.set_random_seed(point.seed + _LATER_SEED)
+    callbacks = []
+    if point.recipe:
+        recipe = tp.Recipe.from_dict(json.loads(point.recipe))
+        callbacks.append(tp.PruningCallback(recipe=recipe, checkpoint=folder / "pruning.npz"))
+    _fit(model, data, point.training, folder / "backup", callbacks, step)
+    return model
+
+
+def clean_up(folder: Path) -> None:
+    """Removes what only an interrupted training needs."""
+    shutil.rmtree(folder / "backup", ignore_errors=True)
+    for path in folder.glob("pruning.npz*"):
+        path.unlink()
+
+
+def _fit(model: Any, data: DataSet, training: Training, backup: Path, callbacks: list[Any], step: Step) -> None:
+    steps = steps_of(training, data)
+    total = training.epochs * steps
+    compile_for(model, training.rate, total, min(_WARM_UP_STEPS, total // _WARM_UP_SHARE))
+    # Backups stay until the result is there: a run may be killed between the last epoch and that.
+    saving = keras.callbacks.BackupAndRestore(backup, double_checkpoint=True, delete_checkpoint=False)
+    model.fit(
+        **data.fit(training.batch),
+        epochs=training.epochs,
+        callbacks=[saving, *callbacks, Steps(step, steps)],
+        verbose=0,
+    )

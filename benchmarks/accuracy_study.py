@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accuracy studies: trains the points of a plan, and makes tables and figures of what came of it.
+
+    python benchmarks/accuracy_study.py run benchmarks/accuracy/plans/default.yaml
+    python benchmarks/accuracy_study.py report benchmarks/accuracy/plans/default.yaml
+
+A run that is stopped, or killed, goes on where it was. `make study` does both.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from accuracy import REPOSITORY
+from accuracy.data_sets import load
+from accuracy.estimate import Estimate
+from accuracy.plan import Plan, Study, read_plan
+from accuracy.report import draw, markdown
+from accuracy.running import Runner, cores, jobs_of, open_jobs
+from accuracy.table import ResultTable
+from accuracy.worker import Job, command, commit_of
+from tfprune.errors import TfpruneError
+from tfprune.files import write_file
+
+RESULTS = REPOSITORY / "benchmarks/results/accuracy.csv"
+FOLDER = REPOSITORY / "build/accuracy"
+_MINUTE, _HOUR = 60, 3600
+
+PlanFile = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.group()
+def main() -> None:
+    """Accuracy studies; see the module's text."""
+
+
+@main.command()
+@click.argument("plan_file", type=PlanFile)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=RESULTS, show_default="results")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=FOLDER, help="Of checkpoints.")
+@click.option("--data", default="", help="Folder of the images, in place of the plan's.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes at a time. Default: one a core, at most four.")
+@click.option("--study", "names", multiple=True, help="Only these studies. Default: all.")
+@click.option("--estimate", "only_estimate", is_flag=True, help="Say how long it takes, and end.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    plan_file: Path,
+    output: Path,
+    folder: Path,
+    data: str,
+    workers: int | None,
+    names: tuple[str, ...],
+    only_estimate: bool,
+) -> None:
+    """Train what PLAN_FILE asks for and the table does not hold yet."""
+    console = Console(stderr=True)
+    plan = _plan(plan_file, data, names)
+    count = workers or min(cores(), 4)
+    table = ResultTable(output)
+    with table.locked():
+        jobs = jobs_of(plan, folder, command(), commit_of(REPOSITORY), max(1, cores() // count))
+        left = open_jobs(jobs, table)
+        estimate = Estimate(folder / "step_seconds.json", load(plan.points[0].data).train_count)
+        _say(console, plan, left, estimate, count)
+        if only_estimate:
+            return
+        runner = Runner(table, count, console)
+        try:
+            runner.run(left, estimate.steps)
+        except TfpruneError as error:
+            raise click.ClickException(str(error)) from error
+    for failure in runner.failures:
+        console.print(f"{failure.job}: {failure.reason}; all that it printed is in {failure.job.log}", highlight=False)
+    if runner.failures:
+        ctx.exit(1)
+
+
+@main.command()
+@click.argument("plan_file", type=PlanFile)
+@click.option("--table", "table_file", type=PlanFile, default=RESULTS, show_default="results")
+@click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), help="Folder to draw figures into.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: stdout.")
+@click.option("--study", "names", multiple=True, help="Only these studies. Default: all.")
+def report(
+    plan_file: Path, table_file: Path, pictures: Path | None, output: Path | None, names: tuple[str, ...]
+) -> None:
+    """Make Markdown, and figures, of the rows that PLAN_FILE asks for."""
+    plan = _plan(plan_file, "", names)
+    rows = ResultTable(table_file).rows
+    shown = ""
+    if pictures is not None:
+        for study in plan.studies:
+            draw(study, rows, pictures)
+        shown = os.path.relpath(pictures, output.parent if output is not None else Path.cwd())
+    text = markdown(plan, rows, shown)
+    if output is None:
+        click.echo(text)
+    else:
+        write_file(output, f"{text}\n".encode(), overwrite=True)
+
+
+def _plan(path: Path, data: str, names: tuple[str, ...]) -> Plan:
+    try:
+        plan = read_plan(path, data)
+    except TfpruneError as error:
+        raise click.ClickException(str(error)) from error
+    known = [study.name for study in plan.studies]
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(f"{name!r} must be a study of the plan, one of {', '.join(known)}")
+    chosen: tuple[Study, ...] = tuple(study for study in plan.studies if not names or study.name in names)
+    return Plan(plan.name, chosen)
+
+
+def _say(console: Console, plan: Plan, jobs: list[Job], estimate: Estimate, workers: int) -> None:
+    """What is to be done, and how long it takes."""
+    points = sum(not job.dense_only for job in jobs)
+    dense = len(jobs) - points
+    console.print(
+        f"{plan.name}: {len(plan.points)} points, {points} of them to be trained, with {dense} dense checkpoints: "
+        f"{estimate.epochs(jobs)} epochs",
+        highlight=False,
+    )
+    if jobs:
+        seconds = estimate.seconds(jobs, workers)
+        text = f"{seconds / _HOUR:.1f} hours" if seconds >= _HOUR else f"{seconds / _MINUTE:.0f} minutes"
+        console.print(f"about {text} of training with {workers} processes at a time", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
