@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -76,7 +77,10 @@ def work(job: Job, steps: Synchronized[int]) -> None:
     log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
-    _run(job, steps)
+    with open(f"{job.log}.lock", "w") as lock:
+        # The process that a killed runner left behind may still be at it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _run(job, steps)
 
 
 def limit_threads(threads: int) -> None:
@@ -91,7 +95,11 @@ def _run(job: Job, steps: Synchronized[int]) -> None:
     from accuracy.data_sets import load
     from accuracy.training import checkpoint, clean_up, trained
 
+    runner = os.getppid()
+
     def step() -> None:
+        if os.getppid() != runner:
+            raise SystemExit("the runner is gone; the next one goes on from here")
         with steps.get_lock():
             steps.value += 1
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Means, intervals and tests of differences, and the page they make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from PIL import Image
+from scipy import stats
+
+from tests.benchmarks.accuracy.test_plan import PLAN, read
+from tests.benchmarks.accuracy.test_table import row
+
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def plan(load: Load, tmp_path: Path) -> Any:
+    return read(load, tmp_path, PLAN)
+
+
+@pytest.fixture
+def rows(load: Load, plan: Any) -> dict[str, Any]:
+    """The accuracy is 0.9 less 0.1 for a pruned one, and a bit by seed; those of the small network are missing."""
+    table = load("accuracy.table")
+    found = {}
+    for point in plan.studies[0].points:
+        if point.network == "resnet20":
+            accuracy = 0.9 - 0.1 * (point.method == "free") + 0.01 * point.seed**2 * (point.method == "free")
+            kept = 0.4 if point.recipe else None
+            found[point.key] = row(table, point.key, accuracy=accuracy, kept_magnitude=kept, weights=0.25)
+    return found
+
+
+def test_intervals_are_those_of_student(load: Load) -> None:
+    answers = load("accuracy.answers")
+    values = [0.91, 0.93, 0.92, 0.95]
+    found = answers.mean_of(values)
+    low, high = stats.t.interval(0.95, 3, loc=found.mean, scale=stats.sem(values))
+    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high))
+    assert math.isnan(answers.mean_of([0.9]).half)
+
+
+def test_differences_pair_what_began_at_the_same_checkpoint(load: Load, tmp_path: Path) -> None:
+    text = PLAN.replace("{name: dense}", "{name: filters, pattern: Filters}").replace(
+        "[free, dense]", "[free, filters]"
+    )
+    study = read(load, tmp_path, text).studies[0]
+    better = {0: 0.02, 1: 0.03, 2: 0.5}
+    accuracies = {point.key: 0.8 + 0.01 * point.seed for point in study.points}
+    accuracies |= {
+        point.key: 0.8 + 0.01 * point.seed + better[point.seed] for point in study.points if point.method == "free"
+    }
+    found = list(
+        load("accuracy.answers").differences(study, {key: {"accuracy": value} for key, value in accuracies.items()})
+    )
+    assert len(found) == 4  # two networks at two rates
+    for each in found:
+        # The third seed has no partner.
+        assert (each.better, each.worse, each.difference.count) == ("free", "filters", 2)
+        assert each.difference.mean == pytest.approx(0.025)
+        assert each.p == pytest.approx(stats.ttest_1samp([0.02, 0.03], 0).pvalue)
+
+
+def test_the_page_says_how_much_is_missing(load: Load, plan: Any, rows: dict[str, Any], tmp_path: Path) -> None:
+    report = load("accuracy.report")
+    text = report.markdown(plan, rows, "pictures")
+    count = len(plan.studies[0].points)
+    assert f"{len(rows)} of {count} points so far." in text
+    assert "### second" not in text
+    line = next(each for each in text.splitlines() if "| free | gradual | 80% |" in each)
+    # Seeds 0, 1 and 2: 0.80, 0.81 and 0.84.
+    assert "81.67 % ± 5.17" in line
+    assert "25.0%" in line
+    assert "![first](pictures/accuracy_first.png)" in text
+    path = report.draw(plan.studies[0], rows, tmp_path / "pictures")
+    with Image.open(path) as image:
+        assert image.width > 400
+    assert report.draw(plan.studies[1], rows, tmp_path) is None

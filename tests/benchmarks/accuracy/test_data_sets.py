@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images of every data set, from small files of the same layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def cifar(tmp_path: Path) -> Path:
+    """Five files of four images and one of six; the label is the first pixel's red."""
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    for place, (name, count) in enumerate([*((f"data_batch_{i}.bin", 4) for i in range(1, 6)), ("test_batch.bin", 6)]):
+        records = np.random.default_rng(place).integers(0, 256, (count, 3073), dtype=np.uint8)
+        records[:, 0] = np.arange(count) % 10
+        records[:, 1] = records[:, 0]
+        (folder / name).write_bytes(records.tobytes())
+    return tmp_path
+
+
+@pytest.fixture
+def imagenet(tmp_path: Path) -> Path:
+    """Two classes of three training and two test images, dark and bright."""
+    for part, count in (("train", 3), ("val", 2)):
+        for label, name in enumerate(("n01", "n02")):
+            folder = tmp_path / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (40, 30), (200 * label,) * 3).save(folder / f"{number}.png")
+    return tmp_path
+
+
+def test_cifar_is_read_from_its_binary_files(load: Load, cifar: Path) -> None:
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    found = data_sets.load(point.DataSpec("cifar10", str(cifar), train=10))
+    assert (found.shape, found.train_count) == ((32, 32, 3), 10)
+    ((images, labels),) = list(found.test())
+    assert labels.tolist() == [0, 1, 2, 3, 4, 5]
+    # Channels first in the file: the red of the first pixel is the label, up to scale.
+    assert np.all(np.diff(images[:, 0, 0, 0]) > 0)
+    assert found.few(3).shape == (3, 32, 32, 3)
+    batches = list(found.fit(4)["x"])
+    assert [len(labels) for _, labels in batches] == [4, 4, 2]
+
+
+def test_cifar_images_are_augmented_anew_each_epoch(load: Load, cifar: Path) -> None:
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    found = data_sets.load(point.DataSpec("cifar10", str(cifar / "cifar-10-batches-bin")))
+    epochs = [np.concatenate([images for images, _ in found.fit(32)["x"]]) for _ in range(2)]
+    assert epochs[0].shape == epochs[1].shape == (20, 32, 32, 3)
+    assert not np.array_equal(np.sort(epochs[0], axis=None), np.sort(epochs[1], axis=None))
+
+
+def test_folders_of_classes_are_read_while_they_are_trained_on(load: Load, imagenet: Path) -> None:
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    found = data_sets.load(point.DataSpec("imagenet", str(imagenet), size=16))
+    assert (found.shape, found.classes, found.train_count) == ((16, 16, 3), 2, 6)
+    ((images, labels),) = list(found.test())
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert np.allclose(images[labels == 0], -1)
+    assert images[labels == 1].min() > 0.4
+    assert sorted(label for _, batch in found.fit(4)["x"] for label in batch.numpy().tolist()) == [0, 0, 0, 1, 1, 1]
+    assert found.few(2).shape == (2, 16, 16, 3)
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "imagenet"])
+def test_a_folder_without_the_files_says_what_was_looked_for(name: str, load: Load, tmp_path: Path) -> None:
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    with pytest.raises(click.ClickException, match="was looked for in") as error:
+        data_sets.load(point.DataSpec(name, str(tmp_path / "nowhere")))
+    assert str(tmp_path / "nowhere") in error.value.message
+    assert "--data" in error.value.message
+
+
+def test_a_cut_file_is_refused(load: Load, cifar: Path) -> None:
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    path = cifar / "cifar-10-batches-bin/test_batch.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(click.ClickException, match=r"test_batch\.bin: must hold records of 3073 bytes"):
+        data_sets.load(point.DataSpec("cifar10", str(cifar)))

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans become points, and what is wrong in one is said with its line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.benchmarks.conftest import BENCHMARKS
+from tfprune import Recipe
+from tfprune.errors import RecipeError
+
+Load = Callable[[str], ModuleType]
+
+PLAN = """\
+name: little
+data: {name: fashion_mnist, train: 100}
+dense: {epochs: 2, rate: 0.003}
+trainings:
+  gradual: {epochs: 1, rate: 0.002, schedule: {PolynomialDecay: {frequency: 5}}}
+  short: {epochs: 1, rate: 0.001}
+studies:
+  - name: first
+    question: Which is better?
+    networks: [{name: resnet20, width: 8}, {name: small}]
+    trainings: [gradual]
+    sparsities: [0.8, 0.9]
+    seeds: [0, 1]
+    methods:
+      - {name: dense}
+      - {name: free, pattern: {Groups: {rows: 4}}, seeds: [0, 1, 2], scores: l2}
+      - {name: narrower, width: 4, trainings: [short]}
+    compare: [[free, dense]]
+  - name: second
+    question: And again?
+    networks: [{name: small}]
+    trainings: [gradual]
+    sparsities: [0.9]
+    seeds: [0]
+    methods:
+      - {name: the same, pattern: {Groups: {rows: 4}}, scores: l2}
+"""
+
+
+def read(load: Load, folder: Path, text: str) -> Any:
+    path = folder / "plan.yaml"
+    path.write_text(text)
+    return load("accuracy.plan").read_plan(path)
+
+
+def test_methods_are_multiplied_by_networks_rates_trainings_and_seeds(load: Load, tmp_path: Path) -> None:
+    plan = read(load, tmp_path, PLAN)
+    first, _ = plan.studies
+    counts = {name: sum(point.method == name for point in first.points) for name in ("dense", "free", "narrower")}
+    assert counts == {"dense": 2 * 2, "free": 2 * 2 * 3, "narrower": 2 * 2}
+    narrower = [point for point in first.points if point.method == "narrower"]
+    assert {(point.width, point.training.rate) for point in narrower} == {(4.0, 0.001)}
+    free = next(point for point in first.points if point.method == "free")
+    (rule,) = Recipe.from_dict(json.loads(free.recipe)).rules
+    assert (rule.sparsity, rule.scores, rule.schedule.frequency) == (0.8, "l2", 5)  # type: ignore[union-attr]
+
+
+def test_points_that_studies_share_are_trained_once(load: Load, tmp_path: Path) -> None:
+    first, second = read(load, tmp_path, PLAN).studies
+    (shared,) = second.points
+    twins = [point for point in first.points if point.key == shared.key]
+    assert [(twin.method, twin.sparsity, twin.seed) for twin in twins] == [("free", 0.9, 0)]
+    assert len(read(load, tmp_path, PLAN).points) == len(first.points)
+
+
+def test_what_a_result_depends_on_is_in_its_key(load: Load, tmp_path: Path) -> None:
+    known = {point.key for point in read(load, tmp_path, PLAN).points}
+    for old, new in {"train: 100": "train: 200", "rate: 0.003": "rate: 0.004", "epochs: 1": "epochs: 3"}.items():
+        others = {point.key for point in read(load, tmp_path, PLAN.replace(old, new)).points}
+        assert not known & others
+
+
+def test_recipes_come_from_files_beside_the_plan(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "mapped.yaml").write_text(
+        "rules:\n  - {layers: stem, skip: true}\n  - {layers: null, pattern: Filters, sparsity: 0.5}\n"
+    )
+    text = PLAN.replace("{name: narrower, width: 4, trainings: [short]}", "{name: mapped, recipe: mapped.yaml}")
+    found = next(point for point in read(load, tmp_path, text).points if point.method == "mapped")
+    skipped, pruned = Recipe.from_dict(json.loads(found.recipe)).rules
+    assert skipped.skip
+    assert (found.sparsity, pruned.sparsity, pruned.schedule.frequency) == (None, 0.5, 5)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: resnet20", "name: resnet21", r"line 10, column \d+: `name` must be one of resnet20"),
+        ("name: fashion_mnist", "name: mnist", r"line 2, column \d+: `name` must be one of fashion_mnist"),
+        ("train: 100", "train: -1", r"line 2, column \d+: `train` must be a whole number >= 0"),
+        (
+            "trainings: [gradual]",
+            "trainings: [gradul]",
+            r"line 11, column \d+: `trainings` must name those of the plan",
+        ),
+        ("compare: [[free, dense]]", "compare: [[free, fre]]", r"line 18, column \d+: `compare` must name methods"),
+        ("compare: [[free, dense]]", "compare: [[free]]", r"line 18, column \d+: `compare` must be a list of pairs"),
+        ("{Groups: {rows: 4}}, seeds", "{Groups: {row: 4}}, seeds", r"line 16.*no key 'row'"),
+        ("[0.8, 0.9]", "[0.8, 1.0]", r"line 12, column \d+: `sparsities` must be numbers in \(0, 1\)"),
+        ("seeds: [0, 1]\n", "seeds: [0, -1]\n", r"line 13, column \d+: `seeds` must be whole numbers"),
+        ("question: Which is better?", "question:", r"line 9.*`question` must be text"),
+        ("  - name: second", "  - name: first", "`studies` must have names of their own"),
+        ("dense: {epochs: 2", "dense: {epochs: 0", r"line 3, column \d+: `epochs` must be a whole number >= 1"),
+        ("name: little", "nam: little", "a plan has no key 'nam'"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(old: str, new: str, message: str, load: Load, tmp_path: Path) -> None:
+    assert old in PLAN
+    with pytest.raises(RecipeError, match=message):
+        read(load, tmp_path, PLAN.replace(old, new))
+
+
+@pytest.mark.parametrize("path", sorted((BENCHMARKS / "accuracy/plans").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_plans_that_come_with_it_can_be_read(path: Path, load: Load) -> None:
+    plan = load("accuracy.plan").read_plan(path)
+    assert plan.points
+    for study in plan.studies:
+        assert study.question.endswith("?")

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A study from its plan to its page: run, killed, run again."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.benchmarks.conftest import BENCHMARKS, Script
+
+PLAN = """\
+name: little
+data: {name: fashion_mnist, train: 512, test: 250}
+dense: {epochs: 1, rate: 0.003, batch: 64}
+trainings:
+  gradual: {epochs: 2, rate: 0.002, batch: 64, schedule: {PolynomialDecay: {frequency: 2}}}
+studies:
+  - name: little
+    question: Does it run?
+    networks: [{name: small}]
+    trainings: [gradual]
+    sparsities: [0.8, 0.9]
+    seeds: [0]
+    methods:
+      - {name: dense}
+      - {name: free, pattern: {Groups: {rows: 4}}}
+"""
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_study_that_is_killed_goes_on_and_ends_with_its_page(tmp_path: Path, script: Script) -> None:
+    plan, table = tmp_path / "plan.yaml", tmp_path / "results.csv"
+    plan.write_text(PLAN)
+    options = [str(plan), "--output", str(table), "--folder", str(tmp_path / "points"), "--workers", "1"]
+    command = [sys.executable, str(BENCHMARKS / "accuracy_study.py"), "run", *options]
+    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parent)}
+    runner = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 240
+    while not _rows(table) and runner.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(runner.pid, signal.SIGKILL)
+    _, printed = runner.communicate()
+    first = _rows(table)
+    assert len(first) == 1, printed
+    assert "3 points, 3 of them to be trained, with 1 dense checkpoints: 7 epochs" in printed.replace("\n", " ")
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = _rows(table)
+    assert rows[0] == first[0]
+    assert [(row["method"], row["sparsity"]) for row in rows] == [("dense", ""), ("free", "0.8"), ("free", "0.9")]
+    for row, left in zip(rows, (1, 0.22, 0.12), strict=True):
+        assert 0 < float(row["accuracy"]) <= 1
+        assert float(row["weights"]) <= left
+        assert row["test_images"] == "250"
+    assert int(rows[2]["bytes"]) < int(rows[1]["bytes"]) < int(rows[0]["bytes"])
+    assert float(rows[2]["kept_magnitude"]) < float(rows[1]["kept_magnitude"]) < 1
+    # Nothing is left to do, and nothing is kept that only an interrupted training needs.
+    again = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=60, check=True)
+    assert "0 of them to be trained" in again.stderr
+    assert not list(tmp_path.glob("points/*/backup"))
+    page = tmp_path / "page.md"
+    script("accuracy_study", "report", plan, "--table", table, "--pictures", tmp_path / "pictures", "--output", page)
+    assert "![little](pictures/accuracy_little.png)" in page.read_text()
+    assert (tmp_path / "pictures/accuracy_little.png").exists()
+
+
+def test_a_point_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None:
+    plan, table = tmp_path / "plan.yaml", tmp_path / "results.csv"
+    # Of no layer of the network: known only when it is pruned.
+    broken = "{name: broken, recipe: broken.yaml}"
+    plan.write_text(PLAN.replace("{name: free, pattern: {Groups: {rows: 4}}}", broken))
+    (tmp_path / "broken.yaml").write_text("rules:\n  - {layers: nowhere, pattern: Filters, sparsity: 0.5}\n")
+    done = subprocess.run(
+        [
+            *(sys.executable, str(BENCHMARKS / "accuracy_study.py"), "run", str(plan)),
+            *("--output", str(table), "--folder", str(tmp_path / "points"), "--workers", "2"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(BENCHMARKS.parent)},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 1, said
+    assert "failed small 1, broken, gradual, seed 0: tfprune.errors.RecipeError: " in said
+    assert "'nowhere'" in said
+    assert [row["method"] for row in _rows(table)] == ["dense"]
+
+
+def test_files_that_are_no_plan_are_refused_in_words(tmp_path: Path, script: Script) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN.replace("name: small", "name: smal"))
+    assert "line 9" in script("accuracy_study", "run", plan, "--output", tmp_path / "t.csv", code=1)
+    assert "must be a study of the plan" in script(
+        "accuracy_study", "run", BENCHMARKS / "accuracy/plans/smoke.yaml", "--study", "other", code=2
+    )

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of results stays whole, and has one writer."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+import pytest
+
+from tfprune import files
+from tfprune.errors import OutputError
+
+Load = Callable[[str], ModuleType]
+
+
+def row(table: ModuleType, key: str, **changed: Any) -> dict[str, Any]:
+    """A row with a number in each column that wants one."""
+    numbers = {name: kind(1) for name, kind in table._NUMBERS.items()}
+    empty = dict.fromkeys(table._MAY_BE_EMPTY)
+    return {**dict.fromkeys(table.COLUMNS, "text"), **numbers, **empty, "key": key, **changed}
+
+
+def test_rows_come_back_as_they_were(load: Load, tmp_path: Path) -> None:
+    module = load("accuracy.table")
+    table = module.ResultTable(tmp_path / "new/results.csv")
+    rows = [row(module, "a", sparsity=0.8, command='with "quotes", and a comma'), row(module, "b", kept_magnitude=0.5)]
+    for each in rows:
+        table.add(each)
+    assert list(module.ResultTable(table.path).rows.values()) == rows
+
+
+def test_a_full_disk_leaves_the_table_whole(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("accuracy.table")
+    table = module.ResultTable(tmp_path / "results.csv")
+    table.add(row(module, "a"))
+    before = table.path.read_bytes()
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "_write_through", full)
+    with pytest.raises(OutputError, match="No space left"):
+        table.add(row(module, "b"))
+    assert table.path.read_bytes() == before
+    assert list(table.rows) == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_a_second_runner_is_refused_with_the_process_that_has_the_table(load: Load, tmp_path: Path) -> None:
+    module = load("accuracy.table")
+    path = tmp_path / "results.csv"
+    with module.ResultTable(path).locked():
+        second = module.ResultTable(path).locked()
+        with pytest.raises(click.ClickException, match=f"process {os.getpid()} is writing") as error, second:
+            pass
+        assert "--output" in error.value.message
+    with module.ResultTable(path).locked():
+        pass
+
+
+def _hold(path: str, ready: Any) -> None:
+    import sys
+
+    from tests.benchmarks.conftest import BENCHMARKS
+
+    sys.path.insert(0, str(BENCHMARKS))
+    from accuracy.table import ResultTable
+
+    with ResultTable(Path(path)).locked():
+        ready.set()
+        signal.pause()
+
+
+def test_the_lock_of_a_killed_runner_is_gone(load: Load, tmp_path: Path) -> None:
+    module = load("accuracy.table")
+    path = tmp_path / "results.csv"
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    process = context.Process(target=_hold, args=(str(path), ready))
+    process.start()
+    assert ready.wait(60)
+    second = module.ResultTable(path).locked()
+    with pytest.raises(click.ClickException, match=f"process {process.pid} is writing"), second:
+        pass
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with module.ResultTable(path).locked():
+        pass
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "", "\x00\x01"])
+def test_other_files_are_refused(content: str, load: Load, tmp_path: Path) -> None:
+    path = tmp_path / "other.csv"
+    path.write_text(content)
+    with pytest.raises(click.ClickException, match="must be a table of results"):
+        load("accuracy.table").ResultTable(path)
+    assert path.read_text() == content
+
+
+def test_a_row_of_other_values_is_refused_with_its_line(load: Load, tmp_path: Path) -> None:
+    module = load("accuracy.table")
+    table = module.ResultTable(tmp_path / "results.csv")
+    table.add(row(module, "a"))
+    table.add(row(module, "b", accuracy="much"))
+    with pytest.raises(click.ClickException, match="line 3: must be a row of results"):
+        module.ResultTable(table.path)
