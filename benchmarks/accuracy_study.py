@@ -19,7 +19,7 @@ from accuracy import REPOSITORY
 from accuracy.data_sets import load
 from accuracy.estimate import Estimate
 from accuracy.plan import Plan, Study, read_plan
-from accuracy.report import draw, markdown
+from accuracy.report import draw, markdown, with_sections
 from accuracy.running import Runner, cores, jobs_of, open_jobs
 from accuracy.table import ResultTable
 from accuracy.worker import Job, command, commit_of
@@ -84,24 +84,20 @@ def run(
 @click.argument("plan_file", type=PlanFile)
 @click.option("--table", "table_file", type=PlanFile, default=RESULTS, show_default="results")
 @click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), help="Folder to draw figures into.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: stdout.")
-@click.option("--study", "names", multiple=True, help="Only these studies. Default: all.")
-def report(
-    plan_file: Path, table_file: Path, pictures: Path | None, output: Path | None, names: tuple[str, ...]
-) -> None:
+@click.option("--page", type=PlanFile, help="A page whose marked sections are made anew. Default: all to stdout.")
+def report(plan_file: Path, table_file: Path, pictures: Path | None, page: Path | None) -> None:
     """Make Markdown, and figures, of the rows that PLAN_FILE asks for."""
-    plan = _plan(plan_file, "", names)
+    plan = _plan(plan_file, "", ())
     rows = ResultTable(table_file).rows
     shown = ""
     if pictures is not None:
         for study in plan.studies:
             draw(study, rows, pictures)
-        shown = os.path.relpath(pictures, output.parent if output is not None else Path.cwd())
-    text = markdown(plan, rows, shown)
-    if output is None:
-        click.echo(text)
+        shown = os.path.relpath(pictures, Path.cwd() if page is None else page.parent)
+    if page is None:
+        click.echo(markdown(plan, rows, shown))
     else:
-        write_file(output, f"{text}\n".encode(), overwrite=True)
+        write_file(page, with_sections(page.read_text(), plan, rows, shown).encode(), overwrite=True)
 
 
 def _plan(path: Path, data: str, names: tuple[str, ...]) -> Plan:

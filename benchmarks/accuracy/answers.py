@@ -84,16 +84,28 @@ def missing(study: Study, rows: dict[str, Row]) -> int:
 
 
 def differences(study: Study, rows: dict[str, Row], field: str = "accuracy") -> Iterator[Difference]:
-    """The pairs that the study compares, wherever both have been trained from the same checkpoints."""
+    """The pairs that the study compares, wherever both have been trained from the same checkpoints.
+
+    Methods are compared at the same rate and after the same training; a method with one rate and one training, with all
+    of the other's.
+    """
     groups = groups_of(study, rows)
     for better, worse in study.compare:
         for (network, width, method, phase, sparsity), first in groups.items():
-            second = groups.get((network, width, worse, phase, sparsity), {})
+            second = _partner(groups, (network, width, worse, phase, sparsity))
             seeds = sorted(set(first) & set(second))
             if method != better or not seeds:
                 continue
             gaps = [first[seed][field] - second[seed][field] for seed in seeds]
             yield Difference(network, width, phase, sparsity, better, worse, mean_of(gaps), _p_value(gaps))
+
+
+def _partner(groups: dict[Group, dict[int, Row]], wanted: Group) -> dict[int, Row]:
+    """The group of the same rate and training, or the only one of the method on that network."""
+    if wanted in groups:
+        return groups[wanted]
+    own = [found for group, found in groups.items() if group[:3] == wanted[:3]]
+    return own[0] if len(own) == 1 else {}
 
 
 def _p_value(gaps: list[float]) -> float:

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+
+import click
 
 from accuracy.answers import Difference, Group, Mean, differences, groups_of, mean_of, missing
 from accuracy.plan import Plan, Study
@@ -14,32 +17,67 @@ from accuracy.point import DENSE
 from accuracy.table import Row
 
 _SIZE = (7.0, 4.2)
+_END = "<!-- end -->"
+_BEGIN = re.compile(r"<!-- study: (.+?) -->")
+_SECTION = re.compile(rf"{_BEGIN.pattern}(.*?){re.escape(_END)}", re.DOTALL)
 
 
 def markdown(plan: Plan, rows: dict[str, Row], pictures: str = "") -> str:
-    """Sections of a page: for each study its question, its table, its tests and its figure.
+    """A page: for each study with results a heading, its question, and what :func:`section` says.
 
     Args:
         plan: the plan.
         rows: of the table of results, by key.
         pictures: folder of the figures as the page names it; ``""``: none.
     """
-    parts = []
-    for study in plan.studies:
-        groups = groups_of(study, rows)
-        if not groups:
-            continue
-        left = missing(study, rows)
-        parts += [f"### {study.name}", study.question]
-        if left:
-            parts.append(f"{len(study.points) - left} of {len(study.points)} points so far.")
+    found = [study for study in plan.studies if groups_of(study, rows)]
+    return "\n\n".join(f"### {study.name}\n\n{study.question}\n\n{section(study, rows, pictures)}" for study in found)
+
+
+def section(study: Study, rows: dict[str, Row], pictures: str = "") -> str:
+    """The table of a study, its tests and its figure.
+
+    Args:
+        study: the study.
+        rows: of the table of results, by key.
+        pictures: folder of the figures as the page names it; ``""``: none.
+    """
+    groups = groups_of(study, rows)
+    left = missing(study, rows)
+    parts = [f"{len(study.points) - left} of {len(study.points)} points so far."] if left else []
+    if groups:
         parts.append(_means(groups))
-        tests = list(differences(study, rows))
-        if tests:
-            parts.append(_tests(tests))
-        if pictures and _curves(groups):
-            parts.append(f"![{study.name}]({pictures}/{file_name(study)})")
+    tests = list(differences(study, rows))
+    if tests:
+        parts.append(_tests(tests))
+    if pictures and _curves(groups):
+        parts.append(f"![{study.name}]({pictures}/{file_name(study)})")
     return "\n\n".join(parts)
+
+
+def with_sections(page: str, plan: Plan, rows: dict[str, Row], pictures: str = "") -> str:
+    """A page with its sections made anew: what stands between ``<!-- study: NAME -->`` and ``<!-- end -->``.
+
+    Args:
+        page: Markdown.
+        plan: the plan.
+        rows: of the table of results, by key.
+        pictures: as for :func:`section`.
+
+    Raises:
+        ClickException: the page names a study that the plan has not, or a mark has no end.
+    """
+    known = {study.name: study for study in plan.studies}
+
+    def made(match: re.Match[str]) -> str:
+        name, content = match.group(1), match.group(2)
+        if _BEGIN.search(content):
+            raise click.ClickException(f"study {name!r}: its mark in the page must have an end, {_END}")
+        if name not in known:
+            raise click.ClickException(f"the page must name studies of the plan, {', '.join(known)}; it has {name!r}")
+        return f"<!-- study: {name} -->\n\n{section(known[name], rows, pictures)}\n\n{_END}"
+
+    return _SECTION.sub(made, page)
 
 
 def _means(groups: dict[Group, dict[int, Row]]) -> str:

@@ -86,6 +86,8 @@ def work(job: Job, steps: Synchronized[int]) -> None:
 def limit_threads(threads: int) -> None:
     """Sets what libraries read when they are loaded; must come before."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Several processes share a GPU; each takes what it needs and not all of it.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = str(threads)
 

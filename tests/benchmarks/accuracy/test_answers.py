@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import pytest
 from PIL import Image
 from scipy import stats
@@ -65,6 +67,30 @@ def test_differences_pair_what_began_at_the_same_checkpoint(load: Load, tmp_path
         assert (each.better, each.worse, each.difference.count) == ("free", "filters", 2)
         assert each.difference.mean == pytest.approx(0.025)
         assert each.p == pytest.approx(stats.ttest_1samp([0.02, 0.03], 0).pvalue)
+
+
+def test_a_method_of_one_rate_is_compared_with_every_other(load: Load, tmp_path: Path) -> None:
+    other = "{name: kept, pattern: {KernelElements: {keep: 2}}, seeds: [0, 1], sparsities: [0.77]}"
+    text = PLAN.replace("{name: dense}", other).replace("[free, dense]", "[free, kept]")
+    study = read(load, tmp_path, text).studies[0]
+    rows = {point.key: {"accuracy": 0.5 + 0.1 * (point.method == "free")} for point in study.points}
+    found = list(load("accuracy.answers").differences(study, rows))
+    assert {(each.network, each.sparsity) for each in found} == {
+        (network, rate) for network in ("resnet20", "small") for rate in (0.8, 0.9)
+    }
+    assert all(each.difference.mean == pytest.approx(0.1) and each.p == 0 for each in found)
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("<!-- study: other --><!-- end -->", "must name studies of the plan, first, second; it has 'other'"),
+        ("<!-- study: first --> <!-- study: second --><!-- end -->", "'first': its mark in the page must have an end"),
+    ],
+)
+def test_pages_that_do_not_fit_the_plan_are_refused(page: str, message: str, load: Load, plan: Any) -> None:
+    with pytest.raises(click.ClickException, match=re.escape(message)):
+        load("accuracy.report").with_sections(page, plan, {})
 
 
 def test_the_page_says_how_much_is_missing(load: Load, plan: Any, rows: dict[str, Any], tmp_path: Path) -> None:

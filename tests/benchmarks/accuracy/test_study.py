@@ -70,8 +70,13 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_its_page(tmp_path: Path, s
     assert "0 of them to be trained" in again.stderr
     assert not list(tmp_path.glob("points/*/backup"))
     page = tmp_path / "page.md"
-    script("accuracy_study", "report", plan, "--table", table, "--pictures", tmp_path / "pictures", "--output", page)
-    assert "![little](pictures/accuracy_little.png)" in page.read_text()
+    page.write_text("Before\n<!-- study: little -->\nold\n<!-- end -->\nbehind\n")
+    script("accuracy_study", "report", plan, "--table", table, "--pictures", tmp_path / "pictures", "--page", page)
+    text = page.read_text()
+    assert text.startswith("Before\n<!-- study: little -->")
+    assert text.endswith("<!-- end -->\nbehind\n")
+    assert "old" not in text
+    assert "![little](pictures/accuracy_little.png)" in text
     assert (tmp_path / "pictures/accuracy_little.png").exists()
 
 
