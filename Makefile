@@ -16,7 +16,7 @@ CPP_SOURCES := $(shell find tflite_ops -name '*.h' -o -name '*.cc' -o -name '*.i
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 phone-tools fuzz demo notebook bench bench-gpu clean
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 phone-tools fuzz demo notebook bench bench-gpu study clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -138,6 +138,11 @@ bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour
 	$(BIN)/python benchmarks/avx2_instructions.py --output benchmarks/results/avx2_instructions.json
 	$(BIN)/python benchmarks/fit_partition.py --output benchmarks/results/partition.json
 	$(BIN)/python benchmarks/mca.py --output benchmarks/results/mca.json
+
+STUDY := benchmarks/accuracy/plans/default.yaml
+study: setup  ## The tables and figures of docs/accuracy.md; hours, goes on where it was.
+	$(BIN)/python benchmarks/accuracy_study.py run $(STUDY)
+	$(BIN)/python benchmarks/accuracy_study.py report $(STUDY) --pictures docs/pictures --page docs/accuracy.md
 
 bench-gpu: setup  ## The tables of docs/gpu.md on this machine's OpenCL device; without a GPU only answers count.
 	$(BIN)/python benchmarks/gpu_layers.py --output benchmarks/results/gpu_layers.json

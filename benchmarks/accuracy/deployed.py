@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tfprune as tp
-from accuracy.data_sets import DataSet
+from accuracy.data_sets import DataSet, load
+from accuracy.point import DataSpec
 from tfprune.converter.report import ConversionReport
 
 CALIBRATED_ON = 256
@@ -61,6 +67,41 @@ def deployed(model: Any, data: DataSet) -> Deployed:
         weights=round(weights, _KEPT_DIGITS),
         macs=round(macs, _KEPT_DIGITS),
     )
+
+
+def deployed_by_tensorflow(model: Any, spec: DataSpec, folder: Path) -> Deployed:
+    """As :func:`deployed`, for a model of another back end of Keras: in a process whose back end is TensorFlow.
+
+    Args:
+        model: a trained Keras model.
+        spec: the images.
+        folder: for the model's file.
+    """
+    path = folder / "model.keras"
+    model.save(path)
+    code = f"import sys; from {__name__} import print_deployed; print_deployed(*sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), json.dumps(dataclasses.asdict(spec))],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    path.unlink()
+    return Deployed(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def print_deployed(path: str, spec: str) -> None:
+    """Prints what a saved model is worth, as one line of JSON.
+
+    Args:
+        path: of the ``.keras`` file.
+        spec: the images, as JSON.
+    """
+    import keras
+
+    model = keras.saving.load_model(path, compile=False)
+    print(json.dumps(dataclasses.asdict(deployed(model, load(DataSpec(**json.loads(spec)))))))
 
 
 def accuracy(content: bytes, data: DataSet) -> float:

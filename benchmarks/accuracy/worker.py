@@ -122,10 +122,14 @@ def _run(job: Job, steps: Synchronized[int]) -> None:
 def _row(job: Job, model: Any, data: Any, weights: Path, begin: float) -> dict[str, Any]:
     import keras
 
-    from accuracy.deployed import deployed
+    from accuracy.deployed import deployed, deployed_by_tensorflow
     from accuracy.magnitude import kept_magnitude
 
-    point, found = job.point, deployed(model, data)
+    point = job.point
+    if keras.backend.backend() == "tensorflow":
+        found = deployed(model, data)
+    else:
+        found = deployed_by_tensorflow(model, point.data, job.place)
     kept = kept_magnitude(point, data, weights)
     return {
         "key": point.key,

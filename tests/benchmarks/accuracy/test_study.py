@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.benchmarks.conftest import BENCHMARKS, Script
 
 PLAN = """\
@@ -78,6 +80,25 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_its_page(tmp_path: Path, s
     assert "old" not in text
     assert "![little](pictures/accuracy_little.png)" in text
     assert (tmp_path / "pictures/accuracy_little.png").exists()
+
+
+@pytest.mark.slow
+def test_networks_of_other_back_ends_are_run_in_litert_too(tmp_path: Path) -> None:
+    plan, table = tmp_path / "plan.yaml", tmp_path / "results.csv"
+    plan.write_text(PLAN.replace("[0.8, 0.9]", "[0.8]"))
+    subprocess.run(
+        [
+            *(sys.executable, str(BENCHMARKS / "accuracy_study.py"), "run", str(plan)),
+            *("--output", str(table), "--folder", str(tmp_path / "points"), "--workers", "1"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(BENCHMARKS.parent), "KERAS_BACKEND": "jax"},
+        timeout=400,
+        check=True,
+    )
+    dense, pruned = _rows(table)
+    assert (dense["backend"], pruned["backend"]) == ("jax", "jax")
+    assert int(pruned["bytes"]) < 0.4 * int(dense["bytes"])
+    assert 0 < float(pruned["accuracy"]) <= 1
 
 
 def test_a_point_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None:
