@@ -117,7 +117,7 @@ Status NewPrepared(const Kind& kind, const TensorView* inputs, int count, Prepar
   made->kind = &kind;
   made->count = count;
   made->busy = true;
-  memcpy(made->inputs, inputs, sizeof(TensorView) * static_cast<size_t>(count));
+  for (int i = 0; i < count; ++i) made->inputs[i] = inputs[i];
   int thread_count = 1;
   SharedState* shared = nullptr;
   {

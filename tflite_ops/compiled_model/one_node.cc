@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "tflite_ops/formats/packed_weights.h"
 #include "tflite_ops/ops/sparse_op.h"
@@ -75,7 +74,7 @@ Status OneNode::Run(const TensorView* inputs, int count, const TensorView& outpu
 
 void OneNode::SetTensor(int index, const TensorView& view, TfLiteAllocationType allocation) {
   dims_[index].size = view.rank;
-  memcpy(dims_[index].data, view.dims, sizeof(int32_t) * static_cast<size_t>(view.rank));
+  for (int i = 0; i < view.rank; ++i) dims_[index].data[i] = view.dims[i];
   TfLiteTensor& tensor = tensors_[index];
   tensor.type = view.type;
   tensor.dims = List(&dims_[index]);
@@ -107,10 +106,8 @@ TfLiteStatus OneNode::FindNode(TfLiteContext* context, int, TfLiteNode** node, T
 
 TfLiteStatus OneNode::Resize(TfLiteContext*, TfLiteTensor* tensor, TfLiteIntArray* dims) {
   const bool fits = dims->size <= kMostNodeRank;
-  if (fits) {
-    tensor->dims->size = dims->size;
-    memcpy(tensor->dims->data, dims->data, sizeof(int) * static_cast<size_t>(dims->size));
-  }
+  if (fits) tensor->dims->size = dims->size;
+  for (int i = 0; fits && i < dims->size; ++i) tensor->dims->data[i] = dims->data[i];
   free(dims);
   return fits ? kTfLiteOk : kTfLiteError;
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/compiled_model/output_layout.h"
 
-#include <string.h>
-
 #include "tflite_ops/base/memory.h"
 
 namespace tfprune {
@@ -21,7 +19,7 @@ Status CheckDims(const char* name, const LiteRtLayout& layout, uint32_t rank, in
 void SetDims(LiteRtLayout* layout, const int32_t* dims, uint32_t rank) {
   *layout = {};
   layout->rank = rank;
-  memcpy(layout->dimensions, dims, sizeof(int32_t) * rank);
+  for (uint32_t i = 0; i < rank; ++i) layout->dimensions[i] = dims[i];
 }
 
 }  // namespace
@@ -54,7 +52,7 @@ Status FullyConnectedOutputLayout(const LiteRtLayout* inputs, LiteRtLayout* outp
   }
   int32_t y[kLiteRtMostRank] = {};
   if (keep) {
-    memcpy(y, x.dimensions, sizeof(int32_t) * x.rank);
+    for (uint32_t i = 0; i + 1 < x.rank; ++i) y[i] = x.dimensions[i];
     y[x.rank - 1] = channels;
     SetDims(output, y, x.rank);
     return {};
