@@ -19,13 +19,17 @@ TARGETS = (
 )
 
 
+#: The C++ example, which tests run on Android's runtime on this machine.
+EXAMPLE = "//examples/cpp:main"
+
+
 def main(abis: list[str]) -> None:
     """Builds the files of each ABI."""
     unknown = sorted(set(abis) - set(CONFIGS))
     if unknown:
         raise SystemExit(f"an ABI must be one of {', '.join(CONFIGS)}, got {', '.join(unknown)}")
     for abi in abis:
-        for target in TARGETS:
+        for target in (*TARGETS, EXAMPLE) if CONFIGS[abi] is None else TARGETS:
             build_file(target, FOLDER / abi / target.split(":")[1], config=CONFIGS[abi])
         print(FOLDER / abi)
 

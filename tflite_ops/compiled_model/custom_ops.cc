@@ -12,6 +12,7 @@
 #include "tflite_ops/compiled_model/output_layout.h"
 #include "tflite_ops/include/tfprune.h"
 #include "tflite_ops/ops/plain_text.h"
+#include "tflite_ops/ops/process_state.h"
 #include "tflite_ops/ops/sparse_op.h"
 
 namespace tfprune {
@@ -211,7 +212,7 @@ int InitNode(void* user_data, const void*, size_t) {
   Status status;
   {
     const Locked lock;
-    if (state == nullptr) state = SharedState::New(DetectedArch(), false, false, Precision::kF32, nullptr);
+    if (state == nullptr) state = EnterProcessState();
     if (state == nullptr) {
       status = Error("no memory");
     } else {
@@ -240,8 +241,8 @@ int DestroyNode(void*) {
   const Locked lock;
   if (nodes == 0 || --nodes > 0) return kLiteRtOk;
   while (prepared != nullptr) Forget(&prepared);
-  state->Release();
   state = nullptr;
+  LeaveProcessState();
   return kLiteRtOk;
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The external delegate: claims tfprune's custom ops, one delegate kernel each, and leaves the rest to the interpreter.
+#include <pthread.h>
+#include <string.h>
+
 #include "tensorflow/lite/core/c/common.h"
 #include "tflite_ops/base/memory.h"
 #include "tflite_ops/base/version.h"
@@ -59,6 +62,15 @@ TfLiteStatus PrepareDelegate(TfLiteContext* context, TfLiteDelegate* delegate) {
     if (status != kTfLiteOk) return status;
   }
   return kTfLiteOk;
+}
+
+// Of the ops that interpreters find by name, without a delegate.
+TfLiteRegistration named[3];
+
+void MakeNamed() {
+  named[0] = NamedSparseOpRegistration("TfpruneConv2D");
+  named[1] = NamedSparseOpRegistration("TfpruneFullyConnected");
+  named[2] = NamedLstmOpRegistration();
 }
 
 // With backend=auto, a machine without a GPU is noted and no error.
@@ -131,6 +143,15 @@ __attribute__((visibility("default"))) size_t tfprune_placement(TfLiteDelegate* 
   if (delegate == nullptr) return 0;
   static_cast<tfprune::SharedState*>(delegate->data_)->placement()->Describe(&text);
   return text.length();
+}
+
+__attribute__((visibility("default"))) const TfLiteRegistration* tfprune_registration(const char* name) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, tfprune::MakeNamed);
+  for (const TfLiteRegistration& each : tfprune::named) {
+    if (name != nullptr && strcmp(name, each.custom_name) == 0) return &each;
+  }
+  return nullptr;
 }
 
 __attribute__((visibility("default"))) const char* tfprune_version(void) { return TFPRUNE_VERSION; }

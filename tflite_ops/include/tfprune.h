@@ -18,6 +18,7 @@ extern "C" {
 
 /* The runtimes' own types, from their own headers where those are included too. */
 struct TfLiteDelegate;
+struct TfLiteRegistration;
 typedef struct LiteRtOptionsT* LiteRtOptions;
 
 /* Makes the delegate. Options are pairs of names and values, such as "backend" and "gpu": docs/runtime.md lists them.
@@ -26,6 +27,12 @@ typedef struct LiteRtOptionsT* LiteRtOptions;
 TFPRUNE_API struct TfLiteDelegate* tflite_plugin_create_delegate(const char* const* names, const char* const* values,
                                                                  size_t count, void (*report_error)(const char*));
 TFPRUNE_API void tflite_plugin_destroy_delegate(struct TfLiteDelegate* delegate);
+
+/* The op of a name, "TfpruneConv2D", "TfpruneFullyConnected" or "TfpruneLSTM", for interpreters that are made with ops
+   and without the delegate: MutableOpResolver::AddCustom, TfLiteInterpreterOptionsAddCustomOp. Null for another name;
+   lives as long as the library. Version 1. The delegate runs neighbouring layers as one where that is faster, these do
+   not. */
+TFPRUNE_API const struct TfLiteRegistration* tfprune_registration(const char* name);
 
 /* Adds tfprune's ops to the options of a LiteRtCompiledModel, before LiteRtCreateCompiledModel. libLiteRt.so must be
    loaded. Returns a LiteRtStatus, 0 on success; tfprune_last_error has the reason otherwise. */

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every delegate kernel of this library does in the same way: find the one node it stands for, let go of its data,
-// register. `Data` derives from Described and has a `state`, in whose list it stands.
+// What every op of this library does in the same way, in a delegate or without: find the one node it stands for, let go
+// of its data, register. `Data` derives from Described and has a `state`, in whose list it stands.
 #ifndef TFPRUNE_OPS_DELEGATE_KERNEL_H_
 #define TFPRUNE_OPS_DELEGATE_KERNEL_H_
 
 #include "tensorflow/lite/builtin_ops.h"
 #include "tensorflow/lite/core/c/common.h"
 #include "tflite_ops/base/memory.h"
+#include "tflite_ops/ops/process_state.h"
 #include "tflite_ops/ops/shared_state.h"
 
 namespace tfprune {
@@ -42,6 +43,25 @@ inline TfLiteRegistration KernelRegistration(const char* name, void* (*init)(TfL
   registration.builtin_code = kTfLiteBuiltinDelegate;
   registration.custom_name = name;
   registration.version = 1;
+  return registration;
+}
+
+// As `free` and the registration above for an op that is registered by its name, without a delegate.
+template <typename Data>
+void FreeRegistered(TfLiteContext*, void* user_data) {
+  Data* data = static_cast<Data*>(user_data);
+  if (data == nullptr) return;
+  data->state->Leave(data);
+  Destroy(data);
+  LeaveProcessState();
+}
+
+inline TfLiteRegistration NamedRegistration(const char* name, void* (*init)(TfLiteContext*, const char*, size_t),
+                                            void (*release)(TfLiteContext*, void*),
+                                            TfLiteStatus (*prepare)(TfLiteContext*, TfLiteNode*),
+                                            TfLiteStatus (*invoke)(TfLiteContext*, TfLiteNode*)) {
+  TfLiteRegistration registration = KernelRegistration(name, init, release, prepare, invoke);
+  registration.builtin_code = kTfLiteBuiltinCustom;
   return registration;
 }
 

@@ -207,6 +207,16 @@ TfLiteStatus Report(TfLiteContext* context, const Status& status) {
   return kTfLiteError;
 }
 
+// All of them are needed.
+void KeepTensors(const TfLiteNode& node, OpData* data) {
+  bool complete = node.inputs->size == kInputCount && node.outputs->size == 1;
+  for (int i = 0; complete && i < kInputCount; ++i) {
+    data->inputs[i] = node.inputs->data[i];
+    complete = data->inputs[i] >= 0;
+  }
+  if (complete) data->output = node.outputs->data[0];
+}
+
 void* Init(TfLiteContext* context, const char* buffer, size_t) {
   const TfLiteDelegateParams* params = reinterpret_cast<const TfLiteDelegateParams*>(buffer);
   TfLiteNode* node = nullptr;
@@ -219,19 +229,33 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
   data->node = params->nodes_to_replace->data[0];
   data->describe = DescribeOp;
   data->state->Enter(data);
-  // The delegate node lists its tensors in an order of its own: keep the op's. All of them are needed.
-  bool complete = node->inputs->size == kInputCount && node->outputs->size == 1;
-  for (int i = 0; complete && i < kInputCount; ++i) {
-    data->inputs[i] = node->inputs->data[i];
-    complete = data->inputs[i] >= 0;
+  // The delegate node lists its tensors in an order of its own: keep the op's.
+  KeepTensors(*node, data);
+  return data;
+}
+
+void* InitRegistered(TfLiteContext*, const char*, size_t) {
+  OpData* data = Create<OpData>();
+  if (data == nullptr) return nullptr;
+  data->state = EnterProcessState();
+  if (data->state == nullptr) {
+    Destroy(data);
+    return nullptr;
   }
-  if (complete) data->output = node->outputs->data[0];
+  data->version = kVersion;
+  data->describe = DescribeOp;
+  data->state->Enter(data);
   return data;
 }
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   OpData* data = static_cast<OpData*>(node->user_data);
   return Report(context, data == nullptr ? Error("no memory for an op") : PrepareOp(context, *node, data));
+}
+
+TfLiteStatus PrepareRegistered(TfLiteContext* context, TfLiteNode* node) {
+  if (node->user_data != nullptr) KeepTensors(*node, static_cast<OpData*>(node->user_data));
+  return Prepare(context, node);
 }
 
 TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
@@ -244,6 +268,10 @@ bool IsTfpruneLstm(const char* custom_name) { return custom_name != nullptr && s
 
 TfLiteRegistration LstmOpRegistration() {
   return KernelRegistration("TfpruneDelegate", Init, FreeKernel<OpData>, Prepare, Invoke);
+}
+
+TfLiteRegistration NamedLstmOpRegistration() {
+  return NamedRegistration(kLstm, InitRegistered, FreeRegistered<OpData>, PrepareRegistered, Invoke);
 }
 
 }  // namespace tfprune

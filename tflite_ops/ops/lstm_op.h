@@ -13,6 +13,9 @@ bool IsTfpruneLstm(const char* custom_name);
 // delegate's `data_` is the SharedState.
 TfLiteRegistration LstmOpRegistration();
 
+// The same for interpreters that find ops by name, without a delegate.
+TfLiteRegistration NamedLstmOpRegistration();
+
 }  // namespace tfprune
 
 #endif  // TFPRUNE_OPS_LSTM_OP_H_

@@ -257,6 +257,12 @@ TfLiteStatus Report(TfLiteContext* context, const OpData* data, const Status& st
   return kTfLiteError;
 }
 
+void KeepTensors(const TfLiteNode& node, OpData* data) {
+  if ((node.inputs->size != 3 && node.inputs->size != 4) || node.outputs->size != 1) return;
+  for (int i = 0; i < node.inputs->size; ++i) data->inputs[i] = node.inputs->data[i];
+  data->output = node.outputs->data[0];
+}
+
 void* Init(TfLiteContext* context, const char* buffer, size_t) {
   const TfLiteDelegateParams* params = reinterpret_cast<const TfLiteDelegateParams*>(buffer);
   TfLiteNode* node = nullptr;
@@ -271,10 +277,23 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
   data->describe = DescribeOp;
   data->state->Enter(data);
   // The delegate node lists its tensors in an order of its own: keep the op's.
-  if ((node->inputs->size == 3 || node->inputs->size == 4) && node->outputs->size == 1) {
-    for (int i = 0; i < node->inputs->size; ++i) data->inputs[i] = node->inputs->data[i];
-    data->output = node->outputs->data[0];
+  KeepTensors(*node, data);
+  return data;
+}
+
+template <Op kOp>
+void* InitRegistered(TfLiteContext*, const char*, size_t) {
+  OpData* data = Create<OpData>();
+  if (data == nullptr) return nullptr;
+  data->state = EnterProcessState();
+  if (data->state == nullptr) {
+    Destroy(data);
+    return nullptr;
   }
+  data->op = kOp;
+  data->version = kSparseOpVersion;
+  data->describe = DescribeOp;
+  data->state->Enter(data);
   return data;
 }
 
@@ -285,6 +304,11 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
     return kTfLiteError;
   }
   return Report(context, data, PrepareOp(context, *node, data));
+}
+
+TfLiteStatus PrepareRegistered(TfLiteContext* context, TfLiteNode* node) {
+  if (node->user_data != nullptr) KeepTensors(*node, static_cast<OpData*>(node->user_data));
+  return Prepare(context, node);
 }
 
 TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
@@ -309,6 +333,13 @@ bool IsTfpruneOp(const char* custom_name) {
 
 TfLiteRegistration SparseOpRegistration() {
   return KernelRegistration("TfpruneDelegate", Init, FreeKernel<OpData>, Prepare, Invoke);
+}
+
+TfLiteRegistration NamedSparseOpRegistration(const char* name) {
+  const bool conv = IsTfpruneConv2D(name);
+  return NamedRegistration(conv ? kConv2D : kFullyConnected,
+                           conv ? InitRegistered<Op::kConv2D> : InitRegistered<Op::kFullyConnected>,
+                           FreeRegistered<OpData>, PrepareRegistered, Invoke);
 }
 
 void SetLastKernelName(const char* name) { __atomic_store_n(&last_kernel_name, name, __ATOMIC_RELAXED); }

@@ -22,6 +22,9 @@ Status CheckConvGeometry(const PackedWeights& weights, const TfLiteTensor& geome
 // whose delegate's `data_` is the SharedState.
 TfLiteRegistration SparseOpRegistration();
 
+// The same for interpreters that find ops by name, without a delegate; `name` is one that IsTfpruneOp.
+TfLiteRegistration NamedSparseOpRegistration(const char* name);
+
 // Name of the kernel that ran last in this process, "" before the first run.
 const char* LastKernelName();
 void SetLastKernelName(const char* name);
