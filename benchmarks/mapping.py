@@ -5,7 +5,7 @@
     python benchmarks/mapping.py predicted --device host
     python benchmarks/mapping.py plans        # wants two idle cores: choices at equal measured latency
     python benchmarks/mapping.py train        # hours; goes on where it was
-    python benchmarks/mapping.py int8         # wants an idle core: of the networks that `train` kept
+    python benchmarks/mapping.py int8         # wants an idle core: of the networks that `train` keeps
     python benchmarks/mapping.py search-cost  # wants two idle cores
     python benchmarks/mapping.py tables
 
@@ -25,7 +25,7 @@ import mapping_compare
 import mapping_int8
 import mapping_predicted
 import mapping_tables
-from mapping_networks import CASES, Data, dense, images, settings
+from mapping_networks import CASES, Data, dense, images, kept_path, settings
 from measure import REPOSITORY
 from results_file import training_facts, write_json
 from tfprune.costs import load_table
@@ -215,15 +215,22 @@ def _train_searched(
 @click.option("--label", default="wide", show_default=True)
 @click.option("--network", "names", multiple=True, default=tuple(CASES), type=click.Choice(list(CASES)))
 def int8(profile: Path | None, label: str, names: tuple[str, ...]) -> None:
-    """Dense and mapped networks in float32 and int8, of those that `train` kept; wants an idle core."""
+    """Dense and mapped networks in float32 and int8; trains those that `train` has not kept; wants an idle core."""
     kept = Kept("mapping_int8", settings())
     table = load_table("host" if profile is None else profile)
     data = images()
     for name in names:
         for seed in SEEDS:
             key = f"{name}, {label}, seed {seed}"
-            if key not in kept.rows:
-                kept.keep(key, mapping_int8.compared(name, label, seed, data, table))
+            if key in kept.rows:
+                continue
+            if not kept_path(f"{name}_dense_{seed}").exists():
+                mapping_compare.trained_dense(name, seed, data)
+            if not kept_path(f"{name}_{label}_{RULES}_{seed}").exists():
+                latency = latency_model(dense(name, seed, data), table)
+                choices = mapping_compare.read(_plans().rows[f"{name}, {label}, {RULES}"]["choices"])
+                mapping_compare.trained(name, seed, data, choices, latency, f"{label}_{RULES}")
+            kept.keep(key, mapping_int8.compared(name, label, seed, data, table))
 
 
 @main.command()
