@@ -13,11 +13,16 @@
 namespace tfprune {
 namespace {
 
-// As lstat, which has no symbol of its own in glibc before 2.33. The kernel's structure is the C library's where
-// addresses have 64 bits.
-static_assert(sizeof(void*) == 8, "struct stat may differ from the kernel's");
+// As lstat, which has no symbol of its own in glibc before 2.33. The kernel's structure is the C library's where sizes
+// of files have 64 bits.
+#if defined(SYS_newfstatat)
+constexpr long kStatusCall = SYS_newfstatat;
+#else
+constexpr long kStatusCall = SYS_fstatat64;
+#endif
+static_assert(sizeof(off_t) == 8, "struct stat may differ from the kernel's: compile with _FILE_OFFSET_BITS=64");
 bool StatusOf(const char* path, struct stat* found) {
-  return syscall(SYS_newfstatat, AT_FDCWD, path, found, AT_SYMLINK_NOFOLLOW) == 0;
+  return syscall(kStatusCall, AT_FDCWD, path, found, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 bool WriteAll(int file, const char* text, size_t length) {

@@ -16,28 +16,42 @@ _COMMON_LINKOPTS = [
 ]
 
 _HOST_LINKOPTS = ["-nodefaultlibs", "-lc", "-lm", "-lpthread", "-ldl", "-lgcc"]
-_AARCH64_LINKOPTS = (["-nostdlib", "-Wl,-z,max-page-size=16384"] +
-                     ["$(location %s)" % stub for stub in _STUBS] + ["-lgcc"])
+_STUB_LINKOPTS = (["-nostdlib", "-Wl,-z,max-page-size=16384"] +
+                  ["$(location %s)" % stub for stub in _STUBS] + ["-lgcc"])
 
 def stub_library(stem):
-    """Makes `<stem>.so` for aarch64 with one empty function for each of its symbols in android_api24_symbols.txt.
+    """Makes `<stem>.so` of the target with one empty function for each of its symbols in android_api24_symbols.txt.
 
     Args:
       stem: `libc`, `libm` or `libdl`; the library's soname is `<stem>.so`, as on Android.
     """
     native.genrule(
-        name = stem + "_stub",
+        name = stem + "_stub_source",
         srcs = ["//third_party:android_api24_symbols.txt"],
-        outs = [stem + ".so"],
-        cmd = ("awk '$$1 == \"{stem}.so\" {{ print \"void \" $$2 \"(void) {{}}\" }}' $< | " +
-               "aarch64-linux-gnu-gcc -x c -w -ffreestanding -fno-builtin -fPIC -shared -nostdlib " +
-               "-Wl,-soname,{stem}.so -Wl,-z,max-page-size=16384 -o $@ -").format(stem = stem),
+        outs = [stem + "_stub.cc"],
+        cmd = "awk '$$1 == \"%s.so\" { print \"extern \\\"C\\\" void \" $$2 \"() {}\" }' $< > $@" % stem,
+    )
+    native.cc_binary(
+        name = stem + ".so",
+        srcs = [stem + "_stub.cc"],
+        copts = [
+            "-w",
+            "-ffreestanding",
+            "-fno-builtin",
+        ],
+        linkopts = [
+            "-nostdlib",
+            "-Wl,-soname,%s.so" % stem,
+            "-Wl,-z,max-page-size=16384",
+        ],
+        linkshared = True,
+        linkstatic = True,
     )
 
 def c_only_shared_library(name, version_script, deps, **kwargs):
     """A shared library that needs no C++ runtime and exports only what its version script names.
 
-    On the machine that builds it links against the real C library. For aarch64 it links against stubs of
+    On the machine that builds it links against the real C library. For Android and aarch64 it links against stubs of
     Android's libraries with 16 KB pages: a function outside android_api24_symbols.txt is a link error.
 
     Args:
@@ -52,11 +66,11 @@ def c_only_shared_library(name, version_script, deps, **kwargs):
         linkshared = True,
         linkstatic = True,
         additional_linker_inputs = [version_script] + select({
-            "@platforms//cpu:aarch64": _STUBS,
+            "//third_party/c_library:android": _STUBS,
             "//conditions:default": [],
         }),
         linkopts = script + _COMMON_LINKOPTS + select({
-            "@platforms//cpu:aarch64": _AARCH64_LINKOPTS,
+            "//third_party/c_library:android": _STUB_LINKOPTS,
             "//conditions:default": _HOST_LINKOPTS,
         }) + ["-Wl,-soname,%s" % name],
         deps = deps,
@@ -78,16 +92,16 @@ def c_only_program(name, srcs, deps, **kwargs):
     native.cc_binary(
         name = name,
         srcs = srcs + select({
-            "@platforms//cpu:aarch64": ["//third_party/c_library:program_start.cc"],
+            "//third_party/c_library:android": ["//third_party/c_library:program_start.cc"],
             "//conditions:default": [],
         }),
         linkstatic = True,
         additional_linker_inputs = select({
-            "@platforms//cpu:aarch64": _STUBS,
+            "//third_party/c_library:android": _STUBS,
             "//conditions:default": [],
         }),
         linkopts = _COMMON_LINKOPTS + select({
-            "@platforms//cpu:aarch64": _AARCH64_LINKOPTS + [
+            "//third_party/c_library:android": _STUB_LINKOPTS + [
                 "-pie",
                 "-Wl,--dynamic-linker=/system/bin/linker64",
             ],

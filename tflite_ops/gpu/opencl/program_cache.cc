@@ -77,7 +77,7 @@ Status ProgramCache::TryLoad(const Context& context, const char* options, Entry*
   memcpy(&crc, text.data() + kMarkBytes, sizeof(crc));
   memcpy(&sizes, text.data() + kCrcEnd, sizeof(sizes));
   if (crc != Crc32(text.data() + kCrcEnd, length - kCrcEnd)) return damaged;
-  if (length != kHeaderBytes + size_t{sizes.key_bytes} + sizes.binary_bytes) return damaged;
+  if (length != kHeaderBytes + uint64_t{sizes.key_bytes} + sizes.binary_bytes) return damaged;
   const char* key = text.data() + kHeaderBytes;
   if (sizes.key_bytes != entry->key_bytes || memcmp(key, entry->key, entry->key_bytes) != 0) {
     return Error("gpu program: the cache `%.150s` holds another program", entry->file.path());
@@ -90,8 +90,9 @@ Status ProgramCache::Store(const Program& program, Entry* entry) const {
   AlignedArray<char> binary, text;
   size_t bytes = 0;
   TFPRUNE_RETURN_IF_ERROR(program.Binary(&binary, &bytes));
+  if (kHeaderBytes + uint64_t{entry->key_bytes} + bytes > kMaxProgramFileBytes)
+    return Error("gpu program: a program of %zu bytes is too large to keep", bytes);
   const size_t length = kHeaderBytes + entry->key_bytes + bytes;
-  if (length > kMaxProgramFileBytes) return Error("gpu program: a program of %zu bytes is too large to keep", bytes);
   if (!text.Reserve(length)) return Error("gpu program: no memory for the cache");
   const Sizes sizes = {entry->key_bytes, static_cast<uint32_t>(bytes)};
   memcpy(text.data(), kMark, kMarkBytes);

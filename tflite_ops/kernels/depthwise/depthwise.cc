@@ -12,7 +12,7 @@ namespace tfprune {
 #include "tflite_ops/kernels/simd/isa.inc"
 #undef TFPRUNE_ISA
 
-DepthwiseKernel GetDepthwiseKernel(Arch arch, const DepthwiseShape& shape) {
+DepthwiseKernel GetDepthwiseKernel(Arch arch, [[maybe_unused]] const DepthwiseShape& shape) {
   switch (FloatArch(arch)) {
 #define TFPRUNE_ISA(name, value) \
   case Arch::value:              \

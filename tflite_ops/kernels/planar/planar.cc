@@ -10,7 +10,8 @@ namespace tfprune {
 #include "tflite_ops/kernels/planar/isa.inc"
 #undef TFPRUNE_ISA
 
-KernelSet GetKernels(Arch arch, Encoding encoding, uint32_t group_rows) {
+// Unused where there are no kernels.
+KernelSet GetKernels(Arch arch, [[maybe_unused]] Encoding encoding, [[maybe_unused]] uint32_t group_rows) {
   switch (FloatArch(arch)) {
 #define TFPRUNE_ISA(name, value) \
   case Arch::value:              \

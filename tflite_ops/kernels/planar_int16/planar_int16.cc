@@ -79,7 +79,7 @@ int32_t Requantize(const RowRule& rule, const OutputRange& range, int64_t sum) {
 #include "tflite_ops/kernels/planar_int16/isa.inc"
 #undef TFPRUNE_INT16_ISA
 
-Int16KernelSet GetInt16Kernels(Arch arch) {
+Int16KernelSet GetInt16Kernels([[maybe_unused]] Arch arch) {
   Int16KernelSet best = {};
 #define TFPRUNE_INT16_ISA(name, value) \
   if (arch >= Arch::value) best = name::GetInt16Kernels();

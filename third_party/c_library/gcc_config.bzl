@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's aarch64 cross compiler as a Bazel C++ toolchain."""
+"""A compiler of Debian's, such as its aarch64 cross compiler, as a Bazel C++ toolchain."""
 
 load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
 load("@bazel_tools//tools/cpp:cc_toolchain_config_lib.bzl", "feature", "flag_group", "flag_set", "tool_path")
-
-_PREFIX = "/usr/bin/aarch64-linux-gnu-"
 
 _COMPILE = [
     ACTION_NAMES.assemble,
@@ -41,27 +39,22 @@ def _config_impl(ctx):
     }
     return cc_common.create_cc_toolchain_config_info(
         ctx = ctx,
-        toolchain_identifier = "aarch64-linux-gnu",
+        toolchain_identifier = ctx.attr.triple,
         host_system_name = "local",
-        target_system_name = "aarch64-linux-gnu",
-        target_cpu = "aarch64",
+        target_system_name = ctx.attr.triple,
+        target_cpu = ctx.attr.cpu,
         target_libc = "glibc",
         compiler = "gcc",
         abi_version = "gcc",
         abi_libc_version = "glibc",
-        tool_paths = [tool_path(name = name, path = _PREFIX + tool) for name, tool in tools.items()],
-        cxx_builtin_include_directories = [
-            "/usr/aarch64-linux-gnu/include",
-            "/usr/lib/gcc-cross/aarch64-linux-gnu",
-        ],
+        tool_paths = [tool_path(name = name, path = "/usr/bin/%s-%s" % (ctx.attr.triple, tool)) for name, tool in tools.items()],
+        cxx_builtin_include_directories = ctx.attr.include_directories,
         features = [
             feature(name = "supports_pic", enabled = True),
             feature(name = "supports_dynamic_linker", enabled = True),
             feature(name = "opt"),
             feature(name = "dbg"),
-            _flags("default_compile", _COMPILE, [
-                # Out-of-line atomics come from libgcc and ask glibc for the CPU's features at start.
-                "-mno-outline-atomics",
+            _flags("default_compile", _COMPILE, ctx.attr.copts + [
                 "-fno-canonical-system-headers",
                 "-fno-omit-frame-pointer",
                 "-ffunction-sections",
@@ -78,8 +71,13 @@ def _config_impl(ctx):
         ],
     )
 
-aarch64_linux_config = rule(
+gcc_config = rule(
     implementation = _config_impl,
-    attrs = {},
+    attrs = {
+        "copts": attr.string_list(doc = "What the processor asks for."),
+        "cpu": attr.string(mandatory = True),
+        "include_directories": attr.string_list(mandatory = True, doc = "Where the compiler keeps its own headers."),
+        "triple": attr.string(mandatory = True, doc = "The prefix of its tools."),
+    },
     provides = [CcToolchainConfigInfo],
 )
