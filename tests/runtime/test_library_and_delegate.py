@@ -4,6 +4,8 @@ from __future__ import annotations
 import ctypes
 import platform
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,35 @@ def test_unknown_arch_is_refused_with_the_values_there_are() -> None:
 def test_unknown_precision_is_refused_with_the_values_there_are() -> None:
     with pytest.raises(DelegateError, match=r"f32 or f16, got 'bf16'"):
         delegate(precision="bf16")
+
+
+@pytest.mark.parametrize("value", ["0", "65", "-1", "two"])
+def test_threads_out_of_range_are_refused(value: str) -> None:
+    with pytest.raises(DelegateError, match=f"threads must be auto or a number from 1 to 64, got '{value}'"):
+        delegate(threads=value)
+
+
+@pytest.mark.parametrize(("threads", "started"), [("auto", 0), ("1", 0), ("3", 2)])
+def test_threads_of_the_delegate_win(threads: str, started: int) -> None:
+    code = f"""
+import os
+import numpy as np
+import tfprune as tp
+from ai_edge_litert.interpreter import Interpreter
+from tests.models.builder import conv_model, pruned
+
+model = conv_model(pruned((64, 1, 1, 64)), np.zeros(64, np.float32), size=(1, 56, 56))
+sparse = tp.convert(model, min_speedup=0.01).tflite
+interpreter = Interpreter(
+    model_content=sparse, num_threads=1, experimental_delegates=[tp.delegate(threads={threads!r})]
+)
+interpreter.allocate_tensors()
+before = len(os.listdir("/proc/self/task"))
+interpreter.invoke()
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout.split()[-1]) == started
 
 
 @pytest.mark.parametrize("value", ["\u00e9" * 300, "x" + "\u65e5" * 300, "a\nb\x1b[0m" * 90])

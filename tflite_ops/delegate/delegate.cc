@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The external delegate: claims tfprune's custom ops, one delegate kernel each, and leaves the rest to the interpreter.
+#include "tflite_ops/delegate/delegate.h"
+
 #include <pthread.h>
 #include <string.h>
 
@@ -88,37 +90,51 @@ Status OpenGpu(const Options& options, SharedState* state) {
   return {};
 }
 
+// Null where memory is short or the GPU is missing.
+SharedState* NewState(const Options& options, Status* status) {
+  SharedState* const state =
+      SharedState::New(options.arch, options.chains, options.profile, options.precision, options.tune_cache);
+  if (state == nullptr) {
+    *status = Error("tfprune delegate: no memory");
+    return nullptr;
+  }
+  state->set_threads(options.threads);
+  *status = OpenGpu(options, state);
+  if (status->ok()) return state;
+  Destroy(state);
+  return nullptr;
+}
+
 }  // namespace
+
+TfLiteDelegate* NewDelegate(const char* const* keys, const char* const* values, size_t count, Status* status) {
+  Options options;
+  *status = ParseOptions(keys, values, count, &options);
+  SharedState* const state = status->ok() ? NewState(options, status) : nullptr;
+  TfLiteDelegate* const delegate = state != nullptr ? Create<TfLiteDelegate>() : nullptr;
+  if (delegate == nullptr) {
+    if (status->ok()) *status = Error("tfprune delegate: no memory");
+    Destroy(state);
+    MakePlain(status->message);  // it quotes names and values
+    return nullptr;
+  }
+  *delegate = {};
+  delegate->data_ = state;
+  delegate->Prepare = PrepareDelegate;
+  // Without this flag the interpreter prepares every op before it delegates, and stops at the custom ops.
+  delegate->flags = kTfLiteDelegateFlagsAllowDynamicTensors;
+  return delegate;
+}
+
 }  // namespace tfprune
 
 extern "C" {
 
 __attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_delegate(
     const char* const* keys, const char* const* values, size_t count, void (*report_error)(const char*)) {
-  tfprune::Options options;
-  tfprune::Status status = tfprune::ParseOptions(keys, values, count, &options);
-  if (!status.ok()) {
-    tfprune::MakePlain(status.message);  // it quotes names and values
-    if (report_error != nullptr) report_error(status.message);
-    return nullptr;
-  }
-  TfLiteDelegate* delegate = tfprune::Create<TfLiteDelegate>();
-  tfprune::SharedState* state =
-      tfprune::SharedState::New(options.arch, options.chains, options.profile, options.precision, options.tune_cache);
-  if (delegate == nullptr || state == nullptr) status = tfprune::Error("tfprune delegate: no memory");
-  if (status.ok()) status = tfprune::OpenGpu(options, state);
-  if (!status.ok()) {
-    tfprune::Destroy(delegate);
-    tfprune::Destroy(state);
-    tfprune::MakePlain(status.message);
-    if (report_error != nullptr) report_error(status.message);
-    return nullptr;
-  }
-  *delegate = {};
-  delegate->data_ = state;
-  delegate->Prepare = tfprune::PrepareDelegate;
-  // Without this flag the interpreter prepares every op before it delegates, and stops at the custom ops.
-  delegate->flags = kTfLiteDelegateFlagsAllowDynamicTensors;
+  tfprune::Status status;
+  TfLiteDelegate* const delegate = tfprune::NewDelegate(keys, values, count, &status);
+  if (delegate == nullptr && report_error != nullptr) report_error(status.message);
   return delegate;
 }
 
@@ -128,8 +144,6 @@ __attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(TfLit
   tfprune::Destroy(delegate);
 }
 
-// Writes the layers of a delegate as text (see ops/description.h), as snprintf does: at most `size` bytes with the
-// closing zero, and returns the length of the whole text. No delegate has no layers.
 __attribute__((visibility("default"))) size_t tfprune_describe(TfLiteDelegate* delegate, char* buffer, size_t size) {
   tfprune::Text text(buffer, size);
   if (delegate == nullptr) return 0;
@@ -137,7 +151,6 @@ __attribute__((visibility("default"))) size_t tfprune_describe(TfLiteDelegate* d
   return text.length();
 }
 
-// The same for where each node runs, and why (see ops/placement.h). Empty for a delegate of the CPU's.
 __attribute__((visibility("default"))) size_t tfprune_placement(TfLiteDelegate* delegate, char* buffer, size_t size) {
   tfprune::Text text(buffer, size);
   if (delegate == nullptr) return 0;

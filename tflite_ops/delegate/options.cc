@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tflite_ops/delegate/options.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "tflite_ops/base/thread_pool.h"
 
 namespace tfprune {
 
@@ -11,6 +14,18 @@ Status ParseSwitch(const char* key, const char* value, bool* option) {
   *option = strcmp(value, "1") == 0;
   if (*option || strcmp(value, "0") == 0) return {};
   return Error("tfprune delegate: %s must be 0 or 1, got '%.60s'", key, value);
+}
+
+Status ParseThreads(const char* value, uint32_t* threads) {
+  *threads = 0;
+  if (strcmp(value, "auto") == 0) return {};
+  char* end = nullptr;
+  const long number = value[0] >= '0' && value[0] <= '9' ? strtol(value, &end, 10) : 0;
+  if (number < 1 || number > static_cast<long>(kMaxThreads) || *end != '\0') {
+    return Error("tfprune delegate: threads must be auto or a number from 1 to %u, got '%.60s'", kMaxThreads, value);
+  }
+  *threads = static_cast<uint32_t>(number);
+  return {};
 }
 
 Status ParseArchOption(const char* value, Arch* arch) {
@@ -107,6 +122,8 @@ Status ParseOptions(const char* const* keys, const char* const* values, size_t c
       TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->profile));
     } else if (strcmp(keys[i], "tune") == 0) {
       TFPRUNE_RETURN_IF_ERROR(ParseSwitch(keys[i], values[i], &options->tune));
+    } else if (strcmp(keys[i], "threads") == 0) {
+      TFPRUNE_RETURN_IF_ERROR(ParseThreads(values[i], &options->threads));
     } else if (strcmp(keys[i], "tune_cache") == 0) {
       options->tune_cache = values[i];
     } else if (strcmp(keys[i], "backend") == 0) {
@@ -121,8 +138,7 @@ Status ParseOptions(const char* const* keys, const char* const* values, size_t c
     } else {
       return Error(
           "tfprune delegate: option '%.60s' does not exist; the options are: accumulation, arch, backend, chains, "
-          "precision, "
-          "profile, program_cache, tune, tune_cache",
+          "precision, profile, program_cache, threads, tune, tune_cache",
           keys[i]);
     }
   }

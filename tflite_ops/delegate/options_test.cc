@@ -58,6 +58,20 @@ TEST(Options, TuneAndItsCacheComeTogether) {
   EXPECT_NE(std::string(Parse("tune", "yes", &word).message).find("tune must be 0 or 1, got 'yes'"), std::string::npos);
 }
 
+TEST(Options, ThreadsAreTheInterpretersUnlessGiven) {
+  Options options;
+  EXPECT_TRUE(ParseOptions(nullptr, nullptr, 0, &options).ok());
+  EXPECT_EQ(options.threads, 0u);
+  EXPECT_TRUE(Parse("threads", "64", &options).ok());
+  EXPECT_EQ(options.threads, 64u);
+  EXPECT_TRUE(Parse("threads", "auto", &options).ok());
+  EXPECT_EQ(options.threads, 0u);
+  for (const char* value : {"0", "65", "-1", "", " 2", "2x", "two", "99999999999999999999"}) {
+    EXPECT_EQ(std::string(Parse("threads", value, &options).message),
+              std::string("tfprune delegate: threads must be auto or a number from 1 to 64, got '") + value + "'");
+  }
+}
+
 TEST(Options, PrecisionIsF32UnlessAskedFor) {
   Options options;
   EXPECT_TRUE(ParseOptions(nullptr, nullptr, 0, &options).ok());

@@ -289,8 +289,7 @@ Status PrepareChain(TfLiteContext* context, ChainData* data) {
   spec.tensor_count = data->tensor_count;
   spec.stages = data->stages.data();
   spec.stage_count = data->stage_count;
-  const uint32_t threads =
-      context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
+  const uint32_t threads = data->state->Threads(context->recommended_num_threads);
   // Once: what is expanded stays so.
   for (uint32_t i = 0; i < data->node_count; ++i)
     TFPRUNE_RETURN_IF_ERROR(ExpandHalves(&data->packed[i], data->state->pool(), threads));

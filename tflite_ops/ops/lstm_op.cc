@@ -122,8 +122,7 @@ Status ReadShapes(TfLiteContext* context, const OpData& data, LstmShape* shape) 
 }
 
 Status PreparePlan(TfLiteContext* context, const LstmShape& shape, OpData* data) {
-  const uint32_t threads =
-      context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
+  const uint32_t threads = data->state->Threads(context->recommended_num_threads);
   size_t pixels = 0;
   if (!CheckedMultiply(shape.batch, shape.steps, &pixels) || pixels > INT32_MAX) {
     return Error("%u sequences of %u steps are too many", shape.batch, shape.steps);

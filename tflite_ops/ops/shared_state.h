@@ -39,6 +39,13 @@ class SharedState {
   GpuState* gpu() { return gpu_; }  // null where everything runs on the CPU
   Placement* placement() { return &placement_; }
 
+  // How many threads an op uses: as many as the delegate was told, or else the interpreter recommends.
+  void set_threads(uint32_t threads) { threads_ = threads; }
+  uint32_t Threads(int recommended) const {
+    if (threads_ > 0) return threads_;
+    return recommended > 0 ? static_cast<uint32_t>(recommended) : 1;
+  }
+
   // Scratch for one run: taken from those at rest, so that interpreters on several threads never share one. Null where
   // memory is short.
   Workspace* Acquire();
@@ -63,6 +70,7 @@ class SharedState {
   bool chains_ = false, profile_ = false;
   Tuning* tuning_ = nullptr;
   Precision precision_ = Precision::kF32;
+  uint32_t threads_ = 0;  // 0: the interpreter's
   GpuState* gpu_ = nullptr;
   Status gpu_problem_;
   Placement placement_;

@@ -180,8 +180,7 @@ Status CheckTypes(const OpData& data, const TfLiteTensor& x, const TfLiteTensor*
 }
 
 Status PreparePlan(TfLiteContext* context, const TfLiteTensor* bias, const ImageSize& in, OpData* data) {
-  const uint32_t threads =
-      context->recommended_num_threads > 0 ? static_cast<uint32_t>(context->recommended_num_threads) : 1;
+  const uint32_t threads = data->state->Threads(context->recommended_num_threads);
   const void* constant = bias == nullptr ? nullptr : bias->data.raw_const;
   if (data->int16()) {
     const IntegerBias integers = {constant, bias != nullptr && bias->type == kTfLiteInt64};

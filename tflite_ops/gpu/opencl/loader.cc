@@ -11,16 +11,22 @@ namespace tfprune {
 namespace {
 
 // The ICD loader of desktops, the public library of Android, then places of vendors that do not declare it public.
+#if defined(__LP64__)
+#define TFPRUNE_LIB "lib64"
+#else
+#define TFPRUNE_LIB "lib"
+#endif
+
 constexpr const char* kNames[] = {
     "libOpenCL.so.1",
     "libOpenCL.so",
     "libOpenCL-pixel.so",  // Google: a wrapper
-    "/vendor/lib64/libOpenCL.so",
-    "/system/vendor/lib64/libOpenCL.so",
-    "/system/lib64/libOpenCL.so",
-    "/vendor/lib64/egl/libGLES_mali.so",  // Arm: one library for all of the GPU's interfaces
-    "/system/vendor/lib64/egl/libGLES_mali.so",
-    "/vendor/lib64/libPVROCL.so",  // Imagination
+    "/vendor/" TFPRUNE_LIB "/libOpenCL.so",
+    "/system/vendor/" TFPRUNE_LIB "/libOpenCL.so",
+    "/system/" TFPRUNE_LIB "/libOpenCL.so",
+    "/vendor/" TFPRUNE_LIB "/egl/libGLES_mali.so",  // Arm: one library for all of the GPU's interfaces
+    "/system/vendor/" TFPRUNE_LIB "/egl/libGLES_mali.so",
+    "/vendor/" TFPRUNE_LIB "/libPVROCL.so",  // Imagination
 };
 
 // A loaded library. The wrapper of Pixel phones has no functions of OpenCL as symbols: it is switched on first, and
