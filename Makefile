@@ -12,7 +12,7 @@ PHONE_PROGRAM := build/phone/x86_64/tfprune_benchmark
 DEBIAN_PACKAGES := third_party/debian-packages.txt
 CONSTRAINTS := third_party/python-constraints.txt
 CPP_INPUTS := $(shell find tflite_ops third_party -type f) WORKSPACE .bazelrc
-CPP_SOURCES := $(shell find tflite_ops examples/cpp -name "*.h" -o -name "*.cc" -o -name "*.inc")
+CPP_SOURCES := $(shell find tflite_ops android_demo examples/cpp -name "*.h" -o -name "*.cc" -o -name "*.inc")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

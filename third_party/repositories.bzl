@@ -81,32 +81,40 @@ opencl_headers = repository_rule(
 The environment variable OPENCL_HEADERS names a folder that holds `CL/cl.h` to use instead.""",
 )
 
-def _fetch_aar(ctx):
+def _copy_from_maven(ctx, artifact, remedy = ""):
+    """Lets Maven put an artifact, `group:name:version:type`, into the folder `maven`, and returns the file's URL."""
     maven = ctx.which("mvn")
     if not maven:
-        fail("mvn is missing: install Maven (`make setup` does), or set TFLITE_HEADERS to a folder that holds " +
-             "tensorflow/lite/core/c/common.h")
+        fail("mvn is missing: install Maven (`make setup` does)" + remedy)
     result = ctx.execute([
         maven,
         "--batch-mode",
         "--quiet",
         "-Dmaven.wagon.http.retryHandler.count=5",
         _MAVEN_DEPENDENCY_PLUGIN + ":copy",
-        "-Dartifact=org.tensorflow:tensorflow-lite:%s:aar" % _TFLITE_VERSION,
-        "-DoutputDirectory=%s" % ctx.path("aar"),
+        "-Dartifact=" + artifact,
+        "-DoutputDirectory=%s" % ctx.path("maven"),
     ], timeout = 600)
     if result.return_code:
-        fail("mvn could not fetch org.tensorflow:tensorflow-lite:%s:\n%s%s" %
-             (_TFLITE_VERSION, result.stdout, result.stderr))
+        fail("mvn could not fetch %s:\n%s%s" % (artifact, result.stdout, result.stderr))
+    _, name, version, kind = artifact.split(":")
+    return "file://%s" % ctx.path("maven/%s-%s.%s" % (name, version, kind))
+
+def _fetch_aar(ctx):
+    url = _copy_from_maven(
+        ctx,
+        "org.tensorflow:tensorflow-lite:%s:aar" % _TFLITE_VERSION,
+        ", or set TFLITE_HEADERS to a folder that holds tensorflow/lite/core/c/common.h",
+    )
     for folder, output in [("headers", "include"), ("jni", "jni")]:
         ctx.download_and_extract(
-            url = "file://%s" % ctx.path("aar/tensorflow-lite-%s.aar" % _TFLITE_VERSION),
+            url = url,
             sha256 = _TFLITE_SHA256,
             stripPrefix = folder,
             output = output,
             type = "zip",
         )
-    ctx.delete("aar")
+    ctx.delete("maven")
 
 def _tflite_headers_impl(ctx):
     given = ctx.os.environ.get("TFLITE_HEADERS", "")
@@ -126,4 +134,55 @@ tflite_headers = repository_rule(
 
 They are in the official Android archive, which Maven fetches; its checksum is fixed here. The environment variable
 TFLITE_HEADERS names a folder that holds `tensorflow/lite/...` to use instead, without libraries.""",
+)
+
+def _maven_jar_impl(ctx):
+    url = _copy_from_maven(ctx, ctx.attr.artifact)
+    if ctx.attr.artifact.endswith(":aar"):
+        ctx.download_and_extract(url = url, sha256 = ctx.attr.sha256, type = "zip")
+        ctx.symlink("classes.jar", ctx.name + ".jar")
+    else:
+        ctx.download(url = url, sha256 = ctx.attr.sha256, output = ctx.name + ".jar")
+    ctx.delete("maven")
+    ctx.file("BUILD", "exports_files([\"%s.jar\"])\n" % ctx.name)
+
+_maven_jar = repository_rule(
+    implementation = _maven_jar_impl,
+    attrs = {
+        "artifact": attr.string(mandatory = True, doc = "`group:name:version:type`, of type jar or aar."),
+        "sha256": attr.string(mandatory = True),
+    },
+    doc = "`<name>.jar`: a jar from Maven Central, or the classes of an Android archive.",
+)
+
+_JARS = {
+    # The classes of Android at API level 24, the oldest that the Android library supports.
+    "android_api24": (
+        "org.robolectric:android-all:7.0.0_r1-robolectric-r1:jar",
+        "567bfa3cd3a8c9c5ca736bd86b3f90ff4d6a7ba333b9cfea6ff7d81924f90ce9",
+    ),
+    "hamcrest": ("org.hamcrest:hamcrest-core:1.3:jar", "66fdef91e9739348df7a096aa384a5685f4e875584cce89386a7a47251c4d8e9"),
+    "junit": ("junit:junit:4.13.2:jar", "8e495b634469d64fb8acfa3495a065cbacc8a0fff55ce1e31007be4c16dc57d3"),
+    # The interface of a delegate, and the Java classes of the runtime: only the tests use the latter.
+    "tflite_api": ("org.tensorflow:tensorflow-lite-api:%s:aar" % _TFLITE_VERSION, "885b95bc9e47a4aa5cf8e71523aed9b05e397cfef1ea09773f13fea8b649fcee"),
+    "tflite_java": ("org.tensorflow:tensorflow-lite:%s:aar" % _TFLITE_VERSION, _TFLITE_SHA256),
+}
+
+def java_repositories():
+    """Declares the jars that the Android library is compiled and tested with."""
+    for name, (artifact, sha256) in _JARS.items():
+        _maven_jar(name = name, artifact = artifact, sha256 = sha256)
+
+def _jni_headers_impl(ctx):
+    javac = ctx.which("javac")
+    if not javac:
+        fail("javac is missing: install the Debian package default-jdk-headless (`make setup` does)")
+    ctx.symlink(ctx.path(javac).realpath.dirname.dirname.get_child("include"), "include")
+    ctx.symlink(ctx.attr.build_file, "BUILD")
+
+jni_headers = repository_rule(
+    implementation = _jni_headers_impl,
+    attrs = {"build_file": attr.label(default = Label("//third_party:jni_headers.BUILD"))},
+    local = True,
+    doc = "The C headers of JNI, of the installed JDK. The interface is the same in Android.",
 )
