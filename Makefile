@@ -9,14 +9,16 @@ BIN := $(VENV)/bin
 STAMPS := .stamps
 LIBRARY := tfprune/runtime/lib/libtfprune.so
 PHONE_PROGRAM := build/phone/x86_64/tfprune_benchmark
+ANDROID_LIBRARY := build/android/tfprune.aar
 DEBIAN_PACKAGES := third_party/debian-packages.txt
 CONSTRAINTS := third_party/python-constraints.txt
+ANDROID_INPUTS := $(shell find android_demo tests/android -type f -not -name '*.py[co]')
 CPP_INPUTS := $(shell find tflite_ops third_party -type f) WORKSPACE .bazelrc
 CPP_SOURCES := $(shell find tflite_ops android_demo examples/cpp -name "*.h" -o -name "*.cc" -o -name "*.inc")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 phone-tools fuzz demo notebook bench bench-gpu study clean
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 phone-tools android fuzz demo notebook bench bench-gpu study clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -48,6 +50,14 @@ $(PHONE_PROGRAM): $(LIBRARY) tools/build_phone_tools.py $(wildcard examples/cpp/
 	$(PYTHON) tools/build_phone_tools.py x86_64
 	@touch $@
 
+# Tests run its Java classes and its library for x86_64 on this machine's virtual machine.
+$(ANDROID_LIBRARY): $(LIBRARY) $(ANDROID_INPUTS) tools/build_android.py
+	$(PYTHON) tools/build_android.py --tests
+	@touch $@
+
+android: $(LIBRARY)  ## The Android library for arm64-v8a, armeabi-v7a and x86_64, build/android/tfprune.aar.
+	$(PYTHON) tools/build_android.py
+
 lint: setup  ## Format, lint and type checks; changes nothing.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,7 +72,7 @@ format: setup  ## Rewrite the sources as `make lint` wants them.
 test-cpp: $(STAMPS)/system  ## C++ tests.
 	bazel test //...
 
-test-python: setup $(PHONE_PROGRAM)  ## Quick Python tests.
+test-python: setup $(PHONE_PROGRAM) $(ANDROID_LIBRARY)  ## Quick Python tests.
 	$(BIN)/python -m pytest
 
 test-wheel: setup  ## Build the wheel, install it in a fresh environment, convert and run a model there.
@@ -87,7 +97,7 @@ build-aarch64: setup  ## The library for aarch64, and an aarch64 LiteRT that qem
 phone-tools: $(STAMPS)/system  ## What `tfprune profile` needs to measure on a phone, in build/phone/arm64-v8a.
 	$(PYTHON) tools/build_phone_tools.py arm64-v8a
 
-test-aarch64: build-aarch64 phone-tools  ## C++ and Python tests of the aarch64 library under qemu.
+test-aarch64: build-aarch64 phone-tools $(ANDROID_LIBRARY)  ## C++ and Python tests of the aarch64 library under qemu.
 	bazel test --config=aarch64 //...
 	$(BIN)/python -m pytest -m aarch64 tests/aarch64 tests/packaging
 	bazel shutdown

@@ -18,9 +18,15 @@ Guest = Callable[..., tuple[np.ndarray, str]]
 
 
 @pytest.fixture
-def guest(tmp_path: Path) -> Guest:
+def library() -> Path:
+    """The library that the guest loads; a module may name another."""
+    return LIBRARY
+
+
+@pytest.fixture
+def guest(tmp_path: Path, library: Path) -> Guest:
     """``guest(model, x, delegate=True, **options)``: the first output under qemu, and the kernel that ran last."""
-    for path in (CACHE / "root" / "recipe", LIBRARY):
+    for path in (CACHE / "root" / "recipe", library):
         assert path.exists(), f"{path} is missing: run these tests with `make test-aarch64`"
 
     def run(model: bytes, x: np.ndarray, *, delegate: bool = True, **options: str) -> tuple[np.ndarray, str]:
@@ -28,7 +34,7 @@ def guest(tmp_path: Path) -> Guest:
         np.save(tmp_path / "x.npy", x)
         command = [REPOSITORY / "tools" / "aarch64" / "run.sh", CACHE / "root", Path(__file__).parent / "guest_run.py"]
         command += [tmp_path / "model.tflite", tmp_path / "x.npy", tmp_path / "y.npy"]
-        extra = [str(LIBRARY), *(f"{key}={value}" for key, value in options.items())] if delegate else []
+        extra = [str(library), *(f"{key}={value}" for key, value in options.items())] if delegate else []
         done = subprocess.run([*map(str, command), *extra], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return np.load(tmp_path / "y.npy"), done.stdout.strip()

@@ -38,7 +38,8 @@ def _symbols(library: Path, which: str) -> set[str]:
     return {line.split()[-1].split("@")[0] for line in listing.splitlines()}
 
 
-def _allowed() -> set[str]:
+def allowed_imports() -> set[str]:
+    """The functions of the list."""
     lines = ALLOWED.read_text().splitlines()
     return {line.split()[1] for line in lines if line and not line.startswith("#")}
 
@@ -48,7 +49,7 @@ def test_imports_are_c_functions_of_android_api_24(library: Path) -> None:
     imported = _symbols(library, "--undefined-only")
     assert "malloc" in imported or "posix_memalign" in imported  # the listing is a real one
     start = START if library.name == "tfprune_benchmark" else set()
-    assert imported - _allowed() - COMPILER - start == set()
+    assert imported - allowed_imports() - COMPILER - start == set()
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -97,4 +98,11 @@ def test_the_program_is_one_that_android_starts() -> None:
 
 
 def test_the_list_names_no_function_that_differs_between_c_libraries() -> None:
-    assert not _allowed() & {"__errno_location", "__errno", "stderr", "__assert_fail", "sysconf", "__tls_get_addr"}
+    assert not allowed_imports() & {
+        "__errno_location",
+        "__errno",
+        "stderr",
+        "__assert_fail",
+        "sysconf",
+        "__tls_get_addr",
+    }

@@ -6,7 +6,24 @@ from __future__ import annotations
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SOURCES = {".S", ".bzl", ".c", ".cc", ".cfg", ".cl", ".h", ".inc", ".j2", ".lds", ".py", ".sh", ".toml"}
+SOURCES = {
+    ".S",
+    ".bzl",
+    ".c",
+    ".cc",
+    ".cfg",
+    ".cl",
+    ".h",
+    ".inc",
+    ".j2",
+    ".java",
+    ".lds",
+    ".pro",
+    ".py",
+    ".sh",
+    ".toml",
+    ".xml",
+}
 NAMES = {"BUILD", "MODULE.bazel", "Makefile", "WORKSPACE", ".bazelrc", ".clang-format", "run"}
 # Made by the build or by tools, never committed.
 SKIPPED = {".cache", ".git", ".venv", "build", "dist", "shared"}

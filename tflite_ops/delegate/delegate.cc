@@ -75,6 +75,39 @@ void MakeNamed() {
   named[2] = NamedLstmOpRegistration();
 }
 
+// An interpreter that outlives its delegate still looks at it when a shape changes. So what it looks at is never freed:
+// destroyed delegates refuse other graphs, and serve again as the next ones.
+struct Reusable {
+  TfLiteDelegate delegate;  // first, so that its address is the Reusable's
+  Reusable* next;
+};
+pthread_mutex_t reusable_mutex = PTHREAD_MUTEX_INITIALIZER;
+Reusable* reusable = nullptr;  // guarded by reusable_mutex
+
+TfLiteStatus PrepareDestroyed(TfLiteContext* context, TfLiteDelegate*) {
+  context->ReportError(context, "tfprune delegate: it was closed before its interpreter; close it after");
+  return kTfLiteError;
+}
+
+TfLiteDelegate* TakeDelegate() {
+  pthread_mutex_lock(&reusable_mutex);
+  Reusable* taken = reusable;
+  if (taken != nullptr) reusable = taken->next;
+  pthread_mutex_unlock(&reusable_mutex);
+  if (taken == nullptr) taken = Create<Reusable>();
+  return taken == nullptr ? nullptr : &taken->delegate;
+}
+
+void GiveBackDelegate(TfLiteDelegate* delegate) {
+  Reusable* const given = reinterpret_cast<Reusable*>(delegate);
+  delegate->Prepare = PrepareDestroyed;
+  delegate->data_ = nullptr;
+  pthread_mutex_lock(&reusable_mutex);
+  given->next = reusable;
+  reusable = given;
+  pthread_mutex_unlock(&reusable_mutex);
+}
+
 // With backend=auto, a machine without a GPU is noted and no error.
 Status OpenGpu(const Options& options, SharedState* state) {
   if (options.gpu.backend == Backend::kCpu) return {};
@@ -111,7 +144,7 @@ TfLiteDelegate* NewDelegate(const char* const* keys, const char* const* values, 
   Options options;
   *status = ParseOptions(keys, values, count, &options);
   SharedState* const state = status->ok() ? NewState(options, status) : nullptr;
-  TfLiteDelegate* const delegate = state != nullptr ? Create<TfLiteDelegate>() : nullptr;
+  TfLiteDelegate* const delegate = state != nullptr ? TakeDelegate() : nullptr;
   if (delegate == nullptr) {
     if (status->ok()) *status = Error("tfprune delegate: no memory");
     Destroy(state);
@@ -141,7 +174,7 @@ __attribute__((visibility("default"))) TfLiteDelegate* tflite_plugin_create_dele
 __attribute__((visibility("default"))) void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate) {
   if (delegate == nullptr) return;
   static_cast<tfprune::SharedState*>(delegate->data_)->Release();
-  tfprune::Destroy(delegate);
+  tfprune::GiveBackDelegate(delegate);
 }
 
 __attribute__((visibility("default"))) size_t tfprune_describe(TfLiteDelegate* delegate, char* buffer, size_t size) {

@@ -75,7 +75,10 @@ Status CheckFrame(const uint8_t* header, size_t size) {
     return Error("packed weights: this library reads version %u, got %u; convert the model again", kVersion, version);
   }
   if (version > kVersion) {
-    return Error("packed weights: this library reads version %u, got %u; use a newer libtfprune", kVersion, version);
+    return Error(
+        "packed weights: this library reads version %u, got %u; use a newer libtfprune"
+        ", in an app the AAR of the version that converted the model",
+        kVersion, version);
   }
   if (ReadU16(header, kHeaderBytesField) != kHeaderBytes)
     return Error("packed weights: header_bytes must be %u", kHeaderBytes);

@@ -72,7 +72,8 @@ TEST(PackedForms, OldFilesAreRefusedWithWhatToDo) {
   bytes[4] = 3;
   FixHeaderCrc(&bytes);
   EXPECT_STREQ(ReadPackedWeights(bytes.data(), bytes.size(), &w).message,
-               "packed weights: this library reads version 2, got 3; use a newer libtfprune");
+               "packed weights: this library reads version 2, got 3; use a newer libtfprune"
+               ", in an app the AAR of the version that converted the model");
 }
 
 // Lines that cost nothing in the file must not ask for memory.

@@ -155,8 +155,10 @@ Status PreparePlan(TfLiteContext* context, const LstmShape& shape, OpData* data)
 
 Status PrepareOp(TfLiteContext* context, const TfLiteNode& node, OpData* data) {
   if (data->version != kVersion) {
-    return Error("op version %d is unknown, this library runs version %d; use a newer libtfprune", data->version,
-                 kVersion);
+    return Error(
+        "op version %d is unknown, this library runs version %d; use a newer libtfprune, in an app the AAR "
+        "of the version that converted the model",
+        data->version, kVersion);
   }
   if (data->output < 0) return Error("the op needs %d inputs and 1 output", static_cast<int>(kInputCount));
   TFPRUNE_RETURN_IF_ERROR(CheckTypes(context, *data));

@@ -199,8 +199,10 @@ Status PreparePlan(TfLiteContext* context, const TfLiteTensor* bias, const Image
 
 Status PrepareOp(TfLiteContext* context, const TfLiteNode& node, OpData* data) {
   if (data->version != kSparseOpVersion) {
-    return Error("op version %d is unknown, this library runs version %d; use a newer libtfprune", data->version,
-                 kSparseOpVersion);
+    return Error(
+        "op version %d is unknown, this library runs version %d; use a newer libtfprune, in an app the AAR "
+        "of the version that converted the model",
+        data->version, kSparseOpVersion);
   }
   if (data->inputs[kGeometry] < 0 || data->output < 0) return Error("the op needs 3 or 4 inputs and 1 output");
   const TfLiteTensor& x = context->tensors[data->inputs[kInput]];

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the Android library, ``build/android/tfprune.aar``, and says what it is made with and what is missing.
+
+Usage: build_android.py [--tests]
+
+``--tests`` also builds the Java programs of ``tests/android``, beside the library.
+"""
+
+import sys
+import zipfile
+
+from build_library import REPOSITORY, build_file
+
+FOLDER = REPOSITORY / "build" / "android"
+ARCHIVE = FOLDER / "tfprune.aar"
+TEST_JARS = ("programs.jar", "tflite_api.jar", "tflite_java.jar")
+
+
+def main(*arguments: str) -> None:
+    """Builds, and lists the libraries with their sizes."""
+    if not {"--tests"}.issuperset(arguments):
+        raise SystemExit(f"usage: build_android.py [--tests], got {' '.join(arguments)}")
+    build_file("//android_demo:tfprune.aar", ARCHIVE)
+    for jar in TEST_JARS if arguments else ():
+        build_file(f"//tests/android:{jar}", FOLDER / jar)
+    print(ARCHIVE)
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        for entry in archive.infolist():
+            if entry.filename.endswith(".so"):
+                print(f"  {entry.filename}: {entry.file_size:,} bytes, {entry.compress_size:,} in the archive")
+    print("  linked by Debian's cross compilers against stubs of Android's libraries; no phone has run it yet")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
