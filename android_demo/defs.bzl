@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """An Android archive: classes, and one native library compiled for each ABI."""
 
-# Name of the ABI, as Android spells it, and the platform to compile for.
-_ABIS = {abi: "//third_party/android:" + abi for abi in ["arm64-v8a", "armeabi-v7a", "x86_64"]}
+load("//third_party/android:abis.bzl", "ABIS")
 
 def _each_abi_impl(_settings, _attr):
-    return {abi: {"//command_line_option:platforms": platform} for abi, platform in _ABIS.items()}
+    return {abi: {"//command_line_option:platforms": "//third_party/android:" + abi} for abi in ABIS}
 
 _each_abi = transition(
     implementation = _each_abi_impl,

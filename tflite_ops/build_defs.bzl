@@ -5,7 +5,10 @@
 LIBRARY_COPTS = [
     "-O3",
     "-fno-stack-protector",  # its symbols differ between C libraries
-    "-fno-tree-loop-vectorize",  # the kernels say what is a vector; guessed gathers are slow
+] + select({  # the kernels say what is a vector; guessed gathers are slow
+    "//tflite_ops:clang": ["-fno-vectorize"],
+    "//conditions:default": ["-fno-tree-loop-vectorize"],
+}) + [
     "-fomit-frame-pointer",
     "-fno-exceptions",
     "-fno-rtti",

@@ -6,6 +6,7 @@ Usage: build_android.py [--tests]
 ``--tests`` also builds the Java programs of ``tests/android``, beside the library.
 """
 
+import os
 import sys
 import zipfile
 
@@ -28,7 +29,9 @@ def main(*arguments: str) -> None:
         for entry in archive.infolist():
             if entry.filename.endswith(".so"):
                 print(f"  {entry.filename}: {entry.file_size:,} bytes, {entry.compress_size:,} in the archive")
-    print("  linked by Debian's cross compilers against stubs of Android's libraries; no phone has run it yet")
+    ndk = os.environ.get("ANDROID_NDK_HOME")
+    compiler = f"the NDK in {ndk}" if ndk else "Debian's cross compilers, because ANDROID_NDK_HOME names no NDK"
+    print(f"  by {compiler}; linked against stubs of Android's libraries; no phone has run it yet")
 
 
 if __name__ == "__main__":

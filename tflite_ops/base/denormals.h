@@ -34,6 +34,15 @@ class FlushDenormals {
     return control;
   }
   static void Write(Control control) { __asm__ volatile("msr fpcr, %0" ::"r"(control)); }
+#elif defined(__ARM_FP)
+  using Control = uint32_t;
+  static constexpr Control kFlush = 1u << 24;
+  static Control Read() {
+    Control control;
+    __asm__ volatile("vmrs %0, fpscr" : "=r"(control));
+    return control;
+  }
+  static void Write(Control control) { __asm__ volatile("vmsr fpscr, %0" ::"r"(control)); }
 #else
   using Control = uint32_t;
   static constexpr Control kFlush = 0;

@@ -3,43 +3,63 @@
 
 load("//third_party/c_library:gcc_config.bzl", "gcc_config")
 
-def android_abi(name, cpu, gcc = None, triple = None, include_directories = [], copts = []):
-    """A platform `<name>` and the toolchain `<name>_gcc_toolchain` that compiles for it.
+def android_toolchain(name, cpu, **config):
+    """A toolchain `<name>` of a compiler for Android.
 
     Args:
-      name: of the ABI.
+      name: of the toolchain.
       cpu: name of a constraint of @platforms//cpu.
-      gcc: label of a cc_toolchain to use; without it, one is made of what follows.
-      triple: prefix of the compiler's tools.
-      include_directories: where the compiler keeps its own headers.
-      copts: what the ABI asks of the compiler.
+      **config: attributes of gcc_config.
     """
-    constraints = ["@platforms//cpu:" + cpu, "@platforms//os:android"]
-    native.platform(name = name, constraint_values = constraints)
-    if gcc == None:
-        gcc_config(
-            name = name + "_gcc_config",
-            copts = copts,
-            cpu = cpu,
-            include_directories = include_directories,
-            triple = triple,
-        )
-        native.filegroup(name = name + "_no_files")
-        files = ":" + name + "_no_files"
-        native.cc_toolchain(
-            name = name + "_gcc",
-            all_files = files,
-            compiler_files = files,
-            dwp_files = files,
-            linker_files = files,
-            objcopy_files = files,
-            strip_files = files,
-            toolchain_config = ":" + name + "_gcc_config",
-        )
+    gcc_config(
+        name = name + "_config",
+        cpu = cpu,
+        **config
+    )
+    native.filegroup(name = name + "_no_files")
+    files = ":" + name + "_no_files"
+    native.cc_toolchain(
+        name = name + "_compiler",
+        all_files = files,
+        compiler_files = files,
+        dwp_files = files,
+        linker_files = files,
+        objcopy_files = files,
+        strip_files = files,
+        toolchain_config = ":" + name + "_config",
+    )
+    declare_android_toolchain(name, cpu, ":" + name + "_compiler")
+
+def declare_android_toolchain(name, cpu, compiler):
+    """Declares that a cc_toolchain compiles for Android on a processor.
+
+    Args:
+      name: of the toolchain.
+      cpu: name of a constraint of @platforms//cpu.
+      compiler: label of the cc_toolchain.
+    """
     native.toolchain(
-        name = name + "_gcc_toolchain",
+        name = name,
         exec_compatible_with = ["@platforms//os:linux"],
-        target_compatible_with = constraints,
-        toolchain = gcc or ":" + name + "_gcc",
+        target_compatible_with = [
+            "@platforms//cpu:" + cpu,
+            "@platforms//os:android",
+        ],
+        toolchain = compiler,
         toolchain_type = "@bazel_tools//tools/cpp:toolchain_type",
+    )
+
+def android_platform(abi, cpu):
+    """A platform of an ABI's name.
+
+    Args:
+      abi: Android's name.
+      cpu: name of a constraint of @platforms//cpu.
+    """
+    native.platform(
+        name = abi,
+        constraint_values = [
+            "@platforms//cpu:" + cpu,
+            "@platforms//os:android",
+        ],
     )

@@ -108,6 +108,7 @@ TEST(Chain, RandomChains) {
 }
 
 TEST(Chain, EveryStepBudgetGivesTheSameBytes) {
+  if (DetectedArch() == Arch::kReference) GTEST_SKIP() << "the reference has no chains";
   ThreadPool pool;
   for (uint32_t seed = 500; seed < 520; ++seed) {
     ChainModel model(seed);
@@ -215,6 +216,7 @@ TEST(Chain, NanInTheImageStaysWhereItBelongs) {
 }
 
 TEST(Chain, OneChainRunsAgainAndAfterAnotherPrepare) {
+  if (DetectedArch() == Arch::kReference) GTEST_SKIP() << "the reference has no chains";
   ThreadPool pool;
   Workspace workspace;
   Chain chain;
@@ -249,6 +251,7 @@ TEST(Chain, KernelsAreThoseOfTheArchAskedFor) {
 }
 
 TEST(Chain, AProfileCountsEveryStageAndRun) {
+  if (DetectedArch() == Arch::kReference) GTEST_SKIP() << "the reference has no chains";
   static uint64_t now;
   now = 0;
   ChainModel model(800);

@@ -341,7 +341,7 @@ TEST(Conv2D, HugeDilationsAreRefusedOrRight) {
       Conv2DPlan plan;
       const bool read = ReadPackedWeights(packed.bytes.data(), packed.bytes.size(), &weights).ok();
       if (!read || !plan.Prepare(weights, {1, 6, 6}, DetectedArch(), 1).ok()) continue;
-      EXPECT_FALSE(rows);
+      EXPECT_FALSE(rows && DetectedArch() != Arch::kReference);  // which needs no planes
       const std::vector<float> x(36, 1.0f);
       std::vector<float> y(36 * 4), expected(36 * 4);
       ThreadPool pool;

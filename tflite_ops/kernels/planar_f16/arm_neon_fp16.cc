@@ -6,6 +6,13 @@
 
 #include "tflite_ops/kernels/planar_f16/planar_f16.h"
 
+// Halves multiply by a lane of the lower sixteen registers only, which Clang cannot be told for half a register.
+#if defined(__clang__)
+#define TFPRUNE_LANE_REGISTER "+w"
+#else
+#define TFPRUNE_LANE_REGISTER "+x"
+#endif
+
 namespace tfprune {
 namespace neon_fp16 {
 namespace {
@@ -43,7 +50,7 @@ struct Sums {
 #pragma GCC unroll 4
     for (int f = 0; f < kFours; ++f) {
       float16x4_t four = vld1_f16(weights + 4 * f);
-      asm("" : "+x"(four));  // else the compiler loads each lane for itself
+      asm("" : TFPRUNE_LANE_REGISTER(four));  // else the compiler loads each lane for itself
       AddRow<0>(4 * f, tile, four);
       AddRow<1>(4 * f + 1, tile, four);
       AddRow<2>(4 * f + 2, tile, four);
