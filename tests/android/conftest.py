@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BUILT = REPOSITORY / "build" / "android"
 ARCHIVE = BUILT / "tfprune.aar"
 RUNTIME = REPOSITORY / "build" / "phone" / "x86_64" / "libtensorflowlite_jni.so"
+JSIG = Path(shutil.which("java") or "java").resolve().parents[1] / "lib" / "libjsig.so"
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64")
 
 Java = Callable[..., subprocess.CompletedProcess[str]]
@@ -34,18 +35,26 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def java(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Java:
-    """``java(program, *arguments)``: a Java program with the AAR and Android's TensorFlow Lite, on this machine."""
+def libraries(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an app's native libraries."""
     assert RUNTIME.exists(), f"{RUNTIME} is missing: run `make test-python`"
-    libraries, libc = tmp_path_factory.mktemp("libraries"), tmp_path_factory.mktemp("libc")
-    shutil.copy(RUNTIME, libraries)
-    shutil.copy(archive / "jni" / "x86_64" / "libtfprune.so", libraries)
+    folder = tmp_path_factory.mktemp("libraries")
+    shutil.copy(RUNTIME, folder)
+    shutil.copy(archive / "jni" / "x86_64" / "libtfprune.so", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def java(archive: Path, libraries: Path, tmp_path_factory: pytest.TempPathFactory) -> Java:
+    """``java(program, *arguments)``: a Java program with the AAR and Android's TensorFlow Lite, on this machine."""
+    libc = tmp_path_factory.mktemp("libc")
     make_android_libc(RUNTIME, libc)
     jars = [archive / "classes.jar", *(BUILT / name for name in ("programs.jar", "tflite_java.jar", "tflite_api.jar"))]
     # All of the heap is in memory from the start: what grows is native.
     command = ["java", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC"]
     command += [f"-Djava.library.path={libraries}", "-cp", ":".join(map(str, jars))]
-    environment = {**os.environ, "LD_LIBRARY_PATH": str(libc)}
+    # OpenCL on a processor brings LLVM, which takes the signals that the virtual machine lives by: libjsig keeps both.
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(libc), "LD_PRELOAD": str(JSIG)}
 
     def run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         full = [*command, program, *map(str, arguments)]

@@ -80,6 +80,28 @@ def test_placement_says_why_no_gpu_is_used(run: Run) -> None:
     assert ("device: " in printed) != ("problem: " in printed), printed
 
 
+def test_a_gpu_runs_the_model_and_its_programs_are_kept(run: Run, tmp_path: Path) -> None:
+    dense, shape = CASES["3x3"]
+    x = _input(shape)
+    expected, _ = run(dense, x)
+    found, printed = run(tp.convert(dense, min_speedup=0.01).tflite, x, "backend=GPU", f"cache={tmp_path / 'cache'}")
+    assert "device: " in printed
+    assert printed.endswith("node 0: GPU\n")
+    assert list((tmp_path / "cache" / "tfprune_programs").glob("*.clprogram"))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_an_app_without_the_library_is_told_so(java: Java, libraries: Path, model: Path) -> None:
+    library = libraries / "libtfprune.so"
+    library.rename(libraries / "other.so")
+    try:
+        done = java("RunModel", model, "/dev/null", "/dev/null")
+    finally:
+        (libraries / "other.so").rename(library)
+    assert done.returncode == 1
+    assert "TfpruneException: tfprune: libtfprune.so cannot be loaded on this processor, " in done.stdout + done.stderr
+
+
 def test_tuning_is_kept_in_the_cache_directory(run: Run, tmp_path: Path) -> None:
     dense = conv_model(pruned((64, 1, 1, 64)), BIAS, size=(1, 28, 28))
     cache, x = tmp_path / "cache", _input((1, 28, 28, 64))

@@ -187,7 +187,7 @@ public final class TfpruneDelegate implements Delegate, AutoCloseable {
   }
 
   /**
-   * The layers that the delegate runs on the CPU, of all its interpreters, in the order of their making.
+   * The layers that the delegate runs, of all its interpreters, in the order of their making.
    *
    * @throws IllegalStateException the delegate is closed.
    */

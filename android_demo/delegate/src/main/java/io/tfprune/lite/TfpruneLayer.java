@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
-/** One layer that a delegate runs on the CPU. */
+/** One layer that a delegate runs. */
 public final class TfpruneLayer {
   private static final int FIELDS = 9;
   private static final String PROBLEM = "#";
@@ -36,7 +36,7 @@ public final class TfpruneLayer {
     return Long.parseLong(fields[3]);
   }
 
-  /** How often it ran; 0 without profiling. */
+  /** How often it ran; 0 for layers on the CPU without profiling. */
   public long runs() {
     return Long.parseLong(fields[4]);
   }
