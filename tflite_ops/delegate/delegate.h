@@ -6,6 +6,7 @@
 
 #include "tensorflow/lite/core/c/common.h"
 #include "tflite_ops/base/status.h"
+#include "tflite_ops/include/tfprune.h"
 
 namespace tfprune {
 
@@ -17,18 +18,10 @@ TfLiteDelegate* NewDelegate(const char* const* keys, const char* const* values, 
 
 extern "C" {
 
-TfLiteDelegate* tflite_plugin_create_delegate(const char* const* keys, const char* const* values, size_t count,
-                                              void (*report_error)(const char*));
-void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate);
-
 // Each writes its text as snprintf does: at most `size` bytes with the closing zero, and returns the length of the
 // whole text. Without a delegate that is empty.
 size_t tfprune_describe(TfLiteDelegate* delegate, char* buffer, size_t size);   // the layers (ops/description.h)
 size_t tfprune_placement(TfLiteDelegate* delegate, char* buffer, size_t size);  // where nodes run (ops/placement.h)
-
-const char* tfprune_version(void);
-const char* tfprune_detected_arch(void);
-const char* tfprune_last_kernel(void);
 
 }  // extern "C"
 
