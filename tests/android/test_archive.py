@@ -109,7 +109,7 @@ def test_libraries_show_the_delegate_and_what_java_calls(archive: Path, abi: str
     assert [name for name in sorted(names) if not EXPORTS.fullmatch(name)] == []
 
 
-@pytest.mark.parametrize(("abi", "most"), [("arm64-v8a", 1.3e6), ("armeabi-v7a", 0.4e6), ("x86_64", 2.1e6)])
+@pytest.mark.parametrize(("abi", "most"), [("arm64-v8a", 1.3e6), ("armeabi-v7a", 0.45e6), ("x86_64", 2.1e6)])
 def test_libraries_are_stripped_and_no_larger_than_the_docs_say(archive: Path, abi: str, most: float) -> None:
     library = _library(archive, abi)
     assert ".symtab" not in _tool("readelf", "-SW", library)
