@@ -22,7 +22,8 @@ from accuracy.plan import Plan, Study, read_plan
 from accuracy.report import draw, markdown, with_sections
 from accuracy.running import Runner, cores, jobs_of, open_jobs
 from accuracy.table import ResultTable
-from accuracy.worker import Job, command, commit_of
+from accuracy.worker import Job, commit_of
+from results_file import called
 from tfprune.errors import TfpruneError
 from tfprune.files import write_file
 
@@ -63,7 +64,7 @@ def run(
     count = workers or min(cores(), 4)
     table = ResultTable(output)
     with table.locked():
-        jobs = jobs_of(plan, folder, command(), commit_of(REPOSITORY), max(1, cores() // count))
+        jobs = jobs_of(plan, folder, called(), commit_of(REPOSITORY), max(1, cores() // count))
         left = open_jobs(jobs, table)
         estimate = Estimate(folder / "step_seconds.json", load(plan.points[0].data).train_count)
         _say(console, plan, left, estimate, count)

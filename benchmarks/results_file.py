@@ -53,7 +53,7 @@ def commands_of(content: dict[str, Any]) -> list[str]:
 def write_rows(path: Path, rows: Rows, summary: Any = None, library: Path | None = None) -> None:
     """Writes facts, commands, date and rows: the whole file or, where that fails, nothing."""
     commands = _earlier_commands(path, rows, library)
-    command = " ".join(["python", *sys.argv])
+    command = called()
     if command not in commands:
         commands.append(command)
     content = {**facts(library), "commands": commands, "date": today(), "summary": summary, "rows": rows}
@@ -66,10 +66,15 @@ def training_facts(settings: dict[str, Any]) -> dict[str, Any]:
         "machine": machine_facts(),
         "tfprune": tp.__version__,
         "packages": {name: importlib.metadata.version(name) for name in ("keras", "tensorflow")},
-        "command": " ".join(["python", *sys.argv]),
+        "command": called(),
         "date": today(),
         "settings": settings,
     }
+
+
+def called() -> str:
+    """How the script was called."""
+    return " ".join(["python", *sys.argv])
 
 
 def today() -> str:

@@ -35,12 +35,11 @@ class Estimate:
 
     def steps(self, job: Job) -> int:
         """Training steps of a job."""
-        training = job.point.dense if job.dense_only else job.point.training
-        return training.epochs * -(-self._train_count // training.batch)
+        return job.training.epochs * job.training.steps_per_epoch(self._train_count)
 
     def epochs(self, jobs: Iterable[Job]) -> int:
         """Epochs of jobs."""
-        return sum((job.point.dense if job.dense_only else job.point.training).epochs for job in jobs)
+        return sum(job.training.epochs for job in jobs)
 
     def seconds(self, jobs: list[Job], workers: int) -> float:
         """Seconds that jobs will take with so many processes at a time.
@@ -54,8 +53,7 @@ class Estimate:
         return total / workers
 
     def _step_seconds(self, job: Job) -> float:
-        point = job.point
-        batch = point.dense.batch if job.dense_only else point.training.batch
+        point, batch = job.point, job.training.batch
         spec = {"network": point.network, "width": point.width, "batch": batch, "data": point.data.name}
         key = digest({**spec, "size": point.data.size, "threads": job.threads})
         if key not in self._seconds:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 #: What a point that is not pruned is called.
@@ -45,6 +46,10 @@ class Training:
     epochs: int
     rate: float
     batch: int = 128
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Steps of an epoch over so many images."""
+        return -(-images // self.batch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +100,10 @@ class Point:
                 "seed": self.seed,
             }
         )
+
+    def checkpoint_path(self, folder: Path) -> Path:
+        """Where the weights of the dense checkpoint lie in the folder of all points."""
+        return folder / f"{self.checkpoint_key}.weights.h5"
 
     def __str__(self) -> str:
         """What a progress bar says."""

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from accuracy.plan import Plan
 from accuracy.point import Point
 from accuracy.table import ResultTable
 from accuracy.worker import ROW_FILE, Job, work
+from tfprune.mapping.judging.progress_bar import progress_bar
 
 _LOOK_SECONDS = 0.5
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -63,7 +63,8 @@ class Runner:
         """
         waiting = [job for job in jobs if not self._collect(job)]
         total = sum(map(steps_of, waiting))
-        with _bar(self._console) as bar, _processes() as running:
+        bar = progress_bar(self._console, shown=self._console.is_terminal)
+        with bar, _processes() as running:
             task = bar.add_task("training steps", total=total)
             done = 0
             while waiting or running:
@@ -172,7 +173,7 @@ def open_jobs(jobs: list[Job], table: ResultTable) -> list[Job]:
 
 
 def _has_checkpoint(job: Job) -> bool:
-    return (Path(job.folder) / f"{job.point.checkpoint_key}.weights.h5").exists()
+    return job.point.checkpoint_path(Path(job.folder)).exists()
 
 
 @contextlib.contextmanager
@@ -186,18 +187,6 @@ def _processes() -> Iterator[list[_Running]]:
             each.process.terminate()
         for each in running:
             each.process.join()
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
 
 
 def cores() -> int:

@@ -51,11 +51,6 @@ class Steps(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         self._step()
 
 
-def steps_of(training: Training, data: DataSet) -> int:
-    """Steps of one epoch."""
-    return -(-data.train_count // training.batch)
-
-
 def untrained(point: Point, data: DataSet) -> Any:
     """The network with the random weights of its seed."""
     keras.utils.set_random_seed(point.seed)
@@ -71,7 +66,7 @@ def checkpoint(point: Point, data: DataSet, folder: Path, step: Step) -> Path:
         folder: for checkpoints and backups.
         step: called once a step.
     """
-    path = folder / f"{point.checkpoint_key}.weights.h5"
+    path = point.checkpoint_path(folder)
     if path.exists():
         return path
     model = untrained(point, data)
@@ -113,7 +108,7 @@ def clean_up(folder: Path) -> None:
 
 
 def _fit(model: Any, data: DataSet, training: Training, backup: Path, callbacks: list[Any], step: Step) -> None:
-    steps = steps_of(training, data)
+    steps = training.steps_per_epoch(data.train_count)
     total = training.epochs * steps
     compile_for(model, training.rate, total, min(_WARM_UP_STEPS, total // _WARM_UP_SHARE))
     # Backups stay until the result is there: a run may be killed between the last epoch and that.

@@ -4,19 +4,18 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import fcntl
 import importlib.metadata
 import json
 import os
 import subprocess
-import sys
 import time
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
-from accuracy.point import Point
+from accuracy.point import Point, Training
+from results_file import today
 from tfprune.files import write_file
 
 ROW_FILE = "row.json"
@@ -52,6 +51,11 @@ class Job:
     def place(self) -> Path:
         """The folder of its point."""
         return Path(self.folder) / self.point.key
+
+    @property
+    def training(self) -> Training:
+        """The training that it does, besides a checkpoint that is missing."""
+        return self.point.dense if self.dense_only else self.point.training
 
     @property
     def log(self) -> Path:
@@ -153,7 +157,7 @@ def _row(job: Job, model: Any, data: Any, weights: Path, begin: float) -> dict[s
         "sparse_layers": found.sparse_layers,
         "layers": found.layers,
         "seconds": round(time.monotonic() - begin, 1),
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "date": today(),
         "tfprune": importlib.metadata.version("tfprune"),
         "commit": job.commit,
         "keras": keras.__version__,
@@ -183,8 +187,3 @@ def commit_of(repository: Path) -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return found.stdout.strip()
-
-
-def command() -> str:
-    """How the runner was called."""
-    return " ".join(["python", *sys.argv])

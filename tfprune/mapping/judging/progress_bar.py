@@ -22,12 +22,13 @@ def counting(title: str, total: int, shown: bool = True) -> Iterator[Callable[[]
         yield lambda: progress.advance(task)
 
 
-def progress_bar(console: Console, *, transient: bool = False) -> Progress:
+def progress_bar(console: Console, *, transient: bool = False, shown: bool = True) -> Progress:
     """A bar with counts and times.
 
     Args:
         console: where it is shown.
         transient: whether it goes when it is through.
+        shown: whether there is anything to see of it.
     """
     return Progress(
         TextColumn("{task.description}"),
@@ -37,4 +38,5 @@ def progress_bar(console: Console, *, transient: bool = False) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=transient,
+        disable=not shown,
     )
