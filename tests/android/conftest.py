@@ -45,16 +45,23 @@ def libraries(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def java(archive: Path, libraries: Path, tmp_path_factory: pytest.TempPathFactory) -> Java:
+def android_libc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of libraries by which Android's TensorFlow Lite loads on this machine."""
+    assert RUNTIME.exists(), f"{RUNTIME} is missing: run `make test-python`"
+    folder = tmp_path_factory.mktemp("libc")
+    make_android_libc(RUNTIME, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def java(archive: Path, libraries: Path, android_libc: Path) -> Java:
     """``java(program, *arguments)``: a Java program with the AAR and Android's TensorFlow Lite, on this machine."""
-    libc = tmp_path_factory.mktemp("libc")
-    make_android_libc(RUNTIME, libc)
     jars = [archive / "classes.jar", *(BUILT / name for name in ("programs.jar", "tflite_java.jar", "tflite_api.jar"))]
     # All of the heap is in memory from the start: what grows is native.
     command = ["java", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC"]
     command += [f"-Djava.library.path={libraries}", "-cp", ":".join(map(str, jars))]
     # OpenCL on a processor brings LLVM, which takes the signals that the virtual machine lives by: libjsig keeps both.
-    environment = {**os.environ, "LD_LIBRARY_PATH": str(libc), "LD_PRELOAD": str(JSIG)}
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(android_libc), "LD_PRELOAD": str(JSIG)}
 
     def run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         full = [*command, program, *map(str, arguments)]

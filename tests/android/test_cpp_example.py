@@ -11,30 +11,22 @@ import numpy as np
 import pytest
 
 import tfprune as tp
-from tests.mapping.phone.android_libc import make_android_libc
+from tests.android.conftest import RUNTIME
 from tests.models.builder import conv_model, fully_connected_model, pruned
 from tests.models.recurrent import LstmFile
 
-TOOLS = Path(__file__).resolve().parents[2] / "build/phone/x86_64"
+TOOLS = RUNTIME.parent
 Example = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture(scope="module")
-def android_libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Libraries of the names of Android's."""
-    folder = tmp_path_factory.mktemp("android")
-    make_android_libc(TOOLS / "libtensorflowlite_jni.so", folder)
-    return folder
-
-
 @pytest.fixture
-def example(android_libraries: Path) -> Example:
+def example(android_libc: Path) -> Example:
     """``example(*arguments)`` runs it."""
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(TOOLS / "main"), *map(str, arguments)],
-            env={"LD_LIBRARY_PATH": f"{android_libraries}:{TOOLS}"},
+            env={"LD_LIBRARY_PATH": f"{android_libc}:{TOOLS}"},
             capture_output=True,
             text=True,
             check=False,
