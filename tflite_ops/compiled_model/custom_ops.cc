@@ -7,6 +7,7 @@
 
 #include "tflite_ops/base/crc32.h"
 #include "tflite_ops/base/memory.h"
+#include "tflite_ops/base/thread_pool.h"
 #include "tflite_ops/compiled_model/litert_api.h"
 #include "tflite_ops/compiled_model/one_node.h"
 #include "tflite_ops/compiled_model/output_layout.h"
@@ -275,7 +276,8 @@ int tfprune_add_custom_ops(LiteRtOptions options) {
 
 void tfprune_set_custom_op_threads(int count) {
   const tfprune::Locked lock;
-  tfprune::threads = count < 1 ? 1 : count > 1024 ? 1024 : count;
+  const int most = static_cast<int>(tfprune::kMaxThreads);
+  tfprune::threads = count < 1 ? 1 : count > most ? most : count;
 }
 
 size_t tfprune_last_error(char* buffer, size_t size) {

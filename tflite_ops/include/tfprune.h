@@ -38,7 +38,7 @@ TFPRUNE_API const struct TfLiteRegistration* tfprune_registration(const char* na
    loaded. Returns a LiteRtStatus, 0 on success; tfprune_last_error has the reason otherwise. */
 TFPRUNE_API int tfprune_add_custom_ops(LiteRtOptions options);
 
-/* Threads of the ops that tfprune_add_custom_ops added, from 1 (the default) to 1024; counts for models that run for
+/* Threads of the ops that tfprune_add_custom_ops added, from 1 (the default) to 64; counts for models that run for
    the first time from now on. A delegate's threads are its interpreter's, or those of its option "threads". */
 TFPRUNE_API void tfprune_set_custom_op_threads(int count);
 

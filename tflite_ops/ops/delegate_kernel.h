@@ -46,7 +46,29 @@ inline TfLiteRegistration KernelRegistration(const char* name, void* (*init)(TfL
   return registration;
 }
 
-// As `free` and the registration above for an op that is registered by its name, without a delegate.
+// As `init`, `prepare`, `free` and the registration above for an op that is registered by its name, without a delegate.
+// KeepTensors(node, data) notes the node's tensors; it is asked at each preparation.
+template <typename Data>
+Data* NewRegistered(void (*describe)(const Described*, uint32_t, Text*)) {
+  Data* data = Create<Data>();
+  if (data == nullptr) return nullptr;
+  data->state = EnterProcessState();
+  if (data->state == nullptr) {
+    Destroy(data);
+    return nullptr;
+  }
+  data->describe = describe;
+  data->state->Enter(data);
+  return data;
+}
+
+template <typename Data, void (*KeepTensors)(const TfLiteNode&, Data*),
+          TfLiteStatus (*Prepare)(TfLiteContext*, TfLiteNode*)>
+TfLiteStatus PrepareRegistered(TfLiteContext* context, TfLiteNode* node) {
+  if (node->user_data != nullptr) KeepTensors(*node, static_cast<Data*>(node->user_data));
+  return Prepare(context, node);
+}
+
 template <typename Data>
 void FreeRegistered(TfLiteContext*, void* user_data) {
   Data* data = static_cast<Data*>(user_data);

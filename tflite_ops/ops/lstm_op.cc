@@ -236,27 +236,14 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
 }
 
 void* InitRegistered(TfLiteContext*, const char*, size_t) {
-  OpData* data = Create<OpData>();
-  if (data == nullptr) return nullptr;
-  data->state = EnterProcessState();
-  if (data->state == nullptr) {
-    Destroy(data);
-    return nullptr;
-  }
-  data->version = kVersion;
-  data->describe = DescribeOp;
-  data->state->Enter(data);
+  OpData* data = NewRegistered<OpData>(DescribeOp);
+  if (data != nullptr) data->version = kVersion;
   return data;
 }
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   OpData* data = static_cast<OpData*>(node->user_data);
   return Report(context, data == nullptr ? Error("no memory for an op") : PrepareOp(context, *node, data));
-}
-
-TfLiteStatus PrepareRegistered(TfLiteContext* context, TfLiteNode* node) {
-  if (node->user_data != nullptr) KeepTensors(*node, static_cast<OpData*>(node->user_data));
-  return Prepare(context, node);
 }
 
 TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
@@ -272,7 +259,8 @@ TfLiteRegistration LstmOpRegistration() {
 }
 
 TfLiteRegistration NamedLstmOpRegistration() {
-  return NamedRegistration(kLstm, InitRegistered, FreeRegistered<OpData>, PrepareRegistered, Invoke);
+  return NamedRegistration(kLstm, InitRegistered, FreeRegistered<OpData>,
+                           PrepareRegistered<OpData, KeepTensors, Prepare>, Invoke);
 }
 
 }  // namespace tfprune

@@ -284,17 +284,10 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
 
 template <Op kOp>
 void* InitRegistered(TfLiteContext*, const char*, size_t) {
-  OpData* data = Create<OpData>();
+  OpData* data = NewRegistered<OpData>(DescribeOp);
   if (data == nullptr) return nullptr;
-  data->state = EnterProcessState();
-  if (data->state == nullptr) {
-    Destroy(data);
-    return nullptr;
-  }
   data->op = kOp;
   data->version = kSparseOpVersion;
-  data->describe = DescribeOp;
-  data->state->Enter(data);
   return data;
 }
 
@@ -305,11 +298,6 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
     return kTfLiteError;
   }
   return Report(context, data, PrepareOp(context, *node, data));
-}
-
-TfLiteStatus PrepareRegistered(TfLiteContext* context, TfLiteNode* node) {
-  if (node->user_data != nullptr) KeepTensors(*node, static_cast<OpData*>(node->user_data));
-  return Prepare(context, node);
 }
 
 TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {
@@ -340,7 +328,7 @@ TfLiteRegistration NamedSparseOpRegistration(const char* name) {
   const bool conv = IsTfpruneConv2D(name);
   return NamedRegistration(conv ? kConv2D : kFullyConnected,
                            conv ? InitRegistered<Op::kConv2D> : InitRegistered<Op::kFullyConnected>,
-                           FreeRegistered<OpData>, PrepareRegistered, Invoke);
+                           FreeRegistered<OpData>, PrepareRegistered<OpData, KeepTensors, Prepare>, Invoke);
 }
 
 void SetLastKernelName(const char* name) { __atomic_store_n(&last_kernel_name, name, __ATOMIC_RELAXED); }
