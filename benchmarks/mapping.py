@@ -28,7 +28,7 @@ import mapping_tables
 from mapping_networks import CASES, Data, dense, images, kept_path, settings
 from measure import REPOSITORY
 from results_file import training_facts, write_json
-from tfprune.costs import load_table
+from tfprune.costs import CostTable, load_table
 from tfprune.mapping.inputs import latency_model
 from tfprune.mapping.latency import LatencyModel
 from tfprune.mapping.network import Network
@@ -95,10 +95,14 @@ def predicted(device: str, profile: Path | None) -> None:
     console.print("all", mapping_predicted.summary(kept.rows.values()))
 
 
+def _table(profile: Path | None) -> CostTable:
+    return load_table("host" if profile is None else profile)
+
+
 def _latency(name: str, profile: Path | None) -> tuple[Any, LatencyModel]:
     """The network of the first seed, and what predicts it."""
     model = dense(name, SEEDS[0], images())
-    return model, latency_model(model, load_table("host" if profile is None else profile))
+    return model, latency_model(model, _table(profile))
 
 
 def choosing(command: Any) -> Any:
@@ -156,7 +160,7 @@ def train(
             if key not in kept.rows:
                 kept.keep(key, mapping_compare.trained_dense(name, seed, data))
             model = dense(name, seed, data)
-            latency = latency_model(model, load_table("host" if profile is None else profile))
+            latency = latency_model(model, _table(profile))
             for label in CASES[name].ratios:
                 if label in labels:
                     _train_plans(name, label, seed, data, latency, methods, kept)
@@ -217,7 +221,7 @@ def _train_searched(
 def int8(profile: Path | None, label: str, names: tuple[str, ...]) -> None:
     """Dense and mapped networks in float32 and int8; trains those that `train` has not kept; wants an idle core."""
     kept = Kept("mapping_int8", settings())
-    table = load_table("host" if profile is None else profile)
+    table = _table(profile)
     data = images()
     for name in names:
         for seed in SEEDS:
