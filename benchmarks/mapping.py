@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from rich.console import Console
@@ -25,7 +25,7 @@ import mapping_compare
 import mapping_int8
 import mapping_predicted
 import mapping_tables
-from mapping_networks import CASES, Data, dense, images, kept_path, settings
+from mapping_networks import CASES, PRUNING_EPOCHS, Data, dense, images, kept_path, settings
 from measure import REPOSITORY
 from results_file import training_facts, write_json
 from tfprune.costs import CostTable, load_table
@@ -141,68 +141,90 @@ def plans(profile: Path | None, labels: tuple[str, ...], names: tuple[str, ...],
                     kept.keep(f"{name}, {label}, {method}", row)
 
 
+class Training(NamedTuple):
+    """What all rows of one seed share.
+
+    Attributes:
+        seed: of the training.
+        data: to train and to test on.
+        methods: that are trained.
+        epochs: of pruning, which dense networks are trained on for too.
+        kept: the rows.
+    """
+
+    seed: int
+    data: Data
+    methods: tuple[str, ...]
+    epochs: int
+    kept: Kept
+
+
 @main.command()
 @choosing
 @click.option("--seed", "seeds", multiple=True, default=SEEDS, show_default=True, type=int)
+@click.option("--pruning-epochs", default=PRUNING_EPOCHS, show_default=True, help="Others have a file of their own.")
 def train(
     profile: Path | None,
     labels: tuple[str, ...],
     names: tuple[str, ...],
     methods: tuple[str, ...],
     seeds: tuple[int, ...],
+    pruning_epochs: int,
 ) -> None:
     """Trains every plan of the file of `plans`, and searches, for each seed."""
     data = images()
-    kept = Kept("mapping_accuracy", settings())
+    kept = Kept(mapping_tables.accuracy_file(pruning_epochs), settings(pruning_epochs))
     for seed in seeds:
+        training = Training(seed, data, methods, pruning_epochs, kept)
         for name in names:
             key = f"{name}, dense, seed {seed}"
             if key not in kept.rows:
-                kept.keep(key, mapping_compare.trained_dense(name, seed, data))
+                kept.keep(key, mapping_compare.trained_dense(name, seed, data, epochs=pruning_epochs))
             model = dense(name, seed, data)
             latency = latency_model(model, _table(profile))
             for label in CASES[name].ratios:
                 if label in labels:
-                    _train_plans(name, label, seed, data, latency, methods, kept)
-                    _train_searched(name, label, seed, data, latency, methods, kept)
+                    _train_plans(name, label, latency, training)
+                    _train_searched(name, label, latency, training)
 
 
-def _train_plans(
-    name: str, label: str, seed: int, data: Data, latency: LatencyModel, methods: tuple[str, ...], kept: Kept
-) -> None:
+def _train_plans(name: str, label: str, latency: LatencyModel, training: Training) -> None:
     """What does not look at the trained weights; plans that do not reach the ratio are left out."""
     begin = f"{name}, {label}, "
+    seed, data, kept = training.seed, training.data, training.kept
     for key, made in _plans().rows.items():
         method = NARROWER if NARROWER in key else key.removeprefix(begin)
         row_key = f"{key}, seed {seed}"
-        if not key.startswith(begin) or method not in methods or row_key in kept.rows:
+        if not key.startswith(begin) or method not in training.methods or row_key in kept.rows:
             continue
         if method == NARROWER:
-            row = _narrower(name, seed, data, made["width"], kept)
+            row = _narrower(name, made["width"], training)
         elif made["measured ratio"] > CASES[name].ratios[label] * (1 + mapping_compare.EQUAL):
             console.print(f"{key}: does not reach the ratio")
             continue
         else:
             choices = mapping_compare.read(made["choices"])
-            kept_as = f"{label}_{method}" if method == RULES else ""
-            row = mapping_compare.trained(name, seed, data, choices, latency, kept_as)
+            kept_as = f"{label}_{method}" if method == RULES and training.epochs == PRUNING_EPOCHS else ""
+            row = mapping_compare.trained(name, seed, data, choices, latency, kept_as, training.epochs)
         kept.keep(row_key, {**row, "measured ratio": made["measured ratio"]})
 
 
-def _narrower(name: str, seed: int, data: Data, width: float, kept: Kept) -> dict[str, Any]:
+def _narrower(name: str, width: float, training: Training) -> dict[str, Any]:
     """The dense network of a width; labels share it."""
-    for key, row in kept.rows.items():
-        if key.startswith(f"{name}, ") and key.endswith(f"seed {seed}") and row.get("width") == width:
+    for key, row in training.kept.rows.items():
+        if key.startswith(f"{name}, ") and key.endswith(f"seed {training.seed}") and row.get("width") == width:
             return dict(row)
-    return {**mapping_compare.trained_dense(name, seed, data, width), "width": width}
+    return {
+        **mapping_compare.trained_dense(name, training.seed, training.data, width, training.epochs),
+        "width": width,
+    }
 
 
-def _train_searched(
-    name: str, label: str, seed: int, data: Data, latency: LatencyModel, methods: tuple[str, ...], kept: Kept
-) -> None:
+def _train_searched(name: str, label: str, latency: LatencyModel, training: Training) -> None:
     """What searches find, with the correction that the mapping by rules has: they look for a predicted ratio."""
+    seed, data, kept = training.seed, training.data, training.kept
     keys = {method: f"{name}, {label}, {method}, seed {seed}" for method in mapping_compare.SEARCHES}
-    missing = [method for method, key in keys.items() if method in methods and key not in kept.rows]
+    missing = [method for method, key in keys.items() if method in training.methods and key not in kept.rows]
     if not missing:
         return
     by_rules = _plans().rows[f"{name}, {label}, rules"]
@@ -211,7 +233,8 @@ def _train_searched(
         dense(name, seed, data), latency, data, predicted, missing, seed
     ).items():
         choices = mapping_compare.read(row["choices"])
-        kept.keep(keys[method], {**row, **mapping_compare.trained(name, seed, data, choices, latency)})
+        trained = mapping_compare.trained(name, seed, data, choices, latency, epochs=training.epochs)
+        kept.keep(keys[method], {**row, **trained})
 
 
 @main.command()

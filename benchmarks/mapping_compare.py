@@ -215,7 +215,13 @@ def search_cost(
 
 
 def trained(
-    name: str, seed: int, data: Data, choices: Choices, latency: LatencyModel, kept_as: str = ""
+    name: str,
+    seed: int,
+    data: Data,
+    choices: Choices,
+    latency: LatencyModel,
+    kept_as: str = "",
+    epochs: int = PRUNING_EPOCHS,
 ) -> dict[str, Any]:
     """Accuracy on the test images after training with choices; the network is kept under a name, where one is given."""
     rules_of = [
@@ -223,7 +229,7 @@ def trained(
         for layer, choice in choices.items()
         if choice.pattern is not None
     ]
-    model = pruned(dense(name, seed, data), data, tp.Recipe(rules_of))
+    model = pruned(dense(name, seed, data, pruning_epochs=epochs), data, tp.Recipe(rules_of), epochs)
     if kept_as:
         keep(model, f"{name}_{kept_as}_{seed}")
     zeros = [
@@ -232,13 +238,13 @@ def trained(
     return {"accuracy": round(accuracy(model, data.test), 4), "mean sparsity": round(float(np.mean(zeros)), 3)}
 
 
-def trained_dense(name: str, seed: int, data: Data, width: float = 1.0) -> dict[str, Any]:
+def trained_dense(name: str, seed: int, data: Data, width: float = 1.0, epochs: int = PRUNING_EPOCHS) -> dict[str, Any]:
     """The dense network, trained as long as the pruned ones are."""
-    model = dense(name, seed, data, width)
-    fit(model, data, PRUNING_EPOCHS, [])
-    if width == 1:
+    model = dense(name, seed, data, width, epochs)
+    fit(model, data, epochs, [])
+    if width == 1 and epochs == PRUNING_EPOCHS:
         keep(model, f"{name}_dense_{seed}")
-    return {"accuracy": round(accuracy(model, data.test), 4), "epochs": DENSE_EPOCHS + PRUNING_EPOCHS}
+    return {"accuracy": round(accuracy(model, data.test), 4), "epochs": DENSE_EPOCHS + epochs}
 
 
 def widths_at(name: str, wanted: float, table: CostTable) -> dict[str, dict[str, float]]:

@@ -11,15 +11,24 @@ from typing import Any
 
 import mapping_predicted
 from mapping_compare import PATTERNS, SEARCHES
+from mapping_networks import PRUNING_EPOCHS
 
 
 def text(folder: Path) -> str:
     """All tables, as Markdown."""
     parts = [_predicted(folder / f"mapping_predicted_{device}.json", device) for device in ("arm64", "host")]
-    rows = _rows(folder / "mapping_accuracy.json")
-    parts += [_accuracy(rows), _equal_accuracy(rows), _int8(folder / "mapping_int8.json")]
+    rows = _rows(folder / f"{accuracy_file()}.json")
+    parts += [_accuracy(rows), _equal_accuracy(rows)]
+    for path in sorted(folder.glob(f"{accuracy_file()}_*.json")):
+        parts += [f"After {json.loads(path.read_text())['settings']['pruning epochs']} epochs:", _accuracy(_rows(path))]
+    parts += [_int8(folder / "mapping_int8.json")]
     parts += [_search_cost(folder / "mapping_search.json")]
     return "\n\n".join(filter(None, parts))
+
+
+def accuracy_file(pruning_epochs: int = PRUNING_EPOCHS) -> str:
+    """Name of the file of accuracies after so many epochs of pruning, without its end."""
+    return "mapping_accuracy" + ("" if pruning_epochs == PRUNING_EPOCHS else f"_{pruning_epochs}_epochs")
 
 
 def _rows(path: Path) -> dict[str, Any]:
