@@ -11,7 +11,7 @@ import sys
 from build_library import REPOSITORY, TARGET, build_file
 
 FOLDER = REPOSITORY / "build" / "phone"
-CONFIGS = {"arm64-v8a": "aarch64", "x86_64": None}
+CONFIGS = {"arm64-v8a": "android_arm64", "x86_64": None}
 TARGETS = (
     TARGET,
     "//tflite_ops/benchmark:tfprune_benchmark",

@@ -51,8 +51,8 @@ def stub_library(stem):
 def c_only_shared_library(name, version_script, deps, **kwargs):
     """A shared library that needs no C++ runtime and exports only what its version script names.
 
-    On the machine that builds it links against the real C library. For Android and aarch64 it links against stubs of
-    Android's libraries with 16 KB pages: a function outside android_api24_symbols.txt is a link error.
+    For Linux it links against glibc. For Android it links against stubs of Android's libraries with 16 KB pages: a
+    function outside android_api24_symbols.txt is a link error.
 
     Args:
       name: file name of the library, ending in `.so`.
@@ -80,8 +80,8 @@ def c_only_shared_library(name, version_script, deps, **kwargs):
 def c_only_program(name, srcs, deps, **kwargs):
     """A program that needs no C++ runtime.
 
-    For aarch64 it links as c_only_shared_library does, asks for Android's loader, and starts without the start files
-    of glibc; on Linux it is run through the loader of glibc.
+    For Android it links as c_only_shared_library does, asks for Android's loader, and starts without the start files
+    of glibc, so that Linux runs it too, through the loader of glibc.
 
     Args:
       name: file name of the program.

@@ -40,7 +40,7 @@ for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$target"; done
 mkdir -p "$target/site"
 for wheel in "$work"/wheels/*.whl; do unzip -q -o "$wheel" -d "$target/site"; done
 
-# libtfprune asks for Android's library names; here glibc answers to them.
+# Android's libtfprune asks for Android's library names; here glibc answers to them.
 libraries=$target/lib/aarch64-linux-gnu
 ln -sf libc.so.6 "$libraries/libc.so"
 ln -sf libm.so.6 "$libraries/libm.so"
