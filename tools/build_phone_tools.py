@@ -19,8 +19,8 @@ TARGETS = (
 )
 
 
-#: The C++ example, which tests run on Android's runtime on this machine.
-EXAMPLE = "//examples/cpp:main"
+#: The C++ examples, which tests run on this machine.
+EXAMPLES = ("//examples/cpp:main", "//examples/cpp:compiled_model")
 
 
 def main(abis: list[str]) -> None:
@@ -29,7 +29,7 @@ def main(abis: list[str]) -> None:
     if unknown:
         raise SystemExit(f"an ABI must be one of {', '.join(CONFIGS)}, got {', '.join(unknown)}")
     for abi in abis:
-        for target in (*TARGETS, EXAMPLE) if CONFIGS[abi] is None else TARGETS:
+        for target in (*TARGETS, *EXAMPLES) if CONFIGS[abi] is None else TARGETS:
             build_file(target, FOLDER / abi / target.split(":")[1], config=CONFIGS[abi])
         print(FOLDER / abi)
 

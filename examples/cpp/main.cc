@@ -12,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "examples/cpp/files.h"
 #include "tensorflow/lite/c/c_api.h"
 #include "tensorflow/lite/c/c_api_experimental.h"
 #include "tflite_ops/include/tfprune.h"
@@ -31,22 +32,6 @@ int Fail(const char* what) {
 }
 
 void Print(const char* message) { fprintf(stderr, "%s\n", message); }
-
-bool Read(const char* path, std::vector<char>* values) {
-  FILE* file = fopen(path, "rb");
-  if (file == nullptr) return false;
-  const size_t count = fread(values->data(), 1, values->size(), file);
-  const bool whole = count == values->size() && fgetc(file) == EOF;
-  fclose(file);
-  return whole;
-}
-
-bool Write(const char* path, const void* values, size_t size) {
-  FILE* file = fopen(path, "wb");
-  if (file == nullptr) return false;
-  const bool written = fwrite(values, 1, size, file) == size;
-  return fclose(file) == 0 && written;
-}
 
 }  // namespace
 
@@ -79,7 +64,8 @@ int main(int argc, char** argv) {
 
   TfLiteTensor* input = TfLiteInterpreterGetInputTensor(interpreter.get(), 0);
   std::vector<char> values(TfLiteTensorByteSize(input));
-  if (!Read(argv[2], &values)) return Fail("INPUT must hold exactly the values of the model's first input");
+  if (!Read(argv[2], values.data(), values.size()))
+    return Fail("INPUT must hold exactly the values of the model's first input");
   TfLiteTensorCopyFromBuffer(input, values.data(), values.size());
   if (TfLiteInterpreterInvoke(interpreter.get()) != kTfLiteOk) return Fail("the model cannot run");
   const TfLiteTensor* output = TfLiteInterpreterGetOutputTensor(interpreter.get(), 0);

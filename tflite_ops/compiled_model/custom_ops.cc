@@ -156,27 +156,32 @@ Status RunPrepared(const Kind& kind, const TensorView* inputs, int count, const 
   return status;
 }
 
+LiteRtApi KnownLiteRt() {
+  const Locked lock;
+  return api;
+}
+
 // Buffers in memory while this lives.
 class Views {
  public:
-  Views() = default;
+  explicit Views(const LiteRtApi& api) : api_(api) {}
   Views(const Views&) = delete;
   Views& operator=(const Views&) = delete;
   ~Views() {
-    for (int i = 0; i < count_; ++i) api.unlock(buffers_[i]);
+    for (int i = 0; i < count_; ++i) api_.unlock(buffers_[i]);
   }
 
   Status Add(LiteRtTensorBuffer buffer, int mode) {
     TensorView* view = &views_[count_];
     LiteRtTensorType type;
-    if (api.tensor_type(buffer, &type) != kLiteRtOk || type.layout.rank > kMostNodeRank ||
-        api.size(buffer, &view->bytes) != kLiteRtOk) {
+    if (api_.tensor_type(buffer, &type) != kLiteRtOk || type.layout.rank > kMostNodeRank ||
+        api_.size(buffer, &view->bytes) != kLiteRtOk) {
       return Error("a tensor buffer has no type");
     }
     view->type = static_cast<TfLiteType>(type.element_type);
     view->rank = static_cast<int>(type.layout.rank);
     memcpy(view->dims, type.layout.dimensions, sizeof(view->dims));
-    if (api.lock(buffer, &view->data, mode) != kLiteRtOk) return Error("a tensor buffer cannot be read by the CPU");
+    if (api_.lock(buffer, &view->data, mode) != kLiteRtOk) return Error("a tensor buffer cannot be read by the CPU");
     buffers_[count_++] = buffer;
     return {};
   }
@@ -184,6 +189,7 @@ class Views {
   const TensorView* data() const { return views_; }
 
  private:
+  const LiteRtApi api_;
   TensorView views_[kMostNodeInputs + 1] = {};
   LiteRtTensorBuffer buffers_[kMostNodeInputs + 1] = {};
   int count_ = 0;
@@ -198,7 +204,7 @@ Status RunBuffers(const Kind& kind, size_t input_count, const LiteRtTensorBuffer
                   LiteRtTensorBuffer* outputs) {
   TFPRUNE_RETURN_IF_ERROR(CheckCounts(input_count, output_count));
   const int count = static_cast<int>(input_count);
-  Views views;
+  Views views(KnownLiteRt());
   for (int i = 0; i < count; ++i) {
     TFPRUNE_RETURN_IF_ERROR(views.Add(inputs[i], kLiteRtLockRead));
   }
