@@ -5,6 +5,7 @@
     python benchmarks/mapping.py predicted --device host
     python benchmarks/mapping.py plans        # wants two idle cores: choices at equal measured latency
     python benchmarks/mapping.py train        # hours; goes on where it was
+    python benchmarks/mapping.py ratios       # wants an idle core: of what its searches found
     python benchmarks/mapping.py int8         # wants an idle core: of the networks that `train` keeps
     python benchmarks/mapping.py search-cost  # wants two idle cores
     python benchmarks/mapping.py tables
@@ -235,6 +236,22 @@ def _train_searched(name: str, label: str, latency: LatencyModel, training: Trai
         choices = mapping_compare.read(row["choices"])
         trained = mapping_compare.trained(name, seed, data, choices, latency, epochs=training.epochs)
         kept.keep(keys[method], {**row, **trained})
+
+
+@main.command()
+@click.option("--profile", type=click.Path(path_type=Path, exists=True), help="Default: the host's table.")
+@click.option("--network", "names", multiple=True, default=tuple(CASES), type=click.Choice(list(CASES)))
+def ratios(profile: Path | None, names: tuple[str, ...]) -> None:
+    """Measures what searches found once more: `train` may have done it beside other work; wants an idle core."""
+    kept = Kept(mapping_tables.accuracy_file(), settings())
+    for name in names:
+        searched = {key: row for key, row in kept.rows.items() if key.startswith(f"{name}, ") and "choices" in row}
+        if not searched:
+            continue
+        _, latency = _latency(name, profile)
+        for key, row in searched.items():
+            measured = mapping_compare.ratio(latency, mapping_compare.read(row["choices"]))
+            kept.keep(key, {**row, "measured ratio": round(measured, 4)})
 
 
 @main.command()
