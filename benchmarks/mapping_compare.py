@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,11 +32,32 @@ PATTERNS: dict[str, Pattern] = {
     "KernelPatterns 4": tp.patterns.KernelPatterns(keep=4),
     "Filters": tp.patterns.Filters(),
 }
+
+
+class Engine(NamedTuple):
+    """A search.
+
+    Attributes:
+        method: of `tfprune.mapping.search`.
+        trials: mappings that are judged.
+        epochs: of training before each is judged, on the first images of the training data.
+    """
+
+    method: str
+    trials: int
+    epochs: int = 0
+
+
 #: Methods whose choices depend on the trained weights.
-SEARCHES = ("policy", "optuna")
+SEARCHES = {
+    "policy": Engine("policy", 48),
+    "optuna": Engine("optuna", 48),
+    "optuna, fine-tuned": Engine("optuna", 32, epochs=1),
+}
 #: Methods whose choices do not.
 PLANNED = (*PATTERNS, "rules")
-TRIALS = 48
+#: Images of each epoch of a trial.
+FINE_TUNED_ON = 4_000
 #: What searches choose from: few patterns at few rates, because each is looked at in each layer first.
 SEARCHED = ("Groups 4x1, unaligned", "BlockPunched 8x4", "KernelPatterns 4")
 RATES = (0.6, 0.8, 0.9)
@@ -162,14 +183,18 @@ def searched(
     alone = sensitivity(model, judge, latency.table, searched_choices(latency, LOOKED_AT))
     start = rules(model, latency.table, latency_ratio=predicted)
     found = {}
+    few = data.train.first(FINE_TUNED_ON)
     for method in methods:
+        engine = SEARCHES[method]
         result = search(
             model,
             latency.table,
             latency_ratio=predicted,
             validation_data=judge,
-            method=method,
-            trials=TRIALS,
+            training_data=(few.images, few.labels) if engine.epochs else None,
+            method=engine.method,
+            trials=engine.trials,
+            epochs=engine.epochs,
             candidates=known,
             start=[start.choices],
             sensitivity=alone,
