@@ -149,6 +149,41 @@ def test_layers_of_one_name_inside_and_outside_of_a_model_are_told_apart() -> No
         assert [each.layer for each in match_weights(model, found.recipe)[0]] == [name]
 
 
+def test_layers_that_do_not_train_take_their_time() -> None:
+    model = convolutional()
+    dense = LatencyModel(Network(model), load_table("arm64"))
+    model.get_layer("three").trainable = False
+    frozen = LatencyModel(Network(model), load_table("arm64"))
+    assert frozen.network.layer("three").obstacle == "not trainable"
+    assert (frozen.dense.time, frozen.dense.macs) == pytest.approx((dense.dense.time, dense.dense.macs))
+    assert frozen.others.not_modelled == ()
+
+
+@keras.saving.register_keras_serializable("tests.mapping")
+class Projection(keras.layers.Layer):  # type: ignore[misc]
+    """Weights that tfprune cannot prune, in an operator that it knows."""
+
+    def build(self, shape: Any) -> None:
+        """Makes them."""
+        self.matrix = self.add_weight(shape=(shape[-1], 512), initializer="glorot_uniform")
+
+    def call(self, inputs: Any) -> Any:
+        """Projects."""
+        return keras.ops.matmul(inputs, self.matrix)
+
+
+def test_weights_of_no_kind_that_is_known_take_their_time() -> None:
+    inputs = keras.Input((256,))
+    model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Dense(256)(Projection()(inputs))))
+    latency = LatencyModel(Network(model), load_table("arm64"))
+    assert latency.others.not_modelled == ()
+    ordinary = keras.Model(
+        inputs, keras.layers.Dense(10)(keras.layers.Dense(256)(keras.layers.Dense(512, use_bias=False)(inputs)))
+    )
+    expected = LatencyModel(Network(ordinary), load_table("arm64")).dense.time
+    assert latency.dense.time == pytest.approx(expected)
+
+
 def test_layers_that_nothing_prunes_are_named() -> None:
     model = keras.Sequential(
         [

@@ -15,8 +15,9 @@ from tfprune.costs import CostTable, LayerShape
 from tfprune.errors import PatternError
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import Choice
-from tfprune.mapping.latency import LatencyModel, LayerPrediction, Prediction, dense_time
+from tfprune.mapping.latency import LatencyModel, LayerPrediction, Prediction
 from tfprune.mapping.network import NetworkLayer
+from tfprune.mapping.other_operators import dense_time
 from tfprune.sparsity.layouts import Layout, matrix_shape
 from tfprune.sparsity.patterns import Pattern
 

@@ -13,13 +13,13 @@ from tfprune.converter.api import check_min_speedup
 from tfprune.converter.capability import Layer, Refused
 from tfprune.converter.chains import Neighbours, without_moves
 from tfprune.converter.plan import NotSmaller, Plan, Study, choose, study
-from tfprune.costs import CostTable, LayerShape, StockOp, predict_dense, predict_in_chain, predict_stock
+from tfprune.costs import CostTable, StockOp, predict_in_chain, predict_stock
 from tfprune.costs.chains import ends, knows_chains
-from tfprune.errors import MappingError, NotModelledError, PatternError
+from tfprune.errors import MappingError, PatternError
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.network import Network, NetworkLayer
-from tfprune.mapping.other_operators import OtherOperators, Place
+from tfprune.mapping.other_operators import OtherOperators, Place, dense_time
 from tfprune.mapping.planar_chains import PlanarGraph, chained_op
 from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.select import select
@@ -283,15 +283,6 @@ class LatencyModel:
     def _stored_bytes(self, operator: Layer) -> int:
         graph = self.network.graph
         return int(graph.stored_bytes(graph.tensor(operator.subgraph, operator.numbers.source)))
-
-
-def dense_time(table: CostTable, shape: LayerShape) -> float:
-    """Time of a dense operator; one that the table lacks counts as its multiply-adds in a 1x1 convolution would."""
-    try:
-        return predict_dense(table, shape)
-    except NotModelledError:
-        ordinary = dataclasses.replace(shape, precision="float32", dense_op=None, layout_ops=(), dense_precision=None)
-        return predict_dense(table, ordinary) * shape.dense_macs / max(1, shape.macs)
 
 
 def _outcome(operator: Layer, known: Study | Refused, min_speedup: float) -> Plan | Refused:

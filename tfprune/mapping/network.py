@@ -157,7 +157,7 @@ class Network:
         self.graph = Graph(data, subject)
         found = _operators(self.graph)
         self.layers = tuple(
-            _network_layer(kernel, value, found.get((value.size, kernel.mark), ()))
+            _network_layer(kernel, value, found.get((value.size, kernel.mark), ()) if kernel.mark else ())
             for kernel, value in zip(kernels, values, strict=True)
         )
 
@@ -176,7 +176,7 @@ class Network:
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """A kernel variable; ``mark`` is how many of its weights are zero while the model is converted."""
+    """A kernel variable; ``mark`` is how many of its weights are zero while the model is converted, 0 for none."""
 
     name: str
     variable: Any
@@ -213,7 +213,9 @@ def find_kernels(model: Any) -> tuple[list[Kernel], dict[str, str]]:
             obstacle = obstacles.get(id(variable), "")
             if not obstacle and size <= len(seen):
                 obstacle = f"{size} weights only"
-            found.append(Kernel(name, variable, layout, len(seen), obstacle, spared.get(id(variable), "")))
+            # Layers that do not train are part of the model's time all the same; whole numbers hold no marks.
+            mark = len(seen) if size > len(seen) and "float" in str(variable.dtype) else 0
+            found.append(Kernel(name, variable, layout, mark, obstacle, spared.get(id(variable), "")))
     unsupported = {each.layer: each.reason for each in left if id(each.variable) not in seen}
     return found, unsupported
 
@@ -231,7 +233,7 @@ def _marked(model: Any, kernels: list[Kernel]) -> Iterator[None]:
             if len(variable.shape) <= 1 and "float" in str(variable.dtype):
                 variable.assign(np.ones(variable.shape, np.float32))
         for kernel in kernels:
-            if not kernel.obstacle:
+            if kernel.mark:
                 shape = tuple(kernel.variable.shape)
                 values = np.ones(math.prod(shape), np.float32)
                 # Neighbours of other magnitudes, so that no constant is folded; zeros spread over all channels.

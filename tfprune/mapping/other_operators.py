@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tfprune.converter.capability import Layer, examine
 from tfprune.converter.graph import Graph
-from tfprune.costs import CostTable, StockOp, predict_stock
+from tfprune.costs import CostTable, LayerShape, StockOp, predict_dense, predict_stock
 from tfprune.errors import NotModelledError
 
 #: Operators of LiteRT, by what cost tables call them. Tables count multiply-adds of a batch_matmul, values read by a
@@ -64,7 +66,12 @@ class OtherOperators:
             try:
                 self._times[subgraph, index] = predict_stock(table, precision, stock_op(graph, subgraph, op))
             except NotModelledError:
-                lacking.append(name)
+                # Weights that no layer of the mapping has, such as those of a layer of the user's own.
+                layer = examine(graph, subgraph, index, op)
+                if isinstance(layer, Layer):
+                    self._times[subgraph, index] = dense_time(table, layer.cost_shape)
+                else:
+                    lacking.append(name)
         self.not_modelled = tuple(dict.fromkeys(lacking))
 
     def time(self, chained: Mapping[Place, float]) -> float:
@@ -74,6 +81,15 @@ class OtherOperators:
             chained: what operators take that run in chains, by place.
         """
         return sum(chained.get(place, time) for place, time in self._times.items())
+
+
+def dense_time(table: CostTable, shape: LayerShape) -> float:
+    """Time of a dense operator; one that the table lacks counts as its multiply-adds in a 1x1 convolution would."""
+    try:
+        return predict_dense(table, shape)
+    except NotModelledError:
+        ordinary = dataclasses.replace(shape, precision="float32", dense_op=None, layout_ops=(), dense_precision=None)
+        return predict_dense(table, ordinary) * shape.dense_macs / max(1, shape.macs)
 
 
 def _widens(graph: Graph, subgraph: int, op: Any) -> bool:
