@@ -184,6 +184,21 @@ def test_weights_of_no_kind_that_is_known_take_their_time() -> None:
     assert latency.dense.time == pytest.approx(expected)
 
 
+def test_what_stays_dense_unless_it_is_named_says_so_in_no_words_of_another_call(latency: LatencyModel) -> None:
+    assert latency.network.layer("last").spared == "last Dense layer: it makes an output of the model"
+    reasons = {layer.name: layer.reason for layer in mapping(latency).layers}
+    assert reasons["last"] == "last Dense layer: it makes an output of the model"
+
+
+def test_a_model_without_anything_to_prune_is_refused() -> None:
+    inputs = keras.Input((16, 16, 4))
+    pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+    with pytest.raises(MappingError, match=r"model 'empty' has no layer that could be pruned: it has no kernels"):
+        Network(keras.Model(inputs, pooled, name="empty"))
+    with pytest.raises(MappingError, match=r"no layer that could be pruned: .*projection: Projection weights are not"):
+        Network(keras.Model(inputs, Projection(name="projection")(pooled)))
+
+
 def test_layers_that_nothing_prunes_are_named() -> None:
     model = keras.Sequential(
         [

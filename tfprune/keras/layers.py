@@ -38,6 +38,8 @@ _KERNELS |= dict.fromkeys(
     ("LSTMCell", "GRUCell", "SimpleRNNCell"), (("kernel", "dense"), ("recurrent_kernel", "dense"))
 )
 _LIBRARIES = ("keras", "tf_keras")
+#: Ends the reason of a kernel that a rule prunes only where it names it.
+UNLESS_NAMED = " (name it in `filters` to prune it)"
 _DENSE = ("Dense", "EinsumDense")
 
 
@@ -359,15 +361,15 @@ def _reason(layer: Any, kernel: Any, layout: Layout, named: bool, spared: str | 
         return "not trainable"
     # Said before the size: for these kernels it is the better reason.
     if layout.name.startswith("depthwise") and not named:
-        return "depthwise kernel: few weights, one input channel an output (name it in `filters` to prune it)"
+        return f"depthwise kernel: few weights, one input channel an output{UNLESS_NAMED}"
     if kind_of(layer) == "Embedding" and not named:
-        return "embedding table: no sparse kernel reads it (name it in `filters` to prune it)"
+        return f"embedding table: no sparse kernel reads it{UNLESS_NAMED}"
     if size < min_weights:
         return f"{size} weights, fewer than min_weights={min_weights}"
     if spared is not None and not named:
-        return f"{spared} (name it in `filters` to prune it)"
+        return f"{spared}{UNLESS_NAMED}"
     if getattr(layer, "groups", 1) > 1 and not named:
-        return f"grouped convolution, groups={layer.groups} (name it in `filters` to prune it)"
+        return f"grouped convolution, groups={layer.groups}{UNLESS_NAMED}"
     return None
 
 

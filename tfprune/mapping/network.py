@@ -146,7 +146,8 @@ class Network:
 
         kernels, self.unsupported = find_kernels(model)
         if not any(not kernel.obstacle for kernel in kernels):
-            reasons = "; ".join(f"{kernel.name}: {kernel.obstacle}" for kernel in kernels) or "it has no kernels"
+            found = {kernel.name: kernel.obstacle for kernel in kernels} | self.unsupported
+            reasons = "; ".join(f"{name}: {why}" for name, why in found.items()) or "it has no kernels"
             raise MappingError(f"model {model.name!r} has no layer that could be pruned: {reasons}")
         values = [to_numpy(kernel.variable) for kernel in kernels]
         with _marked(model, kernels):
@@ -192,11 +193,13 @@ def find_kernels(model: Any) -> tuple[list[Kernel], dict[str, str]]:
     Returns:
         The kernels, and by layer why its weights are no kernels, such as those of Conv3D.
     """
-    from tfprune.keras.layers import find_weights, kernel_name, kernels_of, walk_layers
+    from tfprune.keras.layers import UNLESS_NAMED, find_weights, kernel_name, kernels_of, walk_layers
 
-    named, refused = find_weights(model, ["*"], 0)
     _, left = find_weights(model, None, 0)
-    spared = {id(each.variable): each.reason for each in left}
+    if not any(map(kernels_of, walk_layers(model))):
+        return [], {each.layer: each.reason for each in left}
+    named, refused = find_weights(model, ["*"], 0)
+    spared = {id(each.variable): each.reason.removesuffix(UNLESS_NAMED) for each in left}
     obstacles = {id(each.variable): each.reason for each in refused}
     labels = {id(each.variable): each.layer for each in named} | {id(each.variable): each.layer for each in refused}
     found: list[Kernel] = []

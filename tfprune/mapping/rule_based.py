@@ -154,7 +154,7 @@ def _opened(layer: NetworkLayer, known: RuleSet, task: str, *, first: bool) -> O
         return rule.because
     # A rule that names layers means them.
     if layer.spared and not rule.layers:
-        return layer.spared.replace("`filters`", "`layers` of a rule")
+        return f"{layer.spared} (name it in `layers` of a rule to prune it)"
     limit = known.limit(layer, first=first)
     if not limit.most_rate:
         return limit.because
