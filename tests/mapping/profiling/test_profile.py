@@ -135,6 +135,8 @@ def test_what_is_asked_wrongly_is_refused_before_anything_is_measured(model: byt
     abacus = Abacus()
     with pytest.raises(OutputError, match="exists already"):
         profile(model, target=abacus.target(), output=tmp_path / "there.json")
+    with pytest.raises(OutputError, match=r"must be written to a file that ends in \.json, got `.*phone\.txt`"):
+        profile(model, target=abacus.target(), output=tmp_path / "phone.txt")
     assert abacus.asked == 0
 
 

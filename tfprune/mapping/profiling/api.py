@@ -16,7 +16,7 @@ from typing import Any
 from tfprune.costs import load_table
 from tfprune.costs.facts import HeldOut
 from tfprune.costs.table import CHAIN_OPS, STOCK_OPS, parse_table
-from tfprune.errors import ProfileError
+from tfprune.errors import OutputError, ProfileError
 from tfprune.files import check_target, write_file
 from tfprune.mapping.profiling.chain_samples import (
     FEWEST_CHAINS,
@@ -97,7 +97,7 @@ def profile(
     start = time.monotonic()
     _check(precision, seconds)
     bounded_least_squares()
-    path = None if output is None else check_target(output, overwrite=overwrite)
+    path = None if output is None else _checked_output(output, overwrite)
     shapes = None if model is None else model_shapes(model)
     device = target_of(target, backend, num_threads, precision)
     with contextlib.closing(device):
@@ -122,6 +122,13 @@ def profile(
         earlier,
         None if path is None else str(path),
     )
+
+
+def _checked_output(output: str | os.PathLike[str], overwrite: bool) -> Path:
+    """Before minutes of measuring: tables of another ending are read by nothing."""
+    if not os.fsdecode(output).endswith(".json"):
+        raise OutputError(f"output: a profile must be written to a file that ends in .json, got `{output}`")
+    return check_target(output, overwrite=overwrite)
 
 
 def measurements_path(output: Path) -> Path:
