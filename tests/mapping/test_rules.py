@@ -14,7 +14,7 @@ import pytest
 import tfprune as tp
 from tests.mapping.models import convolutional
 from tfprune.costs import CostTable, load_table
-from tfprune.errors import MappingError
+from tfprune.errors import ConversionError, MappingError
 from tfprune.mapping.budget import Budget
 from tfprune.mapping.curves import PERCENT, coarse_time
 from tfprune.mapping.latency import LatencyModel
@@ -312,6 +312,11 @@ def test_a_model_is_read_from_a_file_and_progress_is_told(tmp_path: Path, model:
 def test_wrong_arguments_are_refused(model: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(MappingError, match=message):
         rules(model, "arm64", **options)
+
+
+def test_a_profile_that_is_none_is_refused(model: Any) -> None:
+    with pytest.raises(ConversionError, match=r"profile must be one of arm64, host or the path of a \.json"):
+        rules(model, "phone.yaml", latency_ratio=0.5)
 
 
 def test_something_else_than_a_model_is_refused() -> None:

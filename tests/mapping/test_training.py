@@ -128,6 +128,7 @@ def test_a_budget_out_of_reach_is_said(model: keras.Model, data: tuple[Any, Any]
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        ({"prepare": 3}, "prepare must be a function of the model and the phase, got 3"),
         ({"penalty_epochs": 0}, "penalty_epochs must be a whole number of at least 1, got 0"),
         ({"strength": -1.0}, "strength must be a finite number of at least 0, got -1.0"),
         ({"steps_per_epoch": "x"}, "steps_per_epoch must be a whole number of at least 1, got 'x'"),

@@ -224,12 +224,13 @@ def table_names() -> tuple[str, ...]:
     return tuple(sorted(item.name[: -len(".json")] for item in folder.iterdir() if item.name.endswith(".json")))
 
 
-def load_table(device: str | os.PathLike[str] | CostTable) -> CostTable:
+def load_table(device: str | os.PathLike[str] | CostTable, *, argument: str = "device") -> CostTable:
     """Reads a table by name or from a JSON file.
 
     Args:
         device: a name of :func:`table_names`, such as ``"arm64"`` or ``"host"``, the path of a ``.json`` file, or a
             table, which is returned as it is.
+        argument: what the caller calls it, for messages.
 
     Raises:
         ConversionError: unknown name, unreadable file, or a table that breaks a rule.
@@ -240,7 +241,7 @@ def load_table(device: str | os.PathLike[str] | CostTable) -> CostTable:
     """
     if isinstance(device, CostTable):
         return device
-    content, where = _read(device)
+    content, where = _read(device, argument)
     try:
         data = json.loads(content)
     except ValueError as error:
@@ -248,15 +249,15 @@ def load_table(device: str | os.PathLike[str] | CostTable) -> CostTable:
     return parse_table(data, where)
 
 
-def _read(device: str | os.PathLike[str]) -> tuple[str, str]:
+def _read(device: str | os.PathLike[str], argument: str) -> tuple[str, str]:
     name = os.fspath(device) if isinstance(device, (str, os.PathLike)) else None
     if not isinstance(name, str):
-        raise ConversionError(f"device must be a table name or the path of a JSON file, got {device!r}")
+        raise ConversionError(f"{argument} must be a table name or the path of a JSON file, got {device!r}")
     if name in table_names():
         return (resources.files("tfprune.costs") / "tables" / f"{name}.json").read_text("utf-8"), name
     if not name.endswith(".json"):
         raise ConversionError(
-            f"device must be one of {', '.join(table_names())} or the path of a .json cost table, got {name!r}"
+            f"{argument} must be one of {', '.join(table_names())} or the path of a .json cost table, got {name!r}"
         )
     try:
         return Path(name).read_text("utf-8"), name

@@ -76,7 +76,7 @@ def latency_model(
         MappingError: not a model, or one without a layer that could be pruned.
         ConversionError: a model that cannot be converted, or a table that breaks a rule.
     """
-    table = load_table(profile)
+    table = load_table(profile, argument="profile")
     notes = check_table(table, force=force)
     loaded = keras_model(model, custom_objects)
     network = Network(loaded, precision=precision, representative_data=representative_data)

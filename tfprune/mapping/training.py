@@ -126,7 +126,7 @@ def train(
     from tfprune.keras.callback import PruningCallback
     from tfprune.keras.kernel_snapshot import KernelSnapshot
 
-    _check(penalty_epochs, retraining_epochs, strength, refreshes, fit)
+    _check(penalty_epochs, retraining_epochs, strength, refreshes, prepare, fit)
     _check_model(model, mapping, compiled_later=prepare is not None)
     callbacks = _as_list(fit.pop("callbacks", None))
     steps = penalty_epochs * _steps_per_epoch(x, fit)
@@ -292,12 +292,16 @@ def _steps_per_epoch(x: Any, fit: dict[str, Any]) -> int:
     return steps
 
 
-def _check(penalty_epochs: int, retraining_epochs: int, strength: float, refreshes: int, fit: dict[str, Any]) -> None:
+def _check(
+    penalty_epochs: int, retraining_epochs: int, strength: float, refreshes: int, prepare: Any, fit: dict[str, Any]
+) -> None:
     check_whole(penalty_epochs, "penalty_epochs", 1)
     check_whole(retraining_epochs, "retraining_epochs", 1)
     check_whole(refreshes, "refreshes", 1)
     if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength < math.inf:
         raise MappingError(f"strength must be a finite number of at least 0, got {strength!r}")
+    if prepare is not None and not callable(prepare):
+        raise MappingError(f"prepare must be a function of the model and the phase, got {prepare!r}")
     for name in ("epochs", "initial_epoch"):
         if name in fit:
             raise MappingError(f"{name}: give penalty_epochs and retraining_epochs instead")
