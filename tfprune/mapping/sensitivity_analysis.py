@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfprune.costs import CostTable
+from tfprune.errors import MappingError
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.given_choices import given_candidates
 from tfprune.mapping.inputs import check_whole, keras_model, latency_model
@@ -61,6 +62,7 @@ class SensitivityReport:
         metric: name.
         model: name.
         unit: of times; empty without a profile.
+        weights: digest of the model's weights; empty where they are not known.
     """
 
     rows: tuple[LayerSensitivity, ...]
@@ -68,6 +70,26 @@ class SensitivityReport:
     metric: str
     model: str
     unit: str = ""
+    weights: str = ""
+
+    def check(self, model: Any, metric: str) -> None:
+        """Refuses a search on another model or by another metric, whose losses would be others.
+
+        Args:
+            model: Keras model of the search.
+            metric: label of the search's metric.
+
+        Raises:
+            MappingError: the report is about something else.
+        """
+        again = "call sensitivity() for this search, or give sensitivity=True"
+        if self.metric != metric:
+            raise MappingError(f"sensitivity: the report must be of {metric}, got one of {self.metric}; {again}")
+        if self.weights and self.weights != _digest(model):
+            raise MappingError(
+                f"sensitivity: the report must be of the searched model {model.name!r}, got one of {self.model!r} with "
+                f"other weights; {again}"
+            )
 
     @property
     def alone(self) -> Alone:
@@ -219,7 +241,7 @@ def sensitivity(
     )
     chosen = default_candidates(network) if candidates is None else given_candidates(network, candidates)
     alone = measure_alone(evaluator, chosen, progress=progress)
-    return sensitivity_report(evaluator, alone, latency)
+    return dataclasses.replace(sensitivity_report(evaluator, alone, latency), weights=_digest(model))
 
 
 def default_candidates(network: Network) -> dict[str, tuple[Choice, ...]]:
@@ -290,6 +312,13 @@ def sensitivity_report(evaluator: Evaluator, alone: Alone, latency: LatencyModel
             rows.append(row)
     unit = "" if latency is None else latency.table.unit
     return SensitivityReport(tuple(rows), dense, evaluator.metric.label, evaluator.network.name, unit)
+
+
+def _digest(model: Any) -> str:
+    # The package of searches imports this module.
+    from tfprune.mapping.searching.fingerprints import model_digest
+
+    return model_digest(model)
 
 
 def _cells(row: LayerSensitivity) -> tuple[str, ...]:

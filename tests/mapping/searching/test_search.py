@@ -22,7 +22,7 @@ from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.searching import SearchResult, loop, search
 from tfprune.mapping.searching.result import JUDGED, OVER_BUDGET, REPEATED, STOPPED
 from tfprune.mapping.searching.space import DOMINATED, NO_GAIN
-from tfprune.mapping.sensitivity_analysis import LayerSensitivity, SensitivityReport
+from tfprune.mapping.sensitivity_analysis import LayerSensitivity, SensitivityReport, sensitivity
 from tfprune.sparsity.patterns import Groups
 
 _OPTIONS: dict[str, Any] = {"candidates": candidates(), "progress": False}
@@ -78,6 +78,17 @@ def test_the_result_shows_itself(result: SearchResult) -> None:
     assert len(plain["trials"]) == len(result.trials)
 
 
+def test_a_report_of_another_model_or_metric_is_refused(model: Any) -> None:
+    report = sensitivity(model, data(), candidates={"second": CHOICES[1:2]}, progress=False)
+    other = keras.models.clone_model(model)
+    other.compile("adam", model.loss, metrics=["accuracy"])
+    with pytest.raises(MappingError, match=r"got one of 'tiny' with other weights; call sensitivity"):
+        _search(other, sensitivity=report)
+    assert _search(model, sensitivity=report, trials=1).sensitivity["second"][CHOICES[1]] == report.rows[0].accuracy
+    with pytest.raises(MappingError, match="must be of loss, got one of accuracy"):
+        _search(model, sensitivity=report, metric="loss")
+
+
 @pytest.mark.slow
 def test_the_same_call_gives_the_same_result(model: Any, result: SearchResult) -> None:
     again = _search(model)
@@ -116,12 +127,12 @@ def test_judgements_of_another_model_other_data_or_another_function_are_not_reus
         ({"training_data": data(256, seed=5)}, "training_data"),
         ({"evaluate": _by_zeros}, "metric"),
     ):
-        with pytest.raises(MappingError, match=f"another search: {what} is .* give another study_name"):
+        with pytest.raises(MappingError, match=f"another search: {what} is .* give another storage or study_name"):
             _search(model, **{**options, **changed})
     other = trained()
     norm = other.get_layer("norm")
     norm.set_weights([each + 0.5 for each in norm.get_weights()])
-    with pytest.raises(MappingError, match=r"another search: weights of the model is .* give another study_name"):
+    with pytest.raises(MappingError, match=r"another search: weights of the model is .* give another storage"):
         _search(other, **options)
 
 

@@ -124,6 +124,8 @@ class Session:
     def run(self, sensitivity: bool | SensitivityReport) -> SearchResult:
         """Searches."""
         options = self._options
+        if isinstance(sensitivity, SensitivityReport):
+            sensitivity.check(self._model, self._evaluator.metric.label)
         with quiet_optuna(), tempfile.TemporaryDirectory(prefix="tfprune-search-") as name:
             folder = Path(name)
             storage = None if options.storage is None else storage_text(options.storage)

@@ -109,7 +109,7 @@ def claim_study(study: Study, place: StudyPlace, subject: Mapping[str, Any]) -> 
     if known is None:
         if study.get_trials(deepcopy=False):
             raise MappingError(
-                f"study {place.name!r} in `{place.storage}` is not one of tfprune; give another study_name"
+                f"study {place.name!r} in `{place.storage}` is not one of tfprune; give another storage or study_name"
             )
         study.set_user_attr(_SUBJECT, dict(subject))
         return
@@ -159,5 +159,5 @@ def quiet_optuna() -> Iterator[None]:
 def _another(place: StudyPlace, what: str, known: Any, value: Any) -> MappingError:
     return MappingError(
         f"study {place.name!r} in `{place.storage}` is another search: {what} is {known!r} there and {value!r} here; "
-        "give another study_name"
+        "give another storage or study_name"
     )
