@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from importlib import resources
 from pathlib import Path
 
 import keras
@@ -17,7 +18,6 @@ from tests.mapping.models import convolutional
 from tfprune import Recipe
 from tfprune.cli import console, main
 from tfprune.costs import load_table
-from tfprune.costs.table import _read
 from tfprune.errors import MappingError
 from tfprune.keras.layers import match_weights
 
@@ -120,7 +120,7 @@ def test_own_rules_task_and_tolerance_are_used(model: Path, tmp_path: Path) -> N
 
 
 def test_a_profile_of_another_library_is_refused_unless_forced(model: Path, tmp_path: Path) -> None:
-    text, _ = _read("arm64")
+    text = (resources.files("tfprune.costs") / "tables" / "arm64.json").read_text("utf-8")
     device = dataclasses.asdict(load_table("arm64").device) | {"libtfprune": "0.0.1"}
     profile = tmp_path / "phone.json"
     profile.write_text(json.dumps({**json.loads(text), "name": "phone", "general": False, "device": device}))

@@ -197,6 +197,7 @@ def find_kernels(model: Any) -> tuple[list[Kernel], dict[str, str]]:
 
     _, left = find_weights(model, None, 0)
     if not any(map(kernels_of, walk_layers(model))):
+        # A name that matches nothing is refused below, in the words of recipes.
         return [], {each.layer: each.reason for each in left}
     named, refused = find_weights(model, ["*"], 0)
     spared = {id(each.variable): each.reason.removesuffix(UNLESS_NAMED) for each in left}
