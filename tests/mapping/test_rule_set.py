@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.mapping.models import convolutional
@@ -44,7 +45,7 @@ def test_the_least_limit_counts() -> None:
     network = Network(convolutional())
     limits = [
         {"most_rate": 0.9, "because": "all"},
-        {"most_rate": 0.4, "fewer_weights": 20_000, "because": "small"},
+        {"most_rate": 0.4, "fewer_weights": np.int64(20_000), "because": "small"},
         {"most_rate": 0.1, "first": True, "because": "first"},
     ]
     known = read_rule_set({"rules": [], "limits": limits})

@@ -109,7 +109,9 @@ def test_a_pattern_that_shares_no_threshold_keeps_its_rate(model: keras.Model, d
     }
     mapping = _mapping(model, choices, 0.6)
 
-    trained = _train(model, mapping, data)
+    trained = _train(
+        model, mapping, data, penalty_epochs=np.int64(2), batch_size=np.int64(32), strength=np.float32(0.01)
+    )
 
     hidden = trained.mapping.choices["hidden"]
     assert hidden.dense or hidden.sparsity == 0.5

@@ -14,6 +14,7 @@ from tfprune.errors import MappingError
 from tfprune.mapping.latency import LatencyModel
 from tfprune.mapping.network import Network
 from tfprune.mapping.profiling.device import check_table
+from tfprune.sparsity.configured import as_whole
 
 
 def keras_model(model: Any, custom_objects: Mapping[str, Any] | None = None, *, compiled: bool = False) -> Any:
@@ -35,8 +36,8 @@ def keras_model(model: Any, custom_objects: Mapping[str, Any] | None = None, *, 
     return load_keras_file(Path(os.fsdecode(model)), custom_objects, compiled=compiled)
 
 
-def check_whole(value: Any, name: str, least: int) -> None:
-    """Refuses what is no whole number.
+def whole_number(value: Any, name: str, least: int) -> int:
+    """A whole number of Python's or numpy's types as an int.
 
     Args:
         value: what was given.
@@ -46,8 +47,10 @@ def check_whole(value: Any, name: str, least: int) -> None:
     Raises:
         MappingError: it is none, or smaller.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    found = as_whole(value)
+    if found is None or found < least:
         raise MappingError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return found
 
 
 def latency_model(

@@ -21,6 +21,7 @@ from tfprune.mapping.network import NetworkLayer
 from tfprune.mapping.reasons import reason
 from tfprune.mapping.rule_plan import Decision, OpenLayer, RulePlan
 from tfprune.mapping.rule_set import RuleSet, checked_task, read_rule_set
+from tfprune.sparsity.configured import as_float
 
 METHOD = "rules"
 
@@ -185,6 +186,5 @@ def _mapping(latency: LatencyModel, budget: Budget, decisions: dict[str, Decisio
 
 
 def _check_tolerance(tolerance: Any) -> None:
-    number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
-    if not number or not math.isfinite(tolerance) or tolerance < 0:
+    if not 0 <= as_float(tolerance) < math.inf:
         raise MappingError(f"tolerance must be a finite number of at least 0, got {tolerance!r}")

@@ -14,6 +14,7 @@ from tfprune.mapping.documents import Document, mapping_errors, open_document
 from tfprune.mapping.network import KINDS, NetworkLayer
 from tfprune.recipe.document import Node, Place
 from tfprune.recipe.reading import check_mapping
+from tfprune.sparsity.configured import as_float, as_whole
 from tfprune.sparsity.patterns import Pattern
 
 TASKS = ("easy", "hard")
@@ -179,10 +180,10 @@ def _rule(node: Node) -> MappingRule:
 def _limit(node: Node) -> RateLimit:
     check_mapping(node, "a limit", ("kinds", "layers", "first", "fewer_weights", "most_rate", "because"))
     most, first, fewer = _plain(node, "most_rate"), _flag(node, "first"), _plain(node, "fewer_weights")
-    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 <= most < 1:
+    if not 0 <= as_float(most) < 1:
         place = node.value["most_rate"].place if "most_rate" in node.value else node.place
         place.refuse(f"`most_rate` must be a number in [0, 1). Received: {most!r}.")
-    if fewer is not None and (type(fewer) is not int or fewer < 1):
+    if fewer is not None and (as_whole(fewer) or 0) < 1:
         node.value["fewer_weights"].place.refuse(
             f"`fewer_weights` must be a whole number of at least 1. Received: {fewer!r}."
         )

@@ -12,7 +12,7 @@ from tfprune.costs import CostTable
 from tfprune.errors import MappingError
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.given_choices import given_candidates
-from tfprune.mapping.inputs import check_whole, keras_model, latency_model
+from tfprune.mapping.inputs import keras_model, latency_model, whole_number
 from tfprune.mapping.judging.evaluator import Evaluator
 from tfprune.mapping.judging.examples import batches_of
 from tfprune.mapping.judging.metric import Metric
@@ -219,8 +219,7 @@ def sensitivity(
         >>> report = sensitivity(model, (images, labels), "arm64")  # doctest: +SKIP
         >>> report.plot("sensitivity.png")  # doctest: +SKIP
     """
-    check_whole(batch_size, "batch_size", 1)
-    check_whole(seed, "seed", 0)
+    batch_size, seed = whole_number(batch_size, "batch_size", 1), whole_number(seed, "seed", 0)
     measured = Metric(metric, higher_is_better, evaluate)
     model = keras_model(model, custom_objects, compiled=True)
     quantised = {"precision": precision, "representative_data": representative_data}

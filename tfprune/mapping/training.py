@@ -16,11 +16,12 @@ from tfprune.converter.api import is_keras_model
 from tfprune.costs import CostTable
 from tfprune.errors import MappingError, PatternError
 from tfprune.mapping.choice import DENSE, Choice
-from tfprune.mapping.inputs import check_whole, latency_model
+from tfprune.mapping.inputs import latency_model, whole_number
 from tfprune.mapping.latency import LatencyModel
 from tfprune.mapping.mapping import Mapping
 from tfprune.mapping.recipe_rules import exactly, paths_first
 from tfprune.recipe import Recipe, Rule
+from tfprune.sparsity.configured import as_float
 from tfprune.sparsity.penalties import ReweightedGroupPenalty
 from tfprune.sparsity.schedules import ConstantSparsity, StrengthRamp
 from tfprune.sparsity.select import select_global
@@ -274,8 +275,7 @@ def _steps_per_epoch(x: Any, fit: dict[str, Any]) -> int:
     """Steps of one epoch, as ``model.fit`` will make them."""
     given = fit.get("steps_per_epoch")
     if given is not None:
-        check_whole(given, "steps_per_epoch", 1)
-        return int(given)
+        return whole_number(given, "steps_per_epoch", 1)
     first = x
     while isinstance(first, (dict, list, tuple)) and first:
         first = next(iter(first.values())) if isinstance(first, dict) else first[0]
@@ -283,9 +283,7 @@ def _steps_per_epoch(x: Any, fit: dict[str, Any]) -> int:
         examples = math.floor(len(first) * (1 - float(fit.get("validation_split") or 0)))
         if examples < 1:
             raise MappingError("`x` must hold at least one example to train on, got none")
-        batch = fit.get("batch_size") or 32
-        check_whole(batch, "batch_size", 1)
-        return math.ceil(examples / batch)
+        return math.ceil(examples / whole_number(fit.get("batch_size") or 32, "batch_size", 1))
     steps = int(x.cardinality()) if hasattr(x, "cardinality") else len(x) if hasattr(x, "__len__") else -1
     if steps < 1:
         raise MappingError("`x` does not say how many batches it has; give steps_per_epoch")
@@ -295,10 +293,10 @@ def _steps_per_epoch(x: Any, fit: dict[str, Any]) -> int:
 def _check(
     penalty_epochs: int, retraining_epochs: int, strength: float, refreshes: int, prepare: Any, fit: dict[str, Any]
 ) -> None:
-    check_whole(penalty_epochs, "penalty_epochs", 1)
-    check_whole(retraining_epochs, "retraining_epochs", 1)
-    check_whole(refreshes, "refreshes", 1)
-    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength < math.inf:
+    whole_number(penalty_epochs, "penalty_epochs", 1)
+    whole_number(retraining_epochs, "retraining_epochs", 1)
+    whole_number(refreshes, "refreshes", 1)
+    if not 0 <= as_float(strength) < math.inf:
         raise MappingError(f"strength must be a finite number of at least 0, got {strength!r}")
     if prepare is not None and not callable(prepare):
         raise MappingError(f"prepare must be a function of the model and the phase, got {prepare!r}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
@@ -20,6 +21,7 @@ from tests.mapping.searching.models import CHOICES, candidates, data, trained, t
 from tfprune.errors import MappingError
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.searching import SearchResult, loop, search
+from tfprune.mapping.searching.options import SearchOptions
 from tfprune.mapping.searching.result import JUDGED, OVER_BUDGET, REPEATED, STOPPED
 from tfprune.mapping.searching.space import DOMINATED, NO_GAIN
 from tfprune.mapping.sensitivity_analysis import LayerSensitivity, SensitivityReport, sensitivity
@@ -220,6 +222,12 @@ def test_a_metric_that_is_never_a_number_is_told(model: Any) -> None:
     assert "nothing was judged (its metric is nan)" in found.best.caption()
 
 
+def test_numbers_of_numpy_become_plain_ones() -> None:
+    given = {"trials": np.int64(3), "batch_size": np.uint8(16), "seed": np.int32(0), "max_loss": np.float32(0.5)}
+    plain = json.loads(json.dumps(dataclasses.asdict(SearchOptions(**given, timeout=np.int64(9)))))
+    assert {name: plain[name] for name in (*given, "timeout")} == {**given, "timeout": 9}
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -227,6 +235,9 @@ def test_a_metric_that_is_never_a_number_is_told(model: Any) -> None:
         ({"pruner": "hyper"}, "pruner must be one of"),
         ({"trials": 0}, "trials must be a whole number of at least 1"),
         ({"workers": 1.5}, "workers must be a whole number"),
+        ({"workers": np.float64(1)}, "workers must be a whole number"),
+        ({"seed": True}, "seed must be a whole number"),
+        ({"seed": np.True_}, "seed must be a whole number"),
         ({"timeout": -1}, "timeout must be None or a finite number"),
         ({"latency_ms": 3.0}, "exactly one of"),
         ({"validation_data": None}, "validation_data: give examples"),

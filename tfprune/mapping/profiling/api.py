@@ -40,6 +40,7 @@ from tfprune.mapping.profiling.shape_files import SHAPES
 from tfprune.mapping.profiling.stock_ops import measurable
 from tfprune.mapping.profiling.stock_sizes import StockLayer, read_stock_layers
 from tfprune.mapping.profiling.targets import Target, target_of
+from tfprune.sparsity.configured import as_float
 
 PRECISIONS = ("float32", *INTEGERS)
 #: Operators that a layer can need round it, whatever the model.
@@ -106,7 +107,7 @@ def profile(
         run = _Run(device, precision, Bench(device.layers, device.ops, saved, device.batch), progress or _silent)
         stock = run.stock(shapes)
         chains = run.chains()
-        layers = run.layers(shapes, start + seconds)
+        layers = run.layers(shapes, start + float(seconds))
     content, parts = run.fitted(layers, stock, chains)
     if path is not None:
         write_file(path, (json.dumps(content, indent=2) + "\n").encode(), overwrite=overwrite)
@@ -217,7 +218,7 @@ class _Run:
 def _check(precision: Any, seconds: Any) -> None:
     if precision not in PRECISIONS:
         raise ProfileError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds) or seconds <= 0:
+    if not 0 < as_float(seconds) < math.inf:
         raise ProfileError(f"seconds must be a number above 0, got {seconds!r}")
 
 

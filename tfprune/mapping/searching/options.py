@@ -8,7 +8,8 @@ import math
 import os
 
 from tfprune.errors import MappingError
-from tfprune.mapping.inputs import check_whole
+from tfprune.mapping.inputs import whole_number
+from tfprune.sparsity.configured import as_float
 
 METHODS = ("policy", "optuna", "nsga2")
 PRUNERS = ("median", "halving", "none")
@@ -44,12 +45,15 @@ class SearchOptions:
             if value not in known:
                 raise MappingError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         for name, least in _LEAST.items():
-            check_whole(getattr(self, name), name, least)
+            # Storages are plain JSON.
+            object.__setattr__(self, name, whole_number(getattr(self, name), name, least))
         for name in ("max_loss", "timeout"):
             value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if value is not None and not (number and math.isfinite(value) and value >= 0):
+            if value is None:
+                continue
+            if not 0 <= as_float(value) < math.inf:
                 raise MappingError(f"{name} must be None or a finite number of at least 0, got {value!r}")
+            object.__setattr__(self, name, as_float(value))
         if self.storage is not None and not (isinstance(self.storage, (str, os.PathLike)) and os.fspath(self.storage)):
             raise MappingError(
                 f"storage must be the path of a journal file or the URL of a database, got {self.storage!r}"
