@@ -314,6 +314,18 @@ def test_wrong_arguments_are_refused(model: Any, options: dict[str, Any], messag
         rules(model, "arm64", **options)
 
 
+def test_images_of_open_size_are_said() -> None:
+    inputs = keras.Input((None, None, 16))
+    x = keras.layers.Conv2D(64, 3, name="first")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(64, 3, name="second")(x))
+    found = rules(keras.Model(inputs, keras.layers.Dense(10)(x)), "arm64", latency_ratio=0.7)
+    assert not found.met
+    assert (
+        "the model leaves the size of its images open: first, second count as on images of 1x1, and no speed-up is "
+        "predicted for them; give its Input a fixed height and width"
+    ) in found.notes
+
+
 def test_a_profile_that_is_none_is_refused(model: Any) -> None:
     with pytest.raises(ConversionError, match=r"profile must be one of arm64, host or the path of a \.json"):
         rules(model, "phone.yaml", latency_ratio=0.5)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from tfprune.mapping.other_operators import OtherOperators, Place, dense_time
 from tfprune.mapping.planar_chains import PlanarGraph, chained_op
 from tfprune.sparsity.blocks import Mask
 from tfprune.sparsity.select import select
+from tfprune.tables import shortened
 
 _MILLISECOND = {"microseconds": 1e-3, "milliseconds": 1.0}
 
@@ -123,6 +124,7 @@ class LatencyModel:
         notes: what is to be known of the table's predictions.
 
     Attributes:
+        notes: the same, with what is to be known of the model.
         dense: what the model takes without zeros.
         others: the operators that are no layers.
         knows_chains: whether the table was fitted on chains; where not, every layer counts as alone.
@@ -134,7 +136,7 @@ class LatencyModel:
         check_min_speedup(min_speedup)
         self.network = network
         self.table = table
-        self.notes = notes
+        self.notes = (*notes, *_open_images(network))
         self.min_speedup = min_speedup
         self._neighbours = Neighbours(network.graph)
         layers = [(each.subgraph, each.index) for layer in network.layers for each in layer.operators]
@@ -283,6 +285,16 @@ class LatencyModel:
     def _stored_bytes(self, operator: Layer) -> int:
         graph = self.network.graph
         return int(graph.stored_bytes(graph.tensor(operator.subgraph, operator.numbers.source)))
+
+
+def _open_images(network: Network) -> Iterator[str]:
+    """Says which layers are predicted on one pixel, and are dense therefore."""
+    names = [layer.name for layer in network.layers if any(each.image is None for each in layer.operators)]
+    if names:
+        yield (
+            f"the model leaves the size of its images open: {shortened(names)} count as on images of 1x1, and no "
+            "speed-up is predicted for them; give its Input a fixed height and width"
+        )
 
 
 def _outcome(operator: Layer, known: Study | Refused, min_speedup: float) -> Plan | Refused:
