@@ -83,6 +83,8 @@ def run(images: data.FashionMnist, epochs: int, ratio: float, profile: str, seed
     start = dense.get_weights()
 
     mapping = tp.mapping.rules(dense, profile, latency_ratio=ratio)
+    if not mapping.met:
+        raise click.UsageError(f"--ratio {ratio:g} is out of reach, give a larger one: {mapping.title}")
     schedule = tp.schedules.PolynomialDecay(frequency=max(1, steps // 20))
     pruning = tp.PruningCallback(recipe=mapping.recipe.with_schedule(schedule))
     compiled(dense, PRUNING_RATE, steps).fit(x, y, epochs=epochs, callbacks=[pruning], **fit)

@@ -117,14 +117,26 @@ def test_a_pattern_that_shares_no_threshold_keeps_its_rate(model: keras.Model, d
     assert hidden.dense or hidden.sparsity == 0.5
 
 
-def test_a_budget_out_of_reach_is_said(model: keras.Model, data: tuple[Any, Any]) -> None:
-    mapping = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.05)
+def test_a_budget_that_no_threshold_meets_is_said(model: keras.Model, data: tuple[Any, Any]) -> None:
+    """Thresholds make fewer zeros than this mapping has."""
+    mapping = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.99)}, 0.285)
+    assert mapping.met
 
     trained = _train(model, mapping, data)
 
     assert not trained.mapping.met
     assert any("no threshold meets the budget: with 97% zeros" in note for note in trained.mapping.notes)
     assert trained.mapping.choices["second"].sparsity == pytest.approx(0.97, abs=0.01)
+
+
+def test_nothing_is_trained_for_a_budget_that_is_not_met(model: keras.Model, data: tuple[Any, Any]) -> None:
+    mapping = _mapping(model, {"second": Choice(Groups(rows=4, aligned=True), 0.7)}, 0.05)
+    before = model.get_weights()
+    with pytest.raises(
+        MappingError, match=r"budget of latency_ratio 0.05, but .* times the budget used; map with a larger"
+    ):
+        _train(model, mapping, data)
+    assert all(np.array_equal(now, then) for now, then in zip(model.get_weights(), before, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +200,7 @@ def test_a_phase_that_ends_early_is_said(model: keras.Model, data: tuple[Any, An
 
 def test_the_mappings_precision_counts(model: keras.Model, data: tuple[Any, Any]) -> None:
     latency = LatencyModel(Network(model, precision="dynamic"), load_table("arm64"))
-    choices = {"second": Choice(Groups(rows=4, cols=1, aligned=True), 0.9)}
+    choices = {"second": Choice(Groups(rows=4, cols=1, aligned=True), 0.97)}
     mapping = Mapping.of(latency, choices, budget=Budget("latency_ratio", 0.7), method="by hand", reasons={})
 
     trained = _train(model, mapping, data, callbacks=None)

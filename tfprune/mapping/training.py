@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tfprune.converter.api import is_keras_model
 from tfprune.costs import CostTable
 from tfprune.errors import MappingError, PatternError
+from tfprune.mapping.budget import used_text
 from tfprune.mapping.choice import DENSE, Choice
 from tfprune.mapping.inputs import latency_model, whole_number
 from tfprune.mapping.latency import LatencyModel
@@ -112,8 +113,8 @@ def train(
         The mapping that emerged and what became of each layer.
 
     Raises:
-        MappingError: the mapping leaves every layer dense or is for another model, an argument outside its range, or
-            data that do not say how many steps an epoch has.
+        MappingError: the mapping leaves every layer dense, does not meet its budget or is for another model, an
+            argument outside its range, or data that do not say how many steps an epoch has.
         ProfileError: a profile of another device or library version.
         PruningError: the model cannot be pruned, or an epoch has fewer steps than the data said.
 
@@ -316,7 +317,7 @@ def _check_model(model: Any, mapping: Any, *, compiled_later: bool) -> None:
 
 
 def _sparse_choices(mapping: Mapping, latency: LatencyModel) -> dict[str, Choice]:
-    """What the mapping makes sparse, where it is for this model and this profile."""
+    """What the mapping makes sparse, where it is for this model and this profile and meets its budget."""
     names = {layer.name for layer in latency.network.layers}
     if names != set(mapping.choices):
         others = ", ".join(sorted(names ^ set(mapping.choices)))
@@ -325,6 +326,11 @@ def _sparse_choices(mapping: Mapping, latency: LatencyModel) -> dict[str, Choice
     sparse = {name: choice for name, choice in mapping.choices.items() if not choice.dense}
     if not sparse:
         raise MappingError("mapping: must choose a pattern for at least one layer, but every layer stays dense")
+    if not mapping.met:
+        raise MappingError(
+            f"mapping: must meet its budget of {mapping.budget.kind} {mapping.budget.limit:g}, but "
+            f"{used_text(mapping.used)}; map with a larger budget, or give its recipe to PruningCallback"
+        )
     return sparse
 
 
