@@ -159,8 +159,11 @@ def test_inputs_with_names_are_cut_together() -> None:
         (5, r"must be \(x, y\).*got int"),
         (iter([]), "no example"),
         ((np.zeros((0, 2)), np.zeros(0)), "no example"),
+        ((np.full((4, 2), np.nan), np.zeros(4)), "data must be finite, got inputs with NaN or infinity"),
+        ([({"a": np.zeros(3, int), "b": np.array([0, 1, np.inf], np.float16)}, np.zeros(3))], "data must be finite"),
+        (lambda: None, r"must be \(x, y\).*got NoneType"),
     ],
-    ids=["unlabelled", "lengths", "number", "empty", "no rows"],
+    ids=["unlabelled", "lengths", "number", "empty", "no rows", "nan", "infinity", "function"],
 )
 def test_other_data_are_refused(examples: Any, match: str) -> None:
     with pytest.raises(MappingError, match=match):

@@ -26,9 +26,11 @@ def keras_model(model: Any, custom_objects: Mapping[str, Any] | None = None, *, 
         compiled: whether the file's loss and metrics are loaded, too.
 
     Raises:
-        MappingError: something else.
+        MappingError: something else, or custom objects that are no dictionary.
         ModelError: the file cannot be read.
     """
+    if custom_objects is not None and not isinstance(custom_objects, Mapping):
+        raise MappingError(f"custom_objects must be classes and functions by name, got {custom_objects!r}")
     if is_keras_model(model):
         return model
     if not isinstance(model, str | os.PathLike):

@@ -254,6 +254,8 @@ def test_numbers_of_numpy_become_plain_ones() -> None:
         ({"start": 3}, "start must be a list of mappings, got int"),
         ({"start": {"second": DENSE}}, "start must be a list of mappings, got dict; put one in a list"),
         ({"start": [{"second": 0.5}]}, "start must be a list of mappings, each one of rules or Choice"),
+        ({"custom_objects": 3}, "custom_objects must be classes and functions by name, got 3"),
+        ({"training_data": (np.full((8, 12, 12, 3), np.inf), np.zeros(8))}, "training_data must be finite, got inputs"),
         ({"candidates": 3}, "candidates must be lists of choices by layer name, got 3"),
         ({"candidates": {"second": ["a"]}}, "candidates of layer 'second' must be a list of Choice"),
         ({"candidates": {"second": [None]}}, "candidates of layer 'second' must be a list of Choice"),

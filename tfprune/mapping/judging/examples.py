@@ -28,7 +28,7 @@ def batches_of(data: Any, name: str, *, batch_size: int, seed: int) -> list[Batc
         The batches.
 
     Raises:
-        MappingError: something else, arrays of different lengths, or no example.
+        MappingError: something else, arrays of different lengths, no example, or inputs that are not finite.
     """
     if callable(data) and not isinstance(data, Iterable):
         data = data()
@@ -40,6 +40,8 @@ def batches_of(data: Any, name: str, *, batch_size: int, seed: int) -> list[Batc
     except TypeError as error:
         raise MappingError(f"{_rule(name)}, got {type(data).__name__}: {error}") from error
     sizes = [_length(batch, name) for batch in found]
+    for batch in found:
+        _check_finite(batch, name)
     if not sum(sizes):
         raise MappingError(f"{_rule(name)}, got no example; a generator gives them once")
     return [found[place] for place in generator.permutation(len(found)) if sizes[place]]
@@ -53,7 +55,7 @@ def check_examples(data: tuple[Any, ...], name: str) -> None:
         name: of the argument, for messages.
 
     Raises:
-        MappingError: arrays of different lengths, or no example.
+        MappingError: arrays of different lengths, no example, or inputs that are not finite.
     """
     _count_of_whole(_as_batch(data, name), name)
 
@@ -131,7 +133,17 @@ def _count_of_whole(whole: Batch, name: str) -> int:
     count = _length(whole, name)
     if not count:
         raise MappingError(f"{_rule(name)}, got no example")
+    _check_finite(whole, name)
     return count
+
+
+def _check_finite(batch: Batch, name: str) -> None:
+    """Of inputs alone: labels that are no numbers can stand for missing ones."""
+    for leaf in _leaves(batch[0]):
+        if np.issubdtype(leaf.dtype, np.floating) and not np.isfinite(leaf).all():
+            raise MappingError(
+                f"{name} must be finite, got inputs with NaN or infinity; mend or leave out these examples"
+            )
 
 
 def _cut(whole: Batch, name: str, batch_size: int, generator: np.random.Generator) -> list[Batch]:
