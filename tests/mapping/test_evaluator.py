@@ -137,6 +137,11 @@ def test_data_come_in_any_form(form: Any) -> None:
     np.testing.assert_array_equal(np.concatenate([batch[1] for batch in batches])[order], y[expected])
 
 
+def test_no_data_are_no_batches_and_labels_may_be_missing() -> None:
+    assert batches_of(None, "data", batch_size=64, seed=0) == []
+    assert np.isnan(_batches((np.ones((4, 2)), np.full(4, np.nan)), 4)[0][1]).all()
+
+
 def test_the_order_of_examples_is_the_seeds() -> None:
     first, second, other = (batches_of(data(), "data", batch_size=64, seed=seed)[0][1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, second)

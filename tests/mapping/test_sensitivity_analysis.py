@@ -131,6 +131,10 @@ def test_higher_rates_of_a_pattern_that_loses_enough_are_not_run() -> None:
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"seed": "x"}, "seed must be a whole number of at least 0, got 'x'"),
         ({"candidates": [1]}, r"candidates must be lists of choices by layer name, got \[1\]"),
+        ({"candidates": {}}, r"candidates must have at least one choice that is not dense, got \{\}"),
+        ({"candidates": {"second": (DENSE,)}}, "candidates must have at least one choice that is not dense"),
+        ({"validation_data": None}, "validation_data: give examples with labels"),
+        ({"custom_objects": 3}, "custom_objects must be classes and functions by name, got 3"),
         ({"metric": None}, "metric must be the name of a compiled metric"),
         ({"evaluate": 3}, "evaluate must be a function"),
     ],
@@ -138,7 +142,32 @@ def test_higher_rates_of_a_pattern_that_loses_enough_are_not_run() -> None:
 )
 def test_arguments_that_do_not_fit_are_refused(options: dict[str, Any], match: str) -> None:
     with pytest.raises(MappingError, match=match):
-        sensitivity(trained(), data(64), progress=False, **options)
+        sensitivity(trained(), **{"validation_data": data(64), "progress": False, **options})
+
+
+def test_a_model_whose_layers_all_stay_dense_is_refused() -> None:
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    with pytest.raises(MappingError, match="got none by the kinds and sizes of the layers"):
+        sensitivity(model, (np.zeros((4, 8)), np.zeros((4, 2))), metric="loss")
+
+
+def test_a_function_needs_no_examples() -> None:
+    model = trained()
+    statistics = model.get_layer("norm").moving_variance.numpy()
+    zeros, variances = [], []
+
+    def evaluate(given: Any) -> float:
+        zeros.append(int((given.get_layer("second").kernel.numpy() == 0).sum()))
+        variances.append(given.get_layer("norm").moving_variance.numpy())
+        return float(len(zeros))
+
+    found = sensitivity(model, None, candidates={"second": _CHOICES[1:2]}, evaluate=evaluate, progress=False)
+    assert zeros == [9 * 32 * 64 // 2, 0]
+    assert [row.accuracy for row in found.rows] == [1.0]
+    assert found.dense_accuracy == 2.0
+    # Nothing is there to take other statistics of.
+    assert all((each == statistics).all() for each in variances)
 
 
 @pytest.mark.slow

@@ -194,10 +194,11 @@ def sensitivity(
 
     Args:
         model: a built and compiled Keras model, which is the same afterwards, or the path of a ``.keras`` file.
-        validation_data: ``(x, y)``, or an iterable of batches of this form.
+        validation_data: ``(x, y)``, or an iterable of batches of this form. May be None with ``evaluate``.
         profile: latency profile, its file, or the name of a cost table: adds the predicted time of each layer.
         candidates: choices by layer name. None (default): those of the kinds of layers.
-        training_data: as ``validation_data``: the statistics are of its inputs. None (default): of the validation data.
+        training_data: as ``validation_data``: the statistics are of its inputs. None (default): of the validation data;
+            where there are none of either the statistics stay as they are.
         metric: name of a compiled metric.
         higher_is_better: None (default): asked of the metric.
         evaluate: ``function(model) -> float`` that is used instead of a metric.
@@ -221,6 +222,7 @@ def sensitivity(
     """
     batch_size, seed = whole_number(batch_size, "batch_size", 1), whole_number(seed, "seed", 0)
     measured = Metric(metric, higher_is_better, evaluate)
+    measured.check_data(validation_data)
     model = keras_model(model, custom_objects, compiled=True)
     quantised = {"precision": precision, "representative_data": representative_data}
     if profile is None:
@@ -228,19 +230,28 @@ def sensitivity(
     else:
         latency = latency_model(model, profile, min_speedup=min_speedup, force=force, **quantised)
         network = latency.network
+    chosen = _chosen(network, candidates)
     evaluator = Evaluator(
         model,
         network,
         batches_of(validation_data, "validation_data", batch_size=batch_size, seed=seed),
-        training=()
-        if training_data is None
-        else batches_of(training_data, "training_data", batch_size=batch_size, seed=seed),
+        training=batches_of(training_data, "training_data", batch_size=batch_size, seed=seed),
         metric=measured,
         seed=seed,
     )
-    chosen = default_candidates(network) if candidates is None else given_candidates(network, candidates)
     alone = measure_alone(evaluator, chosen, progress=progress)
     return dataclasses.replace(sensitivity_report(evaluator, alone, latency), weights=_digest(model))
+
+
+def _chosen(network: Network, candidates: Mapping[str, Sequence[Choice]] | None) -> dict[str, tuple[Choice, ...]]:
+    chosen = default_candidates(network) if candidates is None else given_candidates(network, candidates)
+    if all(choice == DENSE for choices in chosen.values() for choice in choices):
+        received = "none by the kinds and sizes of the layers" if candidates is None else repr(candidates)
+        raise MappingError(
+            f"candidates must have at least one choice that is not dense, got {received}; give layers some, such as "
+            "{'conv': [Choice(Groups(4), 0.8)]}"
+        )
+    return chosen
 
 
 def default_candidates(network: Network) -> dict[str, tuple[Choice, ...]]:

@@ -20,6 +20,7 @@ def batches_of(data: Any, name: str, *, batch_size: int, seed: int) -> list[Batc
     Args:
         data: ``(x, y)`` or ``(x, y, weights)``, each an array, or a list or dict of arrays; an iterable of batches of
             this form, such as a ``tf.data.Dataset`` or a Keras ``PyDataset``; or a function that returns one of these.
+            None: no examples.
         name: of the argument, for messages.
         batch_size: examples of a batch, where ``data`` has no batches.
         seed: of the order: a part of the batches is a sample of all of them.
@@ -30,6 +31,8 @@ def batches_of(data: Any, name: str, *, batch_size: int, seed: int) -> list[Batc
     Raises:
         MappingError: something else, arrays of different lengths, no example, or inputs that are not finite.
     """
+    if data is None:
+        return []
     if callable(data) and not isinstance(data, Iterable):
         data = data()
     generator = np.random.default_rng(seed)

@@ -41,6 +41,20 @@ class Metric:
         if self.function is not None and not callable(self.function):
             raise MappingError(f"evaluate must be a function of a model, got {self.function!r}")
 
+    def check_data(self, validation_data: Any) -> None:
+        """Refuses to measure a compiled metric on nothing.
+
+        Args:
+            validation_data: what a caller gave; None: nothing.
+
+        Raises:
+            MappingError: neither examples nor a function.
+        """
+        if validation_data is None and self.function is None:
+            raise MappingError(
+                "validation_data: give examples with labels to judge mappings on, or a function as evaluate"
+            )
+
     def settled(self, model: Any, batches: Sequence[Batch]) -> Metric:
         """The same metric with its direction known.
 

@@ -75,7 +75,7 @@ def search(
         validation_data: ``(x, y)``, or an iterable of batches of this form, or a function that returns one; all of it
             is held in memory. Not needed with ``evaluate``.
         training_data: as ``validation_data``, for the statistics and for training. None (default): the statistics are
-            of the inputs of the validation data.
+            of the inputs of the validation data; where there are none of either they stay as they are.
         method: ``"policy"`` (default): policy gradient, layer by layer; ``"optuna"``: Optuna's TPE; ``"nsga2"``: the
             front of accuracy and latency.
         trials: how many mappings are judged, by all processes together.
@@ -135,8 +135,7 @@ def search(
     if not isinstance(sensitivity, (bool, SensitivityReport)):
         raise MappingError(f"sensitivity must be True, False or what sensitivity() returned, got {sensitivity!r}")
     measured = Metric(metric, higher_is_better, evaluate)
-    if validation_data is None and evaluate is None:
-        raise MappingError("validation_data: give examples with labels to judge mappings on, or a function as evaluate")
+    measured.check_data(validation_data)
     check_dependencies()
     from tfprune.mapping.searching.session import Session
 

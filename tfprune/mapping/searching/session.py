@@ -170,8 +170,7 @@ class Session:
         if callable(data) and not hasattr(data, "__iter__"):
             return Source(name, function=data)
         options = self._options
-        found = () if data is None else batches_of(data, name, batch_size=options.batch_size, seed=options.seed)
-        return Source(name, tuple(found))
+        return Source(name, tuple(batches_of(data, name, batch_size=options.batch_size, seed=options.seed)))
 
     def _subject(self, sensitivity: bool | SensitivityReport) -> dict[str, Any]:
         """What the search is about, in plain values."""
