@@ -74,7 +74,10 @@ def test_the_result_shows_itself(result: SearchResult) -> None:
     assert text.startswith("tiny, policy: within latency_ratio 0.5 accuracy 0.")
     assert f"front of {len(result.front)}" in text
     assert "7 not tried, no gain over dense: first: Groups" in text
-    assert "Groups" in result._repr_html_()
+    page = result._repr_html_()
+    assert page.startswith("<p>tiny, policy: within latency_ratio 0.5 accuracy 0.")
+    assert "Groups" in page
+    assert "<tr></tr>" not in page
     plain = json.loads(json.dumps(result.to_dict()))
     assert plain["met"] is True
     assert len(plain["trials"]) == len(result.trials)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from typing import TYPE_CHECKING, Any
 
 from tfprune.mapping.budget import Budget
@@ -184,7 +185,7 @@ class SearchResult:
         return "\n\n".join([*parts, *self._skipped_lines()])
 
     def _repr_html_(self) -> str:
-        tables = [html_table((), (), self.title), self.best._repr_html_()]
+        tables = [f"<p>{html.escape(self.title)}</p>", self.best._repr_html_()]
         if self.front:
             tables.append(html_table(self._headings(), self._rows(), f"front of {len(self.front)}"))
         if self.skipped:
