@@ -34,8 +34,8 @@ _LABELS, _INPUTS = "y", "x"
 @click.option("--profile", required=True, help="Of the device: a JSON file, or a cost table, arm64 or host.")
 @click.option("--latency-ms", type=float, help="Budget: milliseconds, for profiles in units of time.")
 @click.option("--latency-ratio", type=float, help="Budget: share of the dense model's predicted latency.")
-@click.option("--size-bytes", type=float, help="Budget: bytes of all weights as they are stored.")
-@click.option("--mac-ratio", type=float, help="Budget: share of the dense model's multiply-adds.")
+@click.option("--size-bytes", type=float, help="Budget: bytes of the layers' kernels as stored.")
+@click.option("--mac-ratio", type=float, help="Budget: share of the dense layers' multiply-adds.")
 @click.option(
     "--method", type=click.Choice(_METHODS), default=_RULES, show_default=True, help="What finds the mapping."
 )

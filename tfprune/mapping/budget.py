@@ -10,8 +10,8 @@ from typing import Any
 
 from tfprune.errors import MappingError
 
-#: What is limited: milliseconds of a device, share of the dense model's predicted latency, bytes of the weights as they
-#: are stored, share of the dense model's multiply-adds.
+#: What is limited: milliseconds of a device, share of the dense model's predicted latency, bytes of the layers' kernels
+#: as they are stored, share of the dense layers' multiply-adds.
 BUDGETS = ("latency_ms", "latency_ratio", "size_bytes", "mac_ratio")
 #: From here on a share is read as a multiple.
 _MANY = 10

@@ -57,8 +57,8 @@ def rules(
         profile: the device's cost table: ``"arm64"``, ``"host"``, a ``.json`` file, or one that is loaded.
         latency_ms: budget: milliseconds a run, for profiles in units of time.
         latency_ratio: budget: share of the dense model's predicted latency, in (0, 1].
-        size_bytes: budget: bytes of all weights as they are stored.
-        mac_ratio: budget: share of the dense model's multiply-adds, in (0, 1]. Give exactly one of the four.
+        size_bytes: budget: bytes of the layers' kernels as they are stored.
+        mac_ratio: budget: share of the dense layers' multiply-adds, in (0, 1]. Give exactly one of the four.
         task: ``"easy"`` (default; few classes and small images, as CIFAR) or ``"hard"`` (as ImageNet).
         tolerance: how much slower than coarse structured pruning a pattern may be, as a share of its time.
         rules: YAML or JSON file, or dictionary, of rules and limits. None (default): ``rules.yaml`` of tfprune.

@@ -70,8 +70,8 @@ def search(
         profile: latency profile, its file, or the name of a cost table (``"arm64"``).
         latency_ms: budget: milliseconds of the profile's device. Exactly one budget must be given.
         latency_ratio: budget: share of the dense model's predicted latency, in (0, 1].
-        size_bytes: budget: bytes of the weights as they are stored.
-        mac_ratio: budget: share of the dense model's multiply-adds, in (0, 1].
+        size_bytes: budget: bytes of the layers' kernels as they are stored.
+        mac_ratio: budget: share of the dense layers' multiply-adds, in (0, 1].
         validation_data: ``(x, y)``, or an iterable of batches of this form, or a function that returns one; all of it
             is held in memory. Not needed with ``evaluate``.
         training_data: as ``validation_data``, for the statistics and for training. None (default): the statistics are
