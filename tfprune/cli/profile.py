@@ -29,7 +29,12 @@ from tfprune.runtime.arguments import MOST_THREADS
     help="Of the layers: float32, int8, dynamic, uint8 or int16.",
 )
 @click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), default=240.0, show_default=True, help="About how long."
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=240.0,
+    show_default=True,
+    help="About how long. What a fit needs is measured however long it takes: other operators, small networks and a "
+    "first spread of layers, some minutes on a slow device.",
 )
 @click.option("-o", "--output", required=True, type=click.Path(path_type=str), help="The profile, a .json file.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")

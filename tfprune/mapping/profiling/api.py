@@ -79,7 +79,8 @@ def profile(
         backend: ``"cpu"``, or ``"gpu"`` the OpenCL device, on this machine by its driver's clock.
         num_threads: CPU threads.
         precision: ``"float32"``, ``"int8"``, ``"dynamic"``, ``"uint8"`` or ``"int16"``.
-        seconds: about how long to measure; the first spread is measured however long that takes.
+        seconds: about how long to measure. What a fit needs is measured however long it takes: other operators, small
+            networks and a first spread of layers.
         output: where to write the table; measurements are kept beside it meanwhile, and a run that was killed goes on
             with them; those of another device or library are refused. None: nothing is written.
         overwrite: whether ``output`` may be replaced.
