@@ -146,8 +146,8 @@ class Network:
 
         kernels, self.unsupported = find_kernels(model)
         if not any(not kernel.obstacle for kernel in kernels):
-            found = {kernel.name: kernel.obstacle for kernel in kernels} | self.unsupported
-            reasons = "; ".join(f"{name}: {why}" for name, why in found.items()) or "it has no kernels"
+            dense = {kernel.name: kernel.obstacle for kernel in kernels} | self.unsupported
+            reasons = "; ".join(f"{name}: {why}" for name, why in dense.items()) or "it has no kernels"
             raise MappingError(f"model {model.name!r} has no layer that could be pruned: {reasons}")
         values = [to_numpy(kernel.variable) for kernel in kernels]
         with _marked(model, kernels):
