@@ -149,7 +149,7 @@ def test_a_profile_of_another_library_is_refused_unless_forced(model: Path, tmp_
         (("--latency-ratio", 0.5, "--output", "recipe.txt"), "must be written to a file that ends in .yaml"),
         (("--latency-ratio", 0.5, "--trials", 3), "--trials: only for a search"),
         (("--latency-ratio", 0.5, "--method", "optuna"), "give --validation FILE too"),
-        (("--latency-ratio", 0.5, "--profile", "amiga"), "device must be one of arm64, host"),
+        (("--latency-ratio", 0.5, "--profile", "amiga"), "profile must be one of arm64, host"),
         (("--latency-ratio", 0.5, "--report", "recipe.yaml"), "must be another file than"),
     ],
 )
