@@ -61,8 +61,6 @@ FINE_TUNED_ON = 4_000
 #: What searches choose from: few patterns at few rates, because each is looked at in each layer first.
 SEARCHED = ("Groups 4x1, unaligned", "BlockPunched 8x4", "KernelPatterns 4")
 RATES = (0.6, 0.8, 0.9)
-#: Of the look at single layers, which takes as long as the search at every rate.
-LOOKED_AT = (0.8,)
 #: As good as the best: 0.2 points.
 NEAR = 0.002
 #: A measured ratio so near to the wanted one is equal to it.
@@ -156,10 +154,10 @@ def plan(latency: LatencyModel, model: Any, method: str, wanted: float) -> dict[
     return {"choices": written(choices), "measured ratio": round(found, 4), "number": round(number, 4)}
 
 
-def searched_choices(latency: LatencyModel, rates: Sequence[float] = RATES) -> dict[str, list[Choice]]:
+def searched_choices(latency: LatencyModel) -> dict[str, list[Choice]]:
     """What searches choose from."""
     return {
-        layer.name: [choice for name in SEARCHED for choice in choices_at(layer, PATTERNS[name], rates)]
+        layer.name: [choice for name in SEARCHED for choice in choices_at(layer, PATTERNS[name], RATES)]
         for layer in latency.network.layers
         if layer.pruned_by_default() and layer.kind != "depthwise"
     }
@@ -180,7 +178,7 @@ def searched(
     """
     judge = (data.judge.images, data.judge.labels)
     known = searched_choices(latency)
-    alone = sensitivity(model, judge, latency.table, searched_choices(latency, LOOKED_AT))
+    alone = sensitivity(model, judge, latency.table, known)
     start = rules(model, latency.table, latency_ratio=predicted)
     found = {}
     few = data.train.first(FINE_TUNED_ON)
