@@ -34,6 +34,9 @@ static int (*libc_fputc)(int, FILE*);
 static int (*libc_fflush)(FILE*);
 static int (*libc_fileno)(FILE*);
 static long (*libc_sysconf)(int);
+static void* (*libc_dlopen)(const char*, int);
+static void* (*libc_dlsym)(void*, const char*);
+static int (*libc_dladdr)(const void*, Dl_info*);
 
 static void* Find(void* (*find)(void*, const char*), void* const* libraries, const char* name) {
   void* found = find(libraries[0], name);
@@ -56,6 +59,9 @@ __attribute__((constructor)) static void FindForwarded(void) {
   *(void**)&libc_fflush = Find(find, libraries, "fflush");
   *(void**)&libc_fileno = Find(find, libraries, "fileno");
   *(void**)&libc_sysconf = Find(find, libraries, "sysconf");
+  *(void**)&libc_dladdr = Find(find, libraries, "dladdr");
+  libc_dlopen = open;
+  libc_dlsym = find;
 }
 
 static FILE* Stream(void* file) {
@@ -122,11 +128,19 @@ long sysconf(int name) {
 
 void android_set_abort_message(const char* message) { dprintf(2, "%s\n", message); }
 
-// No property is set.
+// LiteRT's Java classes use XNNPACK from some version on. No other property is set.
 int __system_property_get(const char* name, char* value) {
-  (void)name;
-  value[0] = '\0';
-  return 0;
+  strcpy(value, strcmp(name, "ro.build.version.sdk") == 0 ? "24" : "");
+  return (int)strlen(value);
+}
+
+// Android looks among the caller's own symbols too, even where it was loaded for itself.
+void* dlsym(void* library, const char* name) {
+  void* found = libc_dlsym(library, name);
+  Dl_info caller;
+  if (found != NULL || library != RTLD_DEFAULT || !libc_dladdr(__builtin_return_address(0), &caller)) return found;
+  void* own = libc_dlopen(caller.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  return own == NULL ? NULL : libc_dlsym(own, name);
 }
 
 int __android_log_vprint(int priority, const char* tag, const char* format, va_list arguments) {
