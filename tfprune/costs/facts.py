@@ -9,8 +9,8 @@ from typing import Any
 from tfprune.costs.rules import number, only_keys, refuse, text
 
 #: What was measured how: ``"host"`` times of this machine, ``"arm64"`` instructions of an emulated one, ``"adb"`` times
-#: of an attached phone.
-TARGETS = ("host", "arm64", "adb")
+#: of an attached phone, ``"app"`` times that the Android demo app took on its phone.
+TARGETS = ("host", "arm64", "adb", "app")
 BACKENDS = ("cpu", "gpu")
 #: Parts of a table that are fitted on their own.
 PARTS = ("layers", "stock_ops", "networks")
