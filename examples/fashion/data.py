@@ -39,15 +39,27 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class FashionMnist:
-    """The training and the test split, and where they came from."""
+    """The training and the test split, and where they came from.
+
+    Attributes:
+        train: what is trained on.
+        test: what is judged on.
+        source: where the images came from.
+        mean: of the training images' bytes, which was subtracted.
+        spread: their standard deviation, which the difference was divided by.
+    """
 
     train: Split
     test: Split
     source: str
+    mean: float = 0.0
+    spread: float = 1.0
 
     def first(self, train: int, test: int | None = None) -> FashionMnist:
         """The first examples of both splits; None: all of the test split."""
-        return FashionMnist(self.train.first(train), self.test if test is None else self.test.first(test), self.source)
+        return dataclasses.replace(
+            self, train=self.train.first(train), test=self.test if test is None else self.test.first(test)
+        )
 
 
 def load(folder: Path = DEBIAN_FOLDER) -> FashionMnist:
@@ -65,7 +77,7 @@ def load(folder: Path = DEBIAN_FOLDER) -> FashionMnist:
     mean, spread = float(parts[0].mean()), float(parts[0].std())
     train = Split(_standardised(parts[0], mean, spread), parts[1].astype(np.int32))
     test = Split(_standardised(parts[2], mean, spread), parts[3].astype(np.int32))
-    return FashionMnist(train, test, source)
+    return FashionMnist(train, test, source, mean, spread)
 
 
 FILES = (
