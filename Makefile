@@ -12,13 +12,14 @@ PHONE_PROGRAM := build/phone/x86_64/tfprune_benchmark
 ANDROID_LIBRARY := build/android/tfprune.aar
 DEBIAN_PACKAGES := third_party/debian-packages.txt
 CONSTRAINTS := third_party/python-constraints.txt
-ANDROID_INPUTS := $(shell find android_demo tests/android -type f -not -name '*.py[co]')
+# Not the app, which tests compile themselves.
+ANDROID_INPUTS := $(shell find android_demo tests/android -type f -not -name '*.py[co]' -not -path '*/app/*')
 CPP_INPUTS := $(shell find tflite_ops third_party -type f) WORKSPACE .bazelrc
 CPP_SOURCES := $(shell find tflite_ops android_demo examples/cpp -name "*.h" -o -name "*.cc" -o -name "*.inc")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 wheel-aarch64 phone-tools android fuzz demo notebook bench bench-gpu study clean
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 wheel-aarch64 phone-tools android app fuzz demo notebook bench bench-gpu study clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -53,10 +54,18 @@ $(PHONE_PROGRAM): $(LIBRARY) tools/build_phone_tools.py $(wildcard examples/cpp/
 # Tests run its Java classes and its library for x86_64 on this machine's virtual machine.
 $(ANDROID_LIBRARY): $(LIBRARY) $(ANDROID_INPUTS) tools/build_android.py
 	$(PYTHON) tools/build_android.py --tests
+	$(PYTHON) tools/app_jars.py
 	@touch $@
 
 android: $(LIBRARY)  ## The Android library for arm64-v8a, armeabi-v7a and x86_64, build/android/tfprune.aar.
 	$(PYTHON) tools/build_android.py
+
+APP_MODELS := android_demo/app/src/main/assets/models/models.json
+app: setup $(ANDROID_LIBRARY)  ## The Android demo app: trains its models (minutes) and compiles it; the APK where ANDROID_HOME names an SDK.
+	test -e $(APP_MODELS) || $(BIN)/python tools/make_app_models.py
+	$(BIN)/python tools/build_app.py
+	@if [[ -n "$${ANDROID_HOME:-}" ]]; then gradle -p android_demo/app assembleRelease; \
+	  else echo "no APK: ANDROID_HOME names no Android SDK, whose tools make it"; fi
 
 lint: setup  ## Format, lint and type checks; changes nothing.
 	$(BIN)/ruff check .

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.tfprune.demo;
+
+import android.Manifest;
+import android.app.Activity;
+import android.content.ActivityNotFoundException;
+import android.content.Intent;
+import android.content.pm.PackageManager;
+import android.graphics.Bitmap;
+import android.os.Bundle;
+import android.view.Surface;
+import io.tfprune.demo.engine.ComparisonLoop;
+import io.tfprune.demo.engine.Pair;
+import io.tfprune.demo.input.AssetFiles;
+import io.tfprune.demo.input.CameraFrames;
+import io.tfprune.demo.input.Images;
+import io.tfprune.demo.logic.Catalog;
+import io.tfprune.demo.logic.DemoException;
+import io.tfprune.demo.logic.GreyImage;
+import io.tfprune.demo.logic.RunReport;
+import io.tfprune.demo.logic.Settings;
+import io.tfprune.demo.logic.Snapshot;
+import io.tfprune.demo.view.MainScreen;
+import io.tfprune.lite.TfpruneGpu;
+
+/** Classifies images with the dense and the pruned model, side by side. */
+public final class MainActivity extends Activity {
+  private static final int GALLERY = 1;
+  private static final int CAMERA = 2;
+  private static final int QUARTER_TURN = 90;
+
+  private AssetFiles files;
+  private Catalog catalog; // null where the app carries no models
+  private MainScreen screen;
+  private ComparisonLoop loop; // null while nothing runs
+  private int loops; // that there were
+  private CameraFrames camera; // null while another source is chosen, or the app is not in sight
+  private boolean cameraChosen;
+  private float[] input;
+  private Settings measuredWith;
+  private Snapshot last;
+
+  @Override
+  protected void onCreate(Bundle state) {
+    super.onCreate(state);
+    setContentView(R.layout.main);
+    screen = new MainScreen(this);
+    files = new AssetFiles(getAssets());
+    findViewById(R.id.benchmark).setOnClickListener(view -> startActivity(new Intent(this, BenchmarkActivity.class)));
+    try {
+      catalog = files.catalog();
+      screen.showCatalog(catalog);
+      showSamples();
+      chooseSample(0);
+    } catch (DemoException error) {
+      catalog = null;
+      screen.showError(error.getMessage());
+      screen.disable();
+      return;
+    }
+    screen.onRun(this::startOrStop);
+    screen.onShare(this::share);
+    screen.onSettings(this::restart);
+    for (int source : new int[] {R.id.source_samples, R.id.source_gallery, R.id.source_camera}) {
+      findViewById(source).setOnClickListener(view -> chooseSource(source));
+    }
+  }
+
+  private void showSamples() {
+    for (int number = 0; number < catalog.samples.size(); ++number) {
+      Catalog.Sample sample = catalog.samples.get(number);
+      screen.addSample(files.image(sample.file), sample.label, number, this::chooseSample);
+    }
+  }
+
+  private void chooseSample(int number) {
+    leaveCamera();
+    screen.chooseBundled();
+    Catalog.Sample sample = catalog.samples.get(number);
+    // As the training images are: neither cut nor inverted.
+    classify(Images.grey(files.image(sample.file)), getString(R.string.shows, sample.label));
+  }
+
+  private void chooseSource(int id) {
+    screen.showError(null);
+    leaveCamera();
+    if (id == R.id.source_gallery) {
+      openGallery();
+    } else if (id == R.id.source_camera) {
+      cameraChosen = true;
+      openCamera();
+    }
+  }
+
+  private void openGallery() {
+    Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*");
+    try {
+      startActivityForResult(intent, GALLERY);
+    } catch (ActivityNotFoundException error) {
+      screen.showError(getString(R.string.no_gallery));
+    }
+  }
+
+  @Override
+  protected void onActivityResult(int request, int result, Intent data) {
+    if (request != GALLERY || result != RESULT_OK || data == null || data.getData() == null || catalog == null) return;
+    try {
+      Bitmap picture = Images.read(getContentResolver(), data.getData());
+      classify(forModel(Images.grey(picture).centreSquare()), getString(R.string.from_gallery));
+    } catch (DemoException error) {
+      screen.showError(error.getMessage());
+    }
+  }
+
+  private GreyImage forModel(GreyImage square) {
+    return square.resized(catalog.inputSize, catalog.inputSize).onDark();
+  }
+
+  private void openCamera() {
+    if (checkSelfPermission(Manifest.permission.CAMERA) != PackageManager.PERMISSION_GRANTED) {
+      requestPermissions(new String[] {Manifest.permission.CAMERA}, CAMERA);
+      return;
+    }
+    try {
+      camera = new CameraFrames(this, screenTurn(), new Frames());
+    } catch (DemoException error) {
+      cameraChosen = false;
+      screen.showError(error.getMessage());
+    }
+  }
+
+  // The display of the window is what API 24 has.
+  @SuppressWarnings("deprecation")
+  private int screenTurn() {
+    int turns = getWindowManager().getDefaultDisplay().getRotation();
+    return turns == Surface.ROTATION_0 ? 0 : turns * QUARTER_TURN;
+  }
+
+  @Override
+  public void onRequestPermissionsResult(int request, String[] permissions, int[] results) {
+    if (request != CAMERA || !cameraChosen) return;
+    if (results.length > 0 && results[0] == PackageManager.PERMISSION_GRANTED) {
+      openCamera();
+    } else {
+      cameraChosen = false;
+      screen.showError(getString(R.string.camera_refused));
+    }
+  }
+
+  private final class Frames implements CameraFrames.Listener {
+    @Override
+    public void onFrame(GreyImage square) {
+      GreyImage seen = forModel(square);
+      runOnUiThread(
+          () -> {
+            if (camera != null) classify(seen, getString(R.string.from_camera));
+          });
+    }
+
+    @Override
+    public void onError(String sentence) {
+      runOnUiThread(
+          () -> {
+            leaveCamera();
+            screen.showError(sentence);
+          });
+    }
+  }
+
+  private void leaveCamera() {
+    cameraChosen = false;
+    closeCamera();
+  }
+
+  private void closeCamera() {
+    if (camera != null) camera.close();
+    camera = null;
+  }
+
+  private void classify(GreyImage seen, String label) {
+    screen.showImage(Images.bitmap(seen), label);
+    input = seen.standardised(catalog.inputMean, catalog.inputSpread);
+    if (loop != null) loop.setInput(input);
+  }
+
+  private void startOrStop() {
+    screen.showError(null);
+    if (loop == null) start();
+    else stop();
+  }
+
+  private void start() {
+    measuredWith = screen.settings();
+    ComparisonLoop started = new ComparisonLoop(this::open, measuredWith, new Told());
+    loop = started;
+    started.setInput(input);
+    started.start();
+    screen.showRunning(true);
+  }
+
+  private void stop() {
+    if (loop != null) loop.stop();
+    loop = null;
+    screen.showRunning(false);
+  }
+
+  /** Times under other settings begin anew. */
+  private void restart() {
+    if (loop == null) return;
+    stop();
+    start();
+  }
+
+  /** On the loop's thread. */
+  private Pair open(Settings settings) {
+    if (settings.gpu && !TfpruneGpu.isAvailable(this)) {
+      throw new DemoException(getString(R.string.no_gpu, TfpruneGpu.whyUnavailable(this)));
+    }
+    return new Pair(
+        files.content(catalog.dense.file),
+        files.content(catalog.pruned.file),
+        catalog.labels,
+        settings,
+        getCodeCacheDir());
+  }
+
+  private final class Told implements ComparisonLoop.Listener {
+    private final int number = ++loops;
+
+    /** What a loop said before it was stopped may arrive later. */
+    private boolean current() {
+      return loop != null && number == loops;
+    }
+
+    @Override
+    public void onSnapshot(Snapshot snapshot) {
+      runOnUiThread(
+          () -> {
+            if (!current()) return;
+            last = snapshot;
+            screen.show(snapshot);
+          });
+    }
+
+    @Override
+    public void onError(String sentence) {
+      runOnUiThread(
+          () -> {
+            if (!current()) return;
+            stop();
+            screen.showError(sentence);
+            if (screen.settings().gpu) screen.chooseCpu();
+          });
+    }
+  }
+
+  private void share() {
+    String report = RunReport.of(catalog, measuredWith, DeviceFacts.device(), last, DeviceFacts.today());
+    Sharing.share(this, getString(R.string.report_title), report);
+  }
+
+  @Override
+  protected void onStart() {
+    super.onStart();
+    if (cameraChosen && camera == null) openCamera();
+  }
+
+  @Override
+  protected void onStop() {
+    // Nothing runs, and nobody's camera is taken, while the app is not in sight.
+    closeCamera();
+    stop();
+    super.onStop();
+  }
+}

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+package androidx.test.runner.intent;
+
+/** Stands in for the interface of this name; nobody asks it anything. */
+public interface IntentMonitor {}
