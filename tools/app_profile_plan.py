@@ -33,8 +33,9 @@ TABLE = "arm64"
 PRECISION = "float32"
 #: Layers of a kind, at most; of other operators half as many of each name.
 LAYERS_OF_A_KIND = 6
-#: Larger ones are left out: the files travel in the app.
+#: Larger ones are left out: the files travel in the app. Of smaller ones the call of the model is most of the time.
 MOST_WEIGHTS = 300_000
+LEAST_MACS = 50_000
 MOST_BYTES = 1_500_000
 #: Encodings and their rows, and sparsities, which layers have in turn.
 ENCODINGS = (("sliding_row", 4), ("row_band", 4), ("block_rows", 8), ("row_band", 1))
@@ -81,7 +82,8 @@ def _cases(shapes: ModelShapes, count: int) -> Iterator[Case]:
 
 def _fits(layer: LayerSizes) -> bool:
     most_rows = max(rows for _, rows in ENCODINGS)
-    return layer.out_channels >= most_rows and layer.out_channels * layer.columns <= MOST_WEIGHTS
+    weights = layer.out_channels * layer.columns
+    return layer.out_channels >= most_rows and weights <= MOST_WEIGHTS and layer.macs >= LEAST_MACS
 
 
 def _spread(layers: Sequence[LayerSizes], count: int) -> Iterator[LayerSizes]:

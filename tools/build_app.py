@@ -93,7 +93,7 @@ def unpack_library(folder: Path) -> Path:
     return folder
 
 
-def merged_manifest(library: Path) -> ElementTree.ElementTree:
+def merged_manifest(library: Path) -> ElementTree.ElementTree[ElementTree.Element]:
     """The app's manifest with what Gradle's plugin adds: package, versions, and what the library asks for."""
     ElementTree.register_namespace("android", _ANDROID)
     tree = ElementTree.parse(MAIN / "AndroidManifest.xml")

@@ -190,8 +190,8 @@ public final class MainActivity extends Activity {
   }
 
   private void start() {
-    measuredWith = screen.settings();
-    ComparisonLoop started = new ComparisonLoop(this::open, measuredWith, new Told());
+    Settings settings = screen.settings();
+    ComparisonLoop started = new ComparisonLoop(this::open, settings, new Told(settings));
     loop = started;
     started.setInput(input);
     started.start();
@@ -226,6 +226,11 @@ public final class MainActivity extends Activity {
 
   private final class Told implements ComparisonLoop.Listener {
     private final int number = ++loops;
+    private final Settings settings;
+
+    private Told(Settings settings) {
+      this.settings = settings;
+    }
 
     /** What a loop said before it was stopped may arrive later. */
     private boolean current() {
@@ -238,6 +243,7 @@ public final class MainActivity extends Activity {
           () -> {
             if (!current()) return;
             last = snapshot;
+            measuredWith = settings;
             screen.show(snapshot);
           });
     }

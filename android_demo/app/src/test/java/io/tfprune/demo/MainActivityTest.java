@@ -3,19 +3,23 @@ package io.tfprune.demo;
 
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertFalse;
-import static org.junit.Assert.assertNotEquals;
 import static org.junit.Assert.assertNotNull;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
 import android.Manifest;
 import android.app.Activity;
+import android.content.Context;
 import android.content.Intent;
 import android.content.pm.PackageManager;
 import android.graphics.Bitmap;
 import android.graphics.Canvas;
 import android.graphics.Color;
+import android.graphics.ImageFormat;
+import android.hardware.camera2.CameraCharacteristics;
+import android.hardware.camera2.CameraManager;
 import android.net.Uri;
+import android.util.Size;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.Switch;
@@ -37,6 +41,10 @@ import org.robolectric.Shadows;
 import org.robolectric.android.controller.ActivityController;
 import org.robolectric.annotation.Config;
 import org.robolectric.annotation.GraphicsMode;
+import org.robolectric.shadow.api.Shadow;
+import org.robolectric.shadows.ShadowCameraCharacteristics;
+import org.robolectric.shadows.ShadowCameraManager;
+import org.robolectric.shadows.StreamConfigurationMapBuilder;
 
 /** The first screen, used as somebody would; the models run for real, in Android's TensorFlow Lite. */
 @RunWith(RobolectricTestRunner.class)
@@ -91,6 +99,10 @@ public final class MainActivityTest {
     OnScreen.picture(activity, "android_classify");
   }
 
+  private static boolean isLoop(Thread thread) {
+    return thread.getName().equals("tfprune-comparison");
+  }
+
   private boolean inChart(int color) {
     View chart = activity.findViewById(R.id.chart);
     Bitmap picture = Bitmap.createBitmap(chart.getWidth(), chart.getHeight(), Bitmap.Config.ARGB_8888);
@@ -105,6 +117,7 @@ public final class MainActivityTest {
   @Config(qualifiers = OnScreen.PHONE_AT_NIGHT)
   public void theScreenIsDarkAtNight() {
     startAndMeasure();
+    OnScreen.rest();
     Bitmap picture = OnScreen.picture(activity, "android_night");
     assertTrue(Color.luminance(picture.getPixel(5, 5)) < 0.05);
   }
@@ -127,9 +140,9 @@ public final class MainActivityTest {
     controller.pause().stop();
     OnScreen.settle();
     assertEquals("Start", OnScreen.text(activity, R.id.run));
-    for (Thread thread : Thread.getAllStackTraces().keySet()) {
-      assertNotEquals("tfprune-comparison", thread.getName());
-    }
+    OnScreen.await(
+        "the end of the loop",
+        () -> Thread.getAllStackTraces().keySet().stream().noneMatch(MainActivityTest::isLoop));
     controller.start().resume();
     startAndMeasure();
   }
@@ -205,6 +218,38 @@ public final class MainActivityTest {
     activity.onRequestPermissionsResult(
         code, new String[] {Manifest.permission.CAMERA}, new int[] {PackageManager.PERMISSION_DENIED});
     assertEquals(activity.getString(R.string.camera_refused), OnScreen.text(activity, R.id.error));
+  }
+
+  private void addCamera() {
+    CameraCharacteristics facts = ShadowCameraCharacteristics.newCameraCharacteristics();
+    ShadowCameraCharacteristics known = Shadow.extract(facts);
+    known.set(CameraCharacteristics.LENS_FACING, CameraCharacteristics.LENS_FACING_BACK);
+    known.set(CameraCharacteristics.SENSOR_ORIENTATION, 90);
+    known.set(
+        CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP,
+        StreamConfigurationMapBuilder.newBuilder()
+            .addOutputSize(ImageFormat.YUV_420_888, new Size(640, 480))
+            .build());
+    cameras().addCamera("0", facts);
+  }
+
+  private ShadowCameraManager cameras() {
+    return Shadows.shadowOf((CameraManager) activity.getSystemService(Context.CAMERA_SERVICE));
+  }
+
+  @Test
+  public void theCameraIsOpenedAndItsLossIsExplained() {
+    addCamera();
+    Shadows.shadowOf(activity.getApplication()).grantPermissions(Manifest.permission.CAMERA);
+    OnScreen.click(activity, R.id.source_camera);
+    assertFalse(OnScreen.text(activity, R.id.error), OnScreen.visible(activity, R.id.error));
+    cameras().triggerDisconnect();
+    OnScreen.await("an error", () -> OnScreen.visible(activity, R.id.error));
+    assertEquals(
+        "Another app has taken the camera: close it, and choose the camera again.",
+        OnScreen.text(activity, R.id.error));
+    OnScreen.click(activity, R.id.source_camera);
+    assertFalse(OnScreen.visible(activity, R.id.error));
   }
 
   @Test

@@ -18,9 +18,9 @@ import org.robolectric.Shadows;
 /** What somebody who holds the device does and sees. */
 final class OnScreen {
   /** What Robolectric takes for a phone, high enough for a whole screen. */
-  static final String PHONE = "w411dp-h960dp-xhdpi";
+  static final String PHONE = "w411dp-h1110dp-xhdpi";
 
-  static final String PHONE_AT_NIGHT = "w411dp-h960dp-night-xhdpi";
+  static final String PHONE_AT_NIGHT = "w411dp-h1110dp-night-xhdpi";
 
   /** The folder of pictures of the screens; without it none are kept. */
   private static final String PICTURES = System.getProperty("tfprune.pictures");

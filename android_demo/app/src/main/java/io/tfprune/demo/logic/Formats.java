@@ -25,7 +25,7 @@ public final class Formats {
   }
 
   public static String microseconds(double value) {
-    return String.format(Locale.US, value < 10 ? "%.1f µs" : "%,.0f µs", value);
+    return String.format(Locale.US, value < 1 ? "%.2f µs" : value < 10 ? "%.1f µs" : "%,.0f µs", value);
   }
 
   public static String bytes(long value) {
@@ -35,6 +35,11 @@ public final class Formats {
 
   public static String percent(double share) {
     return Double.isNaN(share) ? UNKNOWN : String.format(Locale.US, "%.1f %%", 100 * share);
+  }
+
+  /** Of what is rough itself. */
+  public static String wholePercent(double share) {
+    return Double.isNaN(share) ? UNKNOWN : String.format(Locale.US, "%.0f %%", 100 * share);
   }
 
   public static String framesPerSecond(double value) {

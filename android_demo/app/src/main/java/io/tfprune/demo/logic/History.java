@@ -6,31 +6,37 @@ import java.util.Deque;
 
 /** Times of both models over the last while, a point for each short interval. Not for several threads at once. */
 public final class History {
+  private static final int KEPT_RUNS = 256; // of an interval
+
   private final int most;
   private final Deque<float[]> points = new ArrayDeque<>();
-  private double denseSum;
-  private double prunedSum;
-  private int runs;
+  private Latencies dense;
+  private Latencies pruned;
 
   /**
    * @param most points that are kept.
    */
   public History(int most) {
     this.most = most;
+    beginInterval();
   }
 
   public void add(long denseNanoseconds, long prunedNanoseconds) {
-    denseSum += denseNanoseconds / 1e6;
-    prunedSum += prunedNanoseconds / 1e6;
-    ++runs;
+    dense.add(denseNanoseconds);
+    pruned.add(prunedNanoseconds);
   }
 
-  /** Ends an interval, whose point is its mean; one without runs has none. */
+  /** Ends an interval, whose point are its medians; one without runs has none. */
   public void endInterval() {
-    if (runs == 0) return;
-    points.addLast(new float[] {(float) (denseSum / runs), (float) (prunedSum / runs)});
+    if (dense.count() == 0) return;
+    points.addLast(new float[] {(float) dense.median(), (float) pruned.median()});
     if (points.size() > most) points.removeFirst();
-    denseSum = prunedSum = runs = 0;
+    beginInterval();
+  }
+
+  private void beginInterval() {
+    dense = new Latencies(0, KEPT_RUNS);
+    pruned = new Latencies(0, KEPT_RUNS);
   }
 
   /** Milliseconds of the dense and of the pruned model, the oldest first. */

@@ -80,7 +80,9 @@ public final class BenchmarkScreen {
     progress.setProgress(progress.getMax());
     result.setText(
         resources.getString(
-            R.string.profile_written, Formats.percent(errors.quantile(0.5)), Formats.percent(errors.quantile(0.9))));
+            R.string.profile_written,
+            Formats.wholePercent(errors.quantile(0.5)),
+            Formats.wholePercent(errors.quantile(0.9))));
     command.setText(resources.getString(R.string.profile_command, path));
     step.setText(R.string.benchmark_done);
     results.setVisibility(View.VISIBLE);

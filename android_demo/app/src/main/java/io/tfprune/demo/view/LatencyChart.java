@@ -64,7 +64,7 @@ public final class LatencyChart extends View {
   protected void onDraw(Canvas canvas) {
     super.onDraw(canvas);
     double top = top();
-    float left = text.measureText(label(top)) + pixels(8), right = getWidth() - pixels(2);
+    float left = widestLabel(top) + pixels(8), right = getWidth() - pixels(2);
     float above = text.getTextSize(), below = getHeight() - pixels(4);
     drawGrid(canvas, top, left, right, above, below);
     if (points.length == 0) {
@@ -78,11 +78,19 @@ public final class LatencyChart extends View {
     for (int model = 0; model < colors.length; ++model) drawModel(canvas, model, top, left, right, above, below);
   }
 
+  private float widestLabel(double top) {
+    float widest = 0;
+    for (int i = 0; i <= GRID_LINES; ++i) {
+      widest = Math.max(widest, text.measureText(Formats.axis(top * i / GRID_LINES)));
+    }
+    return widest;
+  }
+
   private void drawGrid(Canvas canvas, double top, float left, float right, float above, float below) {
     for (int i = 0; i <= GRID_LINES; ++i) {
       float y = below - (below - above) * i / GRID_LINES;
       canvas.drawLine(left, y, right, y, grid);
-      String label = label(top * i / GRID_LINES);
+      String label = Formats.axis(top * i / GRID_LINES);
       canvas.drawText(label, left - pixels(8) - text.measureText(label), y + text.getTextSize() / 3, text);
     }
   }
@@ -123,10 +131,6 @@ public final class LatencyChart extends View {
       if (most * 1.1 <= round * size) return round * size;
     }
     return 12 * size;
-  }
-
-  private static String label(double value) {
-    return Formats.axis(value);
   }
 
   private float pixels(float density) {

@@ -99,6 +99,7 @@ public final class MainScreen {
     chart.setPoints(found.points);
     double smaller = (double) catalog.dense.file.bytes / catalog.pruned.file.bytes;
     speedup.setText(resources.getString(R.string.speedup, Formats.times(found.speedup()), Formats.times(smaller)));
+    speedup.setVisibility(View.VISIBLE);
     agreement.setText(sentence(found.agreement));
     share.setEnabled(true);
   }

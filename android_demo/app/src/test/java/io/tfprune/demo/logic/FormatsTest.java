@@ -15,6 +15,8 @@ public final class FormatsTest {
     assertEquals("–", Formats.milliseconds(Double.NaN));
     assertEquals("0.2 ms", Formats.axis(0.2));
     assertEquals("40 ms", Formats.axis(40));
+    assertEquals("65 %", Formats.wholePercent(0.6526));
+    assertEquals("0.31 µs", Formats.microseconds(0.314));
     assertEquals("3.1 µs", Formats.microseconds(3.14));
     assertEquals("1,234 µs", Formats.microseconds(1234.4));
     assertEquals("258 kB", Formats.bytes(258_184));
@@ -30,12 +32,13 @@ public final class FormatsTest {
   }
 
   @Test
-  public void aPointOfTheHistoryIsTheMeanOfAnInterval() {
+  public void aPointOfTheHistoryIsTheMedianOfAnInterval() {
     History history = new History(2);
     history.endInterval();
     assertEquals(0, history.points().length);
     history.add(2_000_000, 1_000_000);
-    history.add(4_000_000, 3_000_000);
+    history.add(3_000_000, 2_000_000);
+    history.add(90_000_000, 90_000_000);
     history.endInterval();
     assertArrayEquals(new float[] {3, 2}, history.points()[0], 1e-6f);
     for (int i = 0; i < 2; ++i) {
