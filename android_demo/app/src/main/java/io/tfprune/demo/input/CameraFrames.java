@@ -58,10 +58,22 @@ public final class CameraFrames implements AutoCloseable {
       thread.start();
       handler = new Handler(thread.getLooper());
       reader.setOnImageAvailableListener(this::take, handler);
-      manager.openCamera(id, new Opened(), handler);
+      open(manager, id);
     } catch (CameraAccessException | SecurityException | IllegalArgumentException error) {
-      thread.quitSafely();
       throw new DemoException("The camera cannot be opened: " + DemoException.sentence(error) + ".", error);
+    }
+  }
+
+  private void open(CameraManager manager, String id) throws CameraAccessException {
+    boolean opening = false;
+    try {
+      manager.openCamera(id, new Opened(), handler);
+      opening = true;
+    } finally {
+      if (!opening) {
+        reader.close();
+        thread.quitSafely();
+      }
     }
   }
 
