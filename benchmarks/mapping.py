@@ -278,7 +278,7 @@ def int8(profile: Path | None, label: str, names: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option("--trials", type=click.IntRange(min=2), default=60, show_default=True)
+@click.option("--trials", type=click.IntRange(min=2), default=24, show_default=True)
 @click.option("--profile", type=click.Path(path_type=Path, exists=True), help="Default: the host's table.")
 def search_cost(trials: int, profile: Path | None) -> None:
     """Time and trials of searches, with one worker and with two; wants two idle cores."""

@@ -52,7 +52,6 @@ CASES = {
     "mobilenet_v2": Case(
         "width 0.5, for 28 px", lambda width: mobilenet_v2(0.5 * width), {"wide": 1 / 1.7, "tight": 1 / 1.8}
     ),
-    "resnet20_32": Case("width 32", lambda width: resnet20(round(32 * width)), {"wide": 1 / 2.4}),
 }
 
 
