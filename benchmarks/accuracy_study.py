@@ -4,11 +4,12 @@
     python benchmarks/accuracy_study.py run benchmarks/accuracy/plans/default.yaml
     python benchmarks/accuracy_study.py report benchmarks/accuracy/plans/default.yaml
 
-A run that is stopped, or killed, goes on where it was. `make study` does both.
+A run that is stopped, or killed, goes on where it was; several plans are run one after another. `make study` does both.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from rich.console import Console
 from accuracy import REPOSITORY
 from accuracy.data_sets import load
 from accuracy.estimate import Estimate
-from accuracy.plan import Plan, Study, read_plan
-from accuracy.report import draw, markdown, with_sections
+from accuracy.figures import draw
+from accuracy.plan import Plan, read_plan
+from accuracy.point import DataSpec
+from accuracy.report import markdown, with_sections
 from accuracy.running import Runner, cores, jobs_of, open_jobs
 from accuracy.table import ResultTable
 from accuracy.worker import Job, commit_of
@@ -40,7 +43,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("plan_file", type=PlanFile)
+@click.argument("plan_files", type=PlanFile, nargs=-1, required=True, metavar="PLAN_FILE...")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=RESULTS, show_default="results")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=FOLDER, help="Of checkpoints.")
 @click.option("--data", default="", help="Folder of the images, in place of the plan's.")
@@ -50,7 +53,7 @@ def main() -> None:
 @click.pass_context
 def run(
     ctx: click.Context,
-    plan_file: Path,
+    plan_files: tuple[Path, ...],
     output: Path,
     folder: Path,
     data: str,
@@ -60,13 +63,13 @@ def run(
 ) -> None:
     """Train what PLAN_FILE asks for and the table does not hold yet."""
     console = Console(stderr=True)
-    plan = _plan(plan_file, data, names)
+    plan = _plan(plan_files, data, names)
     count = workers or min(cores(), 4)
     table = ResultTable(output)
     with table.locked():
         jobs = jobs_of(plan, folder, called(), commit_of(REPOSITORY), max(1, cores() // count))
         left = open_jobs(jobs, table)
-        estimate = Estimate(folder / "step_seconds.json", load(plan.points[0].data).train_count)
+        estimate = Estimate(folder / "step_seconds.json", _train_count)
         _say(console, plan, left, estimate, count)
         if only_estimate:
             return
@@ -82,13 +85,13 @@ def run(
 
 
 @main.command()
-@click.argument("plan_file", type=PlanFile)
+@click.argument("plan_files", type=PlanFile, nargs=-1, required=True, metavar="PLAN_FILE...")
 @click.option("--table", "table_file", type=PlanFile, default=RESULTS, show_default="results")
 @click.option("--pictures", type=click.Path(path_type=Path, file_okay=False), help="Folder to draw figures into.")
 @click.option("--page", type=PlanFile, help="A page whose marked sections are made anew. Default: all to stdout.")
-def report(plan_file: Path, table_file: Path, pictures: Path | None, page: Path | None) -> None:
+def report(plan_files: tuple[Path, ...], table_file: Path, pictures: Path | None, page: Path | None) -> None:
     """Make Markdown, and figures, of the rows that PLAN_FILE asks for."""
-    plan = _plan(plan_file, "", ())
+    plan = _plan(plan_files, "", ())
     rows = ResultTable(table_file).rows
     shown = ""
     if pictures is not None:
@@ -101,17 +104,25 @@ def report(plan_file: Path, table_file: Path, pictures: Path | None, page: Path 
         write_file(page, with_sections(page.read_text(), plan, rows, shown).encode(), overwrite=True)
 
 
-def _plan(path: Path, data: str, names: tuple[str, ...]) -> Plan:
+def _plan(paths: tuple[Path, ...], data: str, names: tuple[str, ...]) -> Plan:
+    """All studies of the files, or those that are named."""
     try:
-        plan = read_plan(path, data)
+        plans = [read_plan(path, data) for path in paths]
     except TfpruneError as error:
         raise click.ClickException(str(error)) from error
-    known = [study.name for study in plan.studies]
+    studies = {study.name: study for plan in plans for study in plan.studies}
+    if len(studies) < sum(len(plan.studies) for plan in plans):
+        raise click.BadParameter("studies of several plans must have names of their own")
     for name in names:
-        if name not in known:
-            raise click.BadParameter(f"{name!r} must be a study of the plan, one of {', '.join(known)}")
-    chosen: tuple[Study, ...] = tuple(study for study in plan.studies if not names or study.name in names)
-    return Plan(plan.name, chosen)
+        if name not in studies:
+            raise click.BadParameter(f"{name!r} must be a study of the plan, one of {', '.join(studies)}")
+    chosen = tuple(study for study in studies.values() if not names or study.name in names)
+    return Plan("; ".join(plan.name for plan in plans), chosen)
+
+
+@functools.cache
+def _train_count(spec: DataSpec) -> int:
+    return load(spec).train_count
 
 
 def _say(console: Console, plan: Plan, jobs: list[Job], estimate: Estimate, workers: int) -> None:

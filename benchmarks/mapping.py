@@ -4,6 +4,7 @@
     python benchmarks/mapping.py predicted --device arm64
     python benchmarks/mapping.py predicted --device host
     python benchmarks/mapping.py plans        # wants two idle cores: choices at equal measured latency
+    python benchmarks/mapping.py study        # writes these as benchmarks/accuracy/plans/equal_latency.yaml
     python benchmarks/mapping.py train        # hours; goes on where it was
     python benchmarks/mapping.py ratios       # wants an idle core: of what its searches found
     python benchmarks/mapping.py int8         # wants an idle core: of the networks that `train` keeps
@@ -25,6 +26,7 @@ from rich.console import Console
 import mapping_compare
 import mapping_int8
 import mapping_predicted
+import mapping_study
 import mapping_tables
 from mapping_networks import CASES, PRUNING_EPOCHS, Data, dense, images, kept_path, settings
 from measure import REPOSITORY
@@ -129,7 +131,9 @@ def plans(profile: Path | None, labels: tuple[str, ...], names: tuple[str, ...],
     """What each method does at equal measured latency."""
     kept = _plans()
     for name in names:
-        model, latency = _latency(name, profile)
+        # None of them looks at weights.
+        model = CASES[name].make(1.0)
+        latency = latency_model(model, _table(profile))
         for label, wanted in CASES[name].ratios.items():
             if label not in labels:
                 continue
@@ -140,6 +144,12 @@ def plans(profile: Path | None, labels: tuple[str, ...], names: tuple[str, ...],
             if NARROWER in methods and f"{name}, {label}, {NARROWER}, slower" not in kept.rows:
                 for method, row in mapping_compare.widths_at(name, wanted, latency.table).items():
                     kept.keep(f"{name}, {label}, {method}", row)
+
+
+@main.command()
+def study() -> None:
+    """Writes the plan that trains what `plans` found, and its recipes."""
+    console.print(f"{mapping_study.write(_plans().rows)} written")
 
 
 class Training(NamedTuple):

@@ -23,6 +23,7 @@ from fashion.data import FashionMnist, load
 from fashion.data import Split as Split
 from fashion.network import mobilenet_v2 as mobilenet_v2
 from fashion.network import resnet20 as resnet20
+from fashion.network import vgg as vgg
 
 FOLDER = REPOSITORY / "build/mapping"
 #: Of the 60,000 training images; the next ones judge mappings while they are searched.
@@ -52,6 +53,7 @@ CASES = {
     "mobilenet_v2": Case(
         "width 0.5, for 28 px", lambda width: mobilenet_v2(0.5 * width), {"wide": 1 / 1.7, "tight": 1 / 1.8}
     ),
+    "vgg": Case("width 32", lambda width: vgg(round(32 * width)), {"wide": 1 / 1.7, "tight": 1 / 2.4}),
 }
 
 

@@ -78,34 +78,47 @@ def groups_of(study: Study, rows: dict[str, Row]) -> dict[Group, dict[int, Row]]
     return dict(found)
 
 
+def latencies_of(study: Study) -> dict[Group, float]:
+    """The measured share of the dense network's time of each network, method, training and rate that has one."""
+    return {_group(point): point.latency for point in study.points if point.latency is not None}
+
+
 def missing(study: Study, rows: dict[str, Row]) -> int:
     """Points without a row."""
     return sum(point.key not in rows for point in study.points)
 
 
 def differences(study: Study, rows: dict[str, Row], field: str = "accuracy") -> Iterator[Difference]:
-    """The pairs that the study compares, wherever both have been trained from the same checkpoints.
+    """The pairs that the study compares, seed by seed; networks of one width began at the same checkpoint.
 
-    Methods are compared at the same rate and after the same training; a method with one rate and one training, with all
-    of the other's.
+    Methods are compared at the same rate and after the same training. Where the other has neither, as a method that is
+    trained in another way or a network of another width, it is compared if it has one rate and was trained as long.
     """
     groups = groups_of(study, rows)
     for better, worse in study.compare:
         for (network, width, method, phase, sparsity), first in groups.items():
-            second = _partner(groups, (network, width, worse, phase, sparsity))
+            if method != better:
+                continue
+            second = groups.get((network, width, worse, phase, sparsity)) or _partner(groups, network, worse, first)
             seeds = sorted(set(first) & set(second))
-            if method != better or not seeds:
+            if not seeds:
                 continue
             gaps = [first[seed][field] - second[seed][field] for seed in seeds]
             yield Difference(network, width, phase, sparsity, better, worse, mean_of(gaps), _p_value(gaps))
 
 
-def _partner(groups: dict[Group, dict[int, Row]], wanted: Group) -> dict[int, Row]:
-    """The group of the same rate and training, or the only one of the method on that network."""
-    if wanted in groups:
-        return groups[wanted]
-    own = [found for group, found in groups.items() if group[:3] == wanted[:3]]
+def _partner(groups: dict[Group, dict[int, Row]], network: str, method: str, first: dict[int, Row]) -> dict[int, Row]:
+    """The only group of a method on a network that was trained as long."""
+    own = [
+        found
+        for (name, _, what, _, _), found in groups.items()
+        if (name, what) == (network, method) and _epochs(found) == _epochs(first)
+    ]
     return own[0] if len(own) == 1 else {}
+
+
+def _epochs(by_seed: dict[int, Row]) -> str:
+    return str(next(iter(by_seed.values()))["epochs"])
 
 
 def _p_value(gaps: list[float]) -> float:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from accuracy.point import Point, digest
+from accuracy.point import DataSpec, Point, digest
 from accuracy.worker import Job, limit_threads
 from tfprune.files import write_file
 
@@ -25,17 +25,17 @@ class Estimate:
 
     Args:
         path: where they are kept.
-        train_count: training images.
+        train_count: training images of data.
     """
 
-    def __init__(self, path: Path, train_count: int) -> None:
+    def __init__(self, path: Path, train_count: Callable[[DataSpec], int]) -> None:
         self._path = path
         self._train_count = train_count
         self._seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
 
     def steps(self, job: Job) -> int:
         """Training steps of a job."""
-        return job.training.epochs * job.training.steps_per_epoch(self._train_count)
+        return job.training.epochs * job.training.steps_per_epoch(self._train_count(job.point.data))
 
     def epochs(self, jobs: Iterable[Job]) -> int:
         """Epochs of jobs."""

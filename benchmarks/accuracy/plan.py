@@ -19,9 +19,11 @@ from tfprune.recipe.document import Node, read_document
 from tfprune.recipe.reading import check_mapping, located
 
 _PLAN_KEYS = ("name", "data", "dense", "trainings", "studies")
-_STUDY_KEYS = ("name", "question", "networks", "trainings", "sparsities", "seeds", "methods", "compare")
-_METHOD_KEYS = ("name", "pattern", "scores", "recipe", "width", "seeds", "sparsities", "trainings")
+_STUDY_KEYS = ("name", "question", "networks", "trainings", "sparsities", "seeds", "methods", "compare", "figure")
+_METHOD_KEYS = ("name", "pattern", "scores", "recipe", "width", "seeds", "sparsities", "trainings", "latency")
 _PHASE_KEYS = ("epochs", "rate", "batch", "schedule", "penalty", "scores")
+#: What the figure of a study shows accuracy over; ``methods`` is a list of them.
+FIGURES = ("zeros", "macs", "time", "methods")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +48,14 @@ class Study:
         question: what is asked.
         points: what is trained for it.
         compare: pairs of methods whose difference is tested.
+        figure: what accuracy is drawn over, one of :data:`FIGURES`.
     """
 
     name: str
     question: str
     points: tuple[Point, ...]
     compare: tuple[tuple[str, str], ...]
+    figure: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +125,7 @@ class _StudyReader:
             for name, width in networks:
                 points += self._of_method(node, method, name, width)
         names = {_text(method, "name") for method in methods}
-        return Study(_text(node, "name"), _text(node, "question"), tuple(points), _pairs(node, names))
+        return Study(_text(node, "name"), _text(node, "question"), tuple(points), _pairs(node, names), _figure(node))
 
     def _network(self, node: Node) -> tuple[str, float]:
         check_mapping(node, "a network", ("name", "width"))
@@ -141,6 +145,7 @@ class _StudyReader:
         if given == ["pattern"]:
             rates = list(_rates(method if "sparsities" in method.value else study))
         seeds = _whole_numbers(method if "seeds" in method.value else study, "seeds")
+        latency = _number(method, "latency", math.nan, lambda value: value > 0, "above 0")
         found = []
         for phase in self._named_phases(method if "trainings" in method.value else study):
             for rate in rates:
@@ -158,6 +163,7 @@ class _StudyReader:
                             recipe=recipe,
                             sparsity=rate,
                             seed=seed,
+                            latency=None if math.isnan(latency) else latency,
                         )
                     )
         return found
@@ -227,6 +233,13 @@ def _pairs(node: Node, names: set[str]) -> tuple[tuple[str, str], ...]:
             pair.place.refuse(f"`compare` must be a list of pairs of methods. Received: {pair.plain()!r}.")
         found.append((str(methods[0].value), str(methods[1].value)))
     return tuple(found)
+
+
+def _figure(node: Node) -> str:
+    found = _text(node, "figure") if "figure" in node.value else FIGURES[0]
+    if found not in FIGURES:
+        node.value["figure"].place.refuse(f"`figure` must be one of {', '.join(FIGURES)}. Received: {found!r}.")
+    return found
 
 
 def _rates(node: Node) -> list[float]:

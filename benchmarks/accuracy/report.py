@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables and figures of studies, made from the table of results alone."""
+"""Tables of studies, made from the table of results alone."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
-from pathlib import Path
-from typing import Any
 
 import click
 
-from accuracy.answers import Difference, Group, Mean, differences, groups_of, mean_of, missing
+from accuracy.answers import Difference, Group, Mean, differences, groups_of, latencies_of, mean_of, missing
+from accuracy.figures import file_name, has_figure
 from accuracy.plan import Plan, Study
 from accuracy.point import DENSE
 from accuracy.table import Row
 
-_SIZE = (7.0, 4.2)
 _END = "<!-- end -->"
 _BEGIN = re.compile(r"<!-- study: (.+?) -->")
 _SECTION = re.compile(rf"{_BEGIN.pattern}(.*?){re.escape(_END)}", re.DOTALL)
@@ -46,11 +43,11 @@ def section(study: Study, rows: dict[str, Row], pictures: str = "") -> str:
     left = missing(study, rows)
     parts = [f"{len(study.points) - left} of {len(study.points)} points so far."] if left else []
     if groups:
-        parts.append(_means(groups))
+        parts.append(_means(groups, latencies_of(study)))
     tests = list(differences(study, rows))
     if tests:
         parts.append(_tests(tests))
-    if pictures and _curves(groups):
+    if pictures and has_figure(study, rows):
         parts.append(f"![{study.name}]({pictures}/{file_name(study)})")
     return "\n\n".join(parts)
 
@@ -80,13 +77,14 @@ def with_sections(page: str, plan: Plan, rows: dict[str, Row], pictures: str = "
     return _SECTION.sub(made, page)
 
 
-def _means(groups: dict[Group, dict[int, Row]]) -> str:
-    lines = [
-        "| network | method | training | zeros | weights left | MACs left | magnitude kept | accuracy in LiteRT | int8 "
-        "| KB | int8 KB | seeds |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for (network, width, method, phase, sparsity), by_seed in groups.items():
+def _means(groups: dict[Group, dict[int, Row]], latencies: dict[Group, float]) -> str:
+    heads = ["network", "method", "training", "zeros", "weights left", "MACs left", "magnitude kept"]
+    heads += ["accuracy in LiteRT", "int8", "KB", "int8 KB", "seeds"]
+    if latencies:
+        heads.insert(3, "time")
+    lines = [_line(heads), "|---" * len(heads) + "|"]
+    for group, by_seed in groups.items():
+        network, width, method, phase, sparsity = group
         found = list(by_seed.values())
         kept = [row["kept_magnitude"] for row in found if row["kept_magnitude"] is not None]
         cells = [
@@ -103,12 +101,15 @@ def _means(groups: dict[Group, dict[int, Row]]) -> str:
             f"{_average(found, 'int8_bytes') / 1000:.0f}",
             str(len(found)),
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        if latencies:
+            cells.insert(3, f"{latencies[group]:.3f}" if group in latencies else "1" if method == DENSE else "-")
+        lines.append(_line(cells))
     return "\n".join(lines)
 
 
 def _tests(found: list[Difference]) -> str:
-    lines = ["| network | training | zeros | | against | points | p | seeds |", "|---|---|---|---|---|---|---|---|"]
+    heads = ["network", "training", "zeros", "", "against", "points", "p", "seeds"]
+    lines = [_line(heads), "|---" * len(heads) + "|"]
     for each in found:
         gap = each.difference
         spread = "" if math.isnan(gap.half) else f" ± {gap.half * 100:.2f}"
@@ -122,75 +123,18 @@ def _tests(found: list[Difference]) -> str:
             "-" if math.isnan(each.p) else f"{each.p:.3f}",
             str(gap.count),
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(_line(cells))
     return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def percent(value: Mean) -> str:
     """``"91.23 % ± 0.10"``."""
     spread = "" if math.isnan(value.half) else f" ± {value.half * 100:.2f}"
     return f"{value.mean * 100:.2f} %{spread}"
-
-
-def file_name(study: Study) -> str:
-    """Of its figure."""
-    return f"accuracy_{study.name.lower().replace(' ', '_')}.png"
-
-
-def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
-    """Accuracy over the share of zeros, a line a method and a panel a network; None where there is no such line."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    groups = groups_of(study, rows)
-    curves = _curves(groups)
-    if not curves:
-        return None
-    figure, axes = pyplot.subplots(
-        1, len(curves), figsize=(_SIZE[0] * len(curves), _SIZE[1]), squeeze=False, layout="constrained"
-    )
-    for place, (network, lines) in enumerate(curves.items()):
-        _panel(axes[0][place], network, lines, _dense(groups, network))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / file_name(study)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
-    return path
-
-
-def _panel(axes: Any, network: str, lines: dict[str, list[tuple[float, Mean]]], dense: float | None) -> None:
-    for label, points in lines.items():
-        zeros = [100 * rate for rate, _ in points]
-        halves = [0 if math.isnan(mean.half) else 100 * mean.half for _, mean in points]
-        axes.errorbar(zeros, [100 * mean.mean for _, mean in points], halves, label=label, marker="o", capsize=3)
-    if dense is not None:
-        axes.axhline(100 * dense, color="grey", linestyle="--", label=DENSE)
-    axes.set_xlabel("zeros of the pruned layers, %")
-    axes.set_ylabel("accuracy in LiteRT, %")
-    axes.set_title(network)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-
-
-def _curves(groups: dict[Group, dict[int, Row]]) -> dict[str, dict[str, list[tuple[float, Mean]]]]:
-    """By network and method; methods of several trainings are told apart by them."""
-    phases = {phase for _, _, _, phase, sparsity in groups if sparsity is not None}
-    found: dict[str, dict[str, list[tuple[float, Mean]]]] = defaultdict(lambda: defaultdict(list))
-    for (network, width, method, phase, sparsity), by_seed in groups.items():
-        if sparsity is not None:
-            label = method if len(phases) == 1 else f"{method}, {phase}"
-            mean = mean_of([row["accuracy"] for row in by_seed.values()])
-            found[f"{network} {width:g}"][label].append((sparsity, mean))
-    return {network: dict(lines) for network, lines in found.items()}
-
-
-def _dense(groups: dict[Group, dict[int, Row]], network: str) -> float | None:
-    for (name, width, method, _, _), by_seed in groups.items():
-        if method == DENSE and f"{name} {width:g}" == network:
-            return mean_of([row["accuracy"] for row in by_seed.values()]).mean
-    return None
 
 
 def _average(found: list[Row], field: str) -> float:

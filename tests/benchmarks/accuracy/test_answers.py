@@ -35,7 +35,14 @@ def rows(load: Load, plan: Any) -> dict[str, Any]:
         if point.network == "resnet20":
             accuracy = 0.9 - 0.1 * (point.method == "free") + 0.01 * point.seed**2 * (point.method == "free")
             kept = 0.4 if point.recipe else None
-            found[point.key] = row(table, point.key, accuracy=accuracy, kept_magnitude=kept, weights=0.25)
+            found[point.key] = row(
+                table,
+                point.key,
+                accuracy=accuracy,
+                kept_magnitude=kept,
+                weights=0.25,
+                epochs=f"2+{point.training.epochs}",
+            )
     return found
 
 
@@ -59,7 +66,9 @@ def test_differences_pair_what_began_at_the_same_checkpoint(load: Load, tmp_path
         point.key: 0.8 + 0.01 * point.seed + better[point.seed] for point in study.points if point.method == "free"
     }
     found = list(
-        load("accuracy.answers").differences(study, {key: {"accuracy": value} for key, value in accuracies.items()})
+        load("accuracy.answers").differences(
+            study, {key: {"accuracy": value, "epochs": "2+1"} for key, value in accuracies.items()}
+        )
     )
     assert len(found) == 4  # two networks at two rates
     for each in found:
@@ -73,12 +82,66 @@ def test_a_method_of_one_rate_is_compared_with_every_other(load: Load, tmp_path:
     other = "{name: kept, pattern: {KernelElements: {keep: 2}}, seeds: [0, 1], sparsities: [0.77]}"
     text = PLAN.replace("{name: dense}", other).replace("[free, dense]", "[free, kept]")
     study = read(load, tmp_path, text).studies[0]
-    rows = {point.key: {"accuracy": 0.5 + 0.1 * (point.method == "free")} for point in study.points}
+    rows = {point.key: {"accuracy": 0.5 + 0.1 * (point.method == "free"), "epochs": "2+1"} for point in study.points}
     found = list(load("accuracy.answers").differences(study, rows))
     assert {(each.network, each.sparsity) for each in found} == {
         (network, rate) for network in ("resnet20", "small") for rate in (0.8, 0.9)
     }
     assert all(each.difference.mean == pytest.approx(0.1) and each.p == 0 for each in found)
+
+
+def test_a_narrower_network_is_compared_if_it_was_trained_as_long(load: Load, tmp_path: Path) -> None:
+    study = read(load, tmp_path, PLAN.replace("[free, dense]", "[free, narrower]")).studies[0]
+    accuracies = {point.key: 0.9 if point.method == "free" else 0.8 for point in study.points}
+
+    def found(epochs: str) -> list[Any]:
+        rows = {
+            point.key: {"accuracy": accuracies[point.key], "epochs": epochs if point.method == "free" else "2+1"}
+            for point in study.points
+        }
+        return list(load("accuracy.answers").differences(study, rows))
+
+    assert {(each.network, each.sparsity) for each in found("2+1")} == {
+        (network, rate) for network in ("resnet20", "small") for rate in (0.8, 0.9)
+    }
+    assert not found("2+2")
+
+
+@pytest.mark.parametrize("figure", ["zeros", "macs", "time", "methods"])
+def test_a_figure_says_what_it_is_over(
+    figure: str, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib import axes, pyplot
+
+    text = PLAN.replace("seeds: [0, 1]\n", f"seeds: [0, 1]\n    figure: {figure}\n", 1).replace(
+        "scores: l2}\n      - {name: narrower", "scores: l2, latency: 0.4}\n      - {name: narrower, latency: 0.6"
+    )
+    study = read(load, tmp_path, text).studies[0]
+    table, figures = load("accuracy.table"), load("accuracy.figures")
+    rows = {
+        point.key: row(table, point.key, accuracy=0.9, macs=0.3, epochs=f"2+{point.training.epochs}")
+        for point in study.points
+    }
+    drawn: list[Any] = []
+    kept, close = axes.Axes.errorbar, pyplot.close
+    monkeypatch.setattr(
+        axes.Axes, "errorbar", lambda self, *args, **named: drawn.append(args) or kept(self, *args, **named)
+    )
+    monkeypatch.setattr(pyplot, "close", lambda figure: None)
+    assert figures.draw(study, rows, tmp_path / "pictures")
+    label = {"zeros": "zeros", "macs": "multiply-adds", "time": "measured time", "methods": "accuracy"}[figure]
+    assert all(each.get_xlabel().startswith(label) for each in pyplot.gcf().axes)
+    close("all")
+    places = {"zeros": {80, 90}, "macs": {30}, "time": {40, 60}, "methods": {90}}[figure]
+    assert {round(x) for values, *_ in drawn for x in values} == places
+
+
+def test_measured_times_stand_in_the_table(load: Load, tmp_path: Path, rows: dict[str, Any]) -> None:
+    study = read(load, tmp_path, PLAN.replace("seeds: [0, 1, 2], ", "seeds: [0, 1, 2], latency: 0.4321, ")).studies[0]
+    lines = load("accuracy.report").section(study, rows).splitlines()
+    place = next(line for line in lines if "accuracy in LiteRT" in line).split("|").index(" time ")
+    shown = {line.split("|")[2].strip(): line.split("|")[place].strip() for line in lines if "resnet20" in line}
+    assert (shown["free"], shown["dense"], shown["narrower"]) == ("0.432", "1", "-")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +157,7 @@ def test_pages_that_do_not_fit_the_plan_are_refused(page: str, message: str, loa
 
 
 def test_the_page_says_how_much_is_missing(load: Load, plan: Any, rows: dict[str, Any], tmp_path: Path) -> None:
-    report = load("accuracy.report")
+    report, figures = load("accuracy.report"), load("accuracy.figures")
     text = report.markdown(plan, rows, "pictures")
     count = len(plan.studies[0].points)
     assert f"{len(rows)} of {count} points so far." in text
@@ -104,7 +167,7 @@ def test_the_page_says_how_much_is_missing(load: Load, plan: Any, rows: dict[str
     assert "81.67 % ± 5.17" in line
     assert "25.0%" in line
     assert "![first](pictures/accuracy_first.png)" in text
-    path = report.draw(plan.studies[0], rows, tmp_path / "pictures")
+    path = figures.draw(plan.studies[0], rows, tmp_path / "pictures")
     with Image.open(path) as image:
         assert image.width > 400
-    assert report.draw(plan.studies[1], rows, tmp_path) is None
+    assert figures.draw(plan.studies[1], rows, tmp_path) is None

@@ -107,6 +107,12 @@ def test_recipes_come_from_files_beside_the_plan(load: Load, tmp_path: Path) -> 
         ("{Groups: {rows: 4}}, seeds", "{Groups: {row: 4}}, seeds", r"line 16.*no key 'row'"),
         ("[0.8, 0.9]", "[0.8, 1.0]", r"line 12, column \d+: `sparsities` must be numbers in \(0, 1\)"),
         ("seeds: [0, 1]\n", "seeds: [0, -1]\n", r"line 13, column \d+: `seeds` must be whole numbers"),
+        (
+            "seeds: [0, 1]\n",
+            "seeds: [0, 1]\n    figure: pie\n",
+            r"line 14, column \d+: `figure` must be one of zeros, macs",
+        ),
+        ("{name: dense}", "{name: dense, latency: 0}", r"line 15, column \d+: `latency` must be above 0"),
         ("question: Which is better?", "question:", r"line 9.*`question` must be text"),
         ("  - name: second", "  - name: first", "`studies` must have names of their own"),
         ("dense: {epochs: 2", "dense: {epochs: 0", r"line 3, column \d+: `epochs` must be a whole number >= 1"),

@@ -132,3 +132,5 @@ def test_files_that_are_no_plan_are_refused_in_words(tmp_path: Path, script: Scr
     assert "must be a study of the plan" in script(
         "accuracy_study", "run", BENCHMARKS / "accuracy/plans/smoke.yaml", "--study", "other", code=2
     )
+    smoke = BENCHMARKS / "accuracy/plans/smoke.yaml"
+    assert "must have names of their own" in script("accuracy_study", "report", smoke, smoke, code=2)

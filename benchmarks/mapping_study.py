@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of a study at equal measured latency, and its recipes, from what each method does to reach it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mapping_compare import EQUAL, PATTERNS, read
+from mapping_networks import CASES, DENSE_EPOCHS, DENSE_RATE, PRUNING_EPOCHS, PRUNING_RATE, PRUNING_STEPS, TRAINED_ON
+from measure import REPOSITORY
+from tfprune import Recipe, Rule
+from tfprune.files import write_file
+
+FOLDER = REPOSITORY / "benchmarks/accuracy/plans"
+_NAME = "equal_latency"
+_SEEDS = [0, 1, 2]
+#: Width of the whole network, as the studies count it.
+_WIDTHS = {"resnet20": 16, "mobilenet_v2": 0.5, "vgg": 32}
+_TITLES = {"resnet20": "ResNet-20", "mobilenet_v2": "MobileNetV2", "vgg": "VGG"}
+_LONG_EPOCHS = 3 * PRUNING_EPOCHS
+_HEAD = f"""\
+# Methods at equal measured latency, and the mapping by rules trained for long. Written by `python benchmarks/mapping.py
+# study` from benchmarks/results/mapping_plans.json; an epoch of {TRAINED_ON:,} images has 94 steps.
+"""
+Rows = dict[str, Any]
+
+
+def write(rows: Rows, folder: Path = FOLDER) -> Path:
+    """Writes the plan and its recipes.
+
+    Args:
+        rows: of `mapping_plans.json`.
+        folder: for them.
+
+    Returns:
+        The plan.
+    """
+    (folder / _NAME).mkdir(parents=True, exist_ok=True)
+    schedule = {"PolynomialDecay": {"frequency": PRUNING_STEPS}}
+    plan = {
+        "name": "Fashion-MNIST at equal latency",
+        "data": {"name": "fashion_mnist", "train": TRAINED_ON},
+        "dense": {"epochs": DENSE_EPOCHS, "rate": DENSE_RATE},
+        "trainings": {
+            f"{epochs} epochs": {"epochs": epochs, "rate": PRUNING_RATE, "schedule": schedule}
+            for epochs in (PRUNING_EPOCHS, _LONG_EPOCHS)
+        },
+        "studies": [_study(name, rows, folder) for name in CASES if f"{name}, wide, rules" in rows],
+    }
+    path = folder / f"{_NAME}.yaml"
+    write_file(path, (_HEAD + _yaml(plan)).encode(), overwrite=True)
+    return path
+
+
+def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
+    both = [f"{epochs} epochs" for epochs in (PRUNING_EPOCHS, _LONG_EPOCHS)]
+    wide = [_method(name, "wide", method, rows, folder) for method in (*PATTERNS, "rules")]
+    *singles, mapped = [method for method in wide if method]
+    tight = _method(name, "tight", "rules", rows, folder)
+    narrower = [
+        {"name": f"narrower dense, {side}", "width": _width(name, row["width"]), "latency": row["measured ratio"]}
+        for side in ("slower", "faster")
+        if (row := rows.get(f"{name}, wide, narrower dense, {side}"))
+    ]
+    methods = [{"name": "dense", "trainings": both}, {**mapped, "trainings": both}]
+    methods += [{**tight, "trainings": both}] if tight else []
+    return {
+        "name": f"{_TITLES[name]} at equal latency",
+        "question": f"What does {_TITLES[name]} lose, and does a mapping lose less than one pattern for all layers?",
+        "networks": [{"name": name, "width": _WIDTHS[name]}],
+        "trainings": both[:1],
+        "seeds": _SEEDS,
+        "figure": "time",
+        "methods": [*methods, *singles, *narrower],
+        "compare": [[mapped["name"], each["name"]] for each in (*singles, *narrower)],
+    }
+
+
+def _method(name: str, label: str, method: str, rows: Rows, folder: Path) -> dict[str, Any]:
+    """A method with its recipe, which is written; nothing where it was not tried or has not reached the latency."""
+    row = rows.get(f"{name}, {label}, {method}")
+    wanted = CASES[name].ratios[label]
+    if row is None or row["measured ratio"] > wanted * (1 + EQUAL):
+        return {}
+    recipe = Recipe(
+        [
+            Rule(layer, choice.pattern, choice.sparsity, min_weights=0)
+            for layer, choice in read(row["choices"]).items()
+            if choice.pattern is not None
+        ]
+    )
+    shown = f"mapped by rules, {1 / wanted:.1f}x" if method == "rules" else method
+    file = f"{_NAME}/{name}_{_words(shown)}.yaml"
+    write_file(folder / file, _yaml(recipe.to_dict()).encode(), overwrite=True)
+    return {"name": shown, "recipe": file, "latency": row["measured ratio"]}
+
+
+def _width(name: str, multiplier: float) -> float:
+    return float(_WIDTHS[name] * multiplier)
+
+
+def _words(name: str) -> str:
+    return "_".join(re.findall(r"[a-z0-9]+", name.lower()))
+
+
+class _Spelt(yaml.SafeDumper):
+    """Writes what stands in several places in each of them."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _yaml(value: Any) -> str:
+    return str(yaml.dump(value, Dumper=_Spelt, sort_keys=False, width=120, default_flow_style=None))
