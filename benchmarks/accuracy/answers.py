@@ -16,6 +16,8 @@ from accuracy.point import Point
 from accuracy.table import Row
 
 _CONFIDENCE = 0.95
+#: Methods that an order is told of, at least.
+_FORECAST = 5
 
 Group = tuple[str, float, str, str, float | None]
 
@@ -105,6 +107,40 @@ def differences(study: Study, rows: dict[str, Row], field: str = "accuracy") -> 
                 continue
             gaps = [first[seed][field] - second[seed][field] for seed in seeds]
             yield Difference(network, width, phase, sparsity, better, worse, mean_of(gaps), _p_value(gaps))
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """How well the magnitude that methods keep orders their accuracies.
+
+    Attributes:
+        network: its name.
+        width: of it.
+        phase: the training.
+        sparsity: the rate.
+        correlation: Spearman's, of the means over seeds of each method.
+        count: methods.
+    """
+
+    network: str
+    width: float
+    phase: str
+    sparsity: float
+    correlation: float
+    count: int
+
+
+def forecasts(study: Study, rows: dict[str, Row]) -> Iterator[Forecast]:
+    """For each rate that at least :data:`_FORECAST` methods have, what kept magnitude says of accuracy."""
+    found: dict[tuple[str, float, str, float], list[tuple[float, float]]] = defaultdict(list)
+    for (network, width, _, phase, sparsity), by_seed in groups_of(study, rows).items():
+        kept = [row["kept_magnitude"] for row in by_seed.values()]
+        if sparsity is not None and None not in kept:
+            accuracies = [row["accuracy"] for row in by_seed.values()]
+            found[network, width, phase, sparsity].append((float(np.mean(kept)), float(np.mean(accuracies))))
+    for (network, width, phase, sparsity), pairs in found.items():
+        if len(pairs) >= _FORECAST:
+            yield Forecast(network, width, phase, sparsity, float(stats.spearmanr(pairs).statistic), len(pairs))
 
 
 def _partner(groups: dict[Group, dict[int, Row]], network: str, method: str, first: dict[int, Row]) -> dict[int, Row]:

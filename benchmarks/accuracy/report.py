@@ -8,7 +8,18 @@ import re
 
 import click
 
-from accuracy.answers import Difference, Group, Mean, differences, groups_of, latencies_of, mean_of, missing
+from accuracy.answers import (
+    Difference,
+    Forecast,
+    Group,
+    Mean,
+    differences,
+    forecasts,
+    groups_of,
+    latencies_of,
+    mean_of,
+    missing,
+)
 from accuracy.figures import file_name, has_figure
 from accuracy.plan import Plan, Study
 from accuracy.point import DENSE
@@ -47,6 +58,9 @@ def section(study: Study, rows: dict[str, Row], pictures: str = "") -> str:
     tests = list(differences(study, rows))
     if tests:
         parts.append(_tests(tests))
+    told = list(forecasts(study, rows))
+    if told:
+        parts.append(_forecasts(told))
     if pictures and has_figure(study, rows):
         parts.append(f"![{study.name}]({pictures}/{file_name(study)})")
     return "\n\n".join(parts)
@@ -125,6 +139,14 @@ def _tests(found: list[Difference]) -> str:
         ]
         lines.append(_line(cells))
     return "\n".join(lines)
+
+
+def _forecasts(found: list[Forecast]) -> str:
+    each = [
+        f"{one.correlation:.2f} at {one.sparsity:.0%} ({one.network} {one.width:g}, {one.phase}, {one.count} methods)"
+        for one in found
+    ]
+    return f"Rank correlation of the magnitude kept and the accuracy: {'; '.join(each)}."
 
 
 def _line(cells: list[str]) -> str:

@@ -107,6 +107,27 @@ def test_a_narrower_network_is_compared_if_it_was_trained_as_long(load: Load, tm
     assert not found("2+2")
 
 
+def test_kept_magnitude_is_held_against_accuracy(load: Load, tmp_path: Path) -> None:
+    names = ("a", "b", "c", "d", "e")
+    methods = "".join(
+        f"\n      - {{name: {name}, pattern: {{Groups: {{rows: {2 + place}}}}}}}" for place, name in enumerate(names)
+    )
+    text = PLAN.replace("\n      - {name: dense}", "\n      - {name: dense}" + methods)
+    study = read(load, tmp_path, text).studies[0]
+    kept = dict(zip(names, (0.5, 0.6, 0.7, 0.8, 0.9), strict=True))
+    # The third one is the best, the others are in order.
+    accuracies = {**dict(zip(names, (0.81, 0.82, 0.89, 0.83, 0.84), strict=True)), "free": 0.95}
+    rows = {
+        point.key: {"accuracy": accuracies.get(point.method, 0.9), "kept_magnitude": kept.get(point.method)}
+        for point in study.points
+    }
+    found = list(load("accuracy.answers").forecasts(study, rows))
+    assert {(each.network, each.sparsity) for each in found} == {
+        (network, rate) for network in ("resnet20", "small") for rate in (0.8, 0.9)
+    }
+    assert all(each.count == 5 and each.correlation == pytest.approx(0.7) for each in found)
+
+
 @pytest.mark.parametrize("figure", ["zeros", "macs", "time", "methods"])
 def test_a_figure_says_what_it_is_over(
     figure: str, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
