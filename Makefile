@@ -161,7 +161,7 @@ bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour
 	$(BIN)/python benchmarks/fit_partition.py --output benchmarks/results/partition.json
 	$(BIN)/python benchmarks/mca.py --output benchmarks/results/mca.json
 
-STUDY := benchmarks/accuracy/plans/default.yaml benchmarks/accuracy/plans/equal_latency.yaml
+STUDY := $(addprefix benchmarks/accuracy/plans/,default.yaml equal_latency.yaml baseline.yaml)
 study: setup  ## The tables and figures of docs/accuracy.md; hours, goes on where it was.
 	$(BIN)/python benchmarks/accuracy_study.py run $(STUDY)
 	$(BIN)/python benchmarks/accuracy_study.py report $(STUDY) --pictures docs/pictures --page docs/accuracy.md

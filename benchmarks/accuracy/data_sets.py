@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def load(spec: DataSpec) -> DataSet:
     return DATA_SETS[spec.name](spec)
 
 
-def fashion_mnist(spec: DataSpec) -> DataSet:
+def fashion_mnist(spec: DataSpec, *, augmented: bool = False) -> DataSet:
     """Fashion-MNIST, 28 x 28 grey, ten classes: from Debian's package, or by the loader of Keras."""
     folder = Path(spec.folder) if spec.folder else fashion.DEBIAN_FOLDER
     if spec.folder:
@@ -63,6 +64,7 @@ def fashion_mnist(spec: DataSpec) -> DataSet:
     return _in_memory(
         _first(found.train.images, found.train.labels, spec.train),
         _first(found.test.images, found.test.labels, spec.test),
+        augmented=augmented,
     )
 
 
@@ -136,6 +138,7 @@ def imagenet(spec: DataSpec) -> DataSet:
 
 DATA_SETS: dict[str, Callable[[DataSpec], DataSet]] = {
     "fashion_mnist": fashion_mnist,
+    "fashion_mnist_augmented": functools.partial(fashion_mnist, augmented=True),
     "cifar10": cifar10,
     "imagenet": imagenet,
 }
@@ -168,7 +171,7 @@ def _in_memory(
 
 def _shifted(tf: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
     def shift(image: Any, label: Any) -> tuple[Any, Any]:
-        padded = tf.pad(image, [[4, 4], [4, 4], [0, 0]])
+        padded = tf.pad(image, [[4, 4], [4, 4], [0, 0]], "REFLECT")
         return tf.image.random_crop(padded, tf.shape(image)), label
 
     return shift

@@ -61,6 +61,20 @@ def test_cifar_images_are_augmented_anew_each_epoch(load: Load, cifar: Path) -> 
     assert not np.array_equal(np.sort(epochs[0], axis=None), np.sort(epochs[1], axis=None))
 
 
+def test_fashion_mnist_is_augmented_where_the_plan_says_so(load: Load) -> None:
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    plain, augmented = (
+        data_sets.load(point.DataSpec(name, train=50, test=20)) for name in ("fashion_mnist", "fashion_mnist_augmented")
+    )
+    assert (augmented.shape, augmented.train_count) == (plain.shape, plain.train_count) == ((28, 28, 1), 50)
+    images = np.concatenate([batch for batch, _ in augmented.fit(32)["x"]])
+    assert images.shape == plain.fit(32)["x"].shape
+    assert not np.array_equal(np.sort(images, axis=None), np.sort(plain.fit(32)["x"], axis=None))
+    # What is measured is not augmented.
+    assert all(np.array_equal(a, b) for (a, _), (b, _) in zip(augmented.test(), plain.test(), strict=True))
+    assert np.array_equal(augmented.few(5), plain.few(5))
+
+
 def test_folders_of_classes_are_read_while_they_are_trained_on(load: Load, imagenet: Path) -> None:
     point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
     found = data_sets.load(point.DataSpec("imagenet", str(imagenet), size=16))
@@ -73,7 +87,7 @@ def test_folders_of_classes_are_read_while_they_are_trained_on(load: Load, image
     assert found.few(2).shape == (2, 16, 16, 3)
 
 
-@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "imagenet"])
+@pytest.mark.parametrize("name", ["fashion_mnist", "fashion_mnist_augmented", "cifar10", "imagenet"])
 def test_a_folder_without_the_files_says_what_was_looked_for(name: str, load: Load, tmp_path: Path) -> None:
     point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
     with pytest.raises(click.ClickException, match="was looked for in") as error:
