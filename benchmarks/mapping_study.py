@@ -73,7 +73,7 @@ def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
         "networks": [{"name": name, "width": _WIDTHS[name]}],
         "trainings": phases,
         "seeds": _SEEDS,
-        "figure": "time",
+        "figure": "methods",
         "methods": [{"name": "dense"}, *mapped, *others],
         "compare": [[mapped[0]["name"], "dense"], *([mapped[0]["name"], each["name"]] for each in others)],
     }

@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A figure of a study: accuracy over zeros, over multiply-adds, over measured time, or by method."""
+"""A figure of a study: accuracy over zeros, over multiply-adds, or by method."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from accuracy.answers import Group, Mean, groups_of, latencies_of, mean_of
+from accuracy.answers import Group, Mean, groups_of, mean_of
 from accuracy.plan import Study
 from accuracy.point import DENSE
 from accuracy.table import Row
 
-_WIDTH, _HEIGHT = 7.0, 4.2
-_INCHES_A_LINE = 0.32
+_WIDTH, _HEIGHT = 7.5, 4.5
+_FRAME = 1.0
+_INCHES_A_LINE = 0.3
 _DPI = 110
 _X_LABELS = {
     "zeros": "zeros of the pruned layers, %",
     "macs": "multiply-adds left, %",
-    "time": "measured time, % of the dense network's",
 }
 _ACCURACY = "accuracy in LiteRT, %"
 
@@ -30,7 +31,7 @@ Lines = dict[str, list[tuple[float, Mean]]]
 
 def file_name(study: Study) -> str:
     """Of its figure."""
-    return f"accuracy_{study.name.lower().replace(' ', '_')}.png"
+    return f"accuracy_{'_'.join(re.findall('[a-z0-9]+', study.name.lower()))}.png"
 
 
 def has_figure(study: Study, rows: dict[str, Row]) -> bool:
@@ -59,19 +60,22 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
     if not panels:
         return None
     listed = study.figure == "methods"
-    height = 1.2 + _INCHES_A_LINE * max(map(len, panels.values())) if listed else _HEIGHT
+    height = _HEIGHT if not listed else _FRAME + _INCHES_A_LINE * max(map(len, panels.values()))
     figure, axes = pyplot.subplots(
         1, len(panels), figsize=(_WIDTH * len(panels), height), squeeze=False, layout="constrained"
     )
-    for place, (network, lines) in enumerate(panels.items()):
-        dense = _dense(groups, network)
-        axis = axes[0][place]
+    for axis, (network, lines) in zip(axes[0], panels.items(), strict=True):
         if listed:
-            _list(axis, lines, dense)
+            _list(axis, lines)
         else:
-            _curves(axis, lines, dense, _X_LABELS[study.figure])
+            _curves(axis, lines, _X_LABELS[study.figure])
+        dense = _dense(study, groups, network)
+        if dense is not None:
+            (axis.axvline if listed else axis.axhline)(100 * dense, color="grey", linestyle="--", label=DENSE)
         axis.set_title(network)
         axis.grid(alpha=0.3)
+    if not listed:
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file_name(study)
     figure.savefig(path, dpi=_DPI)
@@ -79,7 +83,7 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
     return path
 
 
-def _curves(axis: Any, lines: Lines, dense: float | None, label: str) -> None:
+def _curves(axis: Any, lines: Lines, label: str) -> None:
     markers = "osD^v<>Ph*Xp"
     for place, (name, points) in enumerate(lines.items()):
         ordered = sorted(points, key=lambda point: point[0])
@@ -91,23 +95,16 @@ def _curves(axis: Any, lines: Lines, dense: float | None, label: str) -> None:
             marker=markers[place % len(markers)],
             capsize=3,
         )
-    if dense is not None:
-        axis.axhline(100 * dense, color="grey", linestyle="--", label=DENSE)
     axis.set_xlabel(label)
     axis.set_ylabel(_ACCURACY)
-    axis.legend(fontsize="small" if len(lines) <= 10 else "xx-small", ncols=1 + len(lines) // 11)
 
 
-def _list(axis: Any, lines: Lines, dense: float | None) -> None:
-    names = list(lines)
-    means = [lines[name][0][1] for name in names]
-    places = range(len(names))
+def _list(axis: Any, lines: Lines) -> None:
+    means = [points[0][1] for points in lines.values()]
+    places = range(len(means))
     axis.errorbar([100 * mean.mean for mean in means], places, xerr=[_half(mean) for mean in means], fmt="o", capsize=3)
-    if dense is not None:
-        axis.axvline(100 * dense, color="grey", linestyle="--", label=DENSE)
-        axis.legend(fontsize="small")
-    axis.set_yticks(places, names)
-    axis.invert_yaxis()
+    axis.set_yticks(places, list(lines))
+    axis.set_ylim(len(means) - 0.5, -0.5)
     axis.set_xlabel(_ACCURACY)
 
 
@@ -116,59 +113,63 @@ def _half(mean: Mean) -> float:
 
 
 def _panels(study: Study, groups: dict[Group, dict[int, Row]]) -> dict[str, Lines]:
-    """Lines by network; methods of several trainings are told apart by them, networks of one study by their name."""
-    where = _axis_of(study)
-    phases = {group[3] for group in groups if where(group, groups[group]) is not None}
+    """Lines by network."""
+    where = _PLACES[study.figure]
     panels: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
     for group, by_seed in groups.items():
-        network, width, method, phase, sparsity = group
         x = where(group, by_seed)
-        if x is None:
-            continue
-        label = method if len(phases) == 1 else f"{method}, {phase}"
-        if study.figure == "methods" and sparsity is not None and _several_rates(groups, group):
-            label += f", {sparsity:.0%}"
-        mean = mean_of([row["accuracy"] for row in by_seed.values()])
-        panels[_panel_of(study, network, width)][label].append((x, mean))
+        if x is not None:
+            mean = mean_of([row["accuracy"] for row in by_seed.values()])
+            panels[_panel_of(study, group)][_label(study, group, groups)].append((x, mean))
     return {panel: dict(lines) for panel, lines in panels.items()}
 
 
-def _several_rates(groups: dict[Group, dict[int, Row]], group: Group) -> bool:
-    return sum(other[:4] == group[:4] for other in groups) > 1
+def _panel_of(study: Study, group: Group) -> str:
+    """Methods are listed whatever the width of their network."""
+    return group[0] if study.figure == "methods" else f"{group[0]} {group[1]:g}"
 
 
-def _panel_of(study: Study, network: str, width: float) -> str:
-    """Networks of several widths share a panel where time is what they are compared by."""
-    return network if study.figure == "time" else f"{network} {width:g}"
+def _label(study: Study, group: Group, groups: Iterable[Group]) -> str:
+    """The method, and what tells it from others of its name."""
+    network, width, method, phase, sparsity = group
+    own = [other for other in groups if other[:3] == (network, width, method)]
+    parts = [method]
+    if study.figure == "methods" and len({other[1] for other in groups if other[0] == network}) > 1:
+        parts.append(f"width {width:g}")
+    if len({other[3] for other in own}) > 1:
+        parts.append(phase)
+    if study.figure == "methods" and sparsity is not None and len({other[4] for other in own}) > 1:
+        parts.append(f"{sparsity:.0%}")
+    return ", ".join(parts)
 
 
-def _axis_of(study: Study) -> Callable[[Group, dict[int, Row]], float | None]:
-    """Where a group stands on the horizontal axis, in percent; None where it does not."""
-    latencies = latencies_of(study)
-
-    def zeros(group: Group, by_seed: dict[int, Row]) -> float | None:
-        return None if group[4] is None else 100 * group[4]
-
-    def macs(group: Group, by_seed: dict[int, Row]) -> float | None:
-        if group[2] == DENSE:
-            return None
-        return 100 * float(sum(row["macs"] for row in by_seed.values())) / len(by_seed)
-
-    def time(group: Group, by_seed: dict[int, Row]) -> float | None:
-        share = latencies.get(group)
-        return None if share is None else 100 * share
-
-    def methods(group: Group, by_seed: dict[int, Row]) -> float | None:
-        return None if group[2] == DENSE else 0.0
-
-    return {"zeros": zeros, "macs": macs, "time": time, "methods": methods}[study.figure]
+def _zeros(group: Group, by_seed: dict[int, Row]) -> float | None:
+    return None if group[4] is None else 100 * group[4]
 
 
-def _dense(groups: dict[Group, dict[int, Row]], panel: str) -> float | None:
+def _macs(group: Group, by_seed: dict[int, Row]) -> float | None:
+    if group[2] == DENSE:
+        return None
+    return 100 * float(sum(row["macs"] for row in by_seed.values())) / len(by_seed)
+
+
+def _listed(group: Group, by_seed: dict[int, Row]) -> float | None:
+    return 0.0
+
+
+#: By kind of figure where a group stands on the horizontal axis, in percent; None where it does not.
+_PLACES: dict[str, Callable[[Group, dict[int, Row]], float | None]] = {
+    "zeros": _zeros,
+    "macs": _macs,
+    "methods": _listed,
+}
+
+
+def _dense(study: Study, groups: dict[Group, dict[int, Row]], panel: str) -> float | None:
     """Accuracy of the dense network that was trained longest."""
     found = {
-        max(int(part) for part in next(iter(by_seed.values()))["epochs"].split("+")): by_seed
-        for (network, width, method, _, _), by_seed in groups.items()
-        if method == DENSE and panel in (network, f"{network} {width:g}")
+        sum(map(int, next(iter(by_seed.values()))["epochs"].split("+"))): by_seed
+        for group, by_seed in groups.items()
+        if group[2] == DENSE and _panel_of(study, group) == panel
     }
     return mean_of([row["accuracy"] for row in found[max(found)].values()]).mean if found else None

@@ -23,7 +23,7 @@ _STUDY_KEYS = ("name", "question", "networks", "trainings", "sparsities", "seeds
 _METHOD_KEYS = ("name", "pattern", "scores", "recipe", "width", "seeds", "sparsities", "trainings", "latency")
 _PHASE_KEYS = ("epochs", "rate", "batch", "schedule", "penalty", "scores")
 #: What the figure of a study shows accuracy over; ``methods`` is a list of them.
-FIGURES = ("zeros", "macs", "time", "methods")
+FIGURES = ("zeros", "macs", "methods")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -128,15 +128,13 @@ def test_kept_magnitude_is_held_against_accuracy(load: Load, tmp_path: Path) -> 
     assert all(each.count == 5 and each.correlation == pytest.approx(0.7) for each in found)
 
 
-@pytest.mark.parametrize("figure", ["zeros", "macs", "time", "methods"])
+@pytest.mark.parametrize("figure", ["zeros", "macs", "methods"])
 def test_a_figure_says_what_it_is_over(
     figure: str, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from matplotlib import axes, pyplot
 
-    text = PLAN.replace("seeds: [0, 1]\n", f"seeds: [0, 1]\n    figure: {figure}\n", 1).replace(
-        "scores: l2}\n      - {name: narrower", "scores: l2, latency: 0.4}\n      - {name: narrower, latency: 0.6"
-    )
+    text = PLAN.replace("seeds: [0, 1]\n", f"seeds: [0, 1]\n    figure: {figure}\n", 1)
     study = read(load, tmp_path, text).studies[0]
     table, figures = load("accuracy.table"), load("accuracy.figures")
     rows = {
@@ -150,10 +148,10 @@ def test_a_figure_says_what_it_is_over(
     )
     monkeypatch.setattr(pyplot, "close", lambda figure: None)
     assert figures.draw(study, rows, tmp_path / "pictures")
-    label = {"zeros": "zeros", "macs": "multiply-adds", "time": "measured time", "methods": "accuracy"}[figure]
+    label = {"zeros": "zeros", "macs": "multiply-adds", "methods": "accuracy"}[figure]
     assert all(each.get_xlabel().startswith(label) for each in pyplot.gcf().axes)
     close("all")
-    places = {"zeros": {80, 90}, "macs": {30}, "time": {40, 60}, "methods": {90}}[figure]
+    places = {"zeros": {80, 90}, "macs": {30}, "methods": {90}}[figure]
     assert {round(x) for values, *_ in drawn for x in values} == places
 
 
