@@ -139,12 +139,13 @@ TFLITE_HEADERS names a folder that holds `tensorflow/lite/...` to use instead, w
 def _maven_jar_impl(ctx):
     url = _copy_from_maven(ctx, ctx.attr.artifact)
     if ctx.attr.artifact.endswith(":aar"):
+        ctx.download(url = url, sha256 = ctx.attr.sha256, output = ctx.name + ".aar")
         ctx.download_and_extract(url = url, sha256 = ctx.attr.sha256, type = "zip")
         ctx.symlink("classes.jar", ctx.name + ".jar")
     else:
         ctx.download(url = url, sha256 = ctx.attr.sha256, output = ctx.name + ".jar")
     ctx.delete("maven")
-    ctx.file("BUILD", "exports_files([\"%s.jar\"])\n" % ctx.name)
+    ctx.file("BUILD", "exports_files(glob([\"%s.*\"]))\n" % ctx.name)
 
 _maven_jar = repository_rule(
     implementation = _maven_jar_impl,
@@ -152,7 +153,7 @@ _maven_jar = repository_rule(
         "artifact": attr.string(mandatory = True, doc = "`group:name:version:type`, of type jar or aar."),
         "sha256": attr.string(mandatory = True),
     },
-    doc = "`<name>.jar`: a jar from Maven Central, or the classes of an Android archive.",
+    doc = "`<name>.jar`: a jar from Maven Central, or the classes of an Android archive, which is `<name>.aar`.",
 )
 
 _JARS = {

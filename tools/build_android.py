@@ -3,7 +3,8 @@
 
 Usage: build_android.py [--tests]
 
-``--tests`` also builds the Java programs of ``tests/android``, beside the library.
+``--tests`` also builds the Java programs of ``tests/android``, and puts TensorFlow Lite, on which they and the demo app
+run, beside the library.
 """
 
 import os
@@ -14,7 +15,7 @@ from build_library import REPOSITORY, build_file
 
 FOLDER = REPOSITORY / "build" / "android"
 ARCHIVE = FOLDER / "tfprune.aar"
-TEST_JARS = ("programs.jar", "tflite_api.jar", "tflite_java.jar")
+TEST_ARCHIVES = ("programs.jar", "tflite_api.jar", "tflite_java.jar", "tflite_java.aar")
 
 
 def main(*arguments: str) -> None:
@@ -22,8 +23,8 @@ def main(*arguments: str) -> None:
     if not {"--tests"}.issuperset(arguments):
         raise SystemExit(f"usage: build_android.py [--tests], got {' '.join(arguments)}")
     build_file("//android_demo:tfprune.aar", ARCHIVE)
-    for jar in TEST_JARS if arguments else ():
-        build_file(f"//tests/android:{jar}", FOLDER / jar)
+    for name in TEST_ARCHIVES if arguments else ():
+        build_file(f"//tests/android:{name}", FOLDER / name)
     print(ARCHIVE)
     with zipfile.ZipFile(ARCHIVE) as archive:
         for entry in archive.infolist():

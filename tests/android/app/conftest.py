@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Android demo app with untrained models, compiled without an Android SDK, and a virtual machine that runs it."""
+"""The Android demo app with untrained models, packaged without an Android SDK, and a virtual machine that runs it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.android.conftest import BUILT, JSIG, REPOSITORY
+from tests.android.conftest import JSIG, REPOSITORY
 
 JARS = REPOSITORY / "build" / "jars"
+APK_JARS = REPOSITORY / "build" / "apk_jars"
 JUnit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def _script(name: str, *arguments: str | Path) -> None:
-    done = subprocess.run(
-        [sys.executable, REPOSITORY / "tools" / name, *arguments],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run_script(name: str, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script of ``tools``, with more environment variables."""
+    command = [sys.executable, REPOSITORY / "tools" / name, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **variables}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def _succeed(name: str, *arguments: str | Path) -> None:
+    done = run_script(name, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -32,15 +34,16 @@ def _script(name: str, *arguments: str | Path) -> None:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of what the app carries, with few layers to measure."""
     folder = tmp_path_factory.mktemp("models") / "models"
-    _script("make_app_models.py", "--untrained", "--layers", "2", "--output-dir", folder)
+    _succeed("make_app_models.py", "--untrained", "--layers", "2", "--output-dir", folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def app(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the compiled app and its tests."""
+    """The folder of the compiled app and its tests, beside ``demo.apk``."""
     folder = tmp_path_factory.mktemp("app") / "app"
-    _script("build_app.py", "--models", models, "--output", folder, "--tests")
+    apk = folder.with_name("demo.apk")
+    _succeed("build_app.py", "--models", models, "--output", folder, "--apk", apk, "--tests")
     config = folder / "test_classes" / "com" / "android" / "tools" / "test_config.properties"
     config.parent.mkdir(parents=True)
     # As Gradle's plugin tells Robolectric of an app.
@@ -53,13 +56,32 @@ def app(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def junit(app: Path, libraries: Path, android_libc: Path) -> JUnit:
-    """``junit(*classes, property=value)`` runs tests of the app, on Robolectric and Android's TensorFlow Lite."""
-    own = [app / "test_classes", app / "classes", app / "library" / "classes.jar"]
-    runtime = [BUILT / "tflite_java.jar", BUILT / "tflite_api.jar"]
+def apk(app: Path) -> Path:
+    """The signed APK."""
+    return app.with_name("demo.apk")
+
+
+@pytest.fixture(scope="session")
+def classes_of_apk(apk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The APK's bytecode as a jar: enjarify translates it back."""
+    jar = tmp_path_factory.mktemp("classes") / "classes.jar"
+    # It is Debian's Python that has its modules.
+    environment = {**os.environ, "PYTHON": "/usr/bin/python3"}
+    done = subprocess.run(["enjarify", "-o", jar, apk], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ", 0 classes had errors" in done.stdout
+    return jar
+
+
+@pytest.fixture(scope="session")
+def junit(app: Path, classes_of_apk: Path, libraries: Path, android_libc: Path) -> JUnit:
+    """``junit(*classes, property=value)`` runs tests of the app, on Robolectric and Android's TensorFlow Lite.
+
+    The app, the library and TensorFlow Lite's Java classes are those of the APK.
+    """
     # Robolectric loads its own Android; outside of it classes are those of the oldest one.
     others = sorted(JARS.glob("*.jar"), key=lambda jar: (not jar.name.startswith("android-all-7"), jar.name))
-    jars = [*own, *runtime, *(jar for jar in others if "instrumented" not in jar.name)]
+    jars = [app / "test_classes", classes_of_apk, *(jar for jar in others if "instrumented" not in jar.name)]
     command = ["java", "-Xmx1g", f"-Djava.library.path={libraries}"]
     command += ["-Drobolectric.offline=true", f"-Drobolectric.dependency.dir={JARS}"]
     # No OpenCL, whatever this machine has: a test asks what the app says then.

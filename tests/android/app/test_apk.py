@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The APK that is made without an Android SDK: what is in it, and that Android 7 has what it calls.
+
+Its bytecode runs in ``test_app.py``, translated back to that of Java.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.android.app.conftest import APK_JARS, run_script
+from tests.android.conftest import ABIS, ARCHIVE, BUILT, REPOSITORY
+
+SIGNATURE = APK_JARS / "android-api-level-24-7.0_r2.signature"
+LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+PAGE = 16384
+
+
+def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _output(*command: str | Path) -> str:
+    done = _run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _contents(archive: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(archive) as file:
+        return {name: file.read(name) for name in file.namelist() if not name.endswith("/")}
+
+
+def _class_names(jar: Path) -> set[str]:
+    return {name.removesuffix(".class") for name in _contents(jar) if name.endswith(".class")}
+
+
+def _verify(apk: Path) -> subprocess.CompletedProcess[str]:
+    return _run("apksigner", "verify", "--verbose", "--min-sdk-version", "24", apk)
+
+
+def test_the_signature_holds(apk: Path) -> None:
+    done = _verify(apk)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "(APK Signature Scheme v2): true" in done.stdout
+    assert "(APK Signature Scheme v3): true" in done.stdout
+
+
+def test_a_changed_byte_breaks_the_signature(apk: Path, tmp_path: Path) -> None:
+    content = bytearray(apk.read_bytes())
+    content[len(content) // 2] ^= 1
+    changed = tmp_path / "changed.apk"
+    changed.write_bytes(content)
+    done = _verify(changed)
+    assert done.returncode != 0
+    assert "digest" in done.stdout + done.stderr
+
+
+def test_libraries_are_those_of_the_archives(apk: Path) -> None:
+    found = {name: content for name, content in _contents(apk).items() if name.endswith(".so")}
+    wanted = {
+        f"lib/{abi}/{library}": _contents(archive)[f"jni/{abi}/{library}"]
+        for abi in ABIS
+        for archive, library in ((ARCHIVE, "libtfprune.so"), (BUILT / "tflite_java.aar", "libtensorflowlite_jni.so"))
+    }
+    assert found == wanted
+
+
+def test_models_are_those_of_the_folder(apk: Path, models: Path) -> None:
+    found = {name: content for name, content in _contents(apk).items() if name.startswith("assets/")}
+    assert found == {f"assets/models/{path.name}": path.read_bytes() for path in models.iterdir()}
+
+
+def test_what_android_maps_is_aligned_and_not_compressed(apk: Path) -> None:
+    mapped = {}
+    content = apk.read_bytes()
+    with zipfile.ZipFile(apk) as file:
+        for entry in file.infolist():
+            *_, name, extra = LOCAL_HEADER.unpack_from(content, entry.header_offset)
+            position = entry.header_offset + LOCAL_HEADER.size + name + extra
+            page = PAGE if entry.filename.endswith(".so") else 4
+            if entry.compress_type == zipfile.ZIP_STORED:
+                mapped[entry.filename] = position % page
+    assert set(mapped.values()) == {0}
+    # Android 11 and later want the table of resources so, and the app opens its models in place.
+    assert "resources.arsc" in mapped
+    assert {name for name in _contents(apk) if name.endswith((".so", ".tflite"))} <= set(mapped)
+
+
+def test_the_manifest_is_of_the_app_and_the_library(apk: Path) -> None:
+    listing = _output("aapt", "dump", "badging", apk)
+    assert "package: name='io.tfprune.demo' versionCode='1'" in listing
+    assert "sdkVersion:'24'\ntargetSdkVersion:'34'" in listing
+    assert re.findall(r"uses-permission: name='(\S+)'", listing) == ["android.permission.CAMERA"]
+    assert "launchable-activity: name='io.tfprune.demo.MainActivity'" in listing
+    assert "native-code: 'arm64-v8a' 'armeabi-v7a' 'x86_64'" in listing
+    assert "debuggable" not in listing
+    # Which the former does not show.
+    tree = _output("aapt2", "dump", "xmltree", "--file", "AndroidManifest.xml", apk)
+    assert re.findall(r'E: uses-native-library.*\n.*"(\S+)" \(Raw.*\n.*required\(\w+\)=(\w+)', tree) == [
+        ("libOpenCL.so", "false"),
+        ("libOpenCL-pixel.so", "false"),
+    ]
+    assert re.search(r"extractNativeLibs\(\w+\)=false", tree)
+
+
+def test_the_bytecode_is_valid_and_of_android_7(apk: Path, tmp_path: Path) -> None:
+    dex = tmp_path / "classes.dex"
+    content = _contents(apk)["classes.dex"]
+    dex.write_bytes(content)
+    assert "Checksum verified" in _output("dexdump", "-c", dex)
+    assert content.startswith(b"dex\n037\0")
+    dex.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert _run("dexdump", "-c", dex).returncode != 0
+
+
+def test_all_classes_are_in_it(app: Path, classes_of_apk: Path) -> None:
+    own = {str(path.relative_to(app / "classes").with_suffix("")) for path in (app / "classes").rglob("*.class")}
+    assert "io/tfprune/demo/MainActivity" in own
+    jars = (app / "library" / "classes.jar", app / "runtime" / "classes.jar", BUILT / "tflite_api.jar")
+    wanted = own.union(*map(_class_names, jars))
+    found = _class_names(classes_of_apk)
+    assert wanted - found == set()
+    # What lambdas, and a static method of an interface, became.
+    assert {re.sub(r"\d+$", "", name).rsplit("$$", 1)[-1] for name in found - wanted} == {"Lambda$", "Util"}
+
+
+def _check_api(jar: Path) -> subprocess.CompletedProcess[str]:
+    tools = ":".join(map(str, sorted(APK_JARS.glob("*.jar"))))
+    return _run("java", "-cp", tools, Path(__file__).with_name("PublicApi.java"), SIGNATURE, jar)
+
+
+def test_android_7_has_all_that_it_calls(classes_of_apk: Path) -> None:
+    done = _check_api(classes_of_apk)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_android_7_lacks_is_found(tmp_path: Path) -> None:
+    source, jar = tmp_path / "Newer.java", tmp_path / "newer.jar"
+    source.write_text("class Newer { Object now() { return java.time.Instant.now(); } }")
+    _output("javac", "--release", "8", "-Xlint:-options", "-d", tmp_path, source)
+    with zipfile.ZipFile(jar, "w") as file:
+        file.write(tmp_path / "Newer.class", "Newer.class")
+    done = _check_api(jar)
+    assert done.returncode == 1
+    assert "Undefined reference: java.time.Instant" in done.stdout
+
+
+def test_the_same_input_makes_the_same_archive(app: Path, tmp_path: Path) -> None:
+    archives = sorted((app / part / "jni" / abi) for abi in ABIS for part in ("library", "runtime"))
+    libraries = [str(path) for folder in archives for path in folder.glob("*.so")]
+    jars = [str(app / "classes"), *(str(app / part / "classes.jar") for part in ("library", "runtime"))]
+    jars.append(str(BUILT / "tflite_api.jar"))
+    program = (
+        "from pathlib import Path; import app_package\n"
+        f"paths = lambda names: [Path(name) for name in names]; folder = Path({str(tmp_path)!r})\n"
+        f"dex = app_package.make_bytecode(paths({jars!r}), folder, 24)\n"
+        f"resources, libraries = Path({str(app / 'resources.apk')!r}), paths({libraries!r})\n"
+        "app_package.write_archive(resources, dex, libraries, folder / 'again.apk')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY / "tools", capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert _contents(tmp_path / "again.apk") == _contents(app / "unsigned.apk")
+
+
+def test_without_models_it_says_how_to_make_them(tmp_path: Path) -> None:
+    done = run_script("build_app.py", "--models", tmp_path, "--output", tmp_path / "app")
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path} has no models.json: run `python tools/make_app_models.py`.\n"
+
+
+@pytest.mark.parametrize("missing", ["apksigner", "java"])
+def test_a_missing_tool_is_named(models: Path, tmp_path: Path, missing: str) -> None:
+    ...
