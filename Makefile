@@ -61,11 +61,9 @@ android: $(LIBRARY)  ## The Android library for arm64-v8a, armeabi-v7a and x86_6
 	$(PYTHON) tools/build_android.py
 
 APP_MODELS := android_demo/app/src/main/assets/models/models.json
-app: setup $(ANDROID_LIBRARY)  ## The Android demo app: trains its models (minutes) and compiles it; the APK where ANDROID_HOME names an SDK.
+app: setup $(ANDROID_LIBRARY)  ## The Android demo app: trains its models (minutes) and makes build/android/tfprune_demo.apk.
 	test -e $(APP_MODELS) || $(BIN)/python tools/make_app_models.py
 	$(BIN)/python tools/build_app.py
-	@if [[ -n "$${ANDROID_HOME:-}" ]]; then gradle -p android_demo/app assembleRelease; \
-	  else echo "no APK: ANDROID_HOME names no Android SDK, whose tools make it"; fi
 
 lint: setup  ## Format, lint and type checks; changes nothing.
 	$(BIN)/ruff check .

@@ -124,7 +124,7 @@ def link_resources(models: Path, library_manifest: Path, output: Path) -> None:
     shutil.copytree(models, assets / "models")
     run("aapt2", "compile", "--dir", MAIN / "res", "-o", compiled)
     given = ("-I", app_jars.ANDROID, "--manifest", manifest, "-A", assets)
-    versions = ("--version-code", "1", "--version-name", "0.1.0", "-0", "tflite")
+    versions = ("--version-code", "1", "--version-name", "0.1.0", "-0", ".tflite")
     made = ("--java", output / "generated", "-o", output / "resources.apk", compiled)
     # Debian's aapt2 is older than <uses-native-library>, which it is to pass on.
     run("aapt2", "link", *given, *versions, "--warn-manifest-validation", *made)

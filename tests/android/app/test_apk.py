@@ -6,10 +6,10 @@ Its bytecode runs in ``test_app.py``, translated back to that of Java.
 
 from __future__ import annotations
 
+import importlib
 import re
 import struct
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def test_what_android_maps_is_aligned_and_not_compressed(apk: Path) -> None:
             if entry.compress_type == zipfile.ZIP_STORED:
                 mapped[entry.filename] = position % page
     assert set(mapped.values()) == {0}
-    # Android 11 and later want the table of resources so, and the app opens its models in place.
+    # Android 11 and later want the table of resources so; models are what build.gradle names.
     assert "resources.arsc" in mapped
     assert {name for name in _contents(apk) if name.endswith((".so", ".tflite"))} <= set(mapped)
 
@@ -153,21 +153,16 @@ def test_what_android_7_lacks_is_found(tmp_path: Path) -> None:
     assert "Undefined reference: java.time.Instant" in done.stdout
 
 
-def test_the_same_input_makes_the_same_archive(app: Path, tmp_path: Path) -> None:
-    archives = sorted((app / part / "jni" / abi) for abi in ABIS for part in ("library", "runtime"))
-    libraries = [str(path) for folder in archives for path in folder.glob("*.so")]
-    jars = [str(app / "classes"), *(str(app / part / "classes.jar") for part in ("library", "runtime"))]
-    jars.append(str(BUILT / "tflite_api.jar"))
-    program = (
-        "from pathlib import Path; import app_package\n"
-        f"paths = lambda names: [Path(name) for name in names]; folder = Path({str(tmp_path)!r})\n"
-        f"dex = app_package.make_bytecode(paths({jars!r}), folder, 24)\n"
-        f"resources, libraries = Path({str(app / 'resources.apk')!r}), paths({libraries!r})\n"
-        "app_package.write_archive(resources, dex, libraries, folder / 'again.apk')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY / "tools", capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert _contents(tmp_path / "again.apk") == _contents(app / "unsigned.apk")
+def test_the_same_input_makes_the_same_bytes(app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY / "tools")
+    app_package = importlib.import_module("app_package")
+    unsigned, again = app / "unsigned.apk", tmp_path / "again.apk"
+    jars = [app / "classes", *(app / part / "classes.jar" for part in ("library", "runtime")), BUILT / "tflite_api.jar"]
+    dex = app_package.make_bytecode(jars, tmp_path, 24)
+    found = [name.split("/") for name in _contents(unsigned) if name.startswith("lib/")]
+    libraries = [path for _, abi, name in found for path in app.glob(f"*/jni/{abi}/{name}")]
+    app_package.write_archive(app / "resources.apk", dex, libraries, again)
+    assert again.read_bytes() == unsigned.read_bytes()
 
 
 def test_without_models_it_says_how_to_make_them(tmp_path: Path) -> None:
@@ -176,6 +171,14 @@ def test_without_models_it_says_how_to_make_them(tmp_path: Path) -> None:
     assert done.stderr == f"{tmp_path} has no models.json: run `python tools/make_app_models.py`.\n"
 
 
-@pytest.mark.parametrize("missing", ["apksigner", "java"])
-def test_a_missing_tool_is_named(models: Path, tmp_path: Path, missing: str) -> None:
-    ...
+def test_a_missing_tool_is_named(models: Path, tmp_path: Path) -> None:
+    done = run_script("build_app.py", "--models", models, "--output", tmp_path / "app", PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == "aapt2 is missing: `make setup` installs it on Debian 12.\n"
+
+
+def test_a_tool_that_fails_shows_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY / "tools")
+    commands = importlib.import_module("commands")
+    with pytest.raises(SystemExit, match=r"^apksigner failed with exit code \d+:\n(.*\n)*.*no such command"):
+        commands.run("apksigner", "no such command")
