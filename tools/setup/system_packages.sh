@@ -8,7 +8,8 @@ list=${1:?usage: system_packages.sh LIST}
 . /etc/os-release
 if [[ ${ID:-} != debian || ${VERSION_ID:-} != 12 ]]; then
   missing=()
-  for tool in bazel mvn javac aapt2 g++ aarch64-linux-gnu-g++ arm-linux-gnueabi-g++ qemu-aarch64 clang-format unzip make git; do
+  for tool in bazel mvn javac aapt2 apksigner dexdump enjarify \
+    g++ aarch64-linux-gnu-g++ arm-linux-gnueabi-g++ qemu-aarch64 clang-format unzip make git; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   for path in /usr/src/googletest /usr/include/benchmark /usr/share/bazel/rules/java; do
