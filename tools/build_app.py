@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 import app_jars
 import app_package
+import folders
 from commands import run
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -33,6 +34,8 @@ LIBRARY = REPOSITORY / "build" / "android"
 OUTPUT = LIBRARY / "app"
 APK = LIBRARY / "tfprune_demo.apk"
 MODELS = MAIN / "assets" / "models"
+#: Says that a folder may be emptied by the next build.
+MARK = "made_by_build_app"
 PACKAGE = "io.tfprune.demo"
 MIN_SDK, TARGET_SDK = 24, 34
 #: Those of the library; TensorFlow Lite has one more.
@@ -58,15 +61,16 @@ def build(models: Path, output: Path, apk: Path, *, tests: bool = False) -> None
 
     Args:
         models: the folder of ``models.json``.
-        output: the folder to build in, whose earlier content goes.
+        output: the folder to build in; what an earlier build left there goes.
         apk: the file to write.
         tests: whether the app's tests are compiled too.
     """
     if not (models / "models.json").exists():
         raise SystemExit(f"{models} has no models.json: run `python tools/make_app_models.py`.")
+    folders.check_replaceable(output, MARK)
     app_jars.fetch()
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
+    folders.make_anew(output, MARK)
+    (output / MARK).touch()
     library, runtime = unpack("tfprune.aar", output / "library"), unpack("tflite_java.aar", output / "runtime")
     link_resources(models, library / "AndroidManifest.xml", output)
     sources = [*(MAIN / "java").rglob("*.java"), *(output / "generated").rglob("*.java")]

@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,16 @@ import numpy as np
 # The network and its training are those of the example.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
+import folders
 from app_profile_plan import LAYERS_OF_A_KIND, profile_plan
 
 import tfprune as tp
 from fashion import data, evaluation, network, training
+from tfprune.converter import keras_source
+from tfprune.errors import TfpruneError
 
 FOLDER = Path(__file__).resolve().parents[1] / "android_demo/app/src/main/assets/models"
+CATALOG = "models.json"
 FORMAT = 1
 WIDTH = 16
 EPOCHS = 2
@@ -63,6 +68,25 @@ def untrained() -> keras.Model:
     return model
 
 
+def loaded(path: Path, images: data.FashionMnist) -> keras.Model:
+    """The network of a file.
+
+    Raises:
+        click.BadParameter: it cannot be read, or is no network for these images.
+    """
+    try:
+        model = keras_source.load_file(path, None, keras)
+    except TfpruneError as error:
+        raise click.BadParameter(str(error)) from error
+    wanted = ((None, *images.test.images.shape[1:]), (None, len(data.CLASSES)))
+    if (model.input_shape, model.output_shape) != wanted:
+        raise click.BadParameter(
+            f"{path} must map {wanted[0]} to {wanted[1]}, as the networks of examples/fashion_mnist.py do, got "
+            f"{model.input_shape} to {model.output_shape}"
+        )
+    return model
+
+
 def sample_images(images: data.FashionMnist) -> list[tuple[str, bytes, str]]:
     """The first test image of each class: a file name, a PNG and the class's name."""
     found = []
@@ -79,8 +103,6 @@ class Folder:
     """The files, with an entry for each as ``models.json`` and ``profile.json`` have it."""
 
     def __init__(self, path: Path) -> None:
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
         self._path = path
 
     def write(self, name: str, content: bytes) -> dict[str, Any]:
@@ -92,10 +114,20 @@ class Folder:
         """Writes a description."""
         (self._path / name).write_text(json.dumps(content, indent=1) + "\n")
 
+    def move_to(self, target: Path) -> None:
+        """Moves them into a folder, in place of earlier ones; last the file without which nobody takes the others."""
+        folders.make_anew(target, CATALOG)
+        for path in sorted(self._path.iterdir(), key=lambda path: path.name == CATALOG):
+            shutil.move(path, target / path.name)
+
 
 def catalog(folder: Folder, model: keras.Model, images: data.FashionMnist, is_trained: bool) -> dict[str, Any]:
     """Writes the two models and the sample images, and returns what ``models.json`` says of them."""
     converted = tp.convert(model, device="arm64")
+    if not tp.Interpreter(converted.tflite).custom_ops:
+        raise click.ClickException(
+            "no layer of the network is faster pruned, so the app would compare it with itself: prune it further"
+        )
     entries = {}
     for name, content, sparse in (("dense", converted.dense, False), ("pruned", converted.tflite, True)):
         accuracy = None
@@ -124,15 +156,19 @@ def main(model: Path | None, quick: bool, random: bool, layers: int, output_dir:
     """Make the models, images and layer files of the Android demo app."""
     if sum((model is not None, quick, random)) > 1:
         raise click.UsageError("--model, --quick and --untrained exclude one another; give one of them")
+    folders.check_replaceable(output_dir, CATALOG)
     keras.utils.set_random_seed(0)
     images = data.load()
     if random:
         images, network_of_app = images.first(UNTRAINED_IMAGES, UNTRAINED_IMAGES), untrained()
     else:
-        network_of_app = trained(images, quick) if model is None else keras.saving.load_model(model)
-    folder = Folder(output_dir)
-    folder.write_json("models.json", catalog(folder, network_of_app, images, not random))
-    folder.write_json("profile.json", profile_plan(network_of_app, layers, folder.write))
+        network_of_app = trained(images, quick) if model is None else loaded(model, images)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Folder(Path(made))
+        description = catalog(folder, network_of_app, images, not random)
+        folder.write_json("profile.json", profile_plan(network_of_app, layers, folder.write))
+        folder.write_json(CATALOG, description)
+        folder.move_to(output_dir)
     files = [path for path in output_dir.iterdir() if path.is_file()]
     click.echo(f"{output_dir}: {len(files)} files, {sum(path.stat().st_size for path in files):,} bytes")
 

@@ -171,6 +171,20 @@ def test_without_models_it_says_how_to_make_them(tmp_path: Path) -> None:
     assert done.stderr == f"{tmp_path} has no models.json: run `python tools/make_app_models.py`.\n"
 
 
+def test_a_folder_of_something_else_stays_as_it_is(models: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("nowhere else")
+    for name, option in (("build_app.py", "--output"), ("make_app_models.py", "--output-dir")):
+        given = ["--models", models] if name == "build_app.py" else ["--untrained"]
+        done = run_script(name, *given, option, tmp_path)
+        assert done.returncode == 1
+        assert f"{tmp_path} must be empty or made by this tool" in done.stderr
+        assert done.stderr.endswith(": choose another folder, or empty it yourself.\n")
+    assert [*tmp_path.iterdir()] == [mine]
+    done = run_script("build_app.py", "--models", models, "--output", mine)
+    assert done.stderr == f"{mine} must be a folder, got a file; choose another name.\n"
+
+
 def test_a_missing_tool_is_named(models: Path, tmp_path: Path) -> None:
     done = run_script("build_app.py", "--models", models, "--output", tmp_path / "app", PATH=str(tmp_path))
     assert done.returncode == 1
