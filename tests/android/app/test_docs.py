@@ -12,11 +12,8 @@ from tests.android.conftest import BUILT, REPOSITORY
 
 PAGE = (REPOSITORY / "docs/android.md").read_text()
 FRAME = """
+{imports}
 import android.content.Context;
-import android.content.res.AssetFileDescriptor;
-import io.tfprune.lite.TfpruneDelegate;
-import java.nio.channels.FileChannel;
-import org.tensorflow.lite.Interpreter;
 
 class Example {{
   static void example(Context context, Object input, Object output) throws java.io.IOException {{
@@ -29,7 +26,9 @@ class Example {{
 def test_the_code_compiles(archive: Path, tmp_path: Path) -> None:
     (code,) = re.findall(r"^```java\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     source = tmp_path / "Example.java"
-    source.write_text(FRAME.format(code=code))
+    imports, _, statements = code.partition("\n\n")
+    assert all(line.startswith("import ") for line in imports.splitlines())
+    source.write_text(FRAME.format(imports=imports, code=statements))
     (android,) = JARS.glob("android-all-7*.jar")
     jars = [android, archive / "classes.jar", BUILT / "tflite_api.jar", BUILT / "tflite_java.jar"]
     command: list[str | Path] = ["javac", "-d", tmp_path, "-cp", ":".join(map(str, jars)), source]
