@@ -374,6 +374,8 @@ def _broken() -> list[tuple[str, Any]]:
         ("line", at("kinds.conv_1x1.line", -1)),
         ("line", at("kinds.conv_1x1.line", "1")),
         ("line", at("kinds.conv_1x1.line", float("nan"))),
+        ("line", at("kinds.conv_1x1.line", float("inf"))),
+        ("line", at("kinds.conv_1x1.line", 10**400)),
         ("line", at("kinds.conv_1x1.line", False)),
         ("row_band", at("kinds.conv_1x1.step.row_band.4", 0)),
         ("row_band", at("kinds.conv_1x1.step.row_band.4", KeyError)),

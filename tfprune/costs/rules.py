@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any, NoReturn
 
 from tfprune.errors import ConversionError
@@ -34,6 +34,8 @@ def only_keys(data: Any, expected: set[str], where: str, path: str) -> None:
 
 def number(value: Any, where: str, path: str) -> float:
     """A cost or an error."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Python's whole numbers have no end, and JSON's neither.
+    if not is_number or not 0 <= value <= sys.float_info.max:
         refuse(where, f"{path} must be a finite number of at least 0", value)
     return float(value)
