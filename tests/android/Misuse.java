@@ -39,6 +39,21 @@ public final class Misuse {
       tell("second interpreter", () -> runOnce(second));
       second.close();
     }
+
+    tell("two delegates", () -> twice(model, new TfpruneDelegate(), before));
+    tell("one delegate twice", () -> twice(model, null, before));
+  }
+
+  /** The first of two delegates takes the layers; null: one and the same delegate is given twice. */
+  private static void twice(File model, TfpruneDelegate other, byte[] expected) {
+    try (TfpruneDelegate delegate = new TfpruneDelegate()) {
+      Interpreter.Options options = new Interpreter.Options().setNumThreads(1).addDelegate(delegate);
+      options.addDelegate(other == null ? delegate : other);
+      try (Interpreter interpreter = new Interpreter(model, options)) {
+        if (!Arrays.equals(expected, runOnce(interpreter))) throw new AssertionError("other results");
+      }
+    }
+    if (other != null) other.close();
   }
 
   private static byte[] runOnce(Interpreter interpreter) {

@@ -33,6 +33,7 @@ public final class RunModel {
       out.get(result);
       Files.write(output, result);
       for (TfpruneLayer layer : delegate.layers()) System.out.println(layer + ", runs " + layer.runs());
+      if (delegate.tuningProblem() != null) System.out.println("tuning problem: " + delegate.tuningProblem());
       TfprunePlacement placement = delegate.placement();
       if (placement.device() != null) System.out.println("device: " + placement.device());
       if (placement.problem() != null) System.out.println("problem: " + placement.problem());

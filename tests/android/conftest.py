@@ -60,10 +60,11 @@ def java(archive: Path, libraries: Path, android_libc: Path) -> Java:
     # All of the heap is in memory from the start: what grows is native.
     command = ["java", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC"]
     command += [f"-Djava.library.path={libraries}", "-cp", ":".join(map(str, jars))]
-    # OpenCL on a processor brings LLVM, which takes the signals that the virtual machine lives by: libjsig keeps both.
-    environment = {**os.environ, "LD_LIBRARY_PATH": str(android_libc), "LD_PRELOAD": str(JSIG)}
 
     def run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        # OpenCL on a processor brings LLVM, which takes the signals that the virtual machine lives by: libjsig keeps
+        # both.
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(android_libc), "LD_PRELOAD": str(JSIG)}
         full = [*command, program, *map(str, arguments)]
         return subprocess.run(full, env=environment, capture_output=True, text=True, timeout=200, check=False)
 

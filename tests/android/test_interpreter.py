@@ -109,6 +109,15 @@ def test_tuning_is_kept_in_the_cache_directory(run: Run, tmp_path: Path) -> None
     assert (cache / "tfprune_tuning.txt").read_text().startswith("tfprune tuning ")
 
 
+def test_tuning_that_cannot_be_kept_is_told(run: Run, tmp_path: Path) -> None:
+    dense = conv_model(pruned((64, 1, 1, 64)), BIAS, size=(1, 28, 28))
+    (tmp_path / "cache" / "tfprune_tuning.txt").mkdir(parents=True)
+    x = _input((1, 28, 28, 64))
+    _, printed = run(tp.convert(dense, min_speedup=0.01).tflite, x, f"cache={tmp_path / 'cache'}", "tuning=true")
+    assert "tuning problem: " in printed
+    assert "tfprune_tuning.txt" in printed
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -135,6 +144,30 @@ def test_a_model_of_a_later_version_asks_for_a_newer_library(java: Java, model: 
     assert "use a newer libtfprune, in an app the AAR of the version that converted the model" in done.stdout
 
 
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.999])
+def test_a_file_that_is_cut_off_is_an_exception(share: float, java: Java, model: Path) -> None:
+    content = model.read_bytes()
+    model.write_bytes(content[: int(share * len(content))])
+    done = java("RunModel", model, "/dev/null", "/dev/null")
+    assert done.returncode == 1
+    assert done.stdout.startswith("java.lang.IllegalArgumentException: ")
+    assert "valid TensorFlow Lite model" in done.stdout
+
+
+def test_without_opencl_a_gpu_is_refused_and_auto_runs_on_the_cpu(
+    run: Run, java: Java, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCL_ICD_VENDORS", "/")
+    done = java("RunModel", model, "/dev/null", "/dev/null", "backend=GPU")
+    assert done.returncode == 1
+    assert "TfpruneException: tfprune delegate: backend=gpu: OpenCL: " in done.stdout + done.stderr
+    x = _input(CASES["3x3"][1])
+    expected, _ = run(CASES["3x3"][0], x)
+    found, printed = run(model.read_bytes(), x, "backend=AUTO")
+    assert "problem: OpenCL: " in printed
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
 def test_closing_in_the_wrong_order_crashes_nothing(java: Java, model: Path) -> None:
     done = java("Misuse", model)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -144,6 +177,7 @@ def test_closing_in_the_wrong_order_crashes_nothing(java: Java, model: Path) -> 
     )
     assert "Encountered unresolved custom op: TfpruneConv2D" in said["no delegate"]
     assert said["delegate closed first"] == said["resized after"] == said["second interpreter"] == "fine"
+    assert said["two delegates"] == said["one delegate twice"] == "fine"
 
 
 def test_a_thousand_rounds_leak_nothing(java: Java, model: Path) -> None:

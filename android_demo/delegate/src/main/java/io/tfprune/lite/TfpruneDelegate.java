@@ -196,6 +196,16 @@ public final class TfpruneDelegate implements Delegate, AutoCloseable {
   }
 
   /**
+   * Why what was tuned could not be read from the cache directory or kept there; null where nothing went wrong. Layers
+   * were tuned for this delegate only then, and run as ever.
+   *
+   * @throws IllegalStateException the delegate is closed.
+   */
+  public synchronized String tuningProblem() {
+    return TfpruneLayer.tuningProblem(Native.fromUtf8(Native.describe(open("say what went wrong with tuning"))));
+  }
+
+  /**
    * Where the operators of the graphs run, and why. Nothing is noted with {@link Backend#CPU}.
    *
    * @throws IllegalStateException the delegate is closed.

@@ -63,4 +63,12 @@ public final class TfpruneLayer {
     }
     return Collections.unmodifiableList(layers);
   }
+
+  /** What went wrong with the file that keeps what was tuned, which is said after the layers; null where nothing did. */
+  static String tuningProblem(String text) {
+    for (String line : text.split("\n")) {
+      if (line.startsWith(PROBLEM + "\t")) return line.substring(2);
+    }
+    return null;
+  }
 }

@@ -49,6 +49,7 @@ public final class TfpruneDelegateTest {
             + " interpreters",
         assertThrows(IllegalStateException.class, delegate::getNativeHandle).getMessage());
     assertTrue(assertThrows(IllegalStateException.class, delegate::layers).getMessage().contains("describe its layers"));
+    assertTrue(assertThrows(IllegalStateException.class, delegate::tuningProblem).getMessage().contains("with tuning"));
     assertTrue(assertThrows(IllegalStateException.class, delegate::placement).getMessage().contains("operators run"));
   }
 

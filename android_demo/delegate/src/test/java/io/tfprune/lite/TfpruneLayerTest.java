@@ -2,6 +2,7 @@
 package io.tfprune.lite;
 
 import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
@@ -24,6 +25,12 @@ public final class TfpruneLayerTest {
     assertEquals("tile 32, timed", layer.tuning());
     assertEquals("node 17: row_band/neon", layer.toString());
     assertEquals("", layers.get(1).tuning());
+  }
+
+  @Test
+  public void theProblemIsWhatFollowsItsMark() {
+    assertEquals("the cache is damaged", TfpruneLayer.tuningProblem(LINE + "\n#\tthe cache is damaged\n"));
+    assertNull(TfpruneLayer.tuningProblem(LINE + "\n"));
   }
 
   @Test
