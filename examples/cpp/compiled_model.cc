@@ -91,8 +91,8 @@ int main(int argc, char** argv) {
       lite.GetModelSignature(model, 0, &signature) != kLiteRtStatusOk) {
     return Fail("the model cannot be read");
   }
-  tfprune_set_custom_op_threads(argc > 5 ? atoi(argv[5]) : 1);
-  if (!Compile(lite, environment, model, &compiled)) {
+  if (tfprune_set_custom_op_threads(argc > 5 ? atoi(argv[5]) : 1) != kLiteRtStatusOk ||
+      !Compile(lite, environment, model, &compiled)) {
     TellError();
     return Fail("the model cannot be compiled");
   }

@@ -60,8 +60,8 @@ class Tfprune:
     def add_custom_ops(self, options: Any) -> int:
         return int(self._library.tfprune_add_custom_ops(options))
 
-    def set_threads(self, count: int) -> None:
-        self._library.tfprune_set_custom_op_threads(c_int(count))
+    def set_threads(self, count: int) -> int:
+        return int(self._library.tfprune_set_custom_op_threads(c_int(count)))
 
     @property
     def last_kernel(self) -> str:

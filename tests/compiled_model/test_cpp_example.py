@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import tfprune as tp
-from tests.android.conftest import RUNTIME
+from tests.android.conftest import REPOSITORY, RUNTIME
 from tests.compiled_model.test_whole_models import converted, convolutional, images, pruned
 from tests.models.recurrent import LstmFile
 from tfprune.runtime.library import library_path
@@ -62,6 +63,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     assert "LiteRT lacks LiteRtCreateEnvironment" in example(library_path(), model, "b", "c").stderr
     assert "the model cannot be read" in example(LITERT, no, "b", "c").stderr
     assert "INPUT must hold exactly" in example(LITERT, model, no, "c").stderr
+    assert "count must be from 1 to 64, got 0" in example(LITERT, model, no, "c", "many").stderr
     # LiteRT takes no files with variable tensors.
     model.write_bytes(converted(LstmFile().build()))
     assert "the model cannot be read" in example(LITERT, model, no, "c").stderr
@@ -77,3 +79,27 @@ def test_the_sentence_of_an_op_that_fails_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "TfpruneConv2D: " in done.stderr
     assert not (tmp_path / "y").exists()
+
+
+# What a program has from LiteRT's own headers, and before.
+FRAME = """
+#include "examples/cpp/litert.h"
+
+int LiteRtCreateOptions(LiteRtOptions* options);
+int LiteRtSetOptionsHardwareAccelerators(LiteRtOptions options, int accelerators);
+int LiteRtCreateCompiledModel(LiteRtHandle environment, LiteRtHandle model, LiteRtOptions options, LiteRtHandle* made);
+
+void Example(LiteRtOptions options, LiteRtHandle environment, LiteRtHandle model, LiteRtHandle compiled) {{
+{code}
+}}
+"""
+
+
+def test_the_code_of_the_page_compiles(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "runtime.md").read_text()
+    (code,) = re.findall(r"^```cpp\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    source = tmp_path / "example.cc"
+    source.write_text(FRAME.format(code=code))
+    command = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{REPOSITORY}", str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -159,3 +159,9 @@ def test_an_error_is_told_where_the_runtime_drops_it(content: bytes, ops: Tfprun
 def test_no_options_are_refused_in_words(ops: Tfprune) -> None:
     assert ops.add_custom_ops(None) != 0
     assert ops.last_error == "tfprune_add_custom_ops: options must be a LiteRtOptions, got null"
+
+
+@pytest.mark.parametrize("count", [0, -1, 65])
+def test_threads_out_of_range_are_refused_in_words(count: int, ops: Tfprune) -> None:
+    assert ops.set_threads(count) != 0
+    assert ops.last_error == f"tfprune_set_custom_op_threads: count must be from 1 to 64, got {count}"

@@ -11,6 +11,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALLOWED = REPOSITORY / "third_party" / "android_api24_symbols.txt"
+HEADER = REPOSITORY / "tflite_ops" / "include" / "tfprune.h"
 LIBRARIES = [
     pytest.param(REPOSITORY / "tfprune" / "runtime" / "lib" / "libtfprune.so", id="host"),
     pytest.param(REPOSITORY / ".cache" / "aarch64" / "libtfprune.so", id="aarch64", marks=pytest.mark.aarch64),
@@ -53,10 +54,19 @@ def test_imports_are_c_functions_of_android_api_24(library: Path) -> None:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_exports_are_the_delegate_interface_and_nothing_else(library: Path) -> None:
-    exported = _symbols(library, "--defined-only")
-    assert {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate", "tfprune_version"} <= exported
-    assert all(name.startswith(("tflite_plugin_", "tfprune_")) for name in exported), exported
+def test_exports_are_what_the_header_declares_and_nothing_else(library: Path) -> None:
+    declared = set(re.findall(r"^TFPRUNE_API [^(]*?(\w+)\(", HEADER.read_text(), re.MULTILINE))
+    assert {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate", "tfprune_version"} <= declared
+    assert _symbols(library, "--defined-only") == declared
+
+
+@pytest.mark.parametrize(("compiler", "standard"), [("gcc", "c99"), ("g++", "c++11")])
+def test_the_header_compiles_alone(compiler: str, standard: str, tmp_path: Path) -> None:
+    source = tmp_path / ("alone.c" if compiler == "gcc" else "alone.cc")
+    source.write_text(f'#include "{HEADER}"\n')
+    options = [f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"]
+    done = subprocess.run([compiler, *options, source], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("library", [*LIBRARIES, *PROGRAMS])

@@ -280,10 +280,15 @@ int tfprune_add_custom_ops(LiteRtOptions options) {
   return tfprune::kLiteRtOk;
 }
 
-void tfprune_set_custom_op_threads(int count) {
-  const tfprune::Locked lock;
+int tfprune_set_custom_op_threads(int count) {
   const int most = static_cast<int>(tfprune::kMaxThreads);
-  tfprune::threads = count < 1 ? 1 : count > most ? most : count;
+  if (count < 1 || count > most) {
+    const tfprune::Status status = tfprune::Error("count must be from 1 to %d, got %d", most, count);
+    return tfprune::Outcome("tfprune_set_custom_op_threads", status, tfprune::kLiteRtInvalidArgument);
+  }
+  const tfprune::Locked lock;
+  tfprune::threads = count;
+  return tfprune::kLiteRtOk;
 }
 
 size_t tfprune_last_error(char* buffer, size_t size) {

@@ -16,13 +16,4 @@ TfLiteDelegate* NewDelegate(const char* const* keys, const char* const* values, 
 
 }  // namespace tfprune
 
-extern "C" {
-
-// Each writes its text as snprintf does: at most `size` bytes with the closing zero, and returns the length of the
-// whole text. Without a delegate that is empty.
-size_t tfprune_describe(TfLiteDelegate* delegate, char* buffer, size_t size);   // the layers (ops/description.h)
-size_t tfprune_placement(TfLiteDelegate* delegate, char* buffer, size_t size);  // where nodes run (ops/placement.h)
-
-}  // extern "C"
-
 #endif  // TFPRUNE_DELEGATE_DELEGATE_H_

@@ -28,6 +28,12 @@ TFPRUNE_API struct TfLiteDelegate* tflite_plugin_create_delegate(const char* con
                                                                  size_t count, void (*report_error)(const char*));
 TFPRUNE_API void tflite_plugin_destroy_delegate(struct TfLiteDelegate* delegate);
 
+/* What a delegate's layers are and where operators run: lines of fields with tabs between, as docs/runtime.md lists
+   them. Each writes as snprintf does: at most `size` bytes with the closing zero, and returns the length of the whole
+   text. Without a delegate that is empty. */
+TFPRUNE_API size_t tfprune_describe(struct TfLiteDelegate* delegate, char* buffer, size_t size);
+TFPRUNE_API size_t tfprune_placement(struct TfLiteDelegate* delegate, char* buffer, size_t size);
+
 /* The op of a name, "TfpruneConv2D", "TfpruneFullyConnected" or "TfpruneLSTM", for interpreters that are made with ops
    and without the delegate: MutableOpResolver::AddCustom, TfLiteInterpreterOptionsAddCustomOp. Null for another name;
    lives as long as the library. Version 1. The delegate runs neighbouring layers as one where that is faster, these do
@@ -39,8 +45,9 @@ TFPRUNE_API const struct TfLiteRegistration* tfprune_registration(const char* na
 TFPRUNE_API int tfprune_add_custom_ops(LiteRtOptions options);
 
 /* Threads of the ops that tfprune_add_custom_ops added, from 1 (the default) to 64; counts for models that run for
-   the first time from now on. A delegate's threads are its interpreter's, or those of its option "threads". */
-TFPRUNE_API void tfprune_set_custom_op_threads(int count);
+   the first time from now on. Returns a LiteRtStatus: with another number nothing changes, and tfprune_last_error has
+   the reason. A delegate's threads are its interpreter's, or those of its option "threads". */
+TFPRUNE_API int tfprune_set_custom_op_threads(int count);
 
 /* The last error of those ops, as snprintf writes it: at most `size` bytes with the closing zero; returns the length
    of the whole text, 0 where there was none. LiteRT ignores the status of a custom op: a run that fails leaves its
