@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -13,8 +14,8 @@ import pytest
 
 import tfprune as tp
 from examples.fashion import network
-from tests.android.app.conftest import JUnit
-from tests.android.conftest import REPOSITORY
+from tests.android.app.conftest import JARS, JUnit
+from tests.android.conftest import JSIG, REPOSITORY
 from tfprune.costs import load_table
 from tfprune.costs.table import KINDS
 from tfprune.mapping.latency import LatencyModel
@@ -85,6 +86,24 @@ def test_the_profile_is_the_packaged_table_part_by_part(clicked_through: tuple[P
         assert max(sparse.values()) == pytest.approx(min(sparse.values()), rel=1e-2)
         assert mine.dense_mac > 0
     assert set(scaled.stock_ops) == set(packaged.stock_ops)
+
+
+def test_both_models_run_on_a_gpu(
+    models: Path, classes_of_apk: Path, libraries: Path, android_libc: Path, tmp_path: Path
+) -> None:
+    # OpenCL on this machine's processor, which the screens' tests go without: an app takes it for no GPU.
+    jars = [classes_of_apk, next(JARS.glob("android-all-7*.jar"))]
+    command: list[str | Path] = ["java", f"-Djava.library.path={libraries}", "-cp", ":".join(map(str, jars))]
+    command += [Path(__file__).with_name("RunPair.java"), models / "dense.tflite", models / "pruned.tflite", tmp_path]
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(android_libc), "LD_PRELOAD": str(JSIG)}
+    done = subprocess.run(
+        [*command, "784", "10"], env=environment, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.findall(r"^(CPU, 2 threads|GPU): runs 5, same class 1, worst (\S+)$", done.stdout, re.MULTILINE)
+    assert [where for where, _ in found] == ["CPU, 2 threads", "GPU"]
+    assert max(float(worst) for _, worst in found) < 1e-4
+    assert list(tmp_path.glob("tfprune_programs/*.clprogram"))
 
 
 def test_models_are_named_with_their_hashes(models: Path) -> None:
