@@ -10,7 +10,7 @@
 namespace tfprune {
 
 struct ProgramStore::Entry {
-  const char* text = nullptr;
+  const EmbeddedProgram* embedded = nullptr;
   char options[kMaxOptionBytes] = {0};
   Program program;
   Entry* next = nullptr;
@@ -25,10 +25,10 @@ ProgramStore::~ProgramStore() {
 }
 
 Status ProgramStore::Get(const Context& context, const char* name, const char* options, const Program** program) {
-  const char* const text = ProgramText(name);
-  if (text == nullptr) return Error("gpu: there is no program %.60s", name);
+  const EmbeddedProgram* const embedded = FindProgram(name);
+  if (embedded == nullptr) return Error("gpu: there is no program %.60s", name);
   for (const Entry* entry = first_; entry != nullptr; entry = entry->next) {
-    if (entry->text == text && strcmp(entry->options, options) == 0) {
+    if (entry->embedded == embedded && strcmp(entry->options, options) == 0) {
       *program = &entry->program;
       return {};
     }
@@ -36,9 +36,10 @@ Status ProgramStore::Get(const Context& context, const char* name, const char* o
   Entry* const entry = Create<Entry>();
   if (entry == nullptr) return Error("gpu: no memory for the program %.60s", name);
   snprintf(entry->options, sizeof(entry->options), "%s", options);
-  entry->text = text;
+  entry->embedded = embedded;
   ProgramOrigin origin = ProgramOrigin::kCompiled;
-  const Status status = cache_.Get(context, {&text, 1, options}, &entry->program, &origin);
+  const ProgramSource source = {embedded->pieces, embedded->piece_count, options};
+  const Status status = cache_.Get(context, source, &entry->program, &origin);
   if (!status.ok()) {
     Destroy(entry);
     return status;

@@ -5,14 +5,11 @@
 
 namespace tfprune {
 
-const EmbeddedProgram kEmbeddedPrograms[] = {
 #include "tflite_ops/gpu/kernels/embedded.inc"
-};
-const uint32_t kEmbeddedProgramCount = sizeof(kEmbeddedPrograms) / sizeof(kEmbeddedPrograms[0]);
 
-const char* ProgramText(const char* name) {
-  for (uint32_t i = 0; i < kEmbeddedProgramCount; ++i) {
-    if (strcmp(kEmbeddedPrograms[i].name, name) == 0) return kEmbeddedPrograms[i].text;
+const EmbeddedProgram* FindProgram(const char* name) {
+  for (const EmbeddedProgram& program : kEmbeddedPrograms) {
+    if (strcmp(program.name, name) == 0) return &program;
   }
   return nullptr;
 }

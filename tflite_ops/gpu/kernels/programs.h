@@ -7,17 +7,17 @@
 
 namespace tfprune {
 
-// A program's name is that of its last .cl file.
+constexpr uint32_t kMostPieces = 4;
+
+// A program's name is that of its last .cl file; its text is that of its files, one after the other.
 struct EmbeddedProgram {
   const char* name;
-  const char* text;
+  const char* pieces[kMostPieces];
+  uint32_t piece_count;
 };
 
-extern const EmbeddedProgram kEmbeddedPrograms[];
-extern const uint32_t kEmbeddedProgramCount;
-
-// The text of a program, or null where there is none of this name.
-const char* ProgramText(const char* name);
+// The program of this name, or null where there is none.
+const EmbeddedProgram* FindProgram(const char* name);
 
 }  // namespace tfprune
 
