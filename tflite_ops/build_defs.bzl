@@ -3,7 +3,6 @@
 
 # The library needs no C++ runtime: see docs/architecture.md.
 LIBRARY_COPTS = [
-    "-O3",
     "-fno-stack-protector",  # its symbols differ between C libraries
 ] + select({  # the kernels say what is a vector; guessed gathers are slow
     "//tflite_ops:clang": ["-fno-vectorize"],
@@ -14,6 +13,26 @@ LIBRARY_COPTS = [
     "-fno-rtti",
     "-fno-threadsafe-statics",
     "-fvisibility=hidden",
+] + select({
+    # Tables that unwind the stack would be a twelfth of the library. A crash report names the place, not its callers.
+    "//third_party/c_library:android": [
+        "-fno-asynchronous-unwind-tables",
+        "-fno-unwind-tables",
+    ],
+    "//conditions:default": [],
+})
+
+# What runs for every value of a tensor or of a file; all else runs once a layer or less, and apps carry it.
+_FAST_PACKAGES = [
+    "tflite_ops/base",
+    "tflite_ops/formats",
+    "tflite_ops/kernels",
+]
+
+# These kernels say what is unrolled; more of it makes them larger, and takes as many instructions or more.
+_ARM_COPTS = [
+    "-O2",
+    "-funswitch-loops",
 ]
 
 ISA_COPTS = {
@@ -21,15 +40,20 @@ ISA_COPTS = {
     "avx2": ["-mavx2", "-mfma", "-mf16c"],
     "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma", "-mf16c"],
     "avx512_vnni": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mfma"],
-    "neon": [],
-    "neon_dotprod": ["-march=armv8.2-a+dotprod"],
-    "neon_i8mm": ["-march=armv8.2-a+dotprod+i8mm"],
-    "neon_fp16": ["-march=armv8.2-a+fp16"],
+    "neon": _ARM_COPTS,
+    "neon_dotprod": _ARM_COPTS + ["-march=armv8.2-a+dotprod"],
+    "neon_i8mm": _ARM_COPTS + ["-march=armv8.2-a+dotprod+i8mm"],
+    "neon_fp16": _ARM_COPTS + ["-march=armv8.2-a+fp16"],
 }
+
+def _optimization():
+    package = native.package_name()
+    fast = [prefix for prefix in _FAST_PACKAGES if package == prefix or package.startswith(prefix + "/")]
+    return "-O3" if fast else "-Os"
 
 def tfprune_library(name, copts = [], **kwargs):
     """A cc_library of libtfprune."""
-    native.cc_library(name = name, copts = LIBRARY_COPTS + copts, **kwargs)
+    native.cc_library(name = name, copts = [_optimization()] + LIBRARY_COPTS + copts, **kwargs)
 
 def isa_library(name, isa, **kwargs):
     """A cc_library whose files are compiled for one instruction set of ISA_COPTS."""

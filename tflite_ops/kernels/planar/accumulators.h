@@ -8,6 +8,7 @@ struct Accumulators {
   V value[kRows][kVectors];
 
   inline __attribute__((always_inline)) void SetRow(int row, float start) {
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) value[row][v] = S::Set(start);
   }
 

@@ -21,9 +21,11 @@ template <typename S, int kRows, int kVectors>
 inline __attribute__((always_inline)) void BandChunk(const TileArgs& a, uint32_t row, const uint32_t* offsets,
                                                      size_t count, const float* weights, size_t stride, float* out) {
   Accumulators<S, kRows, kVectors> acc;
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) acc.SetRow(r, BiasOf(a, row + r));
   acc.AddCells(reinterpret_cast<const char*>(a.x), offsets, count, weights, stride);
   const auto low = S::Set(a.low), high = S::Set(a.high);
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) acc.StoreRow(r, row + r, a, low, high, out + r * a.row_stride);
 }
 
