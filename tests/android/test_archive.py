@@ -109,11 +109,17 @@ def test_libraries_show_the_delegate_and_what_java_calls(archive: Path, abi: str
     assert [name for name in sorted(names) if not EXPORTS.fullmatch(name)] == []
 
 
-@pytest.mark.parametrize(("abi", "most"), [("arm64-v8a", 1.3e6), ("armeabi-v7a", 0.45e6), ("x86_64", 2.1e6)])
-def test_libraries_are_stripped_and_no_larger_than_the_docs_say(archive: Path, abi: str, most: float) -> None:
+@pytest.mark.parametrize(
+    ("abi", "most", "most_in_archive"),
+    [("arm64-v8a", 875e3, 410e3), ("armeabi-v7a", 275e3, 155e3), ("x86_64", 1.65e6, 675e3)],
+)
+def test_libraries_are_stripped_and_small(archive: Path, abi: str, most: float, most_in_archive: float) -> None:
     library = _library(archive, abi)
     assert ".symtab" not in _tool("readelf", "-SW", library)
-    assert library.stat().st_size < most
+    reason = "every app carries it: `nm -S --size-sort` shows what grew; docs/android_library.md names the size"
+    assert library.stat().st_size <= most, reason
+    with zipfile.ZipFile(ARCHIVE) as file:
+        assert file.getinfo(f"jni/{abi}/libtfprune.so").compress_size <= most_in_archive, reason
 
 
 def test_java_and_python_have_one_version() -> None:
