@@ -29,13 +29,15 @@ class Jars:
         """Fetches what is missing.
 
         Raises:
-            SystemExit: Maven is missing or could not fetch, or a jar has another checksum.
+            SystemExit: Maven is missing or could not fetch, or a jar is missing or has another checksum.
         """
         wanted = self._checksums()
         if not all((self.folder / name).exists() for name in wanted):
             self._copy_from_maven()
         for name, checksum in wanted.items():
             path = self.folder / name
+            if not path.exists():
+                raise SystemExit(f"{path} must be what {self.source / 'pom.xml'} asks for, Maven fetched no such jar.")
             found = _checksum(path)
             if found != checksum:
                 raise SystemExit(f"{path}: its SHA-256 must be {checksum}, got {found}; remove it and run again.")

@@ -46,6 +46,21 @@ public final class TfpruneLayer {
     return fields[5];
   }
 
+  /** Bytes of weights that the kernel reads where they lie in the file. */
+  public long weightsInPlace() {
+    return Long.parseLong(fields[6]);
+  }
+
+  /** Bytes of weights that were copied, widened or reordered when the layer was prepared. */
+  public long weightsRepacked() {
+    return Long.parseLong(fields[7]);
+  }
+
+  /** Bytes of addresses made from the columns of the weights, anew for every shape of the input. */
+  public long offsetBytes() {
+    return Long.parseLong(fields[8]);
+  }
+
   @Override
   public String toString() {
     return "node " + node() + ": " + kernel();

@@ -23,6 +23,9 @@ public final class TfpruneLayerTest {
     assertEquals(1500, layer.nanoseconds());
     assertEquals(2, layer.runs());
     assertEquals("tile 32, timed", layer.tuning());
+    assertEquals(4096, layer.weightsInPlace());
+    assertEquals(0, layer.weightsRepacked());
+    assertEquals(64, layer.offsetBytes());
     assertEquals("node 17: row_band/neon", layer.toString());
     assertEquals("", layers.get(1).tuning());
   }
