@@ -162,7 +162,7 @@ bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour
 STUDY := $(addprefix benchmarks/accuracy/plans/,default.yaml equal_latency.yaml baseline.yaml)
 study: setup  ## The tables and figures of docs/accuracy.md; hours, goes on where it was.
 	$(BIN)/python benchmarks/accuracy_study.py run $(STUDY)
-	$(BIN)/python benchmarks/accuracy_study.py report $(STUDY) --pictures docs/pictures --page docs/accuracy.md
+	$(BIN)/python benchmarks/accuracy_study.py report $(STUDY) --pictures docs/images --page docs/accuracy.md
 
 bench-gpu: setup  ## The tables of docs/gpu.md on this machine's OpenCL device; without a GPU only answers count.
 	$(BIN)/python benchmarks/gpu_layers.py --output benchmarks/results/gpu_layers.json
