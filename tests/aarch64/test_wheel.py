@@ -74,6 +74,8 @@ def test_the_checkout_keeps_the_library_of_this_machine(wheel: Path) -> None:
 def test_the_tests_of_the_runtime_pass(site: Path, tmp_path: Path) -> None:
     # Beside the tests and not in the repository, whose package would be imported.
     shutil.copytree(REPOSITORY / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    # A test reads a page.
+    shutil.copytree(REPOSITORY / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("*.png"))
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {GUEST[0]} {GUEST[1]} "$@"\n')
     python.chmod(0o755)
