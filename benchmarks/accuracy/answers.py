@@ -148,12 +148,13 @@ def _partner(groups: dict[Group, dict[int, Row]], network: str, method: str, fir
     own = [
         found
         for (name, _, what, _, _), found in groups.items()
-        if (name, what) == (network, method) and _epochs(found) == _epochs(first)
+        if (name, what) == (network, method) and epochs_of(found) == epochs_of(first)
     ]
     return own[0] if len(own) == 1 else {}
 
 
-def _epochs(by_seed: dict[int, Row]) -> str:
+def epochs_of(by_seed: dict[int, Row]) -> str:
+    """How long a group was trained, such as ``"6+2"``."""
     return str(next(iter(by_seed.values()))["epochs"])
 
 

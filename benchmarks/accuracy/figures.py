@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from accuracy.answers import Group, Mean, groups_of, mean_of
+from accuracy.answers import Group, Mean, epochs_of, groups_of, mean_of
 from accuracy.plan import Study
 from accuracy.point import DENSE
 from accuracy.table import Row
@@ -148,9 +148,7 @@ def _zeros(group: Group, by_seed: dict[int, Row]) -> float | None:
 
 
 def _macs(group: Group, by_seed: dict[int, Row]) -> float | None:
-    if group[2] == DENSE:
-        return None
-    return 100 * float(sum(row["macs"] for row in by_seed.values())) / len(by_seed)
+    return None if group[2] == DENSE else 100 * mean_of([row["macs"] for row in by_seed.values()]).mean
 
 
 def _listed(group: Group, by_seed: dict[int, Row]) -> float | None:
@@ -168,7 +166,7 @@ _PLACES: dict[str, Callable[[Group, dict[int, Row]], float | None]] = {
 def _dense(study: Study, groups: dict[Group, dict[int, Row]], panel: str) -> float | None:
     """Accuracy of the dense network that was trained longest."""
     found = {
-        sum(map(int, next(iter(by_seed.values()))["epochs"].split("+"))): by_seed
+        sum(map(int, epochs_of(by_seed).split("+"))): by_seed
         for group, by_seed in groups.items()
         if group[2] == DENSE and _panel_of(study, group) == panel
     }
