@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.tfprune.demo.logic;
 
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import org.json.JSONArray;
 import org.json.JSONException;
@@ -69,14 +67,8 @@ public final class Catalog {
     inputSpread = (float) input.getDouble("spread");
     dense = new Model(data.getJSONObject("dense"));
     pruned = new Model(data.getJSONObject("pruned"));
-    List<String> names = new ArrayList<>();
-    JSONArray labelled = data.getJSONArray("labels");
-    for (int i = 0; i < labelled.length(); ++i) names.add(labelled.getString(i));
-    labels = Collections.unmodifiableList(names);
-    List<Sample> images = new ArrayList<>();
-    JSONArray sampled = data.getJSONArray("samples");
-    for (int i = 0; i < sampled.length(); ++i) images.add(new Sample(sampled.getJSONObject(i)));
-    samples = Collections.unmodifiableList(images);
+    labels = JsonLists.of(data.getJSONArray("labels"), JSONArray::getString);
+    samples = JsonLists.of(data.getJSONArray("samples"), (all, i) -> new Sample(all.getJSONObject(i)));
   }
 
   private void check() {

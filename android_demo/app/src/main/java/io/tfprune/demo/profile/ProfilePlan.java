@@ -3,8 +3,7 @@ package io.tfprune.demo.profile;
 
 import io.tfprune.demo.logic.Catalog;
 import io.tfprune.demo.logic.DemoException;
-import java.util.ArrayList;
-import java.util.Collections;
+import io.tfprune.demo.logic.JsonLists;
 import java.util.List;
 import org.json.JSONArray;
 import org.json.JSONException;
@@ -71,18 +70,9 @@ public final class ProfilePlan {
     leastShare = data.getDouble("least_share");
     table = data.getJSONObject("table").toString();
     call = new Operator(data.getJSONObject("call"));
-    List<String> names = new ArrayList<>();
-    JSONArray chains = data.getJSONArray("chain_operators");
-    for (int i = 0; i < chains.length(); ++i) names.add(chains.getString(i));
-    chainOperators = Collections.unmodifiableList(names);
-    List<Layer> allLayers = new ArrayList<>();
-    JSONArray layerData = data.getJSONArray("layers");
-    for (int i = 0; i < layerData.length(); ++i) allLayers.add(new Layer(layerData.getJSONObject(i)));
-    layers = Collections.unmodifiableList(allLayers);
-    List<Operator> allOperators = new ArrayList<>();
-    JSONArray operatorData = data.getJSONArray("operators");
-    for (int i = 0; i < operatorData.length(); ++i) allOperators.add(new Operator(operatorData.getJSONObject(i)));
-    operators = Collections.unmodifiableList(allOperators);
+    chainOperators = JsonLists.of(data.getJSONArray("chain_operators"), JSONArray::getString);
+    layers = JsonLists.of(data.getJSONArray("layers"), (all, i) -> new Layer(all.getJSONObject(i)));
+    operators = JsonLists.of(data.getJSONArray("operators"), (all, i) -> new Operator(all.getJSONObject(i)));
   }
 
   /**
