@@ -4,10 +4,11 @@
     python benchmarks/mapping.py predicted --device arm64
     python benchmarks/mapping.py predicted --device host
     python benchmarks/mapping.py plans        # wants two idle cores: choices at equal measured latency
+    python benchmarks/mapping.py costs --device arm64
+    python benchmarks/mapping.py costs --device host  # wants an idle core: what these cost in int8
     python benchmarks/mapping.py study        # writes these as benchmarks/accuracy/plans/equal_latency.yaml
     python benchmarks/mapping.py train        # hours; goes on where it was
     python benchmarks/mapping.py ratios       # wants an idle core: of what its searches found
-    python benchmarks/mapping.py int8         # wants an idle core: of the networks that `train` keeps
     python benchmarks/mapping.py search-cost  # wants two idle cores
     python benchmarks/mapping.py tables
 
@@ -24,11 +25,11 @@ import click
 from rich.console import Console
 
 import mapping_compare
-import mapping_int8
+import mapping_costs
 import mapping_predicted
 import mapping_study
 import mapping_tables
-from mapping_networks import CASES, PRUNING_EPOCHS, Data, dense, images, kept_path, settings
+from mapping_networks import CASES, PRUNING_EPOCHS, Data, dense, images, settings
 from measure import REPOSITORY
 from results_file import training_facts, write_json
 from tfprune.costs import CostTable, load_table
@@ -42,7 +43,6 @@ RESULTS = REPOSITORY / "benchmarks/results"
 SEEDS = (0, 1, 2)
 RECIPES = 30
 NARROWER = "narrower dense"
-RULES = "rules"
 METHODS = (*mapping_compare.PLANNED, NARROWER, *mapping_compare.SEARCHES)
 console = Console(stderr=True)
 
@@ -147,6 +147,21 @@ def plans(profile: Path | None, labels: tuple[str, ...], names: tuple[str, ...],
 
 
 @main.command()
+@click.option("--device", type=click.Choice(["arm64", "host"]), required=True)
+@click.option("--profile", type=click.Path(path_type=Path, exists=True), help="Default: the table of the package.")
+def costs(device: str, profile: Path | None) -> None:
+    """What dense networks and the choices of `plans` cost in int8, and in instructions on arm64."""
+    kept = _plans()
+    table = load_table(device if profile is None else profile)
+    measured, names = mapping_costs.MEASURED[device]
+    for name in CASES:
+        kept.rows.setdefault(f"{name}, dense", {"measured ratio": 1.0})
+    for key, row in kept.rows.items():
+        if not names <= set(row):
+            kept.keep(key, {**row, **measured(key.split(",")[0], row, table)})
+
+
+@main.command()
 def study() -> None:
     """Writes the plan that trains what `plans` found, and its recipes."""
     console.print(f"{mapping_study.write(_plans().rows)} written")
@@ -215,8 +230,7 @@ def _train_plans(name: str, label: str, latency: LatencyModel, training: Trainin
             continue
         else:
             choices = mapping_compare.read(made["choices"])
-            kept_as = f"{label}_{method}" if method == RULES and training.epochs == PRUNING_EPOCHS else ""
-            row = mapping_compare.trained(name, seed, data, choices, latency, kept_as, training.epochs)
+            row = mapping_compare.trained(name, seed, data, choices, latency, training.epochs)
         kept.keep(row_key, {**row, "measured ratio": made["measured ratio"]})
 
 
@@ -244,7 +258,7 @@ def _train_searched(name: str, label: str, latency: LatencyModel, training: Trai
         dense(name, seed, data), latency, data, predicted, missing, seed
     ).items():
         choices = mapping_compare.read(row["choices"])
-        trained = mapping_compare.trained(name, seed, data, choices, latency, epochs=training.epochs)
+        trained = mapping_compare.trained(name, seed, data, choices, latency, training.epochs)
         kept.keep(keys[method], {**row, **trained})
 
 
@@ -262,29 +276,6 @@ def ratios(profile: Path | None, names: tuple[str, ...]) -> None:
         for key, row in searched.items():
             measured = mapping_compare.ratio(latency, mapping_compare.read(row["choices"]))
             kept.keep(key, {**row, "measured ratio": round(measured, 4)})
-
-
-@main.command()
-@click.option("--profile", type=click.Path(path_type=Path, exists=True), help="Default: the host's table.")
-@click.option("--label", default="wide", show_default=True)
-@click.option("--network", "names", multiple=True, default=tuple(CASES), type=click.Choice(list(CASES)))
-def int8(profile: Path | None, label: str, names: tuple[str, ...]) -> None:
-    """Dense and mapped networks in float32 and int8; trains those that `train` has not kept; wants an idle core."""
-    kept = Kept("mapping_int8", settings())
-    table = _table(profile)
-    data = images()
-    for name in names:
-        for seed in SEEDS:
-            key = f"{name}, {label}, seed {seed}"
-            if key in kept.rows:
-                continue
-            if not kept_path(f"{name}_dense_{seed}").exists():
-                mapping_compare.trained_dense(name, seed, data)
-            if not kept_path(f"{name}_{label}_{RULES}_{seed}").exists():
-                latency = latency_model(dense(name, seed, data), table)
-                choices = mapping_compare.read(_plans().rows[f"{name}, {label}, {RULES}"]["choices"])
-                mapping_compare.trained(name, seed, data, choices, latency, f"{label}_{RULES}")
-            kept.keep(key, mapping_int8.compared(name, label, seed, data, table))
 
 
 @main.command()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mappings against single patterns, narrower networks and int8, each at the same measured latency."""
+"""Mappings against single patterns and narrower networks, each at the same measured latency."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tfprune as tp
-from mapping_networks import CASES, DENSE_EPOCHS, PRUNING_EPOCHS, Data, accuracy, dense, fit, keep, pruned
+from mapping_networks import CASES, DENSE_EPOCHS, PRUNING_EPOCHS, Data, accuracy, dense, fit, pruned
 from tfprune.costs import CostTable
 from tfprune.mapping.candidates import choices_at
 from tfprune.mapping.choice import DENSE, Choice
@@ -140,6 +140,17 @@ def read(plain: dict[str, Any]) -> Choices:
     }
 
 
+def recipe_of(choices: Choices) -> tp.Recipe:
+    """A rule for each layer that is not dense."""
+    return tp.Recipe(
+        [
+            tp.Rule(layer, choice.pattern, choice.sparsity, min_weights=0)
+            for layer, choice in choices.items()
+            if choice.pattern is not None
+        ]
+    )
+
+
 def plan(latency: LatencyModel, model: Any, method: str, wanted: float) -> dict[str, Any]:
     """What a method that does not look at data does to reach a measured ratio."""
     network = latency.network
@@ -243,18 +254,10 @@ def trained(
     data: Data,
     choices: Choices,
     latency: LatencyModel,
-    kept_as: str = "",
     epochs: int = PRUNING_EPOCHS,
 ) -> dict[str, Any]:
-    """Accuracy on the test images after training with choices; the network is kept under a name, where one is given."""
-    rules_of = [
-        tp.Rule(layer, choice.pattern, choice.sparsity, min_weights=0)
-        for layer, choice in choices.items()
-        if choice.pattern is not None
-    ]
-    model = pruned(dense(name, seed, data, pruning_epochs=epochs), data, tp.Recipe(rules_of), epochs)
-    if kept_as:
-        keep(model, f"{name}_{kept_as}_{seed}")
+    """Accuracy on the test images after training with choices."""
+    model = pruned(dense(name, seed, data, pruning_epochs=epochs), data, recipe_of(choices), epochs)
     zeros = [
         latency.sparsity(latency.network.layer(layer), choice) for layer, choice in choices.items() if not choice.dense
     ]
@@ -265,8 +268,6 @@ def trained_dense(name: str, seed: int, data: Data, width: float = 1.0, epochs: 
     """The dense network, trained as long as the pruned ones are."""
     model = dense(name, seed, data, width, epochs)
     fit(model, data, epochs, [])
-    if width == 1 and epochs == PRUNING_EPOCHS:
-        keep(model, f"{name}_dense_{seed}")
     return {"accuracy": round(accuracy(model, data.test), 4), "epochs": DENSE_EPOCHS + epochs}
 
 

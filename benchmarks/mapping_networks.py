@@ -18,7 +18,6 @@ import tfprune as tp
 from measure import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "examples"))
-from fashion import evaluation as evaluation
 from fashion.data import FashionMnist, load
 from fashion.data import Split as Split
 from fashion.network import mobilenet_v2 as mobilenet_v2

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from mapping_compare import EQUAL, PATTERNS, read
+from mapping_compare import EQUAL, PATTERNS, read, recipe_of
+from mapping_costs import INSTRUCTIONS, INT8_INSTRUCTIONS, INT8_TIME, TIME
 from mapping_networks import CASES, DENSE_EPOCHS, DENSE_RATE, PRUNING_EPOCHS, PRUNING_RATE, PRUNING_STEPS, TRAINED_ON
 from measure import REPOSITORY
-from tfprune import Recipe, Rule
 from tfprune.files import write_file
 
 FOLDER = REPOSITORY / "benchmarks/accuracy/plans"
@@ -74,7 +74,7 @@ def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
         "trainings": phases,
         "seeds": _SEEDS,
         "figure": "methods",
-        "methods": [{"name": "dense"}, *mapped, *others],
+        "methods": [{"name": "dense", "costs": _costs(rows[f"{name}, dense"])}, *mapped, *others],
         "compare": [[mapped[0]["name"], "dense"], *([mapped[0]["name"], each["name"]] for each in others)],
     }
 
@@ -86,7 +86,11 @@ def _phase(epochs: int) -> str:
 def _narrower(name: str, side: str, rows: Rows) -> dict[str, Any]:
     row = rows[f"{name}, wide, narrower dense, {side}"]
     width = float(_WIDTHS[name] * row["width"])
-    return {"name": f"narrower dense, {side}", "width": width, "latency": row["measured ratio"]}
+    return {"name": f"narrower dense, {side}", "width": width, "costs": _costs(row)}
+
+
+def _costs(row: dict[str, Any]) -> dict[str, float]:
+    return {TIME: row["measured ratio"], **{name: row[name] for name in (INT8_TIME, INSTRUCTIONS, INT8_INSTRUCTIONS)}}
 
 
 def _method(name: str, label: str, method: str, rows: Rows, folder: Path) -> dict[str, Any]:
@@ -95,17 +99,11 @@ def _method(name: str, label: str, method: str, rows: Rows, folder: Path) -> dic
     wanted = CASES[name].ratios[label]
     if row is None or row["measured ratio"] > wanted * (1 + EQUAL):
         return {}
-    recipe = Recipe(
-        [
-            Rule(layer, choice.pattern, choice.sparsity, min_weights=0)
-            for layer, choice in read(row["choices"]).items()
-            if choice.pattern is not None
-        ]
-    )
+    recipe = recipe_of(read(row["choices"]))
     shown = f"mapped by rules, {1 / wanted:.1f}x" if method == "rules" else method
     file = f"{_NAME}/{name}_{_words(shown)}.yaml"
     write_file(folder / file, _yaml(recipe.to_dict()).encode(), overwrite=True)
-    return {"name": shown, "recipe": file, "latency": row["measured ratio"]}
+    return {"name": shown, "recipe": file, "costs": _costs(row)}
 
 
 def _words(name: str) -> str:

@@ -21,7 +21,6 @@ def text(folder: Path) -> str:
     parts += [_accuracy(rows), _equal_accuracy(rows)]
     for path in sorted(folder.glob(f"{accuracy_file()}_*.json")):
         parts += [f"After {json.loads(path.read_text())['settings']['pruning epochs']} epochs:", _accuracy(_rows(path))]
-    parts += [_int8(folder / "mapping_int8.json")]
     parts += [_search_cost(folder / "mapping_search.json")]
     return "\n\n".join(filter(None, parts))
 
@@ -112,23 +111,6 @@ def _speedup(single: list[Any], wide: list[Any], tight: list[Any]) -> str:
     if slow <= wanted:
         return f"below {latency / slow_at:.2f}x"
     return f"{latency / (fast_at + (slow_at - fast_at) * (wanted - fast) / (slow - fast)):.2f}x"
-
-
-def _int8(path: Path) -> str:
-    """Four files of each network, means over seeds."""
-    groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for key, row in _rows(path).items():
-        for what, found in row.items():
-            groups[key.split(",")[0], what].append(found)
-    if not groups:
-        return ""
-    lines = ["| network | file | measured ratio | accuracy | KB |", "|---|---|---|---|---|"]
-    for (name, what), found in groups.items():
-        lines.append(
-            f"| {name} | {what} | {_mean(found, 'measured ratio'):.3f} | {_mean(found, 'accuracy'):.2%} | "
-            f"{_mean(found, 'bytes') / 1000:.0f} |"
-        )
-    return "\n".join(lines)
 
 
 def _search_cost(path: Path) -> str:

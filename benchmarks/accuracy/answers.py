@@ -80,9 +80,9 @@ def groups_of(study: Study, rows: dict[str, Row]) -> dict[Group, dict[int, Row]]
     return dict(found)
 
 
-def latencies_of(study: Study) -> dict[Group, float]:
-    """The measured share of the dense network's time of each network, method, training and rate that has one."""
-    return {_group(point): point.latency for point in study.points if point.latency is not None}
+def costs_of(study: Study) -> dict[Group, dict[str, float]]:
+    """What the study says of each network, method, training and rate that it costs, by name."""
+    return {_group(point): dict(point.costs) for point in study.points}
 
 
 def missing(study: Study, rows: dict[str, Row]) -> int:

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 import tfprune as tp
+from accuracy.counting import Left, left
 from accuracy.data_sets import DataSet, load
 from accuracy.point import DataSpec
-from tfprune.converter.report import ConversionReport
 
 CALIBRATED_ON = 256
-_KEPT_DIGITS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +32,7 @@ class Deployed:
         int8_size: bytes of the int8 one.
         sparse_layers: operators that run sparse in the float32 file.
         layers: operators with weights.
-        weights: share of the weights of all layers that are not zero.
-        macs: the same of their multiply-adds.
+        left: shares of weights and multiply-adds that are left.
     """
 
     accuracy: float
@@ -43,8 +41,7 @@ class Deployed:
     int8_size: int
     sparse_layers: int
     layers: int
-    weights: float
-    macs: float
+    left: Left
 
 
 def deployed(model: Any, data: DataSet) -> Deployed:
@@ -56,7 +53,6 @@ def deployed(model: Any, data: DataSet) -> Deployed:
     """
     exact = tp.convert(model)
     whole = tp.convert(model, precision="int8", representative_data=data.few(CALIBRATED_ON))
-    weights, macs = _shares(exact.report)
     return Deployed(
         accuracy=accuracy(exact.tflite, data),
         int8_accuracy=accuracy(whole.tflite, data),
@@ -64,8 +60,7 @@ def deployed(model: Any, data: DataSet) -> Deployed:
         int8_size=len(whole.tflite),
         sparse_layers=sum(layer.converted for layer in exact.report.layers),
         layers=len(exact.report.layers),
-        weights=round(weights, _KEPT_DIGITS),
-        macs=round(macs, _KEPT_DIGITS),
+        left=left(model),
     )
 
 
@@ -88,7 +83,8 @@ def deployed_by_tensorflow(model: Any, spec: DataSpec, folder: Path) -> Deployed
         check=True,
     )
     path.unlink()
-    return Deployed(**json.loads(done.stdout.splitlines()[-1]))
+    found = json.loads(done.stdout.splitlines()[-1])
+    return Deployed(**{**found, "left": Left(**found["left"])})
 
 
 def print_deployed(path: str, spec: str) -> None:
@@ -114,15 +110,3 @@ def accuracy(content: bytes, data: DataSet) -> float:
         right += int(np.count_nonzero(logits.argmax(axis=-1) == labels))
         count += len(labels)
     return right / count
-
-
-def _shares(report: ConversionReport) -> tuple[float, float]:
-    """Of weights and of multiply-adds that are left."""
-    left = {"weights": 0.0, "macs": 0.0}
-    whole = {"weights": 0, "macs": 0}
-    for layer in report.layers:
-        kept = 1 - (layer.sparsity or 0.0)
-        for name, count in (("weights", int(np.prod(layer.shape))), ("macs", layer.dense_macs or 0)):
-            left[name] += kept * count
-            whole[name] += count
-    return left["weights"] / whole["weights"], left["macs"] / whole["macs"]

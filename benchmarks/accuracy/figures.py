@@ -148,7 +148,8 @@ def _zeros(group: Group, by_seed: dict[int, Row]) -> float | None:
 
 
 def _macs(group: Group, by_seed: dict[int, Row]) -> float | None:
-    return None if group[2] == DENSE else 100 * mean_of([row["macs"] for row in by_seed.values()]).mean
+    shares = [row["shrunk_macs"] for row in by_seed.values()]
+    return None if group[2] == DENSE or None in shares else 100 * mean_of(shares).mean
 
 
 def _listed(group: Group, by_seed: dict[int, Row]) -> float | None:

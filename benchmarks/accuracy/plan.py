@@ -19,8 +19,11 @@ from tfprune.recipe.document import Node, read_document
 from tfprune.recipe.reading import check_mapping, located
 
 _PLAN_KEYS = ("name", "data", "dense", "trainings", "studies")
-_STUDY_KEYS = ("name", "question", "networks", "trainings", "sparsities", "seeds", "methods", "compare", "figure")
-_METHOD_KEYS = ("name", "pattern", "scores", "recipe", "width", "seeds", "sparsities", "trainings", "latency")
+_STUDY_KEYS = (
+    *("name", "question", "networks", "trainings", "sparsities", "seeds", "min_weights"),
+    *("methods", "compare", "figure"),
+)
+_METHOD_KEYS = ("name", "pattern", "layers", "scores", "recipe", "width", "seeds", "sparsities", "trainings", "costs")
 _PHASE_KEYS = ("epochs", "rate", "batch", "schedule", "penalty", "scores")
 #: What the figure of a study shows accuracy over; ``methods`` is a list of them.
 FIGURES = ("zeros", "macs", "methods")
@@ -145,11 +148,11 @@ class _StudyReader:
         if given == ["pattern"]:
             rates = list(_rates(method if "sparsities" in method.value else study))
         seeds = _whole_numbers(method if "seeds" in method.value else study, "seeds")
-        latency = _number(method, "latency", math.nan, lambda value: value > 0, "above 0")
+        costs = _costs(method)
         found = []
         for phase in self._named_phases(method if "trainings" in method.value else study):
             for rate in rates:
-                recipe = self._recipe(method, given, rate, self._phases[phase])
+                recipe = self._recipe(study, method, given, rate, self._phases[phase])
                 for seed in seeds:
                     found.append(
                         Point(
@@ -163,7 +166,7 @@ class _StudyReader:
                             recipe=recipe,
                             sparsity=rate,
                             seed=seed,
-                            latency=None if math.isnan(latency) else latency,
+                            costs=costs,
                         )
                     )
         return found
@@ -177,7 +180,7 @@ class _StudyReader:
                 )
         return [str(each.value) for each in found]
 
-    def _recipe(self, method: Node, given: list[str], rate: float | None, phase: Phase) -> str:
+    def _recipe(self, study: Node, method: Node, given: list[str], rate: float | None, phase: Phase) -> str:
         """The recipe as canonical JSON; ``""`` for a dense method."""
         if not given:
             return ""
@@ -186,9 +189,9 @@ class _StudyReader:
             loaded = located(method, lambda: Recipe.load(path))
             rules = loaded.to_dict()["rules"]
             return _canonical({"rules": [rule if rule.get("skip") else {**rule, **phase.rule} for rule in rules]})
-        rule = {"layers": None, "pattern": method.value["pattern"].plain(), **phase.rule}
-        if "scores" in method.value:
-            rule["scores"] = method.value["scores"].plain()
+        rule = {"layers": None, **phase.rule}
+        for node, keys in ((study, ("min_weights",)), (method, ("pattern", "layers", "scores"))):
+            rule.update({key: node.value[key].plain() for key in keys if key in node.value})
         if rate is not None:
             rule["sparsity"] = rate
         # Read and written again: one spelling of each, and what is wrong is said here.
@@ -240,6 +243,15 @@ def _figure(node: Node) -> str:
     if found not in FIGURES:
         node.value["figure"].place.refuse(f"`figure` must be one of {', '.join(FIGURES)}. Received: {found!r}.")
     return found
+
+
+def _costs(node: Node) -> tuple[tuple[str, float], ...]:
+    if "costs" not in node.value:
+        return ()
+    listed = _mapping(node.value["costs"], "costs")
+    return tuple(
+        (name, _number(node.value["costs"], name, None, lambda value: value > 0, "above 0")) for name in listed
+    )
 
 
 def _rates(node: Node) -> list[float]:

@@ -67,7 +67,7 @@ class Point:
         recipe: rules as :class:`tfprune.Recipe` writes them, as canonical JSON; ``""`` prunes nothing.
         sparsity: what the study calls its rate, or None where the recipe alone says it.
         seed: of weights and order of images.
-        latency: measured share of the dense network's time that the study says of it, or None; tables show it.
+        costs: what the study says that it costs, by name, as shares of the dense network's; tables show them.
     """
 
     data: DataSpec
@@ -80,13 +80,13 @@ class Point:
     recipe: str
     sparsity: float | None
     seed: int
-    latency: float | None = None
+    costs: tuple[tuple[str, float], ...] = ()
 
     @property
     def key(self) -> str:
-        """Short digest of what the result depends on; names of methods and trainings, and times, do not count."""
+        """Short digest of what the result depends on; names of methods and trainings, and costs, do not count."""
         spec = dataclasses.asdict(self)
-        for name in ("method", "phase", "sparsity", "latency"):
+        for name in ("method", "phase", "sparsity", "costs"):
             del spec[name]
         return digest(spec)
 

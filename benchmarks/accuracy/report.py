@@ -13,16 +13,15 @@ from accuracy.answers import (
     Forecast,
     Group,
     Mean,
+    costs_of,
     differences,
     forecasts,
     groups_of,
-    latencies_of,
     mean_of,
     missing,
 )
 from accuracy.figures import file_name, has_figure
 from accuracy.plan import Plan, Study
-from accuracy.point import DENSE
 from accuracy.table import Row
 
 _END = "<!-- end -->"
@@ -54,7 +53,7 @@ def section(study: Study, rows: dict[str, Row], pictures: str = "") -> str:
     left = missing(study, rows)
     parts = [f"{len(study.points) - left} of {len(study.points)} points so far."] if left else []
     if groups:
-        parts.append(_means(groups, latencies_of(study)))
+        parts.append(_means(groups, costs_of(study)))
     tests = list(differences(study, rows))
     if tests:
         parts.append(_tests(tests))
@@ -91,32 +90,30 @@ def with_sections(page: str, plan: Plan, rows: dict[str, Row], pictures: str = "
     return _SECTION.sub(made, page)
 
 
-def _means(groups: dict[Group, dict[int, Row]], latencies: dict[Group, float]) -> str:
-    heads = ["network", "method", "training", "zeros", "weights left", "MACs left", "magnitude kept"]
+def _means(groups: dict[Group, dict[int, Row]], costs: dict[Group, dict[str, float]]) -> str:
+    names = list(dict.fromkeys(name for own in costs.values() for name in own))
+    heads = ["network", "method", "training", *names, "zeros", "weights left", "MACs left", "shrunk", "magnitude kept"]
     heads += ["accuracy in LiteRT", "int8", "KB", "int8 KB", "seeds"]
-    if latencies:
-        heads.insert(3, "time")
     lines = [_line(heads), "|---" * len(heads) + "|"]
     for group, by_seed in groups.items():
         network, width, method, phase, sparsity = group
         found = list(by_seed.values())
-        kept = [row["kept_magnitude"] for row in found if row["kept_magnitude"] is not None]
         cells = [
             f"{network} {width:g}",
             method,
             phase,
+            *(f"{costs[group][name]:.3g}" if name in costs[group] else "-" for name in names),
             "-" if sparsity is None else f"{sparsity:.0%}",
             f"{_average(found, 'weights'):.1%}",
             f"{_average(found, 'macs'):.1%}",
-            f"{sum(kept) / len(kept):.1%}" if kept else "-",
+            _known(found, "shrunk_macs"),
+            _known(found, "kept_magnitude"),
             percent(mean_of([row["accuracy"] for row in found])),
             percent(mean_of([row["int8_accuracy"] for row in found])),
             f"{_average(found, 'bytes') / 1000:.0f}",
             f"{_average(found, 'int8_bytes') / 1000:.0f}",
             str(len(found)),
         ]
-        if latencies:
-            cells.insert(3, f"{latencies[group]:.3f}" if group in latencies else "1" if method == DENSE else "-")
         lines.append(_line(cells))
     return "\n".join(lines)
 
@@ -157,6 +154,12 @@ def percent(value: Mean) -> str:
     """``"91.23 % ± 0.10"``."""
     spread = "" if math.isnan(value.half) else f" ± {value.half * 100:.2f}"
     return f"{value.mean * 100:.2f} %{spread}"
+
+
+def _known(found: list[Row], field: str) -> str:
+    """The mean of a share that not every row has."""
+    known = [row for row in found if row[field] is not None]
+    return f"{_average(known, field):.1%}" if known else "-"
 
 
 def _average(found: list[Row], field: str) -> float:

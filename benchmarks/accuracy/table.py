@@ -33,6 +33,7 @@ COLUMNS = (
     "int8_accuracy",
     "weights",
     "macs",
+    "shrunk_macs",
     "kept_magnitude",
     "bytes",
     "int8_bytes",
@@ -51,7 +52,7 @@ _NUMBERS = {
     **dict.fromkeys(("seed", "train_images", "test_images", "bytes", "int8_bytes", "sparse_layers", "layers"), int),
     **dict.fromkeys(("width", "accuracy", "int8_accuracy", "weights", "macs", "seconds"), float),
 }
-_MAY_BE_EMPTY = ("sparsity", "kept_magnitude")
+_MAY_BE_EMPTY = ("sparsity", "shrunk_macs", "kept_magnitude")
 
 Row = dict[str, Any]
 

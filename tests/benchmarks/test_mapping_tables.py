@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of the comparison of mappings, and what it says of int8."""
+"""Tables of the comparison of mappings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 
 Load = Callable[[str], ModuleType]
@@ -49,30 +48,3 @@ def test_outside_of_the_measured_latencies_only_a_bound_is_told(
 ) -> None:
     rows = ([_row(0.88, 0.6)], [_row(wide, 0.6)], [_row(tight, 0.4)])
     assert load("mapping_tables")._speedup(*rows) == said
-
-
-def test_four_files_are_compared(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    networks, int8 = load("mapping_networks"), load("mapping_int8")
-    import keras
-
-    from tfprune.costs import load_table
-    from tfprune.sparsity.patterns import Groups
-    from tfprune.sparsity.select import select
-
-    monkeypatch.setattr(networks, "FOLDER", tmp_path)
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(256, name="hidden")])
-    model.add(keras.layers.Dense(10))
-    networks.keep(model, "net_dense_0")
-    kernel = model.get_layer("hidden").kernel
-    kernel.assign(np.where(select(kernel.numpy(), Groups(rows=4), 0.9), kernel.numpy(), 0))
-    networks.keep(model, "net_wide_rules_0")
-    images = np.random.default_rng(0).normal(size=(64, 28, 28, 1)).astype(np.float32)
-    split = networks.Split(images, model.predict(images, verbose=0).argmax(axis=-1).astype(np.int32))
-    found = int8.compared("net", "wide", 0, networks.Data(split, split, split), load_table("host"))
-    assert list(found) == ["dense float32", "dense int8", "mapped float32", "mapped int8"]
-    assert found["mapped float32"]["accuracy"] == 1
-    assert found["dense float32"]["measured ratio"] == 1
-    sizes = [found[name]["bytes"] for name in found]
-    assert sizes[3] < sizes[1] < sizes[0]
-    assert sizes[2] < sizes[0]

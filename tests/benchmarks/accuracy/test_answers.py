@@ -138,7 +138,7 @@ def test_a_figure_says_what_it_is_over(
     study = read(load, tmp_path, text).studies[0]
     table, figures = load("accuracy.table"), load("accuracy.figures")
     rows = {
-        point.key: row(table, point.key, accuracy=0.9, macs=0.3, epochs=f"2+{point.training.epochs}")
+        point.key: row(table, point.key, accuracy=0.9, shrunk_macs=0.3, epochs=f"2+{point.training.epochs}")
         for point in study.points
     }
     drawn: list[Any] = []
@@ -155,12 +155,15 @@ def test_a_figure_says_what_it_is_over(
     assert {round(x) for values, *_ in drawn for x in values} == places
 
 
-def test_measured_times_stand_in_the_table(load: Load, tmp_path: Path, rows: dict[str, Any]) -> None:
-    study = read(load, tmp_path, PLAN.replace("seeds: [0, 1, 2], ", "seeds: [0, 1, 2], latency: 0.4321, ")).studies[0]
+def test_costs_stand_in_the_table(load: Load, tmp_path: Path, rows: dict[str, Any]) -> None:
+    costs = "costs: {time: 0.4321, int8 time: 1.5}"
+    study = read(load, tmp_path, PLAN.replace("seeds: [0, 1, 2], ", f"seeds: [0, 1, 2], {costs}, ")).studies[0]
     lines = load("accuracy.report").section(study, rows).splitlines()
-    place = next(line for line in lines if "accuracy in LiteRT" in line).split("|").index(" time ")
-    shown = {line.split("|")[2].strip(): line.split("|")[place].strip() for line in lines if "resnet20" in line}
-    assert (shown["free"], shown["dense"], shown["narrower"]) == ("0.432", "1", "-")
+    heads = next(line for line in lines if "accuracy in LiteRT" in line).split("|")
+    for name, shown in (("time", "0.432"), ("int8 time", "1.5")):
+        place = heads.index(f" {name} ")
+        cells = {line.split("|")[2].strip(): line.split("|")[place].strip() for line in lines if "resnet20" in line}
+        assert (cells["free"], cells["narrower"]) == (shown, "-")
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ studies:
     methods:
       - {name: the same, pattern: {Groups: {rows: 4}}, scores: l2}
 """
+#: Of the second study.
+ONE = "      - {name: the same, pattern: {Groups: {rows: 4}}, scores: l2}"
 
 
 def read(load: Load, folder: Path, text: str) -> Any:
@@ -91,6 +93,14 @@ def test_recipes_come_from_files_beside_the_plan(load: Load, tmp_path: Path) -> 
     assert (found.sparsity, pruned.sparsity, pruned.schedule.frequency) == (None, 0.5, 5)  # type: ignore[union-attr]
 
 
+def test_a_method_says_which_layers_and_a_study_how_small_ones(load: Load, tmp_path: Path) -> None:
+    text = PLAN.replace(f"    methods:\n{ONE}", f"    min_weights: 576\n    methods:\n{ONE[:-1]}, layers: '*_conv1'}}")
+    (point,) = read(load, tmp_path, text).studies[1].points
+    (rule,) = Recipe.from_dict(json.loads(point.recipe)).rules
+    assert (rule.layers, rule.min_weights) == (("*_conv1",), 576)
+    assert all("min_weights" not in point.recipe for point in read(load, tmp_path, text).studies[0].points)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -112,7 +122,8 @@ def test_recipes_come_from_files_beside_the_plan(load: Load, tmp_path: Path) -> 
             "seeds: [0, 1]\n    figure: pie\n",
             r"line 14, column \d+: `figure` must be one of zeros, macs",
         ),
-        ("{name: dense}", "{name: dense, latency: 0}", r"line 15, column \d+: `latency` must be above 0"),
+        ("{name: dense}", "{name: dense, costs: {time: 0}}", r"line 15, column \d+: `time` must be above 0"),
+        ("{name: dense}", "{name: dense, costs: 0.5}", r"line 15, column \d+: `costs` must be a mapping"),
         ("question: Which is better?", "question:", r"line 9.*`question` must be text"),
         ("  - name: second", "  - name: first", "`studies` must have names of their own"),
         ("dense: {epochs: 2", "dense: {epochs: 0", r"line 3, column \d+: `epochs` must be a whole number >= 1"),

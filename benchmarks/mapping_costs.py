@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What methods of equal float32 latency cost in int8 and on a phone's processor, before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+import tfprune as tp
+from mapping_compare import read, recipe_of
+from mapping_networks import CASES
+from tfprune.costs import CostTable
+from tfprune.mapping.profiling.instructions import aarch64_instructions
+
+TIME = "time"
+INT8_TIME = "int8 time"
+INSTRUCTIONS = "arm64"
+INT8_INSTRUCTIONS = "int8 arm64"
+_CALIBRATED_ON = 8
+_ROUNDS = 61
+_SEED = 0
+
+
+def files(name: str, row: dict[str, Any], table: CostTable) -> tuple[bytes, bytes]:
+    """The float32 and the int8 file of a method, with random weights.
+
+    Args:
+        name: of the network.
+        row: what the method does: ``choices`` of patterns or a ``width``; neither: the dense network.
+        table: by which the converter decides.
+    """
+    keras.utils.set_random_seed(_SEED)
+    model = CASES[name].make(row.get("width", 1.0))
+    if "choices" in row:
+        model = tp.prune(model, recipe_of(read(row["choices"]))).model
+    images = np.random.default_rng(_SEED).normal(size=(_CALIBRATED_ON, *model.input_shape[1:])).astype(np.float32)
+    single = tp.convert(model, device=table)
+    whole = tp.convert(model, precision="int8", representative_data=images, device=table)
+    return (single.tflite, whole.tflite) if "choices" in row else (single.dense, whole.dense)
+
+
+def times(name: str, row: dict[str, Any], table: CostTable) -> dict[str, float]:
+    """Measured share of the dense float32 network's time, in int8."""
+    dense, (_, whole) = files(name, {}, table)[0], files(name, row, table)
+    return {INT8_TIME: round(1 / tp.benchmark(dense, whole, runs=_ROUNDS).timings[1].speedup, 4)}
+
+
+def instructions(name: str, row: dict[str, Any], table: CostTable) -> dict[str, float]:
+    """Share of the dense float32 network's instructions on a Cortex-A76, in float32 and int8."""
+    dense, (single, whole) = files(name, {}, table)[0], files(name, row, table)
+    (counted,) = aarch64_instructions([(dense, single, whole)], rtol=None)
+    return {INSTRUCTIONS: round(counted[1] / counted[0], 4), INT8_INSTRUCTIONS: round(counted[2] / counted[0], 4)}
+
+
+#: By device what measures, and the names of what it says.
+MEASURED = {"host": (times, {INT8_TIME}), "arm64": (instructions, {INSTRUCTIONS, INT8_INSTRUCTIONS})}
