@@ -33,12 +33,14 @@ def files(name: str, row: dict[str, Any], table: CostTable) -> tuple[bytes, byte
     """
     keras.utils.set_random_seed(_SEED)
     model = CASES[name].make(row.get("width", 1.0))
-    if "choices" in row:
-        model = tp.prune(model, recipe_of(read(row["choices"]))).model
+    choices = read(row.get("choices", {}))
+    pruned = not all(choice.dense for choice in choices.values())
+    if pruned:
+        model = tp.prune(model, recipe_of(choices)).model
     images = np.random.default_rng(_SEED).normal(size=(_CALIBRATED_ON, *model.input_shape[1:])).astype(np.float32)
     single = tp.convert(model, device=table)
     whole = tp.convert(model, precision="int8", representative_data=images, device=table)
-    return (single.tflite, whole.tflite) if "choices" in row else (single.dense, whole.dense)
+    return (single.tflite, whole.tflite) if pruned else (single.dense, whole.dense)
 
 
 def times(name: str, row: dict[str, Any], table: CostTable) -> dict[str, float]:
