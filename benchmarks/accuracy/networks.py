@@ -51,3 +51,25 @@ NETWORKS: dict[str, Callable[[float, Shape, int], Any]] = {
     "mobilenet_v2_imagenet": mobilenet_v2_imagenet,
     "small": small,
 }
+
+
+def _positive(width: float) -> bool:
+    return width > 0
+
+
+def _whole(width: float) -> bool:
+    return width >= 1 and width == round(width)
+
+
+def _one(width: float) -> bool:
+    return width == 1
+
+
+#: By network which widths it has, and how that is said.
+WIDTHS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "resnet20": (_whole, "a whole number >= 1 for resnet20"),
+    "vgg": (_whole, "a whole number >= 1 for vgg"),
+    "mobilenet_v2": (_positive, "above 0"),
+    "mobilenet_v2_imagenet": (_positive, "above 0"),
+    "small": (_one, "1 for small, which has one width"),
+}

@@ -7,16 +7,18 @@ import dataclasses
 import json
 import math
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from accuracy.data_sets import DATA_SETS
-from accuracy.networks import NETWORKS
-from accuracy.point import DataSpec, Point, Training
+from accuracy.networks import NETWORKS, WIDTHS
+from accuracy.point import DENSE, LARGEST_SEED, DataSpec, Point, Training
 from tfprune.recipe import Recipe
 from tfprune.recipe.document import Node, read_document
-from tfprune.recipe.reading import check_mapping, located
+from tfprune.recipe.reading import check_mapping, located, read_object
+from tfprune.sparsity.layouts import MatrixShape
 
 _PLAN_KEYS = ("name", "data", "dense", "trainings", "studies")
 _STUDY_KEYS = (
@@ -27,6 +29,8 @@ _METHOD_KEYS = ("name", "pattern", "layers", "scores", "recipe", "width", "seeds
 _PHASE_KEYS = ("epochs", "rate", "batch", "schedule", "penalty", "scores")
 #: What the figure of a study shows accuracy over; ``methods`` is a list of them.
 FIGURES = ("zeros", "macs", "methods")
+#: A kernel that every pattern can have: it says whether one fixes its rate.
+_SOME_KERNEL = MatrixShape(64, 9, 64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +102,7 @@ def read_plan(path: str | os.PathLike[str], data_folder: str = "") -> Plan:
     dense = _training(document.value["dense"], "`dense`", ("epochs", "rate", "batch"))
     phases = {name: _phase(node) for name, node in _mapping(document.value["trainings"], "trainings").items()}
     reader = _StudyReader(data, dense, phases, Path(os.fspath(path)).parent)
-    studies = tuple(reader.read(node) for node in _listed(document.value["studies"], "studies"))
+    studies = tuple(reader.read(node) for node in _some(document, "studies"))
     names = [study.name for study in studies]
     for name in names:
         if names.count(name) > 1:
@@ -118,36 +122,37 @@ class _StudyReader:
     def read(self, node: Node) -> Study:
         """One study."""
         check_mapping(node, "a study", _STUDY_KEYS)
-        points: list[Point] = []
-        methods = _listed(node.value.get("methods", Node([], node.place)), "methods")
-        if not methods:
-            node.place.refuse("a study must have `methods`, a list of at least one.")
-        networks = [self._network(each) for each in _listed(_needed(node, "networks"), "networks")]
+        methods = _some(node, "methods")
+        networks = [self._network(each) for each in _some(node, "networks")]
+        # By what tables and figures call them: two of one name would be taken for each other.
+        points: dict[tuple[Any, ...], Point] = {}
         for method in methods:
-            check_mapping(method, "a method", _METHOD_KEYS)
+            _check_method(method)
             for name, width in networks:
-                points += self._of_method(node, method, name, width)
+                for point in self._of_method(node, method, name, width):
+                    if point.labels in points:
+                        method.place.refuse(f"a study must have a point once. Received: {point} twice.")
+                    points[point.labels] = point
         names = {_text(method, "name") for method in methods}
-        return Study(_text(node, "name"), _text(node, "question"), tuple(points), _pairs(node, names), _figure(node))
+        found = tuple(points.values())
+        return Study(_text(node, "name"), _text(node, "question"), found, _pairs(node, names), _figure(node))
 
     def _network(self, node: Node) -> tuple[str, float]:
         check_mapping(node, "a network", ("name", "width"))
         name = _text(node, "name")
         if name not in NETWORKS:
             node.value["name"].place.refuse(f"`name` must be one of {', '.join(NETWORKS)}. Received: {name!r}.")
-        return name, _number(node, "width", 1.0, lambda value: value > 0, "above 0")
+        return name, _number(node, "width", 1.0, *WIDTHS[name])
 
     def _of_method(self, study: Node, method: Node, network: str, width: float) -> list[Point]:
         """The points of a method: its own seeds, rates and trainings go before the study's."""
         label = _text(method, "name")
         given = [key for key in ("pattern", "recipe") if key in method.value]
-        if len(given) > 1:
-            method.keys["recipe"].refuse("a method must have `pattern` or `recipe`, not both.")
-        width = _number(method, "width", width, lambda value: value > 0, "above 0")
+        width = _number(method, "width", width, *WIDTHS[network])
         rates: list[float | None] = [None]
-        if given == ["pattern"]:
+        if given == ["pattern"] and not _fixes_its_rate(method):
             rates = list(_rates(method if "sparsities" in method.value else study))
-        seeds = _whole_numbers(method if "seeds" in method.value else study, "seeds")
+        seeds = _seeds(method if "seeds" in method.value else study)
         costs = _costs(method)
         found = []
         for phase in self._named_phases(method if "trainings" in method.value else study):
@@ -172,9 +177,9 @@ class _StudyReader:
         return found
 
     def _named_phases(self, node: Node) -> list[str]:
-        found = _listed(_needed(node, "trainings"), "trainings")
+        found = _some(node, "trainings")
         for each in found:
-            if each.value not in self._phases:
+            if not isinstance(each.value, str) or each.value not in self._phases:
                 each.place.refuse(
                     f"`trainings` must name those of the plan, {', '.join(self._phases)}. Received: {each.plain()!r}."
                 )
@@ -186,9 +191,9 @@ class _StudyReader:
             return ""
         if given == ["recipe"]:
             path = self._folder / _text(method, "recipe")
-            loaded = located(method, lambda: Recipe.load(path))
-            rules = loaded.to_dict()["rules"]
-            return _canonical({"rules": [rule if rule.get("skip") else {**rule, **phase.rule} for rule in rules]})
+            loaded = located(method, lambda: Recipe.load(path)).to_dict()
+            rules = [rule if rule.get("skip") else {**rule, **phase.rule} for rule in loaded["rules"]]
+            return _canonical({**loaded, "rules": rules})
         rule = {"layers": None, **phase.rule}
         for node, keys in ((study, ("min_weights",)), (method, ("pattern", "layers", "scores"))):
             rule.update({key: node.value[key].plain() for key in keys if key in node.value})
@@ -199,8 +204,37 @@ class _StudyReader:
         return _canonical(made.to_dict())
 
 
+def _check_method(node: Node) -> None:
+    """Refuses a method whose keys do not go together."""
+    check_mapping(node, "a method", _METHOD_KEYS)
+    pruned = [key for key in ("pattern", "recipe") if key in node.value]
+    if len(pruned) > 1:
+        node.keys["recipe"].refuse("a method must have `pattern` or `recipe`, not both.")
+    if pruned and _text(node, "name") == DENSE:
+        node.value["name"].place.refuse(f"{DENSE!r} must be the name of a method that prunes nothing. Give another.")
+    if pruned == ["pattern"]:
+        read_object(node.value["pattern"], "pattern")
+        if "sparsities" in node.value and _fixes_its_rate(node):
+            node.keys["sparsities"].refuse("a pattern that fixes its rate must have no `sparsities`. Leave them out.")
+        return
+    for key in ("scores", "sparsities"):
+        if key in node.value:
+            node.keys[key].refuse(f"`{key}` must stand beside a `pattern`. Leave it out.")
+
+
+def _fixes_its_rate(method: Node) -> bool:
+    pattern = read_object(method.value["pattern"], "pattern")
+    return pattern.own_sparsity(_SOME_KERNEL) is not None
+
+
 def _phase(node: Node) -> Phase:
     check_mapping(node, "a training", _PHASE_KEYS)
+    for key in ("schedule", "penalty"):
+        if key in node.value:
+            read_object(node.value[key], key)
+    if "scores" in node.value:
+        rule = {"layers": None, "pattern": "Unstructured", "sparsity": 0.5, "scores": node.value["scores"].plain()}
+        located(node, lambda: Recipe.from_dict({"rules": [rule]}))
     rule = {key: node.value[key].plain() for key in ("schedule", "penalty", "scores") if key in node.value}
     return Phase(_training(node, "a training", _PHASE_KEYS), rule)
 
@@ -218,6 +252,8 @@ def _data(node: Node, folder: str) -> DataSpec:
     name = _text(node, "name")
     if name not in DATA_SETS:
         node.value["name"].place.refuse(f"`name` must be one of {', '.join(DATA_SETS)}. Received: {name!r}.")
+    if "size" in node.value and name != "imagenet":
+        node.keys["size"].refuse(f"`size` must stand beside imagenet only: images of {name} have a size. Leave it out.")
     counts = {
         key: int(_number(node, key, 0, lambda value: value >= 0 and value == int(value), "a whole number >= 0"))
         for key in ("train", "test", "size")
@@ -230,9 +266,9 @@ def _pairs(node: Node, names: set[str]) -> tuple[tuple[str, str], ...]:
     for pair in _listed(node.value.get("compare", Node([], node.place)), "compare"):
         methods = _listed(pair, "compare")
         for each in methods:
-            if each.value not in names:
+            if not isinstance(each.value, str) or each.value not in names:
                 each.place.refuse(f"`compare` must name methods of the study. Received: {each.plain()!r}.")
-        if len(methods) != 2:
+        if len(methods) != 2 or methods[0].value == methods[1].value:
             pair.place.refuse(f"`compare` must be a list of pairs of methods. Received: {pair.plain()!r}.")
         found.append((str(methods[0].value), str(methods[1].value)))
     return tuple(found)
@@ -255,18 +291,18 @@ def _costs(node: Node) -> tuple[tuple[str, float], ...]:
 
 
 def _rates(node: Node) -> list[float]:
-    listed = _listed(_needed(node, "sparsities"), "sparsities")
+    listed = _some(node, "sparsities")
     for each in listed:
         if isinstance(each.value, bool) or not isinstance(each.value, int | float) or not 0 < each.value < 1:
             each.place.refuse(f"`sparsities` must be numbers in (0, 1). Received: {each.plain()!r}.")
     return [float(each.value) for each in listed]
 
 
-def _whole_numbers(node: Node, key: str) -> list[int]:
-    listed = _listed(_needed(node, key), key)
+def _seeds(node: Node) -> list[int]:
+    listed = _some(node, "seeds")
     for each in listed:
-        if type(each.value) is not int or each.value < 0:
-            each.place.refuse(f"`{key}` must be whole numbers from 0. Received: {each.plain()!r}.")
+        if type(each.value) is not int or not 0 <= each.value <= LARGEST_SEED:
+            each.place.refuse(f"`seeds` must be whole numbers from 0 to {LARGEST_SEED}. Received: {each.plain()!r}.")
     return [int(each.value) for each in listed]
 
 
@@ -276,16 +312,16 @@ def _number(node: Node, key: str, default: float | None, fits: Callable[[float],
             node.place.refuse(f"`{key}` must be given.")
         return default
     value = node.value[key].value
-    number = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    number = not isinstance(value, bool) and isinstance(value, int | float) and abs(value) <= sys.float_info.max
     if not number or not fits(value):
-        node.value[key].place.refuse(f"`{key}` must be {wanted}. Received: {value!r}.")
+        node.value[key].place.refuse(f"`{key}` must be {wanted}. Received: {node.value[key].plain()!r}.")
     return float(value)
 
 
 def _text(node: Node, key: str) -> str:
     value = _needed(node, key).value
     if not isinstance(value, str) or not value.strip():
-        node.value[key].place.refuse(f"`{key}` must be text. Received: {value!r}.")
+        node.value[key].place.refuse(f"`{key}` must be text. Received: {node.value[key].plain()!r}.")
     return str(value).strip()
 
 
@@ -300,6 +336,18 @@ def _listed(node: Node, key: str) -> list[Node]:
     if not isinstance(node.value, list):
         node.place.refuse(f"`{key}` must be a list. Received: {node.plain()!r}.")
     return list(node.value)
+
+
+def _some(node: Node, key: str) -> list[Node]:
+    """A list that must be there, of at least one value, none of them twice."""
+    found = _listed(_needed(node, key), key)
+    if not found:
+        node.value[key].place.refuse(f"`{key}` must be a list of at least one. Received: [].")
+    plain = [each.plain() for each in found]
+    for place, each in enumerate(plain):
+        if each in plain[:place]:
+            found[place].place.refuse(f"`{key}` must hold each value once. Received: {each!r} twice.")
+    return found
 
 
 def _mapping(node: Node, key: str) -> dict[str, Node]:

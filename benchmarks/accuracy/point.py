@@ -11,6 +11,10 @@ from typing import Any
 
 #: What a point that is not pruned is called.
 DENSE = "dense"
+#: Seeds of trainings that follow a checkpoint differ from those that made it, so that no order of images repeats.
+LATER_SEED = 1000
+#: NumPy's generators take 32 bits.
+LARGEST_SEED = 2**32 - 1 - LATER_SEED
 _KEY_DIGITS = 12
 
 
@@ -84,24 +88,34 @@ class Point:
 
     @property
     def key(self) -> str:
-        """Short digest of what the result depends on; names of methods and trainings, and costs, do not count."""
-        spec = dataclasses.asdict(self)
+        """Short digest of what the result depends on: no names of methods and trainings, no costs and no folder."""
+        spec = {**dataclasses.asdict(self), "data": self._images}
         for name in ("method", "phase", "sparsity", "costs"):
             del spec[name]
         return digest(spec)
+
+    @property
+    def labels(self) -> tuple[str, float, str, str, float | None, int]:
+        """What tables and figures call it: network, width, method, training, rate and seed."""
+        return self.network, self.width, self.method, self.phase, self.sparsity, self.seed
 
     @property
     def checkpoint_key(self) -> str:
         """Short digest of what the dense checkpoint depends on."""
         return digest(
             {
-                "data": dataclasses.asdict(self.data),
+                "data": self._images,
                 "network": self.network,
                 "width": self.width,
                 "dense": dataclasses.asdict(self.dense),
                 "seed": self.seed,
             }
         )
+
+    @property
+    def _images(self) -> dict[str, Any]:
+        """Which images, wherever they lie: a table that was made elsewhere holds here too."""
+        return {**dataclasses.asdict(self.data), "folder": ""}
 
     def checkpoint_path(self, folder: Path) -> Path:
         """Where the weights of the dense checkpoint lie in the folder of all points."""

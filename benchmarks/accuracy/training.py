@@ -14,13 +14,11 @@ import keras
 import tfprune as tp
 from accuracy.data_sets import DataSet
 from accuracy.networks import NETWORKS
-from accuracy.point import Point, Training
+from accuracy.point import LATER_SEED, Point, Training
 from fashion.training import compile_for
 
 _WARM_UP_SHARE = 4  # of the steps, at most
 _WARM_UP_STEPS = 100
-#: Seeds of trainings that follow a checkpoint differ from those that made it, so that no order of images repeats.
-_LATER_SEED = 1000
 
 Step = Callable[[], None]
 
@@ -91,7 +89,7 @@ def trained(point: Point, data: DataSet, weights: Path, folder: Path, step: Step
     """
     model = untrained(point, data)
     model.load_weights(weights)
-    keras.utils.set_random_seed(point.seed + _LATER_SEED)
+    keras.utils.set_random_seed(point.seed + LATER_SEED)
     callbacks = []
     if point.recipe:
         recipe = tp.Recipe.from_dict(json.loads(point.recipe))

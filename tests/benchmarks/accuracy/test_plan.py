@@ -14,6 +14,7 @@ import pytest
 from tests.benchmarks.conftest import BENCHMARKS
 from tfprune import Recipe
 from tfprune.errors import RecipeError
+from tfprune.sparsity.layouts import MatrixShape
 
 Load = Callable[[str], ModuleType]
 
@@ -27,7 +28,7 @@ trainings:
 studies:
   - name: first
     question: Which is better?
-    networks: [{name: resnet20, width: 8}, {name: small}]
+    networks: [{name: resnet20, width: 8}, {name: vgg, width: 8}]
     trainings: [gradual]
     sparsities: [0.8, 0.9]
     seeds: [0, 1]
@@ -38,7 +39,7 @@ studies:
     compare: [[free, dense]]
   - name: second
     question: And again?
-    networks: [{name: small}]
+    networks: [{name: vgg, width: 8}]
     trainings: [gradual]
     sparsities: [0.9]
     seeds: [0]
@@ -82,13 +83,36 @@ def test_what_a_result_depends_on_is_in_its_key(load: Load, tmp_path: Path) -> N
         assert not known & others
 
 
+def test_where_images_lie_is_not_in_a_key(load: Load, tmp_path: Path) -> None:
+    module = load("accuracy.plan")
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    plans = [module.read_plan(tmp_path / "plan.yaml", folder) for folder in ("", "/elsewhere")]
+    assert plans[1].points[0].data.folder == "/elsewhere"
+    first, second = ([(point.key, point.checkpoint_key) for point in plan.points] for plan in plans)
+    assert first == second
+
+
+def test_patterns_that_fix_their_rate_have_no_other(load: Load, tmp_path: Path) -> None:
+    """Of such a rule with a rate, pruning is refused when it begins."""
+    fixed = "{name: fixed, pattern: {KernelElements: {keep: 1}}, seeds: [0]}"
+    plan = read(load, tmp_path, PLAN.replace("{name: dense}", f"{{name: dense}}\n      - {fixed}"))
+    found = [point for point in plan.studies[0].points if point.method == "fixed"]
+    assert [(point.network, point.sparsity) for point in found] == [("resnet20", None), ("vgg", None)]
+    (rule,) = Recipe.from_dict(json.loads(found[0].recipe)).rules
+    assert (rule.sparsity, rule.schedule.frequency) == (None, 5)  # type: ignore[union-attr]
+    with pytest.raises(RecipeError, match=r"line 15, column \d+: a pattern that fixes its rate must have no `sparsit"):
+        read(load, tmp_path, PLAN.replace("{name: dense}", fixed.replace("seeds: [0]", "sparsities: [0.8]")))
+
+
 def test_recipes_come_from_files_beside_the_plan(load: Load, tmp_path: Path) -> None:
     (tmp_path / "mapped.yaml").write_text(
-        "rules:\n  - {layers: stem, skip: true}\n  - {layers: null, pattern: Filters, sparsity: 0.5}\n"
+        "rules:\n  - {layers: stem, skip: true}\n  - {layers: null, pattern: Filters, sparsity: 0.5}\nscope: global\n"
     )
     text = PLAN.replace("{name: narrower, width: 4, trainings: [short]}", "{name: mapped, recipe: mapped.yaml}")
     found = next(point for point in read(load, tmp_path, text).points if point.method == "mapped")
-    skipped, pruned = Recipe.from_dict(json.loads(found.recipe)).rules
+    recipe = Recipe.from_dict(json.loads(found.recipe))
+    assert recipe.scope == "global"
+    skipped, pruned = recipe.rules
     assert skipped.skip
     assert (found.sparsity, pruned.sparsity, pruned.schedule.frequency) == (None, 0.5, 5)  # type: ignore[union-attr]
 
@@ -128,6 +152,38 @@ def test_a_method_says_which_layers_and_a_study_how_small_ones(load: Load, tmp_p
         ("  - name: second", "  - name: first", "`studies` must have names of their own"),
         ("dense: {epochs: 2", "dense: {epochs: 0", r"line 3, column \d+: `epochs` must be a whole number >= 1"),
         ("name: little", "nam: little", "a plan has no key 'nam'"),
+        ("seeds: [0, 1]\n", "seeds: [0, 1, 0]\n", r"line 13, column 19: `seeds` must hold each value once.*0 twice"),
+        ("seeds: [0, 1]\n", "seeds: []\n", r"line 13, column \d+: `seeds` must be a list of at least one"),
+        ("seeds: [0, 1]\n", "seeds: [4294966296]\n", r"line 13, column \d+: `seeds` must be whole numbers from 0 to"),
+        ("trainings: [gradual]", "trainings: [[gradual]]", r"line 11, column \d+: `trainings` must name those"),
+        ("compare: [[free, dense]]", "compare: [[{free: 1}, dense]]", r"line 18, column \d+: `compare` must name"),
+        (
+            "compare: [[free, dense]]",
+            "compare: [[free, free]]",
+            r"line 18, column \d+: `compare` must be a list of pairs",
+        ),
+        ("dense: {epochs: 2", f"dense: {{epochs: 1{'0' * 400}", r"line 3, column 17: `epochs` must be a whole number"),
+        ("dense: {epochs: 2", "dense: {epochs: [2]", r"line 3, column 17: `epochs` .* Received: \[2\]"),
+        (
+            "width: 8}, {name: vgg",
+            "width: 8.5}, {name: vgg",
+            r"line 10.*`width` must be a whole number >= 1 for resnet20",
+        ),
+        ("name: vgg, width: 8", "name: small", r"line 17, column 33: `width` must be 1 for small"),
+        ("train: 100", "train: 100, size: 32", r"line 2, column \d+: `size` must stand beside imagenet only"),
+        ("{PolynomialDecay: {frequency: 5}}", "{PolynomialDecay: {frequency: 0}}", r"line 5, column \d+: `frequency`"),
+        ("rate: 0.001}", "rate: 0.001, scores: l3}", r"line 6, column \d+: .*`scores` must be one of"),
+        (
+            "{name: dense}",
+            "{name: dense, pattern: Filters}",
+            r"line 15, column \d+: 'dense' must be the name of a method",
+        ),
+        ("{name: dense}", "{name: dense, sparsities: [0.5]}", r"line 15, column \d+: `sparsities` must stand beside"),
+        (
+            "{name: dense}",
+            "{name: dense}\n      - {name: dense, seeds: [1, 2]}",
+            r"line 16, column 9: a study must have a",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(old: str, new: str, message: str, load: Load, tmp_path: Path) -> None:
@@ -142,3 +198,7 @@ def test_the_plans_that_come_with_it_can_be_read(path: Path, load: Load) -> None
     assert plan.points
     for study in plan.studies:
         assert study.question.endswith("?")
+    for point in plan.points:
+        for rule in Recipe.from_dict(json.loads(point.recipe)).rules if point.recipe else ():
+            if rule.pattern is not None and rule.pattern.own_sparsity(MatrixShape(16, 9, 16)) is not None:
+                assert rule.final_sparsity is None, point
