@@ -19,10 +19,10 @@ from rich.console import Console
 from accuracy import REPOSITORY
 from accuracy.data_sets import load
 from accuracy.estimate import Estimate
-from accuracy.figures import draw
+from accuracy.figures import draw, file_name
 from accuracy.plan import Plan, read_plan
 from accuracy.point import DataSpec
-from accuracy.report import markdown, with_sections
+from accuracy.report import markdown, unmarked, with_sections
 from accuracy.running import Runner, cores, jobs_of, open_jobs
 from accuracy.table import ResultTable
 from accuracy.worker import Job, commit_of
@@ -93,15 +93,28 @@ def report(plan_files: tuple[Path, ...], table_file: Path, pictures: Path | None
     """Make Markdown, and figures, of the rows that PLAN_FILE asks for."""
     plan = _plan(plan_files, "", ())
     rows = ResultTable(table_file).rows
+    if not any(point.key in rows for point in plan.points):
+        raise click.ClickException(
+            f"{table_file}: must hold a row that the plan asks for, of {len(rows)} it holds none"
+        )
     shown = ""
     if pictures is not None:
-        for study in plan.studies:
-            draw(study, rows, pictures)
         shown = os.path.relpath(pictures, Path.cwd() if page is None else page.parent)
+    try:
+        text = (
+            markdown(plan, rows, shown) if page is None else with_sections(page.read_text("utf-8"), plan, rows, shown)
+        )
+        if pictures is not None:
+            for study in plan.studies:
+                draw(study, rows, pictures)
+        if page is not None:
+            write_file(page, text.encode(), overwrite=True)
+    except (TfpruneError, OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(str(error)) from error
     if page is None:
-        click.echo(markdown(plan, rows, shown))
-    else:
-        write_file(page, with_sections(page.read_text(), plan, rows, shown).encode(), overwrite=True)
+        click.echo(text)
+    elif left_out := unmarked(text, plan):
+        click.echo(f"{page} has no mark of the studies {', '.join(left_out)}", err=True)
 
 
 def _plan(paths: tuple[Path, ...], data: str, names: tuple[str, ...]) -> Plan:
@@ -113,6 +126,12 @@ def _plan(paths: tuple[Path, ...], data: str, names: tuple[str, ...]) -> Plan:
     studies = {study.name: study for plan in plans for study in plan.studies}
     if len(studies) < sum(len(plan.studies) for plan in plans):
         raise click.BadParameter("studies of several plans must have names of their own")
+    pictures: dict[str, str] = {}
+    for name, study in studies.items():
+        if (other := pictures.setdefault(file_name(study), name)) != name:
+            raise click.BadParameter(
+                f"names of studies must differ in letters and digits, {other!r} and {name!r} do not"
+            )
     for name in names:
         if name not in studies:
             raise click.BadParameter(f"{name!r} must be a study of the plan, one of {', '.join(studies)}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections import defaultdict
@@ -14,6 +15,7 @@ from accuracy.answers import Group, Mean, epochs_of, groups_of, mean_of
 from accuracy.plan import Study
 from accuracy.point import DENSE
 from accuracy.table import Row
+from tfprune.files import write_file
 
 _WIDTH, _HEIGHT = 7.5, 4.5
 _FRAME = 1.0
@@ -76,10 +78,12 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
         axis.grid(alpha=0.3)
     if not listed:
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=_DPI, format="png")
+    pyplot.close(figure)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file_name(study)
-    figure.savefig(path, dpi=_DPI)
-    pyplot.close(figure)
+    write_file(path, picture.getvalue(), overwrite=True)
     return path
 
 

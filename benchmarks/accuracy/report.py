@@ -24,6 +24,8 @@ from accuracy.figures import file_name, has_figure
 from accuracy.plan import Plan, Study
 from accuracy.table import Row
 
+#: Smaller ones are not told.
+_LEAST_P = 0.001
 _END = "<!-- end -->"
 _BEGIN = re.compile(r"<!-- study: (.+?) -->")
 _SECTION = re.compile(rf"{_BEGIN.pattern}(.*?){re.escape(_END)}", re.DOTALL)
@@ -75,19 +77,35 @@ def with_sections(page: str, plan: Plan, rows: dict[str, Row], pictures: str = "
         pictures: as for :func:`section`.
 
     Raises:
-        ClickException: the page names a study that the plan has not, or a mark has no end.
+        ClickException: the page has no mark, names a study that the plan has not, or a mark has no end.
     """
     known = {study.name: study for study in plan.studies}
 
     def made(match: re.Match[str]) -> str:
-        name, content = match.group(1), match.group(2)
-        if _BEGIN.search(content):
-            raise click.ClickException(f"study {name!r}: its mark in the page must have an end, {_END}")
+        name = match.group(1)
+        if _BEGIN.search(match.group(2)):
+            raise _no_end(name)
         if name not in known:
             raise click.ClickException(f"the page must name studies of the plan, {', '.join(known)}; it has {name!r}")
         return f"<!-- study: {name} -->\n\n{section(known[name], rows, pictures)}\n\n{_END}"
 
+    if not _BEGIN.search(page):
+        raise click.ClickException(f"the page must have marks, <!-- study: NAME --> and {_END}, it has none")
+    last = page.rfind(_END)
+    open_mark = _BEGIN.search(page, max(last, 0))
+    if open_mark is not None:
+        raise _no_end(open_mark.group(1))
     return _SECTION.sub(made, page)
+
+
+def unmarked(page: str, plan: Plan) -> list[str]:
+    """Studies of the plan that a page has no mark of."""
+    marked = set(_BEGIN.findall(page))
+    return [study.name for study in plan.studies if study.name not in marked]
+
+
+def _no_end(name: str) -> click.ClickException:
+    return click.ClickException(f"study {name!r}: its mark in the page must have an end, {_END}")
 
 
 def _means(groups: dict[Group, dict[int, Row]], costs: dict[Group, dict[str, float]]) -> str:
@@ -131,7 +149,7 @@ def _tests(found: list[Difference]) -> str:
             each.better,
             each.worse,
             f"{gap.mean * 100:+.2f}{spread}",
-            "-" if math.isnan(each.p) else f"{each.p:.3f}",
+            "-" if math.isnan(each.p) else f"{each.p:.3f}" if each.p >= _LEAST_P else f"< {_LEAST_P}",
             str(gap.count),
         ]
         lines.append(_line(cells))
@@ -147,7 +165,8 @@ def _forecasts(found: list[Forecast]) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    text = " | ".join(cell.replace("|", r"\|") for cell in cells)
+    return f"| {text} |"
 
 
 def percent(value: Mean) -> str:

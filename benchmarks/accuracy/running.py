@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 
 from accuracy.plan import Plan
@@ -111,8 +112,13 @@ class Runner:
         path = job.place / ROW_FILE
         if not path.exists():
             return False
-        row = json.loads(path.read_text())
-        self._table.add(row)
+        try:
+            row = json.loads(path.read_text())
+            self._table.add(row)
+        except ValueError as error:
+            raise click.ClickException(
+                f"{path}: must be a result of this version: {error}; remove it, to train {job} anew"
+            ) from error
         self._console.print(f"{job}: {row['accuracy']:.2%} (int8 {row['int8_accuracy']:.2%})", highlight=False)
         return True
 

@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -53,6 +53,7 @@ _NUMBERS = {
     **dict.fromkeys(("width", "accuracy", "int8_accuracy", "weights", "macs", "seconds"), float),
 }
 _MAY_BE_EMPTY = ("sparsity", "shrunk_macs", "kept_magnitude")
+_SHARES = ("accuracy", "int8_accuracy", "weights", "macs", "shrunk_macs", "sparsity", "kept_magnitude")
 
 Row = dict[str, Any]
 
@@ -68,14 +69,16 @@ class ResultTable:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: dict[str, Row] = {row["key"]: row for row in _read(path)}
+        # What a link leads to is what has one writer.
+        self.path = path.resolve()
+        self.rows: dict[str, Row] = _read(self.path)
 
     def add(self, row: Row) -> None:
         """Adds a row and writes the table: the whole of it or, where that fails, nothing.
 
         Raises:
             OutputError: it cannot be written, such as on a full disk; the file is as it was.
+            ValueError: a row of other columns.
         """
         unknown = set(row) ^ set(COLUMNS)
         if unknown:
@@ -96,9 +99,7 @@ class ResultTable:
         Raises:
             ClickException: another runner has it.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        path = self.path.with_name(f".{self.path.name}.lock")
-        with path.open("a+") as file:
+        with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -111,27 +112,66 @@ class ResultTable:
             file.write(str(os.getpid()))
             file.flush()
             # Rows that another runner added since.
-            self.rows = {row["key"]: row for row in _read(self.path)}
+            self.rows = _read(self.path)
             yield
 
+    def _lock_file(self) -> TextIO:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return self.path.with_name(f".{self.path.name}.lock").open("a+")
+        except OSError as error:
+            raise click.ClickException(
+                f"{self.path}: its folder must be one that can be written to: {error}; give another --output"
+            ) from error
 
-def _read(path: Path) -> list[Row]:
+
+def _read(path: Path) -> dict[str, Row]:
     if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise click.ClickException(f"{path}: must be a table of results, its columns are {reader.fieldnames}")
-        return [_typed(row, path, reader.line_num) for row in reader]
+        return {}
+    rows: dict[str, Row] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            _check_columns(tuple(reader.fieldnames or ()), path)
+            for each in reader:
+                row = _typed(each, path, reader.line_num)
+                if row["key"] in rows:
+                    raise click.ClickException(
+                        f"{path}, line {reader.line_num}: must be the only row of its key, {row['key']} stands above; "
+                        "take one of them out"
+                    )
+                rows[row["key"]] = row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise click.ClickException(f"{path}: must be a table of results, and cannot be read: {error}") from error
+    return rows
+
+
+def _check_columns(found: tuple[str, ...], path: Path) -> None:
+    if found == COLUMNS:
+        return
+    lacks = [name for name in COLUMNS if name not in found]
+    others = [name for name in found if name not in COLUMNS]
+    what = "; ".join(f"{verb} {', '.join(names)}" for verb, names in (("it lacks", lacks), ("it has", others)) if names)
+    raise click.ClickException(
+        f"{path}: must be a table of results with the columns of this version, {what or 'they are in another order'}; "
+        "give another --output, or the version that made it"
+    )
 
 
 def _typed(row: dict[str, str], path: Path, line: int) -> Row:
     found: Row = dict(row)
     try:
+        # Values that are missing are None, and those too many have no name.
+        if None in row or None in row.values() or not row["key"]:
+            raise ValueError
         for name, kind in _NUMBERS.items():
             found[name] = kind(row[name])
         for name in _MAY_BE_EMPTY:
             found[name] = float(row[name]) if row[name] else None
-    except (TypeError, ValueError) as error:
-        raise click.ClickException(f"{path}, line {line}: must be a row of results, got {row}") from error
+        if not all(found[name] is None or 0 <= found[name] <= 1 for name in _SHARES):
+            raise ValueError
+    except ValueError as error:
+        raise click.ClickException(
+            f"{path}, line {line}: must be a row of results, got {list(row.values())}; take it out, to train it anew"
+        ) from error
     return found

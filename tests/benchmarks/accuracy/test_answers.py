@@ -171,11 +171,36 @@ def test_costs_stand_in_the_table(load: Load, tmp_path: Path, rows: dict[str, An
     [
         ("<!-- study: other --><!-- end -->", "must name studies of the plan, first, second; it has 'other'"),
         ("<!-- study: first --> <!-- study: second --><!-- end -->", "'first': its mark in the page must have an end"),
+        ("<!-- study: first --><!-- end --> <!-- study: second -->", "'second': its mark in the page must have an end"),
+        ("<!-- study: second -->", "'second': its mark in the page must have an end"),
+        ("no mark", "the page must have marks"),
     ],
 )
 def test_pages_that_do_not_fit_the_plan_are_refused(page: str, message: str, load: Load, plan: Any) -> None:
     with pytest.raises(click.ClickException, match=re.escape(message)):
         load("accuracy.report").with_sections(page, plan, {})
+
+
+def test_signs_of_tables_in_names_do_not_break_them(load: Load, tmp_path: Path) -> None:
+    study = read(
+        load, tmp_path, PLAN.replace("name: dense}", 'name: "a | b"}').replace("[free, dense]", '[free, "a | b"]')
+    )
+    study = study.studies[0]
+    module = load("accuracy.table")
+    accuracies = {"free": 0.8, "a | b": 0.9}
+    rows = {
+        point.key: row(module, point.key, accuracy=accuracies[point.method] + 0.01 * point.seed**2, epochs="2+1")
+        for point in study.points
+        if point.method in accuracies
+    }
+    lines = load("accuracy.report").section(study, rows).splitlines()
+    (means, tests) = (
+        [line for line in lines if line.startswith(start)] for start in ("| resnet20 8 | a", "| resnet20 8 | g")
+    )
+    assert [len(re.split(r"(?<!\\)\|", line)) for line in means] == [14]
+    # The same difference for each seed.
+    assert len(tests) == 2
+    assert all(r"| free | a \| b | -10.00 ± 0.00 | < 0.001 | 2 |" in line for line in tests)
 
 
 def test_the_page_says_how_much_is_missing(load: Load, plan: Any, rows: dict[str, Any], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -113,3 +114,48 @@ def test_a_row_of_other_values_is_refused_with_its_line(load: Load, tmp_path: Pa
     table.add(row(module, "b", accuracy="much"))
     with pytest.raises(click.ClickException, match="line 3: must be a row of results"):
         module.ResultTable(table.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: [*lines, lines[1]], "line 4: must be the only row of its key, a stands above"),
+        (lambda lines: [*lines, lines[2] + ",more"], "line 4: must be a row of results"),
+        (lambda lines: [*lines[:2], lines[2].rpartition(",")[0]], "line 3: must be a row of results"),
+        (lambda lines: [lines[0], lines[1].replace("0.875", "1.875"), lines[2]], "line 2: must be a row of results"),
+        (lambda lines: [lines[0], lines[1].replace("0.875", "nan"), lines[2]], "line 2: must be a row of results"),
+        (lambda lines: [lines[0].replace("macs", "flops"), *lines[1:]], "it lacks macs; it has flops; give another"),
+        (lambda lines: [lines[0].replace("key,data", "data,key"), *lines[1:]], "they are in another order"),
+        (lambda lines: [*lines, "\udcff"], "must be a table of results, and cannot be read"),
+    ],
+    ids=["twice", "longer", "cut", "above one", "nan", "other version", "other order", "no text"],
+)
+def test_changed_tables_are_refused_with_what_is_wrong(
+    change: Callable[[list[str]], list[str]], message: str, load: Load, tmp_path: Path
+) -> None:
+    module = load("accuracy.table")
+    table = module.ResultTable(tmp_path / "results.csv")
+    for key in ("a", "b"):
+        table.add(row(module, key, accuracy=0.875))
+    lines = change(table.path.read_text().splitlines())
+    table.path.write_text("\n".join(lines) + "\n", errors="surrogateescape")
+    with pytest.raises(click.ClickException, match=re.escape(message)) as error:
+        module.ResultTable(table.path)
+    assert str(table.path) in error.value.message
+
+
+def test_a_link_to_a_table_has_its_lock(load: Load, tmp_path: Path) -> None:
+    module = load("accuracy.table")
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "results.csv")
+    with module.ResultTable(tmp_path / "results.csv").locked():
+        second = module.ResultTable(link).locked()
+        with pytest.raises(click.ClickException, match="must have one runner"), second:
+            pass
+
+
+def test_a_folder_that_cannot_be_made_is_said(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    locked = load("accuracy.table").ResultTable(tmp_path / "file/results.csv").locked()
+    with pytest.raises(click.ClickException, match="give another --output"), locked:
+        pass
