@@ -23,9 +23,9 @@ from accuracy.figures import draw, file_name
 from accuracy.plan import Plan, read_plan
 from accuracy.point import DataSpec
 from accuracy.report import markdown, unmarked, with_sections
-from accuracy.running import Runner, cores, jobs_of, open_jobs
+from accuracy.running import Runner, jobs_of, open_jobs
 from accuracy.table import ResultTable
-from accuracy.worker import Job, commit_of
+from accuracy.worker import Job, commit_of, cores
 from results_file import called
 from tfprune.errors import TfpruneError
 from tfprune.files import write_file
@@ -69,17 +69,18 @@ def run(
     with table.locked():
         jobs = jobs_of(plan, folder, called(), commit_of(REPOSITORY), max(1, cores() // count))
         left = open_jobs(jobs, table)
-        estimate = Estimate(folder / "step_seconds.json", _train_count)
-        _say(console, plan, left, estimate, count)
-        if only_estimate:
-            return
         runner = Runner(table, count, console)
         try:
+            estimate = Estimate(folder / "step_seconds.json", _train_count)
+            _say(console, plan, left, estimate, count)
+            if only_estimate:
+                return
             runner.run(left, estimate.steps)
-        except TfpruneError as error:
+        except (TfpruneError, OSError) as error:
             raise click.ClickException(str(error)) from error
     for failure in runner.failures:
-        console.print(f"{failure.job}: {failure.reason}; all that it printed is in {failure.job.log}", highlight=False)
+        text = f"{failure.job}: {failure.reason}; all that it printed is in {failure.job.log}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
     if runner.failures:
         ctx.exit(1)
 
@@ -152,11 +153,12 @@ def _say(console: Console, plan: Plan, jobs: list[Job], estimate: Estimate, work
         f"{plan.name}: {len(plan.points)} points, {points} of them to be trained, with {dense} dense checkpoints: "
         f"{estimate.epochs(jobs)} epochs",
         highlight=False,
+        soft_wrap=True,
     )
     if jobs:
         seconds = estimate.seconds(jobs, workers)
-        text = f"{seconds / _HOUR:.1f} hours" if seconds >= _HOUR else f"{seconds / _MINUTE:.0f} minutes"
-        console.print(f"about {text} of training with {workers} processes at a time", highlight=False)
+        text = f"{seconds / _HOUR:.1f} hours" if seconds >= _HOUR else f"{max(1.0, seconds / _MINUTE):.0f} minutes"
+        console.print(f"about {text} of training with {workers} processes at a time", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

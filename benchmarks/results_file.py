@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,8 @@ def training_facts(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def called() -> str:
-    """How the script was called."""
-    return " ".join(["python", *sys.argv])
+    """How the script was called, as a shell takes it."""
+    return shlex.join(["python", *sys.argv])
 
 
 def today() -> str:

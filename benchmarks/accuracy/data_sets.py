@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ CIFAR_FOLDER = "cifar-10-batches-bin"
 _CIFAR_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _CIFAR_SIZE, _CIFAR_CHANNELS = 32, 3
 _IMAGENET_SIZE = 224
+_IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+#: Of Fashion-MNIST and CIFAR-10.
+_CLASSES = 10
 _TEST_BATCH = 250
 
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]
@@ -52,15 +57,19 @@ def load(spec: DataSpec) -> DataSet:
     Raises:
         ClickException: files that are not there, with what was looked for and where; or that are no such images.
     """
-    return DATA_SETS[spec.name](spec)
+    try:
+        return DATA_SETS[spec.name](spec)
+    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
+        raise click.ClickException(f"images of {spec.name} must be whole: {error}; get the files anew") from error
 
 
 def fashion_mnist(spec: DataSpec, *, augmented: bool = False) -> DataSet:
     """Fashion-MNIST, 28 x 28 grey, ten classes: from Debian's package, or by the loader of Keras."""
-    folder = Path(spec.folder) if spec.folder else fashion.DEBIAN_FOLDER
+    folder = Path(spec.folder).expanduser() if spec.folder else fashion.DEBIAN_FOLDER
     if spec.folder:
         _wanted(folder, [f"{part}-{kind}.gz" for part, kind in fashion.FILES], "Fashion-MNIST")
-    found = fashion.load(folder)
+    read = functools.partial(fashion.load, folder)
+    found = read() if folder.is_dir() else _downloaded(read, "Fashion-MNIST")
     return _in_memory(
         _first(found.train.images, found.train.labels, spec.train),
         _first(found.test.images, found.test.labels, spec.test),
@@ -71,7 +80,7 @@ def fashion_mnist(spec: DataSpec, *, augmented: bool = False) -> DataSet:
 def cifar10(spec: DataSpec) -> DataSet:
     """CIFAR-10, 32 x 32 in colour, ten classes: the binary files of its authors, or the loader of Keras."""
     if spec.folder:
-        folder = Path(spec.folder)
+        folder = Path(spec.folder).expanduser()
         folder = folder / CIFAR_FOLDER if (folder / CIFAR_FOLDER).is_dir() else folder
         _wanted(folder, [*_CIFAR_TRAIN, "test_batch.bin"], "CIFAR-10")
         parts = [_cifar_file(folder / name) for name in _CIFAR_TRAIN]
@@ -80,7 +89,7 @@ def cifar10(spec: DataSpec) -> DataSet:
     else:
         import keras
 
-        train, test = keras.datasets.cifar10.load_data()
+        train, test = _downloaded(keras.datasets.cifar10.load_data, "CIFAR-10")
     mean, spread = train[0].mean(axis=(0, 1, 2)), train[0].std(axis=(0, 1, 2))
     made = [
         (((images - mean) / spread).astype(np.float32), labels.reshape(-1).astype(np.int32))
@@ -94,11 +103,9 @@ def imagenet(spec: DataSpec) -> DataSet:
     import keras
     import tensorflow as tf
 
-    folder = Path(spec.folder or ".")
+    folder = Path(spec.folder or ".").expanduser()
     _wanted(folder, ["train", "val"], "a folder of ImageNet's layout")
-    classes = sorted(each.name for each in (folder / "train").iterdir() if each.is_dir())
-    if not classes:
-        raise click.ClickException(f"{folder / 'train'}: must hold a folder for each class, found none")
+    classes, counts = _classes(folder), {part: _images_below(folder / part) for part in ("train", "val")}
     size = spec.size or _IMAGENET_SIZE
 
     def read(part: str, batch: int | None, *, shuffle: bool) -> Any:
@@ -117,7 +124,6 @@ def imagenet(spec: DataSpec) -> DataSet:
     def scaled(images: Any, labels: Any) -> tuple[Any, Any]:
         return tf.cast(images, tf.float32) / 127.5 - 1, labels
 
-    counts = {part: sum(1 for each in (folder / part).glob("*/*") if each.is_file()) for part in ("train", "val")}
     train_count = min(spec.train or counts["train"], counts["train"])
     test_count = min(spec.test or counts["val"], counts["val"])
 
@@ -134,6 +140,27 @@ def imagenet(spec: DataSpec) -> DataSet:
         return np.stack([image.numpy() for image, _ in images])
 
     return DataSet((size, size, 3), len(classes), train_count, fit, test, few)
+
+
+def _classes(folder: Path) -> list[str]:
+    """Names of the folders below ``train``, which are those below ``val`` too."""
+    train, val = ({each.name for each in (folder / part).iterdir() if each.is_dir()} for part in ("train", "val"))
+    if not train:
+        raise click.ClickException(f"{folder / 'train'}: must hold a folder for each class, found none")
+    if train != val:
+        odd = sorted(train ^ val)
+        raise click.ClickException(
+            f"{folder}: train and val must hold the same classes, {len(odd)} are in one of them only, such as {odd[0]}"
+        )
+    return sorted(train)
+
+
+def _images_below(folder: Path) -> int:
+    """Files that Keras takes for images."""
+    count = sum(each.suffix.lower() in _IMAGE_SUFFIXES and each.is_file() for each in folder.glob("*/**/*"))
+    if not count:
+        raise click.ClickException(f"{folder}: must hold images, {', '.join(_IMAGE_SUFFIXES)}, found none")
+    return count
 
 
 DATA_SETS: dict[str, Callable[[DataSpec], DataSet]] = {
@@ -165,8 +192,10 @@ def _in_memory(
             yield test[0][start : start + _TEST_BATCH], test[1][start : start + _TEST_BATCH]
 
     shape = train[0].shape[1:]
-    classes = int(train[1].max()) + 1
-    return DataSet((shape[0], shape[1], shape[2]), classes, len(train[1]), fit, batches, lambda count: train[0][:count])
+    # Not of these labels: the first images need not show every class.
+    return DataSet(
+        (shape[0], shape[1], shape[2]), _CLASSES, len(train[1]), fit, batches, lambda count: train[0][:count]
+    )
 
 
 def _shifted(tf: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
@@ -194,6 +223,14 @@ def _cifar_file(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8
     records = raw.reshape(-1, record)
     images = records[:, 1:].reshape(-1, _CIFAR_CHANNELS, _CIFAR_SIZE, _CIFAR_SIZE).transpose(0, 2, 3, 1)
     return images, records[:, 0]
+
+
+def _downloaded(read: Callable[[], Any], what: str) -> Any:
+    """What Keras keeps or downloads."""
+    try:
+        return read()
+    except Exception as error:  # its loaders raise no other
+        raise click.ClickException(f"{what} could not be downloaded: {error}; give its folder by --data") from error
 
 
 def _wanted(folder: Path, names: list[str], what: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from accuracy.point import DataSpec, Point, digest
-from accuracy.worker import Job, limit_threads
+from accuracy.worker import Job, cores, limit_threads
 from tfprune.files import write_file
 
 _WARM_UP_STEPS = 2
@@ -31,7 +32,7 @@ class Estimate:
     def __init__(self, path: Path, train_count: Callable[[DataSpec], int]) -> None:
         self._path = path
         self._train_count = train_count
-        self._seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+        self._seconds = _kept(path)
 
     def steps(self, job: Job) -> int:
         """Training steps of a job."""
@@ -42,25 +43,33 @@ class Estimate:
         return sum(job.training.epochs for job in jobs)
 
     def seconds(self, jobs: list[Job], workers: int) -> float:
-        """Seconds that jobs will take with so many processes at a time.
+        """Seconds that jobs will take with so many processes at a time; more than cores are no faster.
 
         Raises:
             ClickException: a network that cannot be trained on the images.
         """
-        total = 0.0
-        for job in jobs:
-            total += self.steps(job) * self._step_seconds(job)
-        return total / workers
+        each = [self.steps(job) * self._step_seconds(job) for job in jobs]
+        return max(sum(each) / min(workers, cores()), max(each, default=0.0))
 
     def _step_seconds(self, job: Job) -> float:
         point, batch = job.point, job.training.batch
         spec = {"network": point.network, "width": point.width, "batch": batch, "data": point.data.name}
-        key = digest({**spec, "size": point.data.size, "threads": job.threads})
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        key = digest({**spec, "size": point.data.size, "threads": job.threads, "backend": backend})
         if key not in self._seconds:
             self._seconds[key] = _measured(point, batch, job.threads)
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_file(self._path, json.dumps(self._seconds).encode(), overwrite=True)
         return self._seconds[key]
+
+
+def _kept(path: Path) -> dict[str, float]:
+    if not path.exists():
+        return {}
+    try:
+        return {str(key): float(value) for key, value in json.loads(path.read_text()).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise click.ClickException(f"{path}: must hold seconds of steps: {error}; remove it") from error
 
 
 def _measured(point: Point, batch: int, threads: int) -> float:
@@ -81,15 +90,15 @@ def _measured(point: Point, batch: int, threads: int) -> float:
 
 def _time_steps(point: Point, batch: int, threads: int, sending: Any) -> None:
     limit_threads(threads)
-    import time
-
-    import numpy as np
-
-    from accuracy.data_sets import load
-    from accuracy.training import untrained
-    from fashion.training import compile_for
-
     try:
+        import time
+
+        import numpy as np
+
+        from accuracy.data_sets import load
+        from accuracy.training import untrained
+        from fashion.training import compile_for
+
         data = load(point.data)
         model = untrained(point, data)
         compile_for(model, 1e-3, _WARM_UP_STEPS + _TIMED_STEPS, 0)

@@ -10,7 +10,7 @@ from typing import Any
 import tfprune as tp
 from accuracy.data_sets import DataSet
 from accuracy.point import Point
-from accuracy.training import untrained
+from accuracy.training import dense
 from tfprune.keras.layers import match_weights, to_numpy
 
 
@@ -24,8 +24,7 @@ def kept_magnitude(point: Point, data: DataSet, weights: Path) -> float | None:
     """
     if not point.recipe:
         return None
-    model = untrained(point, data)
-    model.load_weights(weights)
+    model = dense(point, data, weights)
     recipe = tp.Recipe.from_dict(json.loads(point.recipe))
     before = _magnitudes(model, recipe)
     report = tp.prune(model, recipe).report

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import json
 import multiprocessing
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -98,10 +97,10 @@ class Runner:
         if each.process.exitcode == 0 and (each.job.dense_only or self._collect(each.job)):
             return waiting
         self.failures.append(each.failure())
-        self._console.print(f"[red]failed[/red] {each.job}: {self.failures[-1].reason}")
-        if not each.job.dense_only:
-            return waiting
-        return [job for job in waiting if job.point.checkpoint_key != each.job.key]
+        lost = [job for job in waiting if each.job.dense_only and job.point.checkpoint_key == each.job.key]
+        without = f"; without it {len(lost)} points cannot be trained" if lost else ""
+        self._console.print(f"failed {each.job}: {self.failures[-1].reason}{without}", markup=False, soft_wrap=True)
+        return [job for job in waiting if job not in lost]
 
     def _collect(self, job: Job) -> bool:
         """Whether the result of a job is there; one that the runner before did not come to add is added."""
@@ -119,7 +118,9 @@ class Runner:
             raise click.ClickException(
                 f"{path}: must be a result of this version: {error}; remove it, to train {job} anew"
             ) from error
-        self._console.print(f"{job}: {row['accuracy']:.2%} (int8 {row['int8_accuracy']:.2%})", highlight=False)
+        self._console.print(
+            f"{job}: {row['accuracy']:.2%} (int8 {row['int8_accuracy']:.2%})", highlight=False, soft_wrap=True
+        )
         return True
 
 
@@ -193,8 +194,3 @@ def _processes() -> Iterator[list[_Running]]:
             each.process.terminate()
         for each in running:
             each.process.join()
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import keras
 
 import tfprune as tp
@@ -77,6 +79,32 @@ def checkpoint(point: Point, data: DataSet, folder: Path, step: Step) -> Path:
     return path
 
 
+def dense(point: Point, data: DataSet, weights: Path) -> Any:
+    """The network of a point with the weights of its dense checkpoint.
+
+    Args:
+        point: the point.
+        data: the images: they say what the network reads.
+        weights: of the checkpoint.
+
+    Raises:
+        ClickException: a file that holds no weights of this network.
+    """
+    model = untrained(point, data)
+    try:
+        with warnings.catch_warnings():
+            # What the file lacks would stay random.
+            warnings.filterwarnings("error", "Skipping nested container", UserWarning)
+            model.load_weights(weights)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
+        # Keras lists all variables below.
+        what = str(error).partition("\n")[0]
+        raise click.ClickException(
+            f"{weights}: must hold the weights of {point.network} {point.width:g}: {what}; remove it, to train it anew"
+        ) from error
+    return model
+
+
 def trained(point: Point, data: DataSet, weights: Path, folder: Path, step: Step) -> Any:
     """The network of a point: from its dense checkpoint on, pruned by its recipe where it has one.
 
@@ -87,8 +115,7 @@ def trained(point: Point, data: DataSet, weights: Path, folder: Path, step: Step
         folder: of the point, for backups.
         step: called once a step.
     """
-    model = untrained(point, data)
-    model.load_weights(weights)
+    model = dense(point, data, weights)
     keras.utils.set_random_seed(point.seed + LATER_SEED)
     callbacks = []
     if point.recipe:

@@ -87,11 +87,17 @@ def work(job: Job, steps: Synchronized[int]) -> None:
         _run(job, steps)
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def limit_threads(threads: int) -> None:
     """Sets what libraries read when they are loaded; must come before."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Several processes share a GPU; each takes what it needs and not all of it.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = str(threads)
 

@@ -102,3 +102,53 @@ def test_a_cut_file_is_refused(load: Load, cifar: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(click.ClickException, match=r"test_batch\.bin: must hold records of 3073 bytes"):
         data_sets.load(point.DataSpec("cifar10", str(cifar)))
+
+
+def test_a_few_images_do_not_make_fewer_classes(load: Load, cifar: Path) -> None:
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    assert data_sets.load(point.DataSpec("cifar10", str(cifar), train=2)).classes == 10
+
+
+def test_cut_files_of_fashion_mnist_are_refused(load: Load, tmp_path: Path) -> None:
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    source = data_sets.fashion.DEBIAN_FOLDER
+    for path in source.glob("*.gz"):
+        (tmp_path / path.name).write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(click.ClickException, match="images of fashion_mnist must be whole"):
+        data_sets.load(point.DataSpec("fashion_mnist", str(tmp_path)))
+
+
+def test_images_that_cannot_be_downloaded_are_asked_for(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    def fetch() -> None:
+        raise Exception("URL fetch failure")  # as Keras' own
+
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", fetch)
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", fetch)
+    monkeypatch.setattr(data_sets.fashion, "DEBIAN_FOLDER", tmp_path / "nowhere")
+    for name, what in (("cifar10", "CIFAR-10"), ("fashion_mnist", "Fashion-MNIST")):
+        with pytest.raises(click.ClickException, match=f"{what} could not be downloaded: URL .*by --data"):
+            data_sets.load(point.DataSpec(name))
+
+
+def test_folders_of_classes_are_counted_as_they_are_read(load: Load, imagenet: Path) -> None:
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    (imagenet / "train/n01/notes.txt").write_text("no image")
+    assert data_sets.load(point.DataSpec("imagenet", str(imagenet), size=16)).train_count == 6
+
+
+def test_folders_of_classes_that_are_not_whole_are_refused(load: Load, imagenet: Path) -> None:
+    point, data_sets = load("accuracy.point"), load("accuracy.data_sets")
+    spec = point.DataSpec("imagenet", str(imagenet), size=16)
+    (imagenet / "val/n02").rename(imagenet / "val/n03")
+    with pytest.raises(click.ClickException, match="the same classes, 2 are in one of them only, such as n02"):
+        data_sets.load(spec)
+    (imagenet / "val/n03").rename(imagenet / "val/n02")
+    for path in (imagenet / "val").glob("*/*"):
+        path.unlink()
+    with pytest.raises(click.ClickException, match=r"val: must hold images, \.bmp"):
+        data_sets.load(spec)
