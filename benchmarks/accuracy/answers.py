@@ -39,14 +39,14 @@ class Mean:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How much better one method is than another, seed by seed, from the same dense checkpoints.
+    """How much better one method, or training, is than another, seed by seed, from the same dense checkpoints.
 
     Attributes:
         network: its name.
         width: of it.
-        phase: the training.
+        phase: the training; ``"-"`` where trainings are compared.
         sparsity: the rate, or None.
-        better: the first method.
+        better: the first method, with its training where those are compared.
         worse: the second one.
         difference: of their accuracies.
         p: of a paired t-test that there is none, two-sided; NaN for one seed.
@@ -93,20 +93,28 @@ def missing(study: Study, rows: dict[str, Row]) -> int:
 def differences(study: Study, rows: dict[str, Row], field: str = "accuracy") -> Iterator[Difference]:
     """The pairs that the study compares, seed by seed; networks of one width began at the same checkpoint.
 
-    Methods are compared at the same rate and after the same training. Where the other has neither, as a method that is
-    trained in another way or a network of another width, it is compared if it has one rate and was trained as long.
+    Trainings are compared for each method and rate; methods at the same rate and after the same training. Where the
+    other method has neither, as one that is trained in another way or a network of another width, it is compared if it
+    has one rate and was trained as long.
     """
     groups = groups_of(study, rows)
+    methods = {point.method for point in study.points}
     for better, worse in study.compare:
+        of_methods = {better, worse} <= methods
         for (network, width, method, phase, sparsity), first in groups.items():
-            if method != better:
+            if (method if of_methods else phase) != better:
                 continue
-            second = groups.get((network, width, worse, phase, sparsity)) or _partner(groups, network, worse, first)
+            if of_methods:
+                second = groups.get((network, width, worse, phase, sparsity)) or _partner(groups, network, worse, first)
+                names = phase, sparsity, better, worse
+            else:
+                second = groups.get((network, width, method, worse, sparsity), {})
+                names = "-", sparsity, f"{method}, {better}", f"{method}, {worse}"
             seeds = sorted(set(first) & set(second))
             if not seeds:
                 continue
             gaps = [first[seed][field] - second[seed][field] for seed in seeds]
-            yield Difference(network, width, phase, sparsity, better, worse, mean_of(gaps), _p_value(gaps))
+            yield Difference(network, width, *names, mean_of(gaps), _p_value(gaps))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Study:
         name: short, for files and tables.
         question: what is asked.
         points: what is trained for it.
-        compare: pairs of methods whose difference is tested.
+        compare: pairs of methods, or of trainings, whose difference is tested.
         figure: what accuracy is drawn over, one of :data:`FIGURES`.
     """
 
@@ -133,9 +133,8 @@ class _StudyReader:
                     if point.labels in points:
                         method.place.refuse(f"a study must have a point once. Received: {point} twice.")
                     points[point.labels] = point
-        names = {_text(method, "name") for method in methods}
         found = tuple(points.values())
-        return Study(_text(node, "name"), _text(node, "question"), found, _pairs(node, names), _figure(node))
+        return Study(_text(node, "name"), _text(node, "question"), found, _pairs(node, found), _figure(node))
 
     def _network(self, node: Node) -> tuple[str, float]:
         check_mapping(node, "a network", ("name", "width"))
@@ -261,16 +260,20 @@ def _data(node: Node, folder: str) -> DataSpec:
     return DataSpec(name, folder or (_text(node, "folder") if "folder" in node.value else ""), **counts)
 
 
-def _pairs(node: Node, names: set[str]) -> tuple[tuple[str, str], ...]:
+def _pairs(node: Node, points: tuple[Point, ...]) -> tuple[tuple[str, str], ...]:
+    """Pairs of methods, or of trainings."""
+    methods, phases = {point.method for point in points}, {point.phase for point in points}
     found = []
     for pair in _listed(node.value.get("compare", Node([], node.place)), "compare"):
-        methods = _listed(pair, "compare")
-        for each in methods:
-            if not isinstance(each.value, str) or each.value not in names:
-                each.place.refuse(f"`compare` must name methods of the study. Received: {each.plain()!r}.")
-        if len(methods) != 2 or methods[0].value == methods[1].value:
-            pair.place.refuse(f"`compare` must be a list of pairs of methods. Received: {pair.plain()!r}.")
-        found.append((str(methods[0].value), str(methods[1].value)))
+        names = _listed(pair, "compare")
+        for each in names:
+            if not isinstance(each.value, str) or each.value not in methods | phases:
+                each.place.refuse(f"`compare` must name methods or trainings of the study. Received: {each.plain()!r}.")
+        plain = [str(each.value) for each in names]
+        alike = any(set(plain) <= known for known in (methods, phases))
+        if len(plain) != 2 or plain[0] == plain[1] or not alike:
+            pair.place.refuse(f"`compare` must hold pairs of methods, or of trainings. Received: {pair.plain()!r}.")
+        found.append((plain[0], plain[1]))
     return tuple(found)
 
 

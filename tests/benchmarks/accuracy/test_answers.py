@@ -107,6 +107,24 @@ def test_a_narrower_network_is_compared_if_it_was_trained_as_long(load: Load, tm
     assert not found("2+2")
 
 
+def test_trainings_are_compared_method_by_method(load: Load, tmp_path: Path) -> None:
+    text = PLAN.replace("trainings: [gradual]\n", "trainings: [gradual, short]\n", 1)
+    study = read(load, tmp_path, text.replace("[free, dense]", "[gradual, short]")).studies[0]
+    gaps = {0: 0.02, 1: 0.03, 2: 0.05}
+    rows = {
+        point.key: {"accuracy": 0.8 + gaps[point.seed] * (point.phase == "gradual"), "epochs": "2+1"}
+        for point in study.points
+    }
+    found = {each.better: each for each in load("accuracy.answers").differences(study, rows) if each.network == "vgg"}
+    # The narrower one has one training only.
+    assert {(each.better, each.worse, each.phase) for each in found.values()} == {
+        (f"{method}, gradual", f"{method}, short", "-") for method in ("dense", "free")
+    }
+    free = found["free, gradual"]
+    assert (free.difference.count, free.sparsity) == (3, 0.9)
+    assert free.p == pytest.approx(stats.ttest_rel([0.82, 0.83, 0.85], [0.8] * 3).pvalue)
+
+
 def test_kept_magnitude_is_held_against_accuracy(load: Load, tmp_path: Path) -> None:
     names = ("a", "b", "c", "d", "e")
     methods = "".join(
