@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import multiprocessing
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from accuracy.worker import ROW_FILE, Job, work
 from tfprune.mapping.judging.progress_bar import progress_bar
 
 _LOOK_SECONDS = 0.5
+_MEGABYTE = 1e6
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -144,7 +146,9 @@ class _Running:
     def failure(self) -> Failure:
         code = self.process.exitcode
         if code < 0:
-            return Failure(self.job, f"its process was ended by signal {-code}")
+            # HDF5 crashes where it cannot write.
+            free = shutil.disk_usage(self.job.folder).free / _MEGABYTE
+            return Failure(self.job, f"its process was ended by signal {-code}, {free:.0f} MB are free in its folder")
         printed = self.job.log.read_text(errors="replace").split("\n") if self.job.log.exists() else []
         # Of a traceback the last line says what it was.
         return Failure(self.job, next((line for line in reversed(printed) if line.strip()), f"exit code {code}"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import h5py
 import keras
 
 import tfprune as tp
@@ -21,6 +22,9 @@ from fashion.training import compile_for
 
 _WARM_UP_SHARE = 4  # of the steps, at most
 _WARM_UP_STEPS = 100
+
+#: What Keras calls the files of a backup; those of the one before end in ``.bkp``.
+_BACKUP_WEIGHTS, _BACKUP_EPOCH = "latest.weights.h5", "training_metadata.json"
 
 Step = Callable[[], None]
 
@@ -132,10 +136,47 @@ def clean_up(folder: Path) -> None:
         path.unlink()
 
 
+def check_backup(folder: Path, steps: int) -> None:
+    """Puts the backup before in place of one that was not written to its end, as on a full disk, or takes both away.
+
+    Keras would take up what it can read, with the epoch that stands in a file beside it.
+
+    Args:
+        folder: of the backup; where there is none, nothing is done.
+        steps: of an epoch.
+    """
+    names = _BACKUP_WEIGHTS, _BACKUP_EPOCH
+    latest, before = ([folder / f"{name}{suffix}" for name in names] for suffix in ("", ".bkp"))
+    if _is_whole(*latest, steps):
+        return
+    if _is_whole(*before, steps):
+        for source, target in zip(before, latest, strict=True):
+            shutil.copyfile(source, target)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_whole(weights: Path, epoch: Path, steps: int) -> bool:
+    """Whether weights and optimizer can be read, and are of the epoch that the other file names."""
+    try:
+        done = json.loads(epoch.read_text())["epoch"] * steps
+        with h5py.File(weights) as file:
+            file.visititems(_read)
+            return int(file["optimizer/vars/0"][()]) == done
+    except (OSError, ValueError, KeyError, RuntimeError):
+        return False
+
+
+def _read(name: str, value: Any) -> None:
+    if isinstance(value, h5py.Dataset):
+        value[()]
+
+
 def _fit(model: Any, data: DataSet, training: Training, backup: Path, callbacks: list[Any], step: Step) -> None:
     steps = training.steps_per_epoch(data.train_count)
     total = training.epochs * steps
     compile_for(model, training.rate, total, min(_WARM_UP_STEPS, total // _WARM_UP_SHARE))
+    check_backup(backup, steps)
     # Backups stay until the result is there: a run may be killed between the last epoch and that.
     saving = keras.callbacks.BackupAndRestore(backup, double_checkpoint=True, delete_checkpoint=False)
     model.fit(

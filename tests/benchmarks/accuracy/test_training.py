@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dense checkpoints and estimates that are not what they should be; how long several jobs take."""
+"""Checkpoints, results and estimates that are not what they should be; processes that end; how long jobs take."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import click
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tests.benchmarks.accuracy.test_plan import PLAN, read
 
@@ -43,6 +46,46 @@ def test_checkpoints_that_do_not_fit_are_named(load: Load, data: Any, tmp_path: 
             training.dense(small, data, each)
 
 
+def test_backups_that_were_not_written_to_their_end_are_not_taken_up(load: Load, tmp_path: Path) -> None:
+    import h5py
+
+    training = load("accuracy.training")
+    folder = tmp_path / "backup"
+    weights, epoch = folder / "latest.weights.h5", folder / "training_metadata.json"
+
+    def write(suffix: str, done: int, named: int) -> None:
+        folder.mkdir(exist_ok=True)
+        with h5py.File(f"{weights}{suffix}", "w") as file:
+            file["optimizer/vars/0"] = done
+            file["layers/conv/vars/0"] = np.full((64, 64), done)
+        Path(f"{epoch}{suffix}").write_text(json.dumps({"epoch": named, "batch": 0}))
+
+    def taken() -> int:
+        training.check_backup(folder, 10)
+        if not folder.exists():
+            return 0
+        with h5py.File(weights) as file:
+            assert int(file["optimizer/vars/0"][()]) == 10 * json.loads(epoch.read_text())["epoch"]
+            return int(file["layers/conv/vars/0"][0, 0])
+
+    assert taken() == 0
+    write("", 20, 2)
+    assert taken() == 20
+    weights.write_bytes(weights.read_bytes()[:3000])
+    assert taken() == 0
+    write(".bkp", 10, 1)
+    write("", 20, 1)  # killed before the epoch was written
+    assert taken() == 10
+    write(".bkp", 10, 1)
+    write("", 20, 2)
+    epoch.write_text("")
+    assert taken() == 10
+    write("", 10, 1)
+    epoch.unlink()
+    Path(f"{epoch}.bkp").unlink()
+    assert taken() == 0
+
+
 def test_more_processes_than_cores_are_no_faster(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     estimate, running = load("accuracy.estimate"), load("accuracy.running")
     plan = read(load, tmp_path, PLAN)
@@ -57,6 +100,27 @@ def test_more_processes_than_cores_are_no_faster(load: Load, tmp_path: Path, mon
     monkeypatch.setattr(estimate, "_measured", lambda *_: pytest.fail("measured twice"))
     again = estimate.Estimate(tmp_path / "step_seconds.json", lambda spec: 1280)
     assert again.seconds(jobs[:1], 1) == 5
+
+
+def test_a_process_that_a_signal_ended_is_told_with_the_room_it_had(load: Load, tmp_path: Path) -> None:
+    running = load("accuracy.running")
+    job = running.jobs_of(read(load, tmp_path, PLAN), tmp_path, "", "", 1)[0]
+    reason = running._Running(job, SimpleNamespace(exitcode=-11), None).failure().reason
+    assert re.fullmatch(r"its process was ended by signal 11, \d+ MB are free in its folder", reason)
+
+
+def test_results_of_another_version_are_named(load: Load, tmp_path: Path) -> None:
+    """A result that a killed runner did not come to add, and columns that have changed since."""
+    running, table = load("accuracy.running"), load("accuracy.table").ResultTable(tmp_path / "table.csv")
+    jobs = [job for job in running.jobs_of(read(load, tmp_path, PLAN), tmp_path, "", "", 1) if not job.dense_only]
+    for text in ('{"key": "a", "flops": 1}', "{"):
+        jobs[0].place.mkdir(exist_ok=True)
+        (jobs[0].place / "row.json").write_text(text)
+        with pytest.raises(
+            click.ClickException, match=r"row\.json: must be a result of this version: .*; remove it, to"
+        ):
+            running.Runner(table, 1, Console(quiet=True)).run(jobs, lambda job: 1)
+    assert not table.path.exists()
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"a": "much"}'])
