@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import h5py
+import h5py  # type: ignore[import-untyped]
 import keras
 
 import tfprune as tp
@@ -23,8 +23,8 @@ from fashion.training import compile_for
 _WARM_UP_SHARE = 4  # of the steps, at most
 _WARM_UP_STEPS = 100
 
-#: What Keras calls the files of a backup; those of the one before end in ``.bkp``.
-_BACKUP_WEIGHTS, _BACKUP_EPOCH = "latest.weights.h5", "training_metadata.json"
+#: What Keras calls the files of a backup, and the end of the names of those of the one before.
+_BACKUP_WEIGHTS, _BACKUP_EPOCH, _BEFORE = "latest.weights.h5", "training_metadata.json", ".bkp"
 
 Step = Callable[[], None]
 
@@ -75,6 +75,7 @@ def checkpoint(point: Point, data: DataSet, folder: Path, step: Step) -> Path:
         return path
     model = untrained(point, data)
     backup = folder / f"{point.checkpoint_key}.backup"
+    check_backup(backup, point.dense.steps_per_epoch(data.train_count))
     _fit(model, data, point.dense, backup, [], step)
     part = path.with_name(f"part_{path.name}")
     model.save_weights(part)
@@ -119,13 +120,18 @@ def trained(point: Point, data: DataSet, weights: Path, folder: Path, step: Step
         folder: of the point, for backups.
         step: called once a step.
     """
+    backup = folder / "backup"
+    check_backup(backup, point.training.steps_per_epoch(data.train_count))
+    if not backup.exists():
+        # The state of a pruning belongs to weights, which were not written.
+        clean_up(folder)
     model = dense(point, data, weights)
     keras.utils.set_random_seed(point.seed + LATER_SEED)
     callbacks = []
     if point.recipe:
         recipe = tp.Recipe.from_dict(json.loads(point.recipe))
         callbacks.append(tp.PruningCallback(recipe=recipe, checkpoint=folder / "pruning.npz"))
-    _fit(model, data, point.training, folder / "backup", callbacks, step)
+    _fit(model, data, point.training, backup, callbacks, step)
     return model
 
 
@@ -145,24 +151,22 @@ def check_backup(folder: Path, steps: int) -> None:
         folder: of the backup; where there is none, nothing is done.
         steps: of an epoch.
     """
-    names = _BACKUP_WEIGHTS, _BACKUP_EPOCH
-    latest, before = ([folder / f"{name}{suffix}" for name in names] for suffix in ("", ".bkp"))
-    if _is_whole(*latest, steps):
+    if _is_whole(folder, "", steps):
         return
-    if _is_whole(*before, steps):
-        for source, target in zip(before, latest, strict=True):
-            shutil.copyfile(source, target)
+    if _is_whole(folder, _BEFORE, steps):
+        for name in (_BACKUP_WEIGHTS, _BACKUP_EPOCH):
+            shutil.copyfile(folder / f"{name}{_BEFORE}", folder / name)
     else:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_whole(weights: Path, epoch: Path, steps: int) -> bool:
+def _is_whole(folder: Path, suffix: str, steps: int) -> bool:
     """Whether weights and optimizer can be read, and are of the epoch that the other file names."""
     try:
-        done = json.loads(epoch.read_text())["epoch"] * steps
-        with h5py.File(weights) as file:
+        done = json.loads((folder / f"{_BACKUP_EPOCH}{suffix}").read_text())["epoch"] * steps
+        with h5py.File(folder / f"{_BACKUP_WEIGHTS}{suffix}") as file:
             file.visititems(_read)
-            return int(file["optimizer/vars/0"][()]) == done
+            return bool(file["optimizer/vars/0"][()] == done)
     except (OSError, ValueError, KeyError, RuntimeError):
         return False
 
@@ -176,7 +180,6 @@ def _fit(model: Any, data: DataSet, training: Training, backup: Path, callbacks:
     steps = training.steps_per_epoch(data.train_count)
     total = training.epochs * steps
     compile_for(model, training.rate, total, min(_WARM_UP_STEPS, total // _WARM_UP_SHARE))
-    check_backup(backup, steps)
     # Backups stay until the result is there: a run may be killed between the last epoch and that.
     saving = keras.callbacks.BackupAndRestore(backup, double_checkpoint=True, delete_checkpoint=False)
     model.fit(
