@@ -124,7 +124,7 @@ def test_a_row_of_other_values_is_refused_with_its_line(load: Load, tmp_path: Pa
         (lambda lines: [*lines[:2], lines[2].rpartition(",")[0]], "line 3: must be a row of results"),
         (lambda lines: [lines[0], lines[1].replace("0.875", "1.875"), lines[2]], "line 2: must be a row of results"),
         (lambda lines: [lines[0], lines[1].replace("0.875", "nan"), lines[2]], "line 2: must be a row of results"),
-        (lambda lines: [lines[0].replace("macs", "flops"), *lines[1:]], "it lacks macs; it has flops; give another"),
+        (lambda lines: [lines[0].replace("macs", "flops"), *lines[1:]], "it lacks macs, shrunk_macs; it has flops"),
         (lambda lines: [lines[0].replace("key,data", "data,key"), *lines[1:]], "they are in another order"),
         (lambda lines: [*lines, "\udcff"], "must be a table of results, and cannot be read"),
     ],
