@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accuracy studies: trains the points of a plan, and makes tables and figures of what came of it.
 
+    python benchmarks/accuracy_study.py run --smoke
     python benchmarks/accuracy_study.py run benchmarks/accuracy/plans/default.yaml
     python benchmarks/accuracy_study.py report benchmarks/accuracy/plans/default.yaml
 
@@ -32,6 +33,8 @@ from tfprune.files import write_file
 
 RESULTS = REPOSITORY / "benchmarks/results/accuracy.csv"
 FOLDER = REPOSITORY / "build/accuracy"
+SMOKE = REPOSITORY / "benchmarks/accuracy/plans/smoke.yaml"
+SMOKE_RESULTS = FOLDER / "smoke.csv"
 _MINUTE, _HOUR = 60, 3600
 
 PlanFile = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -43,8 +46,9 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("plan_files", type=PlanFile, nargs=-1, required=True, metavar="PLAN_FILE...")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=RESULTS, show_default="results")
+@click.argument("plan_files", type=PlanFile, nargs=-1, metavar="PLAN_FILE...")
+@click.option("--smoke", is_flag=True, help="Train each part of a study once, within minutes; for no PLAN_FILE.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The table. Default: that of results.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=FOLDER, help="Of checkpoints.")
 @click.option("--data", default="", help="Folder of the images, in place of the plan's.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes at a time. Default: one a core, at most four.")
@@ -54,7 +58,8 @@ def main() -> None:
 def run(
     ctx: click.Context,
     plan_files: tuple[Path, ...],
-    output: Path,
+    smoke: bool,
+    output: Path | None,
     folder: Path,
     data: str,
     workers: int | None,
@@ -62,10 +67,12 @@ def run(
     only_estimate: bool,
 ) -> None:
     """Train what PLAN_FILE asks for and the table does not hold yet."""
+    if bool(plan_files) == smoke:
+        raise click.UsageError("give either files of plans or --smoke")
     console = Console(stderr=True)
-    plan = _plan(plan_files, data, names)
+    plan = _plan((SMOKE,) if smoke else plan_files, data, names)
     count = workers or min(cores(), 4)
-    table = ResultTable(output)
+    table = ResultTable(output or (SMOKE_RESULTS if smoke else RESULTS))
     with table.locked():
         jobs = jobs_of(plan, folder, called(), commit_of(REPOSITORY), max(1, cores() // count))
         left = open_jobs(jobs, table)

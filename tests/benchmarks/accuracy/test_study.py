@@ -15,6 +15,7 @@ import pytest
 
 from tests.benchmarks.conftest import BENCHMARKS, Script
 
+SMOKE = BENCHMARKS / "accuracy/plans/smoke.yaml"
 PLAN = """\
 name: little
 data: {name: fashion_mnist, train: 512, test: 250}
@@ -26,7 +27,7 @@ studies:
     question: Does it run?
     networks: [{name: small}]
     trainings: [gradual]
-    sparsities: [0.8, 0.9]
+    sparsities: [0.8]
     seeds: [0]
     methods:
       - {name: dense}
@@ -42,9 +43,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_study_that_is_killed_goes_on_and_ends_with_its_page(tmp_path: Path, script: Script) -> None:
-    plan, table = tmp_path / "plan.yaml", tmp_path / "results.csv"
-    plan.write_text(PLAN)
-    options = [str(plan), "--output", str(table), "--folder", str(tmp_path / "points"), "--workers", "1"]
+    table = tmp_path / "results.csv"
+    options = ["--smoke", "--output", str(table), "--folder", str(tmp_path / "points"), "--workers", "1"]
     command = [sys.executable, str(BENCHMARKS / "accuracy_study.py"), "run", *options]
     environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parent)}
     runner = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -55,37 +55,43 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_its_page(tmp_path: Path, s
     _, printed = runner.communicate()
     first = _rows(table)
     assert len(first) == 1, printed
-    assert "3 points, 3 of them to be trained, with 1 dense checkpoints: 7 epochs" in printed.replace("\n", " ")
+    assert "4 points, 4 of them to be trained, with 1 dense checkpoints: 9 epochs" in printed.replace("\n", " ")
     done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     rows = _rows(table)
     assert rows[0] == first[0]
-    assert [(row["method"], row["sparsity"]) for row in rows] == [("dense", ""), ("free", "0.8"), ("free", "0.9")]
-    for row, left in zip(rows, (1, 0.22, 0.12), strict=True):
+    assert [(row["method"], row["training"], row["sparsity"]) for row in rows] == [
+        ("dense", "gradual", ""),
+        ("unaligned", "gradual", "0.8"),
+        ("unaligned", "gradual", "0.9"),
+        ("unaligned with a penalty", "penalty", "0.9"),
+    ]
+    for row, left in zip(rows, (1, 0.22, 0.12, 0.12), strict=True):
         assert 0 < float(row["accuracy"]) <= 1
         assert float(row["weights"]) <= left
         assert row["test_images"] == "250"
     assert int(rows[2]["bytes"]) < int(rows[1]["bytes"]) < int(rows[0]["bytes"])
+    assert float(rows[3]["kept_magnitude"]) == float(rows[2]["kept_magnitude"])
     assert float(rows[2]["kept_magnitude"]) < float(rows[1]["kept_magnitude"]) < 1
     # Nothing is left to do, and nothing is kept that only an interrupted training needs.
     again = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=60, check=True)
     assert "0 of them to be trained" in again.stderr
     assert not list(tmp_path.glob("points/*/backup"))
     page = tmp_path / "page.md"
-    page.write_text("Before\n<!-- study: little -->\nold\n<!-- end -->\nbehind\n")
-    script("accuracy_study", "report", plan, "--table", table, "--pictures", tmp_path / "pictures", "--page", page)
+    page.write_text("Before\n<!-- study: smoke -->\nold\n<!-- end -->\nbehind\n")
+    script("accuracy_study", "report", SMOKE, "--table", table, "--pictures", tmp_path / "pictures", "--page", page)
     text = page.read_text()
-    assert text.startswith("Before\n<!-- study: little -->")
+    assert text.startswith("Before\n<!-- study: smoke -->")
     assert text.endswith("<!-- end -->\nbehind\n")
     assert "old" not in text
-    assert "![little](pictures/accuracy_little.png)" in text
-    assert (tmp_path / "pictures/accuracy_little.png").exists()
+    assert "![smoke](pictures/accuracy_smoke.png)" in text
+    assert (tmp_path / "pictures/accuracy_smoke.png").exists()
 
 
 @pytest.mark.slow
 def test_networks_of_other_back_ends_are_run_in_litert_too(tmp_path: Path) -> None:
     plan, table = tmp_path / "plan.yaml", tmp_path / "results.csv"
-    plan.write_text(PLAN.replace("[0.8, 0.9]", "[0.8]"))
+    plan.write_text(PLAN)
     subprocess.run(
         [
             *(sys.executable, str(BENCHMARKS / "accuracy_study.py"), "run", str(plan)),
@@ -129,8 +135,7 @@ def test_files_that_are_no_plan_are_refused_in_words(tmp_path: Path, script: Scr
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN.replace("name: small", "name: smal"))
     assert "line 9" in script("accuracy_study", "run", plan, "--output", tmp_path / "t.csv", code=1)
-    assert "must be a study of the plan" in script(
-        "accuracy_study", "run", BENCHMARKS / "accuracy/plans/smoke.yaml", "--study", "other", code=2
-    )
-    smoke = BENCHMARKS / "accuracy/plans/smoke.yaml"
-    assert "must have names of their own" in script("accuracy_study", "report", smoke, smoke, code=2)
+    assert "must be a study of the plan" in script("accuracy_study", "run", SMOKE, "--study", "other", code=2)
+    assert "must have names of their own" in script("accuracy_study", "report", SMOKE, SMOKE, code=2)
+    for arguments in ([], [SMOKE, "--smoke"]):
+        assert "give either files of plans or --smoke" in script("accuracy_study", "run", *arguments, code=2)
