@@ -21,7 +21,7 @@ _SEEDS = [0, 1, 2]
 #: Width of the whole network, as the studies count it.
 _WIDTHS = {"resnet20": 16, "mobilenet_v2": 0.5, "vgg": 32}
 _TITLES = {"resnet20": "ResNet-20", "mobilenet_v2": "MobileNetV2", "vgg": "VGG"}
-#: Where single patterns and narrower networks are trained too; docs/mapping.md has those of the other networks.
+#: Where single patterns are trained too; docs/mapping.md has those of the other networks.
 _COMPARED = ("vgg",)
 #: Networks whose mappings are also trained for long, as the dense one: those and the latencies that source 2 names.
 _LONG = {"resnet20": ("wide", "tight"), "mobilenet_v2": ("wide",)}
@@ -63,10 +63,9 @@ def write(rows: Rows, folder: Path = FOLDER) -> Path:
 def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
     phases = [_phase(epochs) for epochs in (PRUNING_EPOCHS, _LONG_EPOCHS)][: 2 if name in _LONG else 1]
     mapped = [method for label in _LONG.get(name, ("wide",)) if (method := _method(name, label, "rules", rows, folder))]
-    others = []
-    if name in _COMPARED:
-        others = [each for pattern in PATTERNS if (each := _method(name, "wide", pattern, rows, folder))]
-        others += [_narrower(name, side, rows) for side in ("slower", "faster")]
+    patterns = PATTERNS if name in _COMPARED else ()
+    others = [each for pattern in patterns if (each := _method(name, "wide", pattern, rows, folder))]
+    others += [_narrower(name, side, rows) for side in ("slower", "faster")]
     return {
         "name": f"{_TITLES[name]} at equal latency",
         "question": f"What does {_TITLES[name]} lose, and what else is as fast?",
