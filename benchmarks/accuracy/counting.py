@@ -72,5 +72,6 @@ def _live(model: Any, masks: dict[int, Mask]) -> dict[int, Mask]:
 
 def _of_channels(mask: Mask, axis: int, offsets: tuple[int, ...], size: int) -> Mask:
     """Whether a kernel has a weight for each channel."""
-    filled = mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis))
-    return np.any([filled[offset : offset + size] for offset in offsets], axis=0)
+    filled: Mask = np.any(mask, axis=tuple(other for other in range(mask.ndim) if other != axis))
+    found: Mask = np.any([filled[offset : offset + size] for offset in offsets], axis=0)
+    return found
