@@ -215,7 +215,7 @@ def _check_method(node: Node) -> None:
         if "sparsities" in node.value and _fixes_its_rate(node):
             node.keys["sparsities"].refuse("a pattern that fixes its rate must have no `sparsities`. Leave them out.")
         return
-    for key in ("scores", "sparsities"):
+    for key in ("layers", "scores", "sparsities"):
         if key in node.value:
             node.keys[key].refuse(f"`{key}` must stand beside a `pattern`. Leave it out.")
 

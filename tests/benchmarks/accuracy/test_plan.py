@@ -147,6 +147,11 @@ def test_a_method_says_which_layers_and_a_study_how_small_ones(load: Load, tmp_p
             r"line 14, column \d+: `figure` must be one of zeros, macs",
         ),
         ("{name: dense}", "{name: dense, costs: {time: 0}}", r"line 15, column \d+: `time` must be above 0"),
+        (
+            "{name: dense}",
+            "{name: dense, layers: stem}",
+            r"line 15, column \d+: `layers` must stand beside a `pattern`",
+        ),
         ("{name: dense}", "{name: dense, costs: 0.5}", r"line 15, column \d+: `costs` must be a mapping"),
         ("question: Which is better?", "question:", r"line 9.*`question` must be text"),
         ("  - name: second", "  - name: first", "`studies` must have names of their own"),
