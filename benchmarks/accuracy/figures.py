@@ -21,9 +21,11 @@ _WIDTH, _HEIGHT = 7.5, 4.5
 _FRAME = 1.0
 _INCHES_A_LINE = 0.3
 _DPI = 110
+_ROOM = 25  # percent of the horizontal axis, for names
+_LINE_SHARE = 0.035  # of the height, for each of them
 _X_LABELS = {
     "zeros": "zeros of the pruned layers, %",
-    "macs": "multiply-adds left, %",
+    "macs": "multiply-adds left in shrunk arrays, %",
 }
 _ACCURACY = "accuracy in LiteRT, %"
 
@@ -70,13 +72,13 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
         if listed:
             _list(axis, lines)
         else:
-            _curves(axis, lines, _X_LABELS[study.figure])
+            _curves(axis, lines, _X_LABELS[study.figure], named=study.figure == "macs")
         dense = _dense(study, groups, network)
         if dense is not None:
             (axis.axvline if listed else axis.axhline)(100 * dense, color="grey", linestyle="--", label=DENSE)
         axis.set_title(network)
         axis.grid(alpha=0.3)
-    if not listed:
+    if study.figure == "zeros":
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     picture = io.BytesIO()
     figure.savefig(picture, dpi=_DPI, format="png")
@@ -87,7 +89,7 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
     return path
 
 
-def _curves(axis: Any, lines: Lines, label: str) -> None:
+def _curves(axis: Any, lines: Lines, label: str, *, named: bool) -> None:
     markers = "osD^v<>Ph*Xp"
     for place, (name, points) in enumerate(lines.items()):
         ordered = sorted(points, key=lambda point: point[0])
@@ -99,8 +101,26 @@ def _curves(axis: Any, lines: Lines, label: str) -> None:
             marker=markers[place % len(markers)],
             capsize=3,
         )
+    if named:
+        _name(axis, lines)
     axis.set_xlabel(label)
     axis.set_ylabel(_ACCURACY)
+
+
+def _name(axis: Any, lines: Lines) -> None:
+    """Writes names to the right of their points, none over another."""
+    last = {name: max(points, key=lambda point: point[0]) for name, points in lines.items()}
+    axis.set_xlim(right=max(x for x, _ in last.values()) + _ROOM)
+    low, high = axis.get_ylim()
+    least = _LINE_SHARE * (high - low)
+    placed: list[tuple[float, float]] = []
+    for name, (x, mean) in sorted(last.items(), key=lambda each: each[1][1].mean):
+        place = 100 * mean.mean
+        for other, height in placed:
+            if abs(other - x) < _ROOM:
+                place = max(place, height + least)
+        placed.append((x, place))
+        axis.text(x + 1, place, name, va="center", fontsize="small")
 
 
 def _list(axis: Any, lines: Lines) -> None:
