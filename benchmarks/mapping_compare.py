@@ -271,19 +271,20 @@ def trained_dense(name: str, seed: int, data: Data, width: float = 1.0, epochs: 
     return {"accuracy": round(accuracy(model, data.test), 4), "epochs": DENSE_EPOCHS + epochs}
 
 
+def dense_file(name: str, table: CostTable, width: float = 1.0) -> bytes:
+    """The float32 file of a dense network with random weights."""
+    return tp.convert(CASES[name].make(width), device=table).dense
+
+
 def widths_at(name: str, wanted: float, table: CostTable) -> dict[str, dict[str, float]]:
     """The dense networks of fewer channels on either side of a measured ratio.
 
     Latency falls in steps as channels become fewer, because kernels compute 8 or 16 at once.
     """
-
-    def dense_file(width: float) -> bytes:
-        return tp.convert(CASES[name].make(width), device=table).dense
-
-    full = dense_file(1.0)
+    full = dense_file(name, table)
     found = {}
     for width in np.arange(1, 16) / 16:
-        share = 1 / tp.benchmark(full, dense_file(float(width)), runs=_ROUNDS).timings[1].speedup
+        share = 1 / tp.benchmark(full, dense_file(name, table, float(width)), runs=_ROUNDS).timings[1].speedup
         found[float(width)] = round(share, 4)
     slower = min((width for width in found if found[width] >= wanted), default=1.0)
     faster = max((width for width in found if found[width] < wanted), default=None)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 import tfprune as tp
-from mapping_compare import read, recipe_of
+from mapping_compare import dense_file, read, recipe_of
 from mapping_networks import CASES
 from tfprune.costs import CostTable
 from tfprune.mapping.profiling.instructions import aarch64_instructions
@@ -45,13 +45,13 @@ def files(name: str, row: dict[str, Any], table: CostTable) -> tuple[bytes, byte
 
 def times(name: str, row: dict[str, Any], table: CostTable) -> dict[str, float]:
     """Measured share of the dense float32 network's time, in int8."""
-    dense, (_, whole) = files(name, {}, table)[0], files(name, row, table)
+    dense, (_, whole) = dense_file(name, table), files(name, row, table)
     return {INT8_TIME: round(1 / tp.benchmark(dense, whole, runs=_ROUNDS).timings[1].speedup, 4)}
 
 
 def instructions(name: str, row: dict[str, Any], table: CostTable) -> dict[str, float]:
     """Share of the dense float32 network's instructions on a Cortex-A76, in float32 and int8."""
-    dense, (single, whole) = files(name, {}, table)[0], files(name, row, table)
+    dense, (single, whole) = dense_file(name, table), files(name, row, table)
     (counted,) = aarch64_instructions([(dense, single, whole)], rtol=None)
     return {INSTRUCTIONS: round(counted[1] / counted[0], 4), INT8_INSTRUCTIONS: round(counted[2] / counted[0], 4)}
 

@@ -12,14 +12,12 @@ import numpy as np
 from scipy import stats
 
 from accuracy.plan import Study
-from accuracy.point import Point
+from accuracy.point import Group
 from accuracy.table import Row
 
 _CONFIDENCE = 0.95
 #: Methods that an order is told of, at least.
 _FORECAST = 5
-
-Group = tuple[str, float, str, str, float | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,13 +74,13 @@ def groups_of(study: Study, rows: dict[str, Row]) -> dict[Group, dict[int, Row]]
     found: dict[Group, dict[int, Row]] = defaultdict(dict)
     for point in study.points:
         if point.key in rows:
-            found[_group(point)][point.seed] = rows[point.key]
+            found[point.group][point.seed] = rows[point.key]
     return dict(found)
 
 
 def costs_of(study: Study) -> dict[Group, dict[str, float]]:
     """What the study says of each network, method, training and rate that it costs, by name."""
-    return {_group(point): dict(point.costs) for point in study.points}
+    return {point.group: dict(point.costs) for point in study.points}
 
 
 def missing(study: Study, rows: dict[str, Row]) -> int:
@@ -172,7 +170,3 @@ def _p_value(gaps: list[float]) -> float:
     if np.ptp(gaps) == 0:
         return 1.0 if gaps[0] == 0 else 0.0
     return float(stats.ttest_1samp(gaps, 0.0).pvalue)
-
-
-def _group(point: Point) -> Group:
-    return point.network, point.width, point.method, point.phase, point.sparsity

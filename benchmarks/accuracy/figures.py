@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from accuracy.answers import Group, Mean, epochs_of, groups_of, mean_of
+from accuracy.answers import Mean, epochs_of, groups_of, mean_of
 from accuracy.plan import Study
-from accuracy.point import DENSE
+from accuracy.point import DENSE, Group
 from accuracy.table import Row
 from tfprune.files import write_file
 
@@ -72,7 +72,9 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
         if listed:
             _list(axis, lines)
         else:
-            _curves(axis, lines, _X_LABELS[study.figure], named=study.figure == "macs")
+            _curves(axis, lines, _X_LABELS[study.figure])
+        if study.figure == "macs":
+            _name(axis, lines)
         dense = _dense(study, groups, network)
         if dense is not None:
             (axis.axvline if listed else axis.axhline)(100 * dense, color="grey", linestyle="--", label=DENSE)
@@ -89,7 +91,7 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
     return path
 
 
-def _curves(axis: Any, lines: Lines, label: str, *, named: bool) -> None:
+def _curves(axis: Any, lines: Lines, label: str) -> None:
     markers = "osD^v<>Ph*Xp"
     for place, (name, points) in enumerate(lines.items()):
         ordered = sorted(points, key=lambda point: point[0])
@@ -101,8 +103,6 @@ def _curves(axis: Any, lines: Lines, label: str, *, named: bool) -> None:
             marker=markers[place % len(markers)],
             capsize=3,
         )
-    if named:
-        _name(axis, lines)
     axis.set_xlabel(label)
     axis.set_ylabel(_ACCURACY)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from accuracy.data_sets import DATA_SETS
 from accuracy.networks import NETWORKS, WIDTHS
-from accuracy.point import DENSE, LARGEST_SEED, DataSpec, Point, Training
+from accuracy.point import DENSE, LARGEST_SEED, DataSpec, Group, Point, Training
 from tfprune.recipe import Recipe
 from tfprune.recipe.document import Node, read_document
 from tfprune.recipe.reading import check_mapping, located, read_object
@@ -124,14 +124,14 @@ class _StudyReader:
         methods = _some(node, "methods")
         networks = [self._network(each) for each in _some(node, "networks")]
         # By what tables and figures call them: two of one name would be taken for each other.
-        points: dict[tuple[Any, ...], Point] = {}
+        points: dict[tuple[Group, int], Point] = {}
         for method in methods:
             _check_method(method)
             for name, width in networks:
                 for point in self._of_method(node, method, name, width):
-                    if point.labels in points:
+                    if (point.group, point.seed) in points:
                         method.place.refuse(f"a study must have a point once. Received: {point} twice.")
-                    points[point.labels] = point
+                    points[point.group, point.seed] = point
         found = tuple(points.values())
         return Study(_text(node, "name"), _text(node, "question"), found, _pairs(node, found), _figure(node))
 
@@ -211,8 +211,7 @@ def _check_method(node: Node) -> None:
     if pruned and _text(node, "name") == DENSE:
         node.value["name"].place.refuse(f"{DENSE!r} must be the name of a method that prunes nothing. Give another.")
     if pruned == ["pattern"]:
-        read_object(node.value["pattern"], "pattern")
-        if "sparsities" in node.value and _fixes_its_rate(node):
+        if _fixes_its_rate(node) and "sparsities" in node.value:
             node.keys["sparsities"].refuse("a pattern that fixes its rate must have no `sparsities`. Leave them out.")
         return
     for key in ("layers", "scores", "sparsities"):

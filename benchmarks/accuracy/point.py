@@ -17,6 +17,9 @@ LATER_SEED = 1000
 LARGEST_SEED = 2**32 - 1 - LATER_SEED
 _KEY_DIGITS = 12
 
+#: Network, width, method, training and rate.
+Group = tuple[str, float, str, str, float | None]
+
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec:
@@ -95,9 +98,9 @@ class Point:
         return digest(spec)
 
     @property
-    def labels(self) -> tuple[str, float, str, str, float | None, int]:
-        """What tables and figures call it: network, width, method, training, rate and seed."""
-        return self.network, self.width, self.method, self.phase, self.sparsity, self.seed
+    def group(self) -> Group:
+        """What tables and figures call it and the points of other seeds."""
+        return self.network, self.width, self.method, self.phase, self.sparsity
 
     @property
     def checkpoint_key(self) -> str:

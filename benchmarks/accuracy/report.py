@@ -11,7 +11,6 @@ import click
 from accuracy.answers import (
     Difference,
     Forecast,
-    Group,
     Mean,
     costs_of,
     differences,
@@ -22,6 +21,7 @@ from accuracy.answers import (
 )
 from accuracy.figures import file_name, has_figure
 from accuracy.plan import Plan, Study
+from accuracy.point import Group
 from accuracy.table import Row
 
 #: Smaller ones are not told.
