@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accuracy studies: trains the points of a plan, and makes tables and figures of what came of it.
 
+    python benchmarks/accuracy_study.py preview benchmarks/accuracy/plans/default.yaml
     python benchmarks/accuracy_study.py run --smoke
     python benchmarks/accuracy_study.py run benchmarks/accuracy/plans/default.yaml
     python benchmarks/accuracy_study.py report benchmarks/accuracy/plans/default.yaml
@@ -90,6 +91,22 @@ def run(
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     if runner.failures:
         ctx.exit(1)
+
+
+@main.command()
+@click.argument("plan_files", type=PlanFile, nargs=-1, required=True, metavar="PLAN_FILE...")
+@click.option("--data", default="", help="Folder of the images, in place of the plan's.")
+@click.option("--study", "names", multiple=True, help="Only these studies. Default: all.")
+def preview(plan_files: tuple[Path, ...], data: str, names: tuple[str, ...]) -> None:
+    """Say what each method of PLAN_FILE will leave of its network: random weights, cut once."""
+    # Here, because it loads Keras.
+    from accuracy.preview import preview as of_study
+
+    for study in _plan(plan_files, data, names).studies:
+        try:
+            click.echo(f"### {study.name}\n\n{of_study(study)}\n")
+        except TfpruneError as error:
+            raise click.ClickException(f"study {study.name!r}: {error}") from error
 
 
 @main.command()

@@ -112,7 +112,7 @@ def _means(groups: dict[Group, dict[int, Row]], costs: dict[Group, dict[str, flo
     names = list(dict.fromkeys(name for own in costs.values() for name in own))
     heads = ["network", "method", "training", *names, "zeros", "weights left", "MACs left", "shrunk", "magnitude kept"]
     heads += ["accuracy in LiteRT", "int8", "KB", "int8 KB", "seeds"]
-    lines = [_line(heads), "|---" * len(heads) + "|"]
+    lines = []
     for group, by_seed in groups.items():
         network, width, method, phase, sparsity = group
         found = list(by_seed.values())
@@ -132,13 +132,13 @@ def _means(groups: dict[Group, dict[int, Row]], costs: dict[Group, dict[str, flo
             f"{_average(found, 'int8_bytes') / 1000:.0f}",
             str(len(found)),
         ]
-        lines.append(_line(cells))
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(heads, lines)
 
 
 def _tests(found: list[Difference]) -> str:
     heads = ["network", "training", "zeros", "", "against", "points", "p", "seeds"]
-    lines = [_line(heads), "|---" * len(heads) + "|"]
+    lines = []
     for each in found:
         gap = each.difference
         spread = "" if math.isnan(gap.half) else f" ± {gap.half * 100:.2f}"
@@ -152,8 +152,8 @@ def _tests(found: list[Difference]) -> str:
             "-" if math.isnan(each.p) else f"{each.p:.3f}" if each.p >= _LEAST_P else f"< {_LEAST_P}",
             str(gap.count),
         ]
-        lines.append(_line(cells))
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(heads, lines)
 
 
 def _forecasts(found: list[Forecast]) -> str:
@@ -162,6 +162,16 @@ def _forecasts(found: list[Forecast]) -> str:
         for one in found
     ]
     return f"Rank correlation of the magnitude kept and the accuracy: {'; '.join(each)}."
+
+
+def table(heads: list[str], lines: list[list[str]]) -> str:
+    """A table in Markdown.
+
+    Args:
+        heads: of its columns.
+        lines: cells of each line.
+    """
+    return "\n".join([_line(heads), "|---" * len(heads) + "|", *map(_line, lines)])
 
 
 def _line(cells: list[str]) -> str:

@@ -131,6 +131,25 @@ def test_a_point_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None
     assert [row["method"] for row in _rows(table)] == ["dense"]
 
 
+def test_a_plan_says_what_its_methods_will_leave(tmp_path: Path, script: Script) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN.replace("sparsities: [0.8]", "sparsities: [0.5, 0.75]"))
+    shown = script("accuracy_study", "preview", plan)
+    assert "### little" in shown
+    lines = [[cell.strip() for cell in line.split("|")[2:-1]] for line in shown.splitlines() if "small 1" in line]
+    assert [line[:3] for line in lines] == [
+        ["dense", "-", "0 of 4"],
+        ["free", "50%", "2 of 4"],
+        ["free", "75%", "2 of 4"],
+    ]
+    assert lines[0][3:] == ["100.0%"] * 3
+    half, quarter = ([float(cell.rstrip("%")) for cell in line[3:]] for line in lines[1:])
+    assert all(25 < less < more < 60 for less, more in zip(quarter, half, strict=True))
+    broken = plan.read_text().replace("pattern: {Groups: {rows: 4}}", "pattern: {Groups: {rows: 4}}, layers: nowhere")
+    plan.write_text(broken)
+    assert "study 'little': " in script("accuracy_study", "preview", plan, code=1)
+
+
 def test_files_that_are_no_plan_are_refused_in_words(tmp_path: Path, script: Script) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN.replace("name: small", "name: smal"))
