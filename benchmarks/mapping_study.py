@@ -23,7 +23,8 @@ _WIDTHS = {"resnet20": 16, "mobilenet_v2": 0.5, "vgg": 32}
 _TITLES = {"resnet20": "ResNet-20", "mobilenet_v2": "MobileNetV2", "vgg": "VGG"}
 #: Where single patterns are trained too; docs/mapping.md has those of the other networks.
 _COMPARED = ("vgg",)
-#: Networks whose mappings are also trained for long, as the dense one: those and the latencies that source 2 names.
+#: Networks that are trained for long, the dense one too, and latencies: those that source 2 names. docs/mapping.md has
+#: what they reach after a short training.
 _LONG = {"resnet20": ("wide", "tight"), "mobilenet_v2": ("wide",)}
 _LONG_EPOCHS = 3 * PRUNING_EPOCHS
 _HEAD = f"""\
@@ -61,7 +62,7 @@ def write(rows: Rows, folder: Path = FOLDER) -> Path:
 
 
 def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
-    phases = [_phase(epochs) for epochs in (PRUNING_EPOCHS, _LONG_EPOCHS)][: 2 if name in _LONG else 1]
+    epochs = _LONG_EPOCHS if name in _LONG else PRUNING_EPOCHS
     mapped = [method for label in _LONG.get(name, ("wide",)) if (method := _method(name, label, "rules", rows, folder))]
     patterns = PATTERNS if name in _COMPARED else ()
     others = [each for pattern in patterns if (each := _method(name, "wide", pattern, rows, folder))]
@@ -70,7 +71,7 @@ def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
         "name": f"{_TITLES[name]} at equal latency",
         "question": f"What does {_TITLES[name]} lose, and what else is as fast?",
         "networks": [{"name": name, "width": _WIDTHS[name]}],
-        "trainings": phases,
+        "trainings": [_phase(epochs)],
         "seeds": _SEEDS,
         "figure": "methods",
         "methods": [{"name": "dense", "costs": _costs(rows[f"{name}, dense"])}, *mapped, *others],
