@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A figure of a study: accuracy over zeros, over multiply-adds, or by method."""
+"""A figure of a study: accuracy over zeros, or by method, with multiply-adds beside it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,13 @@ _WIDTH, _HEIGHT = 7.5, 4.5
 _FRAME = 1.0
 _INCHES_A_LINE = 0.3
 _DPI = 110
-_ROOM = 25  # percent of the horizontal axis, for names
-_LINE_SHARE = 0.035  # of the height, for each of them
-_X_LABELS = {
-    "zeros": "zeros of the pruned layers, %",
-    "macs": "multiply-adds left in shrunk arrays, %",
-}
+_DODGE = 0.25  # percent of zeros, between methods of the same
+_BARS = 0.3  # of the width of a list
+_ZEROS = "zeros of the pruned layers, %"
+_MACS = "multiply-adds\nleft, shrunk, %"
 _ACCURACY = "accuracy in LiteRT, %"
 
-#: By label the places of a method on the horizontal axis, in percent, and its accuracies there.
+#: By label the places of a method, in percent of what the figure shows besides accuracies, and its accuracies there.
 Lines = dict[str, list[tuple[float, Mean]]]
 
 
@@ -63,24 +61,28 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
     panels = _panels(study, groups)
     if not panels:
         return None
-    listed = study.figure == "methods"
+    listed, bars = study.figure != "zeros", study.figure == "macs"
     height = _HEIGHT if not listed else _FRAME + _INCHES_A_LINE * max(map(len, panels.values()))
+    ratios = [1.0, _BARS] if bars else [1.0]
     figure, axes = pyplot.subplots(
-        1, len(panels), figsize=(_WIDTH * len(panels), height), squeeze=False, layout="constrained"
+        1,
+        len(ratios) * len(panels),
+        figsize=(_WIDTH * len(panels), height),
+        width_ratios=ratios * len(panels),
+        squeeze=False,
+        layout="constrained",
     )
-    for axis, (network, lines) in zip(axes[0], panels.items(), strict=True):
-        if listed:
-            _list(axis, lines)
-        else:
-            _curves(axis, lines, _X_LABELS[study.figure])
-        if study.figure == "macs":
-            _name(axis, lines)
+    for place, (network, lines) in enumerate(panels.items()):
+        axis = axes[0][len(ratios) * place]
+        (_list if listed else _curves)(axis, lines)
+        if bars:
+            _bars(axes[0][len(ratios) * place + 1], lines)
         dense = _dense(study, groups, network)
         if dense is not None:
             (axis.axvline if listed else axis.axhline)(100 * dense, color="grey", linestyle="--", label=DENSE)
         axis.set_title(network)
         axis.grid(alpha=0.3)
-    if study.figure == "zeros":
+    if not listed:
         figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     picture = io.BytesIO()
     figure.savefig(picture, dpi=_DPI, format="png")
@@ -91,36 +93,22 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
     return path
 
 
-def _curves(axis: Any, lines: Lines, label: str) -> None:
+def _curves(axis: Any, lines: Lines) -> None:
+    """Beside each other, so that no interval hides another."""
     markers = "osD^v<>Ph*Xp"
     for place, (name, points) in enumerate(lines.items()):
         ordered = sorted(points, key=lambda point: point[0])
         axis.errorbar(
-            [x for x, _ in ordered],
+            [x + _DODGE * (place - (len(lines) - 1) / 2) for x, _ in ordered],
             [100 * mean.mean for _, mean in ordered],
             [_half(mean) for _, mean in ordered],
             label=name,
             marker=markers[place % len(markers)],
             capsize=3,
         )
-    axis.set_xlabel(label)
+    axis.set_xticks(sorted({x for points in lines.values() for x, _ in points}))
+    axis.set_xlabel(_ZEROS)
     axis.set_ylabel(_ACCURACY)
-
-
-def _name(axis: Any, lines: Lines) -> None:
-    """Writes names to the right of their points, none over another."""
-    last = {name: max(points, key=lambda point: point[0]) for name, points in lines.items()}
-    axis.set_xlim(right=max(x for x, _ in last.values()) + _ROOM)
-    low, high = axis.get_ylim()
-    least = _LINE_SHARE * (high - low)
-    placed: list[tuple[float, float]] = []
-    for name, (x, mean) in sorted(last.items(), key=lambda each: each[1][1].mean):
-        place = 100 * mean.mean
-        for other, height in placed:
-            if abs(other - x) < _ROOM:
-                place = max(place, height + least)
-        placed.append((x, place))
-        axis.text(x + 1, place, name, va="center", fontsize="small")
 
 
 def _list(axis: Any, lines: Lines) -> None:
@@ -130,6 +118,15 @@ def _list(axis: Any, lines: Lines) -> None:
     axis.set_yticks(places, list(lines))
     axis.set_ylim(len(means) - 0.5, -0.5)
     axis.set_xlabel(_ACCURACY)
+
+
+def _bars(axis: Any, lines: Lines) -> None:
+    shares = [points[0][0] for points in lines.values()]
+    axis.barh(range(len(shares)), shares, color="tab:grey")
+    axis.set_yticks([])
+    axis.set_ylim(len(shares) - 0.5, -0.5)
+    axis.set_xlim(0, 100)
+    axis.set_xlabel(_MACS)
 
 
 def _half(mean: Mean) -> float:
@@ -149,8 +146,9 @@ def _panels(study: Study, groups: dict[Group, dict[int, Row]]) -> dict[str, Line
 
 
 def _panel_of(study: Study, group: Group) -> str:
-    """Methods are listed whatever the width of their network."""
-    return group[0] if study.figure == "methods" else f"{group[0]} {group[1]:g}"
+    """Methods are listed whatever the width of their network, unless they are all of one."""
+    widths = {other.width for other in study.points if other.network == group[0]}
+    return f"{group[0]}, width {group[1]:g}" if study.figure == "zeros" or len(widths) == 1 else group[0]
 
 
 def _label(study: Study, group: Group, groups: Iterable[Group]) -> str:
@@ -158,11 +156,12 @@ def _label(study: Study, group: Group, groups: Iterable[Group]) -> str:
     network, width, method, phase, sparsity = group
     own = [other for other in groups if other[:3] == (network, width, method)]
     parts = [method]
-    if study.figure == "methods" and len({other[1] for other in groups if other[0] == network}) > 1:
+    listed = study.figure != "zeros"
+    if listed and len({other[1] for other in groups if other[0] == network}) > 1:
         parts.append(f"width {width:g}")
     if len({other[3] for other in own}) > 1:
         parts.append(phase)
-    if study.figure == "methods" and sparsity is not None and len({other[4] for other in own}) > 1:
+    if listed and sparsity is not None and len({other[4] for other in own}) > 1:
         parts.append(f"{sparsity:.0%}")
     return ", ".join(parts)
 
@@ -172,15 +171,16 @@ def _zeros(group: Group, by_seed: dict[int, Row]) -> float | None:
 
 
 def _macs(group: Group, by_seed: dict[int, Row]) -> float | None:
-    shares = [row["shrunk_macs"] for row in by_seed.values()]
-    return None if group[2] == DENSE or None in shares else 100 * mean_of(shares).mean
+    """Not a number where no row says it."""
+    shares = [row["shrunk_macs"] for row in by_seed.values() if row["shrunk_macs"] is not None]
+    return 100.0 if group[2] == DENSE else 100 * mean_of(shares).mean if shares else math.nan
 
 
 def _listed(group: Group, by_seed: dict[int, Row]) -> float | None:
     return 0.0
 
 
-#: By kind of figure where a group stands on the horizontal axis, in percent; None where it does not.
+#: By kind of figure what a group has besides its accuracy, in percent; None where it has no place in it.
 _PLACES: dict[str, Callable[[Group, dict[int, Row]], float | None]] = {
     "zeros": _zeros,
     "macs": _macs,

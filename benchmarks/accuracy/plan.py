@@ -26,7 +26,7 @@ _STUDY_KEYS = (
 )
 _METHOD_KEYS = ("name", "pattern", "layers", "scores", "recipe", "width", "seeds", "sparsities", "trainings", "costs")
 _PHASE_KEYS = ("epochs", "rate", "batch", "schedule", "penalty", "scores")
-#: What the figure of a study shows accuracy over; ``methods`` is a list of them.
+#: What the figure of a study shows accuracy over: zeros, or a list of methods, with multiply-adds beside it or not.
 FIGURES = ("zeros", "macs", "methods")
 #: A kernel that every pattern can have: it says whether one fixes its rate.
 _SOME_KERNEL = MatrixShape(64, 9, 64)
