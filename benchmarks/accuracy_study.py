@@ -27,7 +27,7 @@ from accuracy.point import DataSpec
 from accuracy.report import markdown, unmarked, with_sections
 from accuracy.running import Runner, jobs_of, open_jobs
 from accuracy.table import ResultTable
-from accuracy.worker import Job, commit_of, cores
+from accuracy.worker import Job, backend_name, commit_of, cores
 from results_file import called
 from tfprune.errors import TfpruneError
 from tfprune.files import write_file
@@ -77,6 +77,8 @@ def run(
     with table.locked():
         jobs = jobs_of(plan, folder, called(), commit_of(REPOSITORY), max(1, cores() // count))
         left = open_jobs(jobs, table)
+        if left:
+            _refuse_other_backends(plan, table)
         runner = Runner(table, count, console)
         try:
             estimate = Estimate(folder / "step_seconds.json", _train_count)
@@ -162,6 +164,17 @@ def _plan(paths: tuple[Path, ...], data: str, names: tuple[str, ...]) -> Plan:
             raise click.BadParameter(f"{name!r} must be a study of the plan, one of {', '.join(studies)}")
     chosen = tuple(study for study in studies.values() if not names or study.name in names)
     return Plan("; ".join(plan.name for plan in plans), chosen)
+
+
+def _refuse_other_backends(plan: Plan, table: ResultTable) -> None:
+    """A difference between methods must not be one between frameworks."""
+    backend = backend_name()
+    others = {row["backend"] for point in plan.points if (row := table.rows.get(point.key))} - {backend}
+    if others:
+        raise click.ClickException(
+            f"{table.path}: must hold rows of one framework for a plan. It has some of {', '.join(sorted(others))}, "
+            f"this run would add some of {backend}: choose with KERAS_BACKEND, or give another --output and --folder"
+        )
 
 
 @functools.cache

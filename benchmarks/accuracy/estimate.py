@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import click
 
 from accuracy.point import DataSpec, Point, digest
-from accuracy.worker import Job, cores, limit_threads
+from accuracy.worker import Job, backend_name, cores, limit_threads
 from tfprune.files import write_file
 
 _WARM_UP_STEPS = 2
@@ -54,8 +53,7 @@ class Estimate:
     def _step_seconds(self, job: Job) -> float:
         point, batch = job.point, job.training.batch
         spec = {"network": point.network, "width": point.width, "batch": batch, "data": point.data.name}
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-        key = digest({**spec, "size": point.data.size, "threads": job.threads, "backend": backend})
+        key = digest({**spec, "size": point.data.size, "threads": job.threads, "backend": backend_name()})
         if key not in self._seconds:
             self._seconds[key] = _measured(point, batch, job.threads)
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -92,9 +92,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def backend_name() -> str:
+    """The framework that processes train with, told without loading it."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
 def limit_threads(threads: int) -> None:
     """Sets what libraries read when they are loaded; must come before."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Before what Keras's own file says.
+    os.environ["KERAS_BACKEND"] = backend_name()
     # Several processes share a GPU; each takes what it needs and not all of it.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from tests.benchmarks.accuracy.test_table import row
 from tests.benchmarks.conftest import BENCHMARKS, Script
 
 SMOKE = BENCHMARKS / "accuracy/plans/smoke.yaml"
@@ -66,10 +69,10 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_its_page(tmp_path: Path, s
         ("unaligned", "gradual", "0.9"),
         ("unaligned with a penalty", "penalty", "0.9"),
     ]
-    for row, left in zip(rows, (1, 0.22, 0.12, 0.12), strict=True):
-        assert 0 < float(row["accuracy"]) <= 1
-        assert float(row["weights"]) <= left
-        assert row["test_images"] == "250"
+    for each, left in zip(rows, (1, 0.22, 0.12, 0.12), strict=True):
+        assert 0 < float(each["accuracy"]) <= 1
+        assert float(each["weights"]) <= left
+        assert each["test_images"] == "250"
     assert int(rows[2]["bytes"]) < int(rows[1]["bytes"]) < int(rows[0]["bytes"])
     assert float(rows[3]["kept_magnitude"]) == float(rows[2]["kept_magnitude"])
     assert float(rows[2]["kept_magnitude"]) < float(rows[1]["kept_magnitude"]) < 1
@@ -105,6 +108,19 @@ def test_networks_of_other_back_ends_are_run_in_litert_too(tmp_path: Path) -> No
     assert (dense["backend"], pruned["backend"]) == ("jax", "jax")
     assert int(pruned["bytes"]) < 0.4 * int(dense["bytes"])
     assert 0 < float(pruned["accuracy"]) <= 1
+
+
+def test_a_table_holds_rows_of_one_framework_for_a_plan(
+    tmp_path: Path, script: Script, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, path = tmp_path / "plan.yaml", tmp_path / "results.csv"
+    plan.write_text(PLAN)
+    module = load("accuracy.table")
+    dense, _ = load("accuracy.plan").read_plan(plan, "").points
+    module.ResultTable(path).add(row(module, dense.key, backend="jax"))
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    said = script("accuracy_study", "run", plan, "--output", path, "--folder", tmp_path / "points", code=1)
+    assert "It has some of jax, this run would add some of tensorflow" in said
 
 
 def test_a_point_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> None:
