@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ _COMPARED = ("vgg",)
 #: Networks that are trained for long, the dense one too, and latencies: those that source 2 names. docs/mapping.md has
 #: what they reach after a short training.
 _LONG = {"resnet20": ("wide", "tight"), "mobilenet_v2": ("wide",)}
+_SIDES = ("slower", "faster")
 _LONG_EPOCHS = 3 * PRUNING_EPOCHS
 _HEAD = f"""\
 # Methods at equal measured latency, and the mapping by rules trained for long. Written by `python benchmarks/mapping.py
@@ -66,7 +68,8 @@ def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
     mapped = [method for label in _LONG.get(name, ("wide",)) if (method := _method(name, label, "rules", rows, folder))]
     patterns = PATTERNS if name in _COMPARED else ()
     others = [each for pattern in patterns if (each := _method(name, "wide", pattern, rows, folder))]
-    others += [_narrower(name, side, rows) for side in ("slower", "faster")]
+    on_lines = (_narrower, _shrunk) if patterns else (_narrower,)
+    lines = [[made(name, side, rows) for side in _SIDES] for made in on_lines]
     return {
         "name": f"{_TITLES[name]} at equal latency",
         "question": f"What does {_TITLES[name]} lose, and what else is as fast?",
@@ -74,8 +77,18 @@ def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
         "trainings": [_phase(epochs)],
         "seeds": _SEEDS,
         "figure": "methods",
-        "methods": [{"name": "dense", "costs": _costs(rows[f"{name}, dense"])}, *mapped, *others],
-        "compare": [[mapped[0]["name"], "dense"], *([mapped[0]["name"], each["name"]] for each in others)],
+        # Filters go out of every convolution.
+        **({"min_weights": 0} if patterns else {}),
+        "methods": [
+            {"name": "dense", "costs": _costs(rows[f"{name}, dense"])},
+            *mapped,
+            *others,
+            *itertools.chain(*lines),
+        ],
+        "compare": [
+            *([mapped[0]["name"], each["name"]] for each in ({"name": "dense"}, *others)),
+            *([mapped[0]["name"], *(each["name"] for each in line)] for line in lines),
+        ],
     }
 
 
@@ -87,6 +100,18 @@ def _narrower(name: str, side: str, rows: Rows) -> dict[str, Any]:
     row = rows[f"{name}, wide, narrower dense, {side}"]
     width = float(_WIDTHS[name] * row["width"])
     return {"name": f"narrower dense, {side}", "width": width, "costs": _costs(row)}
+
+
+def _shrunk(name: str, side: str, rows: Rows) -> dict[str, Any]:
+    """Filters out of every convolution: what is left, once they are out of the arrays, is the narrower network."""
+    row = rows[f"{name}, wide, narrower dense, {side}"]
+    return {
+        "name": f"filters out of arrays, {side}",
+        "pattern": "Filters",
+        "layers": "stage*",
+        "sparsities": [1 - row["width"]],
+        "costs": _costs(row),
+    }
 
 
 def _costs(row: dict[str, Any]) -> dict[str, float]:

@@ -16,8 +16,15 @@ from accuracy.point import Group
 from accuracy.table import Row
 
 _CONFIDENCE = 0.95
+#: Methods that are compared, where two of them are a line.
+_OF_LINE = 3
+#: Seeds that an interval and a test are told of, at least: two agree by chance too often.
+_TESTED = 3
 #: Methods that an order is told of, at least.
 _FORECAST = 5
+
+#: Rows by seed, of each network, method, training and rate.
+Groups = dict[Group, dict[int, Row]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +33,7 @@ class Mean:
 
     Attributes:
         mean: the mean.
-        half: half the width of its 95 % confidence interval by Student's t; NaN for one seed.
+        half: half the width of its 95 % confidence interval by Student's t; NaN for fewer than :data:`_TESTED` seeds.
         count: seeds.
     """
 
@@ -37,25 +44,26 @@ class Mean:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How much better one method, or training, is than another, seed by seed, from the same dense checkpoints.
+    """How much better one method, or training, is than another, seed by seed.
 
     Attributes:
         network: its name.
         width: of it.
         phase: the training; ``"-"`` where trainings are compared.
         sparsity: the rate, or None.
-        better: the first method, with its training where those are compared.
-        worse: the second one.
-        difference: of their accuracies.
-        p: of a paired t-test that there is none, two-sided; NaN for one seed.
+        first: the first method, with its training where those are compared.
+        second: the other one.
+        difference: accuracy of the first less that of the second.
+        p: of a paired t-test that there is none, two-sided; NaN for fewer than :data:`_TESTED` seeds, and where all
+            differ by the same.
     """
 
     network: str
     width: float
     phase: str
     sparsity: float | None
-    better: str
-    worse: str
+    first: str
+    second: str
     difference: Mean
     p: float
 
@@ -63,13 +71,13 @@ class Difference:
 def mean_of(values: list[float]) -> Mean:
     """Mean and confidence interval."""
     count = len(values)
-    if count < 2:
-        return Mean(values[0], math.nan, count)
+    if count < _TESTED:
+        return Mean(float(np.mean(values)), math.nan, count)
     half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, count - 1)) * float(np.std(values, ddof=1)) / math.sqrt(count)
     return Mean(float(np.mean(values)), half, count)
 
 
-def groups_of(study: Study, rows: dict[str, Row]) -> dict[Group, dict[int, Row]]:
+def groups_of(study: Study, rows: dict[str, Row]) -> Groups:
     """Rows by seed of each network, method, training and rate, in the order of the plan; those that are there."""
     found: dict[Group, dict[int, Row]] = defaultdict(dict)
     for point in study.points:
@@ -88,31 +96,66 @@ def missing(study: Study, rows: dict[str, Row]) -> int:
     return sum(point.key not in rows for point in study.points)
 
 
-def differences(study: Study, rows: dict[str, Row], field: str = "accuracy") -> Iterator[Difference]:
-    """The pairs that the study compares, seed by seed; networks of one width began at the same checkpoint.
+def differences(study: Study, rows: dict[str, Row]) -> Iterator[Difference]:
+    """What the study compares, seed by seed; networks of one width began at the same checkpoint.
 
     Trainings are compared for each method and rate; methods at the same rate and after the same training. Where the
     other method has neither, as one that is trained in another way or a network of another width, it is compared if it
-    has one rate and was trained as long.
+    has one rate and was trained as long. Of three methods the first is held against the line between the two others, at
+    its own cost: the one that the plan names first.
     """
     groups = groups_of(study, rows)
     methods = {point.method for point in study.points}
-    for better, worse in study.compare:
-        of_methods = {better, worse} <= methods
-        for (network, width, method, phase, sparsity), first in groups.items():
-            if (method if of_methods else phase) != better:
-                continue
-            if of_methods:
-                second = groups.get((network, width, worse, phase, sparsity)) or _partner(groups, network, worse, first)
-                names = phase, sparsity, better, worse
-            else:
-                second = groups.get((network, width, method, worse, sparsity), {})
-                names = "-", sparsity, f"{method}, {better}", f"{method}, {worse}"
-            seeds = sorted(set(first) & set(second))
-            if not seeds:
-                continue
-            gaps = [first[seed][field] - second[seed][field] for seed in seeds]
-            yield Difference(network, width, *names, mean_of(gaps), _p_value(gaps))
+    costs = {point.method: point.costs[0][1] for point in study.points if point.costs}
+    for names in study.compare:
+        if len(names) == _OF_LINE:
+            yield from _from_line(groups, costs, *names)
+        elif set(names) <= methods:
+            yield from _of_methods(groups, *names)
+        else:
+            yield from _of_trainings(groups, *names)
+
+
+def _of_methods(groups: Groups, one: str, other: str) -> Iterator[Difference]:
+    for group, first in _of(groups, one):
+        network, width, _, phase, sparsity = group
+        second = groups.get((network, width, other, phase, sparsity)) or _partner(groups, network, other, first)
+        yield from _difference(group, (one, other), _accuracies(first), _accuracies(second))
+
+
+def _of_trainings(groups: Groups, one: str, other: str) -> Iterator[Difference]:
+    for (network, width, method, phase, sparsity), first in groups.items():
+        if phase == one:
+            second = groups.get((network, width, method, other, sparsity), {})
+            names = f"{method}, {one}", f"{method}, {other}"
+            group = network, width, method, "-", sparsity
+            yield from _difference(group, names, _accuracies(first), _accuracies(second))
+
+
+def _from_line(groups: Groups, costs: dict[str, float], one: str, left: str, right: str) -> Iterator[Difference]:
+    share = (costs[one] - costs[right]) / (costs[left] - costs[right])
+    for group, first in _of(groups, one):
+        ends = [_accuracies(_partner(groups, group[0], other, first)) for other in (left, right)]
+        line = {seed: share * ends[0][seed] + (1 - share) * ends[1][seed] for seed in set(ends[0]) & set(ends[1])}
+        yield from _difference(group, (one, f"the line from {left} to {right}"), _accuracies(first), line)
+
+
+def _of(groups: Groups, method: str) -> Iterator[tuple[Group, dict[int, Row]]]:
+    return ((group, by_seed) for group, by_seed in groups.items() if group[2] == method)
+
+
+def _accuracies(by_seed: dict[int, Row]) -> dict[int, float]:
+    return {seed: row["accuracy"] for seed, row in by_seed.items()}
+
+
+def _difference(
+    group: Group, names: tuple[str, str], first: dict[int, float], second: dict[int, float]
+) -> Iterator[Difference]:
+    """Nothing where no seed has both."""
+    gaps = [first[seed] - second[seed] for seed in sorted(set(first) & set(second))]
+    if gaps:
+        network, width, _, phase, sparsity = group
+        yield Difference(network, width, phase, sparsity, *names, mean_of(gaps), _p_value(gaps))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +192,7 @@ def forecasts(study: Study, rows: dict[str, Row]) -> Iterator[Forecast]:
             yield Forecast(network, width, phase, sparsity, float(stats.spearmanr(pairs).statistic), len(pairs))
 
 
-def _partner(groups: dict[Group, dict[int, Row]], network: str, method: str, first: dict[int, Row]) -> dict[int, Row]:
+def _partner(groups: Groups, network: str, method: str, first: dict[int, Row]) -> dict[int, Row]:
     """The only group of a method on a network that was trained as long."""
     own = [
         found
@@ -165,8 +208,6 @@ def epochs_of(by_seed: dict[int, Row]) -> str:
 
 
 def _p_value(gaps: list[float]) -> float:
-    if len(gaps) < 2:
+    if len(gaps) < _TESTED or np.ptp(gaps) == 0:
         return math.nan
-    if np.ptp(gaps) == 0:
-        return 1.0 if gaps[0] == 0 else 0.0
     return float(stats.ttest_1samp(gaps, 0.0).pvalue)

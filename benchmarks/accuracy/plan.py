@@ -53,14 +53,15 @@ class Study:
         name: short, for files and tables.
         question: what is asked.
         points: what is trained for it.
-        compare: pairs of methods, or of trainings, whose difference is tested.
+        compare: pairs of methods, or of trainings, whose difference is tested, and methods with two others, against
+            whose line they are.
         figure: what accuracy is drawn over, one of :data:`FIGURES`.
     """
 
     name: str
     question: str
     points: tuple[Point, ...]
-    compare: tuple[tuple[str, str], ...]
+    compare: tuple[tuple[str, ...], ...]
     figure: str
 
 
@@ -133,7 +134,7 @@ class _StudyReader:
                         method.place.refuse(f"a study must have a point once. Received: {point} twice.")
                     points[point.group, point.seed] = point
         found = tuple(points.values())
-        return Study(_text(node, "name"), _text(node, "question"), found, _pairs(node, found), _figure(node))
+        return Study(_text(node, "name"), _text(node, "question"), found, _compared(node, found), _figure(node))
 
     def _network(self, node: Node) -> tuple[str, float]:
         check_mapping(node, "a network", ("name", "width"))
@@ -258,21 +259,32 @@ def _data(node: Node, folder: str) -> DataSpec:
     return DataSpec(name, folder or (_text(node, "folder") if "folder" in node.value else ""), **counts)
 
 
-def _pairs(node: Node, points: tuple[Point, ...]) -> tuple[tuple[str, str], ...]:
-    """Pairs of methods, or of trainings."""
+def _compared(node: Node, points: tuple[Point, ...]) -> tuple[tuple[str, ...], ...]:
+    """Pairs of methods, or of trainings, and methods with two others that make a line."""
     methods, phases = {point.method for point in points}, {point.phase for point in points}
+    costs = {point.method: point.costs[0] for point in points if point.costs}
     found = []
-    for pair in _listed(node.value.get("compare", Node([], node.place)), "compare"):
-        names = _listed(pair, "compare")
-        for each in names:
+    for entry in _listed(node.value.get("compare", Node([], node.place)), "compare"):
+        listed = _listed(entry, "compare")
+        for each in listed:
             if not isinstance(each.value, str) or each.value not in methods | phases:
                 each.place.refuse(f"`compare` must name methods or trainings of the study. Received: {each.plain()!r}.")
-        plain = [str(each.value) for each in names]
-        alike = any(set(plain) <= known for known in (methods, phases))
-        if len(plain) != 2 or plain[0] == plain[1] or not alike:
-            pair.place.refuse(f"`compare` must hold pairs of methods, or of trainings. Received: {pair.plain()!r}.")
-        found.append((plain[0], plain[1]))
+        names = tuple(str(each.value) for each in listed)
+        pair = len(names) == 2 and any(set(names) <= known for known in (methods, phases))
+        if len(set(names)) < len(names) or not (pair or _has_line(names, costs)):
+            entry.place.refuse(
+                "`compare` must hold pairs of methods, or of trainings, or three methods of which the last two differ "
+                f"in the first of their `costs`. Received: {entry.plain()!r}."
+            )
+        found.append(names)
     return tuple(found)
+
+
+def _has_line(names: tuple[str, ...], costs: dict[str, tuple[str, float]]) -> bool:
+    if len(names) != 3 or not set(names) <= set(costs):
+        return False
+    _, left, right = (costs[name] for name in names)
+    return len({costs[name][0] for name in names}) == 1 and left != right
 
 
 def _figure(node: Node) -> str:

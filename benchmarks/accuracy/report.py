@@ -59,6 +59,8 @@ def section(study: Study, rows: dict[str, Row], pictures: str = "") -> str:
     tests = list(differences(study, rows))
     if tests:
         parts.append(_tests(tests))
+    if groups:
+        parts.append(_int8([row for by_seed in groups.values() for row in by_seed.values()]))
     told = list(forecasts(study, rows))
     if told:
         parts.append(_forecasts(told))
@@ -146,14 +148,22 @@ def _tests(found: list[Difference]) -> str:
             f"{each.network} {each.width:g}",
             each.phase,
             "-" if each.sparsity is None else f"{each.sparsity:.0%}",
-            each.better,
-            each.worse,
+            each.first,
+            each.second,
             f"{gap.mean * 100:+.2f}{spread}",
             "-" if math.isnan(each.p) else f"{each.p:.3f}" if each.p >= _LEAST_P else f"< {_LEAST_P}",
             str(gap.count),
         ]
         lines.append(cells)
     return table(heads, lines)
+
+
+def _int8(rows: list[Row]) -> str:
+    gaps = [100 * (row["int8_accuracy"] - row["accuracy"]) for row in rows]
+    mean, count = sum(gaps) / len(gaps), len(gaps)
+    return (
+        f"int8 less float32: {mean:+.2f} points in the mean of {count} trainings, {min(gaps):+.2f} to {max(gaps):+.2f}."
+    )
 
 
 def _forecasts(found: list[Forecast]) -> str:

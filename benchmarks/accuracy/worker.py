@@ -77,13 +77,15 @@ def work(job: Job, steps: Synchronized[int]) -> None:
         steps: counts the training steps that are done.
     """
     limit_threads(job.threads)
-    # Libraries write to the descriptors themselves.
-    log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    for descriptor in (1, 2):
-        os.dup2(log, descriptor)
     with open(f"{job.log}.lock", "w") as lock:
-        # The process that a killed runner left behind may still be at it.
+        # The process that a killed runner left behind may still be at it, and end it.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if not job.dense_only and (job.place / ROW_FILE).exists():
+            return
+        # Libraries write to the descriptors themselves.
+        log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        for descriptor in (1, 2):
+            os.dup2(log, descriptor)
         _run(job, steps)
 
 

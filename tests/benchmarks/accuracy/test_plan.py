@@ -172,6 +172,11 @@ def test_a_method_says_which_layers_and_a_study_how_small_ones(load: Load, tmp_p
             "compare: [[free, free]]",
             r"line 18, column \d+: `compare` must hold pairs of methods",
         ),
+        (
+            "compare: [[free, dense]]",
+            "compare: [[free, dense, narrower]]",
+            r"line 18, column \d+: `compare` .* the last two differ in the first of their `costs`",
+        ),
         ("dense: {epochs: 2", f"dense: {{epochs: 1{'0' * 400}", r"line 3, column 17: `epochs` must be a whole number"),
         ("dense: {epochs: 2", "dense: {epochs: [2]", r"line 3, column 17: `epochs` .* Received: \[2\]"),
         (

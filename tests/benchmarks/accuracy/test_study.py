@@ -110,6 +110,21 @@ def test_networks_of_other_back_ends_are_run_in_litert_too(tmp_path: Path) -> No
     assert 0 < float(pruned["accuracy"]) <= 1
 
 
+def test_what_the_process_of_a_killed_runner_has_ended_is_not_trained_again(
+    tmp_path: Path, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN)
+    worker = load("accuracy.worker")
+    monkeypatch.setattr(worker, "limit_threads", lambda threads: None)
+    job = worker.Job(load("accuracy.plan").read_plan(plan, "").points[0], False, str(tmp_path), "", "", 1)
+    job.place.mkdir()
+    (job.place / worker.ROW_FILE).write_text("{}")
+    job.log.write_text("what the other process printed")
+    worker.work(job, None)
+    assert job.log.read_text() == "what the other process printed"
+
+
 def test_a_table_holds_rows_of_one_framework_for_a_plan(
     tmp_path: Path, script: Script, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
