@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import multiprocessing
+import os
 import shutil
 import time
 from collections import defaultdict
@@ -139,7 +140,7 @@ class _Running:
         folder = Path(job.folder)
         folder.mkdir(parents=True, exist_ok=True)
         steps = _CONTEXT.Value("q", 0)
-        process = _CONTEXT.Process(target=work, args=(job, steps), daemon=True)
+        process = _CONTEXT.Process(target=work, args=(job, steps, os.getpid()), daemon=True)
         process.start()
         return cls(job, process, steps)
 

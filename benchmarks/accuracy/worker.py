@@ -69,12 +69,13 @@ class Job:
         return f"{self.point.network} {self.point.width:g}, dense checkpoint, seed {self.point.seed}"
 
 
-def work(job: Job, steps: Synchronized[int]) -> None:
+def work(job: Job, steps: Synchronized[int], runner: int) -> None:
     """Runs a job in a process of its own; what it and its libraries print, and an error, go to its log.
 
     Args:
         job: the job.
         steps: counts the training steps that are done.
+        runner: the process that began this one; when it is gone, so is this one at the next step.
     """
     limit_threads(job.threads)
     with open(f"{job.log}.lock", "w") as lock:
@@ -86,7 +87,7 @@ def work(job: Job, steps: Synchronized[int]) -> None:
         log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         for descriptor in (1, 2):
             os.dup2(log, descriptor)
-        _run(job, steps)
+        _run(job, steps, runner)
 
 
 def cores() -> int:
@@ -111,12 +112,10 @@ def limit_threads(threads: int) -> None:
         os.environ[name] = str(threads)
 
 
-def _run(job: Job, steps: Synchronized[int]) -> None:
+def _run(job: Job, steps: Synchronized[int], runner: int) -> None:
     # Here, because these load Keras.
     from accuracy.data_sets import load
     from accuracy.training import checkpoint, clean_up, trained
-
-    runner = os.getppid()
 
     def step() -> None:
         if os.getppid() != runner:

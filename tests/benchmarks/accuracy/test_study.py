@@ -121,7 +121,7 @@ def test_what_the_process_of_a_killed_runner_has_ended_is_not_trained_again(
     job.place.mkdir()
     (job.place / worker.ROW_FILE).write_text("{}")
     job.log.write_text("what the other process printed")
-    worker.work(job, None)
+    worker.work(job, None, 0)
     assert job.log.read_text() == "what the other process printed"
 
 
