@@ -11,13 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from accuracy.plan import Study
+from accuracy.plan import OF_LINE, Study, first_costs
 from accuracy.point import Group
 from accuracy.table import Row
 
 _CONFIDENCE = 0.95
-#: Methods that are compared, where two of them are a line.
-_OF_LINE = 3
 #: Seeds that an interval and a test are told of, at least: two agree by chance too often.
 _TESTED = 3
 #: Methods that an order is told of, at least.
@@ -106,9 +104,9 @@ def differences(study: Study, rows: dict[str, Row]) -> Iterator[Difference]:
     """
     groups = groups_of(study, rows)
     methods = {point.method for point in study.points}
-    costs = {point.method: point.costs[0][1] for point in study.points if point.costs}
+    costs = {method: cost for method, (_, cost) in first_costs(study.points).items()}
     for names in study.compare:
-        if len(names) == _OF_LINE:
+        if len(names) == OF_LINE:
             yield from _from_line(groups, costs, *names)
         elif set(names) <= methods:
             yield from _of_methods(groups, *names)

@@ -61,9 +61,9 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
     panels = _panels(study, groups)
     if not panels:
         return None
-    listed, bars = study.figure != "zeros", study.figure == "macs"
+    listed = _is_list(study)
     height = _HEIGHT if not listed else _FRAME + _INCHES_A_LINE * max(map(len, panels.values()))
-    ratios = [1.0, _BARS] if bars else [1.0]
+    ratios = [1.0, _BARS] if study.figure == "macs" else [1.0]
     figure, axes = pyplot.subplots(
         1,
         len(ratios) * len(panels),
@@ -72,11 +72,10 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
         squeeze=False,
         layout="constrained",
     )
-    for place, (network, lines) in enumerate(panels.items()):
-        axis = axes[0][len(ratios) * place]
+    for (network, lines), (axis, *beside) in zip(panels.items(), axes.reshape(len(panels), -1), strict=True):
         (_list if listed else _curves)(axis, lines)
-        if bars:
-            _bars(axes[0][len(ratios) * place + 1], lines)
+        for other in beside:
+            _bars(other, lines)
         dense = _dense(study, groups, network)
         if dense is not None:
             (axis.axvline if listed else axis.axhline)(100 * dense, color="grey", linestyle="--", label=DENSE)
@@ -93,6 +92,10 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
     return path
 
 
+def _is_list(study: Study) -> bool:
+    return study.figure != "zeros"
+
+
 def _curves(axis: Any, lines: Lines) -> None:
     """Beside each other, so that no interval hides another."""
     markers = "osD^v<>Ph*Xp"
@@ -101,7 +104,7 @@ def _curves(axis: Any, lines: Lines) -> None:
         axis.errorbar(
             [x + _DODGE * (place - (len(lines) - 1) / 2) for x, _ in ordered],
             [100 * mean.mean for _, mean in ordered],
-            [_half(mean) for _, mean in ordered],
+            [100 * mean.half for _, mean in ordered],
             label=name,
             marker=markers[place % len(markers)],
             capsize=3,
@@ -114,7 +117,8 @@ def _curves(axis: Any, lines: Lines) -> None:
 def _list(axis: Any, lines: Lines) -> None:
     means = [points[0][1] for points in lines.values()]
     places = range(len(means))
-    axis.errorbar([100 * mean.mean for mean in means], places, xerr=[_half(mean) for mean in means], fmt="o", capsize=3)
+    halves = [100 * mean.half for mean in means]
+    axis.errorbar([100 * mean.mean for mean in means], places, xerr=halves, fmt="o", capsize=3)
     axis.set_yticks(places, list(lines))
     axis.set_ylim(len(means) - 0.5, -0.5)
     axis.set_xlabel(_ACCURACY)
@@ -127,10 +131,6 @@ def _bars(axis: Any, lines: Lines) -> None:
     axis.set_ylim(len(shares) - 0.5, -0.5)
     axis.set_xlim(0, 100)
     axis.set_xlabel(_MACS)
-
-
-def _half(mean: Mean) -> float:
-    return 0.0 if math.isnan(mean.half) else 100 * mean.half
 
 
 def _panels(study: Study, groups: dict[Group, dict[int, Row]]) -> dict[str, Lines]:
@@ -148,7 +148,7 @@ def _panels(study: Study, groups: dict[Group, dict[int, Row]]) -> dict[str, Line
 def _panel_of(study: Study, group: Group) -> str:
     """Methods are listed whatever the width of their network, unless they are all of one."""
     widths = {other.width for other in study.points if other.network == group[0]}
-    return f"{group[0]}, width {group[1]:g}" if study.figure == "zeros" or len(widths) == 1 else group[0]
+    return f"{group[0]}, width {group[1]:g}" if not _is_list(study) or len(widths) == 1 else group[0]
 
 
 def _label(study: Study, group: Group, groups: Iterable[Group]) -> str:
@@ -156,7 +156,7 @@ def _label(study: Study, group: Group, groups: Iterable[Group]) -> str:
     network, width, method, phase, sparsity = group
     own = [other for other in groups if other[:3] == (network, width, method)]
     parts = [method]
-    listed = study.figure != "zeros"
+    listed = _is_list(study)
     if listed and len({other[1] for other in groups if other[0] == network}) > 1:
         parts.append(f"width {width:g}")
     if len({other[3] for other in own}) > 1:

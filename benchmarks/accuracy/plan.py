@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ _METHOD_KEYS = ("name", "pattern", "layers", "scores", "recipe", "width", "seeds
 _PHASE_KEYS = ("epochs", "rate", "batch", "schedule", "penalty", "scores")
 #: What the figure of a study shows accuracy over: zeros, or a list of methods, with multiply-adds beside it or not.
 FIGURES = ("zeros", "macs", "methods")
+#: How many methods are compared where two of them make a line.
+OF_LINE = 3
 #: A kernel that every pattern can have: it says whether one fixes its rate.
 _SOME_KERNEL = MatrixShape(64, 9, 64)
 
@@ -259,10 +261,15 @@ def _data(node: Node, folder: str) -> DataSpec:
     return DataSpec(name, folder or (_text(node, "folder") if "folder" in node.value else ""), **counts)
 
 
+def first_costs(points: Iterable[Point]) -> dict[str, tuple[str, float]]:
+    """By method the first of its costs, with its name; of those that have any."""
+    return {point.method: point.costs[0] for point in points if point.costs}
+
+
 def _compared(node: Node, points: tuple[Point, ...]) -> tuple[tuple[str, ...], ...]:
     """Pairs of methods, or of trainings, and methods with two others that make a line."""
     methods, phases = {point.method for point in points}, {point.phase for point in points}
-    costs = {point.method: point.costs[0] for point in points if point.costs}
+    costs = first_costs(points)
     found = []
     for entry in _listed(node.value.get("compare", Node([], node.place)), "compare"):
         listed = _listed(entry, "compare")
@@ -281,7 +288,7 @@ def _compared(node: Node, points: tuple[Point, ...]) -> tuple[tuple[str, ...], .
 
 
 def _has_line(names: tuple[str, ...], costs: dict[str, tuple[str, float]]) -> bool:
-    if len(names) != 3 or not set(names) <= set(costs):
+    if len(names) != OF_LINE or not set(names) <= set(costs):
         return False
     _, left, right = (costs[name] for name in names)
     return len({costs[name][0] for name in names}) == 1 and left != right
