@@ -86,7 +86,8 @@ def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
             *itertools.chain(*lines),
         ],
         "compare": [
-            *([mapped[0]["name"], each["name"]] for each in ({"name": "dense"}, *others)),
+            *([each["name"], "dense"] for each in mapped),
+            *([mapped[0]["name"], each["name"]] for each in others),
             *([mapped[0]["name"], *(each["name"] for each in line)] for line in lines),
         ],
     }
