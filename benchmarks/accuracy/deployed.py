@@ -17,6 +17,7 @@ import tfprune as tp
 from accuracy.counting import Left, left
 from accuracy.data_sets import DataSet, load
 from accuracy.point import DataSpec
+from tfprune.files import write_file
 
 CALIBRATED_ON = 256
 
@@ -44,15 +45,18 @@ class Deployed:
     left: Left
 
 
-def deployed(model: Any, data: DataSet) -> Deployed:
+def deployed(model: Any, data: DataSet, folder: Path) -> Deployed:
     """Converts a network and runs it.
 
     Args:
         model: a trained Keras model, pruned or not.
         data: the images to run it on, and to find the ranges of activations.
+        folder: where the files stay, to be measured: ``float32.tflite`` and ``int8.tflite``.
     """
     exact = tp.convert(model)
     whole = tp.convert(model, precision="int8", representative_data=data.few(CALIBRATED_ON))
+    for name, file in (("float32", exact), ("int8", whole)):
+        write_file(folder / f"{name}.tflite", file.tflite, overwrite=True)
     return Deployed(
         accuracy=accuracy(exact.tflite, data),
         int8_accuracy=accuracy(whole.tflite, data),
@@ -70,7 +74,7 @@ def deployed_by_tensorflow(model: Any, spec: DataSpec, folder: Path) -> Deployed
     Args:
         model: a trained Keras model.
         spec: the images.
-        folder: for the model's file.
+        folder: for files.
     """
     path = folder / "model.keras"
     model.save(path)
@@ -97,7 +101,8 @@ def print_deployed(path: str, spec: str) -> None:
     import keras
 
     model = keras.saving.load_model(path, compile=False)
-    print(json.dumps(dataclasses.asdict(deployed(model, load(DataSpec(**json.loads(spec)))))))
+    found = deployed(model, load(DataSpec(**json.loads(spec))), Path(path).parent)
+    print(json.dumps(dataclasses.asdict(found)))
 
 
 def accuracy(content: bytes, data: DataSet) -> float:

@@ -145,7 +145,7 @@ def _row(job: Job, model: Any, data: Any, weights: Path, begin: float) -> dict[s
 
     point = job.point
     if keras.backend.backend() == "tensorflow":
-        found = deployed(model, data)
+        found = deployed(model, data, job.place)
     else:
         found = deployed_by_tensorflow(model, point.data, job.place)
     kept = kept_magnitude(point, data, weights)

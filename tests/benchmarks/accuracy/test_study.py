@@ -80,6 +80,10 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_its_page(tmp_path: Path, s
     again = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=60, check=True)
     assert "0 of them to be trained" in again.stderr
     assert not list(tmp_path.glob("points/*/backup"))
+    # The files whose accuracy the table says.
+    for each in rows:
+        sizes = [(tmp_path / "points" / each["key"] / f"{name}.tflite").stat().st_size for name in ("float32", "int8")]
+        assert sizes == [int(each["bytes"]), int(each["int8_bytes"])]
     page = tmp_path / "page.md"
     page.write_text("Before\n<!-- study: smoke -->\nold\n<!-- end -->\nbehind\n")
     script("accuracy_study", "report", SMOKE, "--table", table, "--pictures", tmp_path / "pictures", "--page", page)
