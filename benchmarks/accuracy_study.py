@@ -11,6 +11,7 @@ A run that is stopped, or killed, goes on where it was; several plans are run on
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from pathlib import Path
@@ -48,7 +49,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("plan_files", type=PlanFile, nargs=-1, metavar="PLAN_FILE...")
-@click.option("--smoke", is_flag=True, help="Train each part of a study once, within minutes; for no PLAN_FILE.")
+@click.option("--smoke", is_flag=True, help="Train four small points, within minutes; for no PLAN_FILE.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The table. Default: that of results.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=FOLDER, help="Of checkpoints.")
 @click.option("--data", default="", help="Folder of the images, in place of the plan's.")
@@ -74,7 +75,8 @@ def run(
     plan = _plan((SMOKE,) if smoke else plan_files, data, names)
     count = workers or min(cores(), 4)
     table = ResultTable(output or (SMOKE_RESULTS if smoke else RESULTS))
-    with table.locked():
+    # What only looks need not wait for another runner.
+    with contextlib.nullcontext() if only_estimate else table.locked():
         jobs = jobs_of(plan, folder, called(), commit_of(REPOSITORY), max(1, cores() // count))
         left = open_jobs(jobs, table)
         if left:
@@ -122,7 +124,7 @@ def report(plan_files: tuple[Path, ...], table_file: Path, pictures: Path | None
     rows = ResultTable(table_file).rows
     if not any(point.key in rows for point in plan.points):
         raise click.ClickException(
-            f"{table_file}: must hold a row that the plan asks for, of {len(rows)} it holds none"
+            f"{table_file}: must hold a row that the plan asks for, of {len(rows)} it holds none; run the plan first"
         )
     shown = ""
     if pictures is not None:

@@ -22,15 +22,15 @@ _SEEDS = [0, 1, 2]
 #: Width of the whole network, as the studies count it.
 _WIDTHS = {"resnet20": 16, "mobilenet_v2": 0.5, "vgg": 32}
 _TITLES = {"resnet20": "ResNet-20", "mobilenet_v2": "MobileNetV2", "vgg": "VGG"}
-#: Where single patterns are trained too; docs/mapping.md has those of the other networks.
-_COMPARED = ("vgg",)
+#: Where filters can go out of every convolution: nothing adds its answer to another's.
+_SHRINKS = ("vgg",)
 #: Networks that are trained for long, the dense one too, and latencies: those that source 2 names. docs/mapping.md has
 #: what they reach after a short training.
 _LONG = {"resnet20": ("wide", "tight"), "mobilenet_v2": ("wide",)}
 _SIDES = ("slower", "faster")
 _LONG_EPOCHS = 3 * PRUNING_EPOCHS
 _HEAD = f"""\
-# Methods at equal measured latency, and the mapping by rules trained for long. Written by `python benchmarks/mapping.py
+# Methods at equal measured latency, some of them trained for long. Written by `python benchmarks/mapping.py
 # study` from benchmarks/results/mapping_plans.json; an epoch of {TRAINED_ON:,} images has 94 steps.
 """
 Rows = dict[str, Any]
@@ -65,11 +65,16 @@ def write(rows: Rows, folder: Path = FOLDER) -> Path:
 
 def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
     epochs = _LONG_EPOCHS if name in _LONG else PRUNING_EPOCHS
-    mapped = [method for label in _LONG.get(name, ("wide",)) if (method := _method(name, label, "rules", rows, folder))]
-    patterns = PATTERNS if name in _COMPARED else ()
-    others = [each for pattern in patterns if (each := _method(name, "wide", pattern, rows, folder))]
-    on_lines = (_narrower, _shrunk) if patterns else (_narrower,)
-    lines = [[made(name, side, rows) for side in _SIDES] for made in on_lines]
+    mapped = {
+        label: method for label in _LONG.get(name, ("wide",)) if (method := _method(name, label, "rules", rows, folder))
+    }
+    first = mapped["wide"]["name"]
+    others = [each for pattern in PATTERNS if (each := _method(name, "wide", pattern, rows, folder))]
+    lines = [
+        (method["name"], [_narrower(name, label, side, rows) for side in _SIDES]) for label, method in mapped.items()
+    ]
+    if name in _SHRINKS:
+        lines.append((first, [_shrunk(name, side, rows) for side in _SIDES]))
     return {
         "name": f"{_TITLES[name]} at equal latency",
         "question": f"What does {_TITLES[name]} lose, and what else is as fast?",
@@ -78,17 +83,17 @@ def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
         "seeds": _SEEDS,
         "figure": "methods",
         # Filters go out of every convolution.
-        **({"min_weights": 0} if patterns else {}),
+        **({"min_weights": 0} if name in _SHRINKS else {}),
         "methods": [
             {"name": "dense", "costs": _costs(rows[f"{name}, dense"])},
-            *mapped,
+            *mapped.values(),
             *others,
-            *itertools.chain(*lines),
+            *itertools.chain(*(line for _, line in lines)),
         ],
         "compare": [
-            *([each["name"], "dense"] for each in mapped),
-            *([mapped[0]["name"], each["name"]] for each in others),
-            *([mapped[0]["name"], *(each["name"] for each in line)] for line in lines),
+            *([each["name"], "dense"] for each in mapped.values()),
+            *([first, each["name"]] for each in others),
+            *([method, *(each["name"] for each in line)] for method, line in lines),
         ],
     }
 
@@ -97,10 +102,15 @@ def _phase(epochs: int) -> str:
     return f"{epochs} epochs"
 
 
-def _narrower(name: str, side: str, rows: Rows) -> dict[str, Any]:
-    row = rows[f"{name}, wide, narrower dense, {side}"]
+def _narrower(name: str, label: str, side: str, rows: Rows) -> dict[str, Any]:
+    row = rows[f"{name}, {label}, narrower dense, {side}"]
     width = float(_WIDTHS[name] * row["width"])
-    return {"name": f"narrower dense, {side}", "width": width, "costs": _costs(row)}
+    shown = "narrower dense" if label == "wide" else f"narrower dense, {_speedup(name, label)}"
+    return {"name": f"{shown}, {side}", "width": width, "costs": _costs(row)}
+
+
+def _speedup(name: str, label: str) -> str:
+    return f"{1 / CASES[name].ratios[label]:.1f}x"
 
 
 def _shrunk(name: str, side: str, rows: Rows) -> dict[str, Any]:
@@ -126,7 +136,7 @@ def _method(name: str, label: str, method: str, rows: Rows, folder: Path) -> dic
     if row is None or row["measured ratio"] > wanted * (1 + EQUAL):
         return {}
     recipe = recipe_of(read(row["choices"]))
-    shown = f"mapped by rules, {1 / wanted:.1f}x" if method == "rules" else method
+    shown = f"mapped by rules, {_speedup(name, label)}" if method == "rules" else method
     file = f"{_NAME}/{name}_{_words(shown)}.yaml"
     write_file(folder / file, _yaml(recipe.to_dict()).encode(), overwrite=True)
     return {"name": shown, "recipe": file, "costs": _costs(row)}

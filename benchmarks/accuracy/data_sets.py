@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
 import numpy.typing as npt
 
 from accuracy.point import DataSpec
+from accuracy.worker import cores
 from fashion import data as fashion
 
 CIFAR_FOLDER = "cifar-10-batches-bin"
@@ -27,7 +29,33 @@ _IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 _CLASSES = 10
 _TEST_BATCH = 250
 
+#: How Keras reads an image: as its own reader of folders, in colour and cut in the middle.
+_READING = {"color_mode": "rgb", "interpolation": "bilinear", "keep_aspect_ratio": True}
+
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]
+
+
+class Order(enum.Enum):
+    """In which order images come, and whether they are changed.
+
+    Keras shuffles arrays once where a seed is set: every epoch has the same batches, in the same order.
+    """
+
+    ONE = "once"
+    NEW = "each epoch"
+    AUGMENTED = "each epoch, shifted by up to four pixels and mirrored"
+
+
+class Feed(NamedTuple):
+    """What ``model.fit`` is given.
+
+    Attributes:
+        arguments: that say the training images.
+        callbacks: that go with them.
+    """
+
+    arguments: dict[str, Any]
+    callbacks: list[Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +66,7 @@ class DataSet:
         shape: height, width and channels of an image.
         classes: number of labels.
         train_count: training images.
-        fit: arguments of ``model.fit`` for a batch size: the training images, in an order by Keras' seed.
+        fit: what ``model.fit`` is given, for a batch size and a seed.
         test: batches of test images and labels, always in the same order.
         few: some training images, for calibration.
     """
@@ -46,7 +74,7 @@ class DataSet:
     shape: tuple[int, int, int]
     classes: int
     train_count: int
-    fit: Callable[[int], dict[str, Any]]
+    fit: Callable[[int, int], Feed]
     test: Callable[[], Iterator[Batch]]
     few: Callable[[int], npt.NDArray[np.float32]]
 
@@ -63,7 +91,7 @@ def load(spec: DataSpec) -> DataSet:
         raise click.ClickException(f"images of {spec.name} must be whole: {error}; get the files anew") from error
 
 
-def fashion_mnist(spec: DataSpec, *, augmented: bool = False) -> DataSet:
+def fashion_mnist(spec: DataSpec, order: Order = Order.ONE) -> DataSet:
     """Fashion-MNIST, 28 x 28 grey, ten classes: from Debian's package, or by the loader of Keras."""
     folder = Path(spec.folder).expanduser() if spec.folder else fashion.DEBIAN_FOLDER
     if spec.folder:
@@ -73,7 +101,7 @@ def fashion_mnist(spec: DataSpec, *, augmented: bool = False) -> DataSet:
     return _in_memory(
         _first(found.train.images, found.train.labels, spec.train),
         _first(found.test.images, found.test.labels, spec.test),
-        augmented=augmented,
+        order,
     )
 
 
@@ -95,51 +123,43 @@ def cifar10(spec: DataSpec) -> DataSet:
         (((images - mean) / spread).astype(np.float32), labels.reshape(-1).astype(np.int32))
         for images, labels in (train, test)
     ]
-    return _in_memory(_first(*made[0], spec.train), _first(*made[1], spec.test), augmented=True)
+    return _in_memory(_first(*made[0], spec.train), _first(*made[1], spec.test), Order.AUGMENTED)
 
 
 def imagenet(spec: DataSpec) -> DataSet:
     """A folder with ``train/<class>/*`` and ``val/<class>/*``, scaled to [-1, 1], read while it is trained on."""
     import keras
-    import tensorflow as tf
 
     folder = Path(spec.folder or ".").expanduser()
     _wanted(folder, ["train", "val"], "a folder of ImageNet's layout")
-    classes, counts = _classes(folder), {part: _images_below(folder / part) for part in ("train", "val")}
+    classes = _classes(folder)
+    train, test = (
+        _chosen(_files(folder / part, classes), count) for part, count in (("train", spec.train), ("val", spec.test))
+    )
     size = spec.size or _IMAGENET_SIZE
 
-    def read(part: str, batch: int | None, *, shuffle: bool) -> Any:
-        return keras.utils.image_dataset_from_directory(
-            folder / part,
-            label_mode="int",
-            class_names=classes,
-            batch_size=batch,
-            image_size=(size, size),
-            crop_to_aspect_ratio=True,
-            shuffle=shuffle,
-            seed=0,
-            verbose=False,
+    def read(paths: list[str]) -> npt.NDArray[np.float32]:
+        """Cut to a square in the middle, in [-1, 1]."""
+        made = [keras.utils.load_img(path, target_size=(size, size), **_READING) for path in paths]
+        return np.stack([np.asarray(image, np.float32) for image in made]) / 127.5 - 1
+
+    def fit(batch: int, seed: int) -> Feed:
+        from accuracy.batches import mirrored
+
+        labels = np.array([label for _, label in train], np.int32)
+        return _batches(
+            lambda places: read([train[place][0] for place in places]), labels, batch, seed, mirrored, cores()
         )
 
-    def scaled(images: Any, labels: Any) -> tuple[Any, Any]:
-        return tf.cast(images, tf.float32) / 127.5 - 1, labels
-
-    train_count = min(spec.train or counts["train"], counts["train"])
-    test_count = min(spec.test or counts["val"], counts["val"])
-
-    def fit(batch: int) -> dict[str, Any]:
-        images = read("train", None, shuffle=True).take(train_count).map(scaled).map(_flipped(tf))
-        return {"x": images.batch(batch).prefetch(tf.data.AUTOTUNE)}
-
-    def test() -> Iterator[Batch]:
-        for images, labels in read("val", None, shuffle=False).take(test_count).map(scaled).batch(_TEST_BATCH):
-            yield images.numpy(), labels.numpy().astype(np.int32)
+    def batches() -> Iterator[Batch]:
+        for start in range(0, len(test), _TEST_BATCH):
+            some = test[start : start + _TEST_BATCH]
+            yield read([path for path, _ in some]), np.array([label for _, label in some], np.int32)
 
     def few(count: int) -> npt.NDArray[np.float32]:
-        images = read("train", None, shuffle=True).take(count).map(scaled)
-        return np.stack([image.numpy() for image, _ in images])
+        return read([path for path, _ in _chosen(train, count)])
 
-    return DataSet((size, size, 3), len(classes), train_count, fit, test, few)
+    return DataSet((size, size, 3), len(classes), len(train), fit, batches, few)
 
 
 def _classes(folder: Path) -> list[str]:
@@ -155,37 +175,45 @@ def _classes(folder: Path) -> list[str]:
     return sorted(train)
 
 
-def _images_below(folder: Path) -> int:
-    """Files that Keras takes for images."""
-    count = sum(each.suffix.lower() in _IMAGE_SUFFIXES and each.is_file() for each in folder.glob("*/**/*"))
-    if not count:
+def _files(folder: Path, classes: list[str]) -> list[tuple[str, int]]:
+    """Images with the number of their class."""
+    found = [
+        (str(path), label)
+        for label, name in enumerate(classes)
+        for path in sorted((folder / name).rglob("*"))
+        if path.suffix.lower() in _IMAGE_SUFFIXES and path.is_file()
+    ]
+    if not found:
         raise click.ClickException(f"{folder}: must hold images, {', '.join(_IMAGE_SUFFIXES)}, found none")
-    return count
+    return found
+
+
+def _chosen(files: list[tuple[str, int]], count: int) -> list[tuple[str, int]]:
+    """So many of them, always the same, of all classes; 0: all."""
+    if not 0 < count < len(files):
+        return files
+    return [files[place] for place in np.random.default_rng(0).permutation(len(files))[:count]]
 
 
 DATA_SETS: dict[str, Callable[[DataSpec], DataSet]] = {
     "fashion_mnist": fashion_mnist,
-    "fashion_mnist_augmented": functools.partial(fashion_mnist, augmented=True),
+    "fashion_mnist_reshuffled": functools.partial(fashion_mnist, order=Order.NEW),
+    "fashion_mnist_augmented": functools.partial(fashion_mnist, order=Order.AUGMENTED),
     "cifar10": cifar10,
     "imagenet": imagenet,
 }
 
 
-def _in_memory(
-    train: tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]],
-    test: tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]],
-    *,
-    augmented: bool = False,
-) -> DataSet:
-    """Images that fit the memory; augmented ones are shifted by up to four pixels and mirrored."""
+def _in_memory(train: Batch, test: Batch, order: Order) -> DataSet:
+    """Images that fit the memory."""
 
-    def fit(batch: int) -> dict[str, Any]:
-        if not augmented:
-            return {"x": train[0], "y": train[1], "batch_size": batch}
-        import tensorflow as tf
+    def fit(batch: int, seed: int) -> Feed:
+        if order is Order.ONE:
+            return Feed({"x": train[0], "y": train[1], "batch_size": batch}, [])
+        from accuracy.batches import shifted_and_mirrored
 
-        images = tf.data.Dataset.from_tensor_slices(train).shuffle(len(train[1]), reshuffle_each_iteration=True)
-        return {"x": images.map(_shifted(tf)).map(_flipped(tf)).batch(batch).prefetch(tf.data.AUTOTUNE)}
+        augment = shifted_and_mirrored if order is Order.AUGMENTED else None
+        return _batches(lambda places: train[0][places], train[1], batch, seed, augment)
 
     def batches() -> Iterator[Batch]:
         for start in range(0, len(test[1]), _TEST_BATCH):
@@ -198,16 +226,12 @@ def _in_memory(
     )
 
 
-def _shifted(tf: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
-    def shift(image: Any, label: Any) -> tuple[Any, Any]:
-        padded = tf.pad(image, [[4, 4], [4, 4], [0, 0]], "REFLECT")
-        return tf.image.random_crop(padded, tf.shape(image)), label
+def _batches(read: Any, labels: npt.NDArray[np.int32], batch: int, seed: int, augment: Any, workers: int = 1) -> Feed:
+    # Here, because it loads Keras.
+    from accuracy.batches import Batches, EpochOrder
 
-    return shift
-
-
-def _flipped(tf: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
-    return lambda image, label: (tf.image.random_flip_left_right(image), label)
+    made = Batches(read, labels, batch, seed, augment, workers)
+    return Feed({"x": made, "shuffle": False}, [EpochOrder(made)])
 
 
 def _first(images: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], count: int) -> Batch:

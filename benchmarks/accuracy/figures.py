@@ -23,7 +23,7 @@ _INCHES_A_LINE = 0.3
 _DPI = 110
 _DODGE = 0.25  # percent of zeros, between methods of the same
 _BARS = 0.3  # of the width of a list
-_ZEROS = "zeros of the pruned layers, %"
+_ZEROS = "zeros of the pruned layers, % (methods of one rate beside each other)"
 _MACS = "multiply-adds\nleft, shrunk, %"
 _ACCURACY = "accuracy in LiteRT, %"
 
@@ -78,7 +78,10 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
             _bars(other, lines)
         dense = _dense(study, groups, network)
         if dense is not None:
-            (axis.axvline if listed else axis.axhline)(100 * dense, color="grey", linestyle="--", label=DENSE)
+            label, mean = dense
+            (axis.axvline if listed else axis.axhline)(100 * mean, color="grey", linestyle="--", label=label)
+            if listed:
+                axis.legend(loc="best", fontsize="small")
         axis.set_title(network)
         axis.grid(alpha=0.3)
     if not listed:
@@ -188,11 +191,14 @@ _PLACES: dict[str, Callable[[Group, dict[int, Row]], float | None]] = {
 }
 
 
-def _dense(study: Study, groups: dict[Group, dict[int, Row]], panel: str) -> float | None:
-    """Accuracy of the dense network that was trained longest."""
+def _dense(study: Study, groups: dict[Group, dict[int, Row]], panel: str) -> tuple[str, float] | None:
+    """Label and accuracy of the dense network that was trained longest."""
     found = {
-        sum(map(int, epochs_of(by_seed).split("+"))): by_seed
+        sum(map(int, epochs_of(by_seed).split("+"))): (group, by_seed)
         for group, by_seed in groups.items()
         if group[2] == DENSE and _panel_of(study, group) == panel
     }
-    return mean_of([row["accuracy"] for row in found[max(found)].values()]).mean if found else None
+    if not found:
+        return None
+    group, by_seed = found[max(found)]
+    return _label(study, group, groups), mean_of([row["accuracy"] for row in by_seed.values()]).mean

@@ -280,8 +280,8 @@ def _compared(node: Node, points: tuple[Point, ...]) -> tuple[tuple[str, ...], .
         pair = len(names) == 2 and any(set(names) <= known for known in (methods, phases))
         if len(set(names)) < len(names) or not (pair or _has_line(names, costs)):
             entry.place.refuse(
-                "`compare` must hold pairs of methods, or of trainings, or three methods of which the last two differ "
-                f"in the first of their `costs`. Received: {entry.plain()!r}."
+                "`compare` must hold pairs of methods, or of trainings, or three methods, the first of whose `costs` "
+                f"lies between those of the two others, which differ. Received: {entry.plain()!r}."
             )
         found.append(names)
     return tuple(found)
@@ -290,8 +290,9 @@ def _compared(node: Node, points: tuple[Point, ...]) -> tuple[tuple[str, ...], .
 def _has_line(names: tuple[str, ...], costs: dict[str, tuple[str, float]]) -> bool:
     if len(names) != OF_LINE or not set(names) <= set(costs):
         return False
-    _, left, right = (costs[name] for name in names)
-    return len({costs[name][0] for name in names}) == 1 and left != right
+    own, *ends = (costs[name][1] for name in names)
+    low, high = sorted(ends)
+    return len({costs[name][0] for name in names}) == 1 and low <= own <= high and low < high
 
 
 def _figure(node: Node) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 #: What a point that is not pruned is called.
 DENSE = "dense"
-#: Seeds of trainings that follow a checkpoint differ from those that made it, so that no order of images repeats.
+#: Seeds of trainings that follow a checkpoint differ from those that made it, and with them the order of images.
 LATER_SEED = 1000
 #: NumPy's generators take 32 bits.
 LARGEST_SEED = 2**32 - 1 - LATER_SEED

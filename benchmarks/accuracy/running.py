@@ -26,6 +26,8 @@ from tfprune.mapping.judging.progress_bar import progress_bar
 
 _LOOK_SECONDS = 0.5
 _MEGABYTE = 1e6
+#: Bytes without which no training begins: weights, those of the optimizer, and those of the epoch before.
+_LEAST_FREE = 200 * _MEGABYTE
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -72,6 +74,8 @@ class Runner:
             done = 0
             while waiting or running:
                 waiting = self._start(waiting, running)
+                if not running:
+                    _check_room(waiting)
                 time.sleep(_LOOK_SECONDS)
                 for each in list(running):
                     if each.process.is_alive():
@@ -89,7 +93,7 @@ class Runner:
         for job in waiting:
             trains = {each.job.point.checkpoint_key for each in running if each.job.dense_only}
             needed = job.point.checkpoint_key in trains or (not job.dense_only and not _has_checkpoint(job))
-            if len(running) >= self._workers or needed:
+            if len(running) >= self._workers or needed or _free(job) < _LEAST_FREE:
                 left.append(job)
             else:
                 running.append(_Running.begin(job))
@@ -116,8 +120,10 @@ class Runner:
             return False
         try:
             row = json.loads(path.read_text())
+            if row["key"] != job.key:
+                raise ValueError(f"its key is {row['key']}, not {job.key}")
             self._table.add(row)
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise click.ClickException(
                 f"{path}: must be a result of this version: {error}; remove it, to train {job} anew"
             ) from error
@@ -137,8 +143,6 @@ class _Running:
 
     @classmethod
     def begin(cls, job: Job) -> _Running:
-        folder = Path(job.folder)
-        folder.mkdir(parents=True, exist_ok=True)
         steps = _CONTEXT.Value("q", 0)
         process = _CONTEXT.Process(target=work, args=(job, steps, os.getpid()), daemon=True)
         process.start()
@@ -148,8 +152,8 @@ class _Running:
         code = self.process.exitcode
         if code < 0:
             # HDF5 crashes where it cannot write.
-            free = shutil.disk_usage(self.job.folder).free / _MEGABYTE
-            return Failure(self.job, f"its process was ended by signal {-code}, {free:.0f} MB are free in its folder")
+            room = f"{_free(self.job) / _MEGABYTE:.0f} MB are free in its folder"
+            return Failure(self.job, f"its process was ended by signal {-code}, {room}")
         printed = self.job.log.read_text(errors="replace").split("\n") if self.job.log.exists() else []
         # Of a traceback the last line says what it was.
         return Failure(self.job, next((line for line in reversed(printed) if line.strip()), f"exit code {code}"))
@@ -186,6 +190,21 @@ def open_jobs(jobs: list[Job], table: ResultTable) -> list[Job]:
 
 def _has_checkpoint(job: Job) -> bool:
     return job.point.checkpoint_path(Path(job.folder)).exists()
+
+
+def _check_room(waiting: list[Job]) -> None:
+    """Where nothing can begin, a run ends: what is trained is kept."""
+    if waiting and _free(waiting[0]) < _LEAST_FREE:
+        raise click.ClickException(
+            f"{waiting[0].folder}: must have {_LEAST_FREE / _MEGABYTE:.0f} MB free for what a training keeps, has "
+            f"{_free(waiting[0]) / _MEGABYTE:.0f} MB; make room, and run it again: {len(waiting)} trainings are left"
+        )
+
+
+def _free(job: Job) -> int:
+    """Bytes that are free where a job writes."""
+    Path(job.folder).mkdir(parents=True, exist_ok=True)
+    return shutil.disk_usage(job.folder).free
 
 
 @contextlib.contextmanager

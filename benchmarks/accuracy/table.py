@@ -78,11 +78,13 @@ class ResultTable:
 
         Raises:
             OutputError: it cannot be written, such as on a full disk; the file is as it was.
-            ValueError: a row of other columns.
+            ValueError: a row of other columns, or of values that could not be read again.
         """
         unknown = set(row) ^ set(COLUMNS)
         if unknown:
             raise ValueError(f"a row must have the columns of the table, got others or lacks {sorted(unknown)}")
+        if _typed({name: "" if value is None else str(value) for name, value in row.items()}) is None:
+            raise ValueError(f"a row must have the values of results, got {list(row.values())}")
         rows = {**self.rows, row["key"]: row}
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -108,20 +110,28 @@ class ResultTable:
                     f"{self.path}: must have one runner, process {file.read().strip() or 'unknown'} is writing to it; "
                     "wait for it, or give this one another --output"
                 ) from error
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            with self._refusing():
+                file.truncate(0)
+                file.write(str(os.getpid()))
+                file.flush()
             # Rows that another runner added since.
             self.rows = _read(self.path)
             yield
 
     def _lock_file(self) -> TextIO:
-        try:
+        with self._refusing():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             return self.path.with_name(f".{self.path.name}.lock").open("a+")
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Says what is wrong with the folder."""
+        try:
+            yield
         except OSError as error:
             raise click.ClickException(
-                f"{self.path}: its folder must be one that can be written to: {error}; give another --output"
+                f"{self.path}: its folder must be one that can be written to: {error}; make room, or give another "
+                "--output"
             ) from error
 
 
@@ -134,7 +144,12 @@ def _read(path: Path) -> dict[str, Row]:
             reader = csv.DictReader(file)
             _check_columns(tuple(reader.fieldnames or ()), path)
             for each in reader:
-                row = _typed(each, path, reader.line_num)
+                row = _typed(each)
+                if row is None:
+                    raise click.ClickException(
+                        f"{path}, line {reader.line_num}: must be a row of results, got {list(each.values())}; take it "
+                        "out, and the next run adds it again"
+                    )
                 if row["key"] in rows:
                     raise click.ClickException(
                         f"{path}, line {reader.line_num}: must be the only row of its key, {row['key']} stands above; "
@@ -158,20 +173,17 @@ def _check_columns(found: tuple[str, ...], path: Path) -> None:
     )
 
 
-def _typed(row: dict[str, str], path: Path, line: int) -> Row:
+def _typed(row: dict[str, str]) -> Row | None:
+    """A row with its numbers, or None where that is none."""
     found: Row = dict(row)
     try:
         # Values that are missing are None, and those too many have no name.
         if None in row or None in row.values() or not row["key"]:
-            raise ValueError
+            return None
         for name, kind in _NUMBERS.items():
             found[name] = kind(row[name])
         for name in _MAY_BE_EMPTY:
             found[name] = float(row[name]) if row[name] else None
-        if not all(found[name] is None or 0 <= found[name] <= 1 for name in _SHARES):
-            raise ValueError
-    except ValueError as error:
-        raise click.ClickException(
-            f"{path}, line {line}: must be a row of results, got {list(row.values())}; take it out, to train it anew"
-        ) from error
-    return found
+    except ValueError:
+        return None
+    return found if all(found[name] is None or 0 <= found[name] <= 1 for name in _SHARES) else None

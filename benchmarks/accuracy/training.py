@@ -76,7 +76,7 @@ def checkpoint(point: Point, data: DataSet, folder: Path, step: Step) -> Path:
     model = untrained(point, data)
     backup = folder / f"{point.checkpoint_key}.backup"
     check_backup(backup, point.dense.steps_per_epoch(data.train_count))
-    _fit(model, data, point.dense, backup, [], step)
+    _fit(model, data, point.dense, point.seed, backup, [], step)
     part = path.with_name(f"part_{path.name}")
     model.save_weights(part)
     part.replace(path)
@@ -126,12 +126,13 @@ def trained(point: Point, data: DataSet, weights: Path, folder: Path, step: Step
         # The state of a pruning belongs to weights, which were not written.
         clean_up(folder)
     model = dense(point, data, weights)
-    keras.utils.set_random_seed(point.seed + LATER_SEED)
+    seed = point.seed + LATER_SEED
+    keras.utils.set_random_seed(seed)
     callbacks = []
     if point.recipe:
         recipe = tp.Recipe.from_dict(json.loads(point.recipe))
         callbacks.append(tp.PruningCallback(recipe=recipe, checkpoint=folder / "pruning.npz"))
-    _fit(model, data, point.training, backup, callbacks, step)
+    _fit(model, data, point.training, seed, backup, callbacks, step)
     return model
 
 
@@ -176,15 +177,18 @@ def _read(name: str, value: Any) -> None:
         value[()]
 
 
-def _fit(model: Any, data: DataSet, training: Training, backup: Path, callbacks: list[Any], step: Step) -> None:
+def _fit(
+    model: Any, data: DataSet, training: Training, seed: int, backup: Path, callbacks: list[Any], step: Step
+) -> None:
     steps = training.steps_per_epoch(data.train_count)
     total = training.epochs * steps
     compile_for(model, training.rate, total, min(_WARM_UP_STEPS, total // _WARM_UP_SHARE))
     # Backups stay until the result is there: a run may be killed between the last epoch and that.
     saving = keras.callbacks.BackupAndRestore(backup, double_checkpoint=True, delete_checkpoint=False)
+    feed = data.fit(training.batch, seed)
     model.fit(
-        **data.fit(training.batch),
+        **feed.arguments,
         epochs=training.epochs,
-        callbacks=[saving, *callbacks, Steps(step, steps)],
+        callbacks=[saving, *feed.callbacks, *callbacks, Steps(step, steps)],
         verbose=0,
     )

@@ -143,7 +143,7 @@ def parse_yaml(text: str, source: str) -> Node:
         try:
             root = loader.get_single_node()
             if root is None:
-                raise RecipeError(f"{source} is empty. Write at least one rule under `rules`.")
+                raise RecipeError(f"{source} is empty. Write the mapping that it must hold.")
             return _Reader(loader, source).read(root)
         finally:
             loader.dispose()

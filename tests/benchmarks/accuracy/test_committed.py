@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from types import ModuleType
@@ -36,7 +37,7 @@ def rows(load: Load) -> dict[str, Any]:
 def test_every_row_is_a_point_of_a_plan(plan: Any, rows: dict[str, Any]) -> None:
     """Keys are digests of all that a point is: another default of a recipe would make rows of nothing."""
     groups: dict[str, set[tuple[str, str]]] = {}
-    for point in plan.points:
+    for point in itertools.chain(*(study.points for study in plan.studies)):
         groups.setdefault(point.key, set()).add((point.method, point.phase))
     for key, row in rows.items():
         assert key in groups, f"{row['method']}, {row['training']}, seed {row['seed']} is of no plan"

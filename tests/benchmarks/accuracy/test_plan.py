@@ -175,7 +175,7 @@ def test_a_method_says_which_layers_and_a_study_how_small_ones(load: Load, tmp_p
         (
             "compare: [[free, dense]]",
             "compare: [[free, dense, narrower]]",
-            r"line 18, column \d+: `compare` .* the last two differ in the first of their `costs`",
+            r"line 18, column \d+: `compare` .* the first of whose `costs` lies between those of the two others",
         ),
         ("dense: {epochs: 2", f"dense: {{epochs: 1{'0' * 400}", r"line 3, column 17: `epochs` must be a whole number"),
         ("dense: {epochs: 2", "dense: {epochs: [2]", r"line 3, column 17: `epochs` .* Received: \[2\]"),

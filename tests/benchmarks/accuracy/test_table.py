@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import click
 import pytest
@@ -111,9 +112,27 @@ def test_a_row_of_other_values_is_refused_with_its_line(load: Load, tmp_path: Pa
     module = load("accuracy.table")
     table = module.ResultTable(tmp_path / "results.csv")
     table.add(row(module, "a"))
-    table.add(row(module, "b", accuracy="much"))
+    table.add(row(module, "b", accuracy=0.875))
+    table.path.write_text(table.path.read_text().replace("0.875", "much"))
     with pytest.raises(click.ClickException, match="line 3: must be a row of results"):
         module.ResultTable(table.path)
+
+
+@pytest.mark.parametrize("changed", [{"accuracy": "much"}, {"accuracy": 1.5}, {"seed": None}, {"sparsity": "much"}])
+def test_a_row_that_could_not_be_read_again_is_not_added(changed: dict[str, Any], load: Load, tmp_path: Path) -> None:
+    module = load("accuracy.table")
+    table = module.ResultTable(tmp_path / "results.csv")
+    with pytest.raises(ValueError, match="must have the values of results"):
+        table.add(row(module, "a", **changed))
+    assert not table.path.exists()
+
+
+def test_a_disk_without_room_for_the_lock_is_said(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("accuracy.table")
+    monkeypatch.setattr(module.os, "getpid", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    locked = module.ResultTable(tmp_path / "results.csv").locked()
+    with pytest.raises(click.ClickException, match=r"No space left.*make room"), locked:
+        pass
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,27 @@ from tests.benchmarks.accuracy.test_plan import PLAN, read
 
 Load = Callable[[str], ModuleType]
 
+LONG = """
+name: long
+data: {name: fashion_mnist, train: 512, test: 250}
+dense: {epochs: 1, rate: 0.003}
+trainings: {gradual: {epochs: 4, rate: 0.002, schedule: {PolynomialDecay: {end_step: 11, frequency: 2}}}}
+studies:
+  - name: one
+    question: Does it go on?
+    networks: [{name: small}]
+    trainings: [gradual]
+    sparsities: [0.8]
+    seeds: [0]
+    methods: [{name: unaligned, pattern: {Groups: {rows: 4}}}]
+"""
+
 
 @pytest.fixture
 def data(load: Load) -> Any:
     images = np.zeros((4, 28, 28, 1), np.float32)
     return load("accuracy.data_sets").DataSet(
-        (28, 28, 1), 10, 4, lambda batch: {}, lambda: iter(()), lambda count: images
+        (28, 28, 1), 10, 4, lambda batch, seed: None, lambda: iter(()), lambda count: images
     )
 
 
@@ -86,6 +101,43 @@ def test_backups_that_were_not_written_to_their_end_are_not_taken_up(load: Load,
     assert taken() == 0
 
 
+@pytest.mark.parametrize("order", ["fashion_mnist", "fashion_mnist_augmented"])
+def test_a_training_that_goes_on_ends_as_one_that_was_never_stopped(order: str, load: Load, tmp_path: Path) -> None:
+    training, data_sets = load("accuracy.training"), load("accuracy.data_sets")
+    text = LONG.replace("name: fashion_mnist", f"name: {order}")
+    point = next(each for each in read(load, tmp_path, text).points if each.recipe)
+    data = data_sets.load(point.data)
+    weights = training.checkpoint(point, data, tmp_path, lambda: None)
+
+    def run(folder: str, most: int) -> tuple[Any, int]:
+        """The network, or None where it was stopped, and the steps that were told of."""
+        steps = 0
+
+        def step() -> None:
+            nonlocal steps
+            steps += 1
+            if steps > most:
+                raise SystemExit
+
+        (tmp_path / folder).mkdir(exist_ok=True)
+        try:
+            return training.trained(point, data, weights, tmp_path / folder, step), steps
+        except SystemExit:
+            return None, steps
+
+    whole, steps = run("whole", 99)
+    assert steps == 16
+    assert run("stopped", 9) == (None, 10)
+    assert json.loads((tmp_path / "stopped/backup/training_metadata.json").read_text())["epoch"] == 2
+    again, steps = run("stopped", 99)
+    # Eight of them were done before.
+    assert steps == 16
+    for one, other in zip(whole.get_weights(), again.get_weights(), strict=True):
+        assert np.array_equal(one == 0, other == 0)
+        assert np.allclose(one, other, atol=1e-5)
+    assert any(np.mean(each == 0) > 0.7 for each in whole.get_weights() if each.ndim == 4)
+
+
 def test_more_processes_than_cores_are_no_faster(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     estimate, running = load("accuracy.estimate"), load("accuracy.running")
     plan = read(load, tmp_path, PLAN)
@@ -109,11 +161,22 @@ def test_a_process_that_a_signal_ended_is_told_with_the_room_it_had(load: Load, 
     assert re.fullmatch(r"its process was ended by signal 11, \d+ MB are free in its folder", reason)
 
 
+def test_nothing_begins_without_room_for_it(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, table = load("accuracy.running"), load("accuracy.table").ResultTable(tmp_path / "table.csv")
+    jobs = running.jobs_of(read(load, tmp_path, PLAN), tmp_path, "", "", 1)
+    monkeypatch.setattr(running.shutil, "disk_usage", lambda folder: SimpleNamespace(free=5_000_000))
+    monkeypatch.setattr(running._Running, "begin", lambda job: pytest.fail("began"))
+    with pytest.raises(
+        click.ClickException, match=rf"must have 200 MB free .* has 5 MB; .*: {len(jobs)} trainings are"
+    ):
+        running.Runner(table, 2, Console(quiet=True)).run(jobs, lambda job: 1)
+
+
 def test_results_of_another_version_are_named(load: Load, tmp_path: Path) -> None:
     """A result that a killed runner did not come to add, and columns that have changed since."""
     running, table = load("accuracy.running"), load("accuracy.table").ResultTable(tmp_path / "table.csv")
     jobs = [job for job in running.jobs_of(read(load, tmp_path, PLAN), tmp_path, "", "", 1) if not job.dense_only]
-    for text in ('{"key": "a", "flops": 1}', "{"):
+    for text in (f'{{"key": "{jobs[0].key}", "flops": 1}}', '{"key": "another"}', "[1]", "{"):
         jobs[0].place.mkdir(exist_ok=True)
         (jobs[0].place / "row.json").write_text(text)
         with pytest.raises(
