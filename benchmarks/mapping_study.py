@@ -81,7 +81,7 @@ def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
         "networks": [{"name": name, "width": _WIDTHS[name]}],
         "trainings": [_phase(epochs)],
         "seeds": _SEEDS,
-        "figure": "methods",
+        "figure": "costs",
         # Filters go out of every convolution.
         **({"min_weights": 0} if name in _SHRINKS else {}),
         "methods": [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A figure of a study: accuracy over zeros, or by method, with multiply-adds beside it."""
+"""A figure of a study: accuracy over zeros, or by method, with multiply-adds or another cost beside it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from accuracy.answers import Mean, epochs_of, groups_of, mean_of
+from accuracy.answers import Mean, costs_of, epochs_of, groups_of, mean_of
 from accuracy.plan import Study
 from accuracy.point import DENSE, Group
 from accuracy.table import Row
@@ -25,6 +25,9 @@ _DODGE = 0.25  # percent of zeros, between methods of the same
 _BARS = 0.3  # of the width of a list
 _ZEROS = "zeros of the pruned layers, % (methods of one rate beside each other)"
 _MACS = "multiply-adds\nleft, shrunk, %"
+_COST = "{},\n% of dense"
+#: Kinds of figures that have bars beside a list.
+_WITH_BARS = ("macs", "costs")
 _ACCURACY = "accuracy in LiteRT, %"
 
 #: By label the places of a method, in percent of what the figure shows besides accuracies, and its accuracies there.
@@ -63,7 +66,7 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
         return None
     listed = _is_list(study)
     height = _HEIGHT if not listed else _FRAME + _INCHES_A_LINE * max(map(len, panels.values()))
-    ratios = [1.0, _BARS] if study.figure == "macs" else [1.0]
+    ratios = [1.0, _BARS] if study.figure in _WITH_BARS else [1.0]
     figure, axes = pyplot.subplots(
         1,
         len(ratios) * len(panels),
@@ -75,7 +78,7 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
     for (network, lines), (axis, *beside) in zip(panels.items(), axes.reshape(len(panels), -1), strict=True):
         (_list if listed else _curves)(axis, lines)
         for other in beside:
-            _bars(other, lines)
+            _bars(other, lines, _MACS if study.figure == "macs" else _COST.format(study.points[0].costs[0][0]))
         dense = _dense(study, groups, network)
         if dense is not None:
             label, mean = dense
@@ -127,21 +130,22 @@ def _list(axis: Any, lines: Lines) -> None:
     axis.set_xlabel(_ACCURACY)
 
 
-def _bars(axis: Any, lines: Lines) -> None:
+def _bars(axis: Any, lines: Lines, label: str) -> None:
     shares = [points[0][0] for points in lines.values()]
     axis.barh(range(len(shares)), shares, color="tab:grey")
     axis.set_yticks([])
     axis.set_ylim(len(shares) - 0.5, -0.5)
     axis.set_xlim(0, 100)
-    axis.set_xlabel(_MACS)
+    axis.set_xlabel(label)
 
 
 def _panels(study: Study, groups: dict[Group, dict[int, Row]]) -> dict[str, Lines]:
     """Lines by network."""
     where = _PLACES[study.figure]
+    costs = costs_of(study)
     panels: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
     for group, by_seed in groups.items():
-        x = where(group, by_seed)
+        x = where(group, by_seed, costs[group])
         if x is not None:
             mean = mean_of([row["accuracy"] for row in by_seed.values()])
             panels[_panel_of(study, group)][_label(study, group, groups)].append((x, mean))
@@ -169,24 +173,30 @@ def _label(study: Study, group: Group, groups: Iterable[Group]) -> str:
     return ", ".join(parts)
 
 
-def _zeros(group: Group, by_seed: dict[int, Row]) -> float | None:
+def _zeros(group: Group, by_seed: dict[int, Row], costs: dict[str, float]) -> float | None:
     return None if group[4] is None else 100 * group[4]
 
 
-def _macs(group: Group, by_seed: dict[int, Row]) -> float | None:
+def _macs(group: Group, by_seed: dict[int, Row], costs: dict[str, float]) -> float | None:
     """Not a number where no row says it."""
     shares = [row["shrunk_macs"] for row in by_seed.values() if row["shrunk_macs"] is not None]
     return 100.0 if group[2] == DENSE else 100 * mean_of(shares).mean if shares else math.nan
 
 
-def _listed(group: Group, by_seed: dict[int, Row]) -> float | None:
+def _cost(group: Group, by_seed: dict[int, Row], costs: dict[str, float]) -> float | None:
+    """The first one."""
+    return 100 * next(iter(costs.values()))
+
+
+def _listed(group: Group, by_seed: dict[int, Row], costs: dict[str, float]) -> float | None:
     return 0.0
 
 
 #: By kind of figure what a group has besides its accuracy, in percent; None where it has no place in it.
-_PLACES: dict[str, Callable[[Group, dict[int, Row]], float | None]] = {
+_PLACES: dict[str, Callable[[Group, dict[int, Row], dict[str, float]], float | None]] = {
     "zeros": _zeros,
     "macs": _macs,
+    "costs": _cost,
     "methods": _listed,
 }
 

@@ -26,8 +26,9 @@ _STUDY_KEYS = (
 )
 _METHOD_KEYS = ("name", "pattern", "layers", "scores", "recipe", "width", "seeds", "sparsities", "trainings", "costs")
 _PHASE_KEYS = ("epochs", "rate", "batch", "schedule", "penalty", "scores")
-#: What the figure of a study shows accuracy over: zeros, or a list of methods, with multiply-adds beside it or not.
-FIGURES = ("zeros", "macs", "methods")
+#: What the figure of a study shows accuracy over: zeros, or a list of methods, with multiply-adds, the first of their
+#: costs or nothing beside it.
+FIGURES = ("zeros", "macs", "costs", "methods")
 #: How many methods are compared where two of them make a line.
 OF_LINE = 3
 #: A kernel that every pattern can have: it says whether one fixes its rate.
@@ -136,7 +137,7 @@ class _StudyReader:
                         method.place.refuse(f"a study must have a point once. Received: {point} twice.")
                     points[point.group, point.seed] = point
         found = tuple(points.values())
-        return Study(_text(node, "name"), _text(node, "question"), found, _compared(node, found), _figure(node))
+        return Study(_text(node, "name"), _text(node, "question"), found, _compared(node, found), _figure(node, found))
 
     def _network(self, node: Node) -> tuple[str, float]:
         check_mapping(node, "a network", ("name", "width"))
@@ -295,10 +296,15 @@ def _has_line(names: tuple[str, ...], costs: dict[str, tuple[str, float]]) -> bo
     return len({costs[name][0] for name in names}) == 1 and low <= own <= high and low < high
 
 
-def _figure(node: Node) -> str:
+def _figure(node: Node, points: tuple[Point, ...]) -> str:
     found = _text(node, "figure") if "figure" in node.value else FIGURES[0]
     if found not in FIGURES:
         node.value["figure"].place.refuse(f"`figure` must be one of {', '.join(FIGURES)}. Received: {found!r}.")
+    costly = {point.costs[0][0] if point.costs else "" for point in points}
+    if found == "costs" and (len(costly) > 1 or "" in costly):
+        node.value["figure"].place.refuse(
+            "`figure: costs` must stand where all methods have the same first of `costs`."
+        )
     return found
 
 

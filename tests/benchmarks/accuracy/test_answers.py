@@ -179,13 +179,17 @@ def test_a_page_says_what_int8_loses(load: Load, plan: Any, rows: dict[str, Any]
     )
 
 
-@pytest.mark.parametrize("figure", ["zeros", "macs", "methods"])
+@pytest.mark.parametrize("figure", ["zeros", "macs", "costs", "methods"])
 def test_a_figure_says_what_it_is_over(
     figure: str, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from matplotlib import axes, pyplot
 
     text = PLAN.replace("seeds: [0, 1]\n", f"seeds: [0, 1]\n    figure: {figure}\n", 1)
+    if figure == "costs":
+        names = ("{name: dense", "seeds: [0, 1, 2], scores: l2", "width: 4, trainings: [short]")
+        for name, share in zip(names, (1, 0.25, 0.5), strict=True):
+            text = text.replace(name, f"{name}, costs: {{energy: {share}, time: 0.9}}", 1)
     study = read(load, tmp_path, text).studies[0]
     table, figures = load("accuracy.table"), load("accuracy.figures")
     rows = {
@@ -199,12 +203,12 @@ def test_a_figure_says_what_it_is_over(
     )
     monkeypatch.setattr(pyplot, "close", lambda figure: None)
     assert figures.draw(study, rows, tmp_path / "pictures")
-    labels = {"zeros": {"zeros"}, "macs": {"accuracy", "multiply-adds"}, "methods": {"accuracy"}}[figure]
+    labels = {"zeros": {"zeros"}, "macs": {"accuracy", "multiply-adds"}, "costs": {"accuracy", "energy,"}}
     drawings = pyplot.gcf().axes
-    assert {each.get_xlabel().split()[0] for each in drawings} == labels
+    assert {each.get_xlabel().split()[0] for each in drawings} == labels.get(figure, {"accuracy"})
     lengths = {round(bar.get_width()) for each in drawings for bar in each.patches}
     close("all")
-    assert lengths == ({30, 100} if figure == "macs" else set())
+    assert lengths == {"macs": {30, 100}, "costs": {100, 25, 50}}.get(figure, set())
     assert {round(x) for values, *_ in drawn for x in values} == ({80, 90} if figure == "zeros" else {90})
 
 

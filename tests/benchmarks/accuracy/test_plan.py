@@ -146,6 +146,11 @@ def test_a_method_says_which_layers_and_a_study_how_small_ones(load: Load, tmp_p
             "seeds: [0, 1]\n    figure: pie\n",
             r"line 14, column \d+: `figure` must be one of zeros, macs",
         ),
+        (
+            "seeds: [0, 1]\n",
+            "seeds: [0, 1]\n    figure: costs\n",
+            r"line 14, column \d+: `figure: costs` must stand where all methods have the same first of `costs`",
+        ),
         ("{name: dense}", "{name: dense, costs: {time: 0}}", r"line 15, column \d+: `time` must be above 0"),
         (
             "{name: dense}",
