@@ -19,7 +19,7 @@ CPP_SOURCES := $(shell find tflite_ops android_demo examples/cpp -name "*.h" -o 
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 wheel-aarch64 phone-tools android app fuzz demo notebook bench bench-gpu study clean
+.PHONY: help setup build lint format test test-cpp test-python test-wheel test-all test-aarch64 test-elsewhere test-torch test-sanitizers build-aarch64 wheel wheel-aarch64 phone-tools android app fuzz demo notebook bench bench-gpu study clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -100,6 +100,9 @@ test-sanitizers: $(STAMPS)/system  ## C++ tests under the address, undefined-beh
 build-aarch64: setup  ## The library for aarch64, and an aarch64 LiteRT that qemu runs.
 	$(PYTHON) tools/build_library.py .cache/aarch64/libtfprune.so aarch64
 	tools/aarch64/make_root.sh .cache/aarch64/root
+
+wheel: setup  ## The wheel for this machine, in dist.
+	$(BIN)/python -m pip wheel --no-deps -w dist .
 
 wheel-aarch64: setup  ## The wheel for Linux on aarch64, such as a Raspberry Pi, in dist.
 	$(BIN)/python -m pip wheel --no-deps -w dist -C--build-option=--plat-name=linux_aarch64 .

@@ -288,9 +288,7 @@ def test_a_refused_dense_output_leaves_nothing_behind(pruned_file: Path, tmp_pat
     assert taken.read_text() == "mine"
 
 
-def test_remedies_are_those_of_the_command_line(
-    pruned_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_remedies_are_those_of_the_command_line(pruned_file: Path, tmp_path: Path) -> None:
     result = convert(pruned_file, "-o", pruned_file)
     assert "pass --overwrite" in result.stderr
     assert "overwrite=True" not in result.stderr
@@ -298,11 +296,26 @@ def test_remedies_are_those_of_the_command_line(
     convert(pruned_file, "-o", sparse)
     assert "--target dense" in convert(sparse).stderr
 
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "pass it by name, custom_objects={'Doubled': ...}",
+            "use the Python interface: tp.convert(..., custom_objects={'Doubled': ...})",
+        ),
+        ("'int8' needs representative_data, from which", "'int8' needs --representative-data, from which"),
+        ("choose backend=auto, with which", "choose --backend auto, with which"),
+    ],
+)
+def test_arguments_are_told_as_options(
+    said: str, shown: str, pruned_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise ConversionError("pass it by name, custom_objects={'Doubled': ...}")
+        raise ConversionError(said)
 
     monkeypatch.setattr("tfprune.convert", refuse)
-    assert "use the Python interface: tp.convert(..., custom_objects={'Doubled': ...})" in convert(pruned_file).stderr
+    assert shown in " ".join(convert(pruned_file).stderr.split())
 
 
 def test_inspect_does_not_promise_what_is_done_already(pruned_file: Path, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ _REMEDIES = (
     (re.compile(r"pass overwrite=True"), "pass --overwrite"),
     (re.compile(r"pass force=True"), "pass --force"),
     (re.compile(r"target='dense'"), "--target dense"),
+    (re.compile(r"needs representative_data"), "needs --representative-data"),
+    (re.compile(r"backend=auto"), "--backend auto"),
     (
         re.compile(r"pass it by name, (custom_objects=\{.*\})"),
         r"use the Python interface: tp.convert(..., \1)",

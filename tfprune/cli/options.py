@@ -28,7 +28,10 @@ _VERDICTS = (
 _BACKENDS = (
     click.option("--backend", default="cpu", show_default=True, help="What runs the models: cpu, gpu or auto."),
     click.option(
-        "--precision", default="f32", show_default=True, help="How a GPU stores weights and tensors: f32 or f16."
+        "--precision",
+        default="f32",
+        show_default=True,
+        help="How a GPU stores weights and tensors: f32 or f16; on a CPU, the arithmetic of float layers.",
     ),
 )
 _REPORTS = (

@@ -57,7 +57,7 @@ def convert(
     The input is never changed. The same input and options give the same bytes.
 
     Args:
-        model: a Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file, or the bytes of one.
+        model: a Keras model, a ``.keras`` or ``.h5`` file, a SavedModel folder, or a ``.tflite`` file or its bytes.
         precision: what a Keras model or SavedModel becomes: ``"float32"``; ``"float16"``: weights in half precision;
             ``"int8"``: weights and activations, with float32 inputs and outputs; ``"dynamic"``: int8 weights, float32
             activations. Files come in any precision and keep it, with one exception: ``"float16"`` stores the packed
@@ -71,7 +71,7 @@ def convert(
             ``"stock"``: smaller stock ops, for runtimes that load no delegate.
         min_speedup: least predicted speed-up of a layer, a finite number above 0; with target ``"stock"`` of layers
             that need the image moved or get TFLite's sparse encoding: all others only have less to do.
-        custom_objects: classes and functions by name that a ``.keras`` file or Keras model needs.
+        custom_objects: classes and functions by name that the model needs.
 
     Returns:
         The converted file, its dense twin and the report.
@@ -123,13 +123,13 @@ def inspect(
     Nothing is written. The verdicts are those of :func:`convert` with the same options.
 
     Args:
-        model: a Keras model, a ``.keras`` file, a SavedModel folder, a ``.tflite`` file, or the bytes of one.
+        model: a Keras model, a ``.keras`` or ``.h5`` file, a SavedModel folder, or a ``.tflite`` file or its bytes.
         precision: as in :func:`convert`.
         representative_data: as in :func:`convert`.
         device: cost table behind the verdicts: ``"arm64"``, ``"host"``, or the path of a JSON table.
         target: ``"delegate"`` or ``"stock"``, as in :func:`convert`.
         min_speedup: least predicted speed-up of a layer, a finite number above 0.
-        custom_objects: classes and functions by name that a ``.keras`` file needs.
+        custom_objects: classes and functions by name that the model needs.
         backend: ``"gpu"`` for a placement, too: which operators of the file a GPU would run, and why not the others.
             It is judged by the machine's OpenCL device, without one by what OpenCL 1.2 demands of every device.
 
@@ -326,7 +326,7 @@ def tflite_bytes(
         modules = load_module("keras"), load_module("tensorflow")
         return keras_source.from_model(model, custom_objects, quantizer, *modules), None, f"model {model.name!r}"
     raise ModelError(
-        "model must be a Keras model, the path of a .keras file, SavedModel folder or .tflite file, or bytes, "
+        "model must be a Keras model, the path of a .keras, .h5 or .tflite file or SavedModel folder, or bytes, "
         f"got {type(model).__name__}: {repr(model)[:_MAX_INPUT_TEXT]}"
     )
 

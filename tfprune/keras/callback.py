@@ -19,8 +19,9 @@ class PruningCallback(PrunesInFit, keras.callbacks.Callback):  # type: ignore[mi
     optimizer and the layers' own constraints are as before, and it saves as a plain Keras model. Training it further
     *without* the callback fills the zeros in again; pass the same callback to keep them.
 
-    The kernels of Dense, EinsumDense, Conv1D, Conv2D, Conv2DTranspose, and the pointwise kernels of SeparableConv1D and
-    SeparableConv2D are pruned. Biases, BatchNorm, other layers, depthwise kernels, grouped convolutions, the last Dense
+    The kernels of Dense, EinsumDense, Conv1D, Conv2D and Conv2DTranspose, the pointwise kernels of SeparableConv1D and
+    SeparableConv2D, and both kernels of LSTM, GRU and SimpleRNN cells are pruned. Biases, BatchNorm, other layers,
+    depthwise kernels, Embedding, grouped convolutions, the last Dense
     or EinsumDense layer and layers that the pattern cannot apply to are left alone; `report` says why, layer by layer.
     Of a functional or sequential model the last ones are all layers of that kind whose output, or a softmax, reshape or
     the like of it, is an output of the model; of a subclassed model it is the one defined last. Keras logs get

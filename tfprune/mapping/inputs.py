@@ -34,7 +34,9 @@ def keras_model(model: Any, custom_objects: Mapping[str, Any] | None = None, *, 
     if is_keras_model(model):
         return model
     if not isinstance(model, str | os.PathLike):
-        raise MappingError(f"model must be a Keras model or the path of a .keras file, got {type(model).__name__}")
+        raise MappingError(
+            f"model must be a Keras model or the path of a .keras or .h5 file, got {type(model).__name__}"
+        )
     return load_keras_file(Path(os.fsdecode(model)), custom_objects, compiled=compiled)
 
 

@@ -57,8 +57,8 @@ def search(
     Each mapping is judged from the same trained weights: its latency is predicted from the profile, and one over the
     budget costs nothing more. The others are pruned at once by magnitude, `BatchNormalization` layers get new
     statistics, for ``epochs`` above 0 the model trains on with the zeros held, and the metric is taken on growing parts
-    of the validation data, so that a bad one is given up early. What a mapping is judged at is a proxy: train the best
-    ones with `SearchResult.recipe` to have their accuracy.
+    of the validation data, so that a bad one is given up early. What a mapping is judged at is a proxy: train with the
+    recipe of `SearchResult.best`, or of others on its front, to have their accuracy.
 
     A search with a ``storage`` goes on where it was killed when it is called again, and several processes, also on
     several machines, work on it together when each calls it with the same arguments. The model is the same afterwards.
@@ -66,7 +66,7 @@ def search(
     Needs Optuna: ``pip install tfprune[search]``.
 
     Args:
-        model: a built and compiled Keras model, or the path of a ``.keras`` file.
+        model: a built and compiled Keras model, or the path of a ``.keras`` or ``.h5`` file.
         profile: latency profile, its file, or the name of a cost table (``"arm64"``).
         latency_ms: budget: milliseconds of the profile's device. Exactly one budget must be given.
         latency_ratio: budget: share of the dense model's predicted latency, in (0, 1].
@@ -114,7 +114,7 @@ def search(
 
     Example:
         >>> result = search(model, "arm64", latency_ratio=0.5, validation_data=(x, y))  # doctest: +SKIP
-        >>> result.recipe.save("recipe.yaml")  # doctest: +SKIP
+        >>> result.best.save_recipe("recipe.yaml")  # doctest: +SKIP
     """
     budget = Budget.of(latency_ms=latency_ms, latency_ratio=latency_ratio, size_bytes=size_bytes, mac_ratio=mac_ratio)
     options = SearchOptions(

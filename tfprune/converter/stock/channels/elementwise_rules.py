@@ -30,7 +30,7 @@ _KEEP_ZERO = ("ADD", "SUB", "MUL", "SQUARED_DIFFERENCE")
 
 def unary(trace: Trace, op: Any) -> None:
     """Keeps each channel by itself."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     name = trace.editor.name(op)
     function = UNARY[name]
     if trace.editor.tensor(x).type == trace.editor.tensor(y).type == TensorType.FLOAT32 and function is not None:
@@ -43,7 +43,7 @@ def unary(trace: Trace, op: Any) -> None:
 
 def convert_type(trace: Trace, op: Any) -> None:
     """``QUANTIZE``, ``DEQUANTIZE``: other numbers for the same values. Those of constants are no channels."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     if trace.editor.constant(op, 0) is not None:
         return
     tensor = trace.editor.tensor(x)
@@ -57,7 +57,7 @@ def convert_type(trace: Trace, op: Any) -> None:
 
 def prelu(trace: Trace, op: Any) -> None:
     """Keeps each channel by itself; slopes may be one a channel."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     slopes = trace.editor.constant(op, 1)
     if slopes is None or slopes.values.ndim < 1:
         raise Refused("operator", "the slopes of a PRELU are no constant")
@@ -83,7 +83,7 @@ def binary(trace: Trace, op: Any) -> None:
 
 def _side(trace: Trace, op: Any, position: int, size: int) -> tuple[Ids | None, Values]:
     """Channels of one input, None where it has one for all; and its values a channel of the output."""
-    index = _input(trace, op, position)
+    index = trace.input(op, position)
     constant = trace.editor.constant(op, position)
     if constant is None:
         ids, values = trace.ids(index), trace.values(index)
@@ -143,10 +143,3 @@ def _quantized_sum(trace: Trace, op: Any, first: Values, second: Values, activat
     return Values.of(
         first.known & second.known, requantize(sums, ones, zeros[2], y, activation, LOWEST[tensors[2].type])
     )
-
-
-def _input(trace: Trace, op: Any, position: int) -> int:
-    index = trace.editor.input(op, position)
-    if index is None:
-        raise Refused("malformed", "the operator lacks an input")
-    return index

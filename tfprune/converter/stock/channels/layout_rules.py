@@ -18,13 +18,13 @@ from tfprune.converter.stock.editor import Array
 
 def keep(trace: Trace, op: Any) -> None:
     """Each channel by itself, with the values it has; those at other places or in another number."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     trace.output(y, trace.ids(x), trace.unchanged(x, y))
 
 
 def pool(trace: Trace, op: Any) -> None:
     """Means and maxima over images: padding does not count."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     activation = getattr(op.builtinOptions, "fusedActivationFunction", 0)
     values = trace.unchanged(x, y)
     if activation not in LIMITS:
@@ -38,14 +38,14 @@ def pool(trace: Trace, op: Any) -> None:
 
 def resize(trace: Trace, op: Any) -> None:
     """Images of another size."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     exact = trace.editor.name(op) == "RESIZE_NEAREST_NEIGHBOR" or trace.editor.tensor(x).type == TensorType.FLOAT32
     trace.output(y, trace.ids(x), trace.unchanged(x, y) if exact else None)
 
 
 def reduce(trace: Trace, op: Any) -> None:
     """Sums, means and extremes over other axes than the channels'."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     rank = len(trace.editor.shape(x))
     axes = _constant(trace, op, 1).reshape(-1)
     if not rank or rank - 1 in axes % rank:
@@ -58,7 +58,7 @@ def reduce(trace: Trace, op: Any) -> None:
 
 def pad(trace: Trace, op: Any) -> None:
     """Zeros, or another number, round images; a value that never changes still does not if it is that number."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     amounts = _constant(trace, op, 1)
     if amounts.shape != (len(trace.editor.shape(x)), 2) or amounts[-1].any():
         raise Refused("operator", "channels are padded")
@@ -74,7 +74,7 @@ def pad(trace: Trace, op: Any) -> None:
 
 def space_to_batch(trace: Trace, op: Any) -> None:
     """Images are padded with zeros and dealt out to several of a batch."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     trace.output(y, trace.ids(x), trace.still_zero(x, y))
 
 
@@ -82,7 +82,7 @@ def concatenation(trace: Trace, op: Any) -> None:
     """Channels one after the other; along other axes, the same channels."""
     y = int(op.outputs[0])
     rank = len(trace.editor.shape(y))
-    inputs = [_input(trace, op, position) for position in range(len(op.inputs))]
+    inputs = [trace.input(op, position) for position in range(len(op.inputs))]
     if not isinstance(op.builtinOptions, tfl.ConcatenationOptionsT) or not inputs or not rank:
         raise Refused("malformed", "the operator lacks its options or inputs")
     if op.builtinOptions.fusedActivationFunction:
@@ -104,7 +104,7 @@ def concatenation(trace: Trace, op: Any) -> None:
 def split(trace: Trace, op: Any) -> None:
     """Cuts along other axes than the channels'."""
     axis_input = 0 if trace.editor.name(op) == "SPLIT" else 2
-    x = _input(trace, op, 1 - min(axis_input, 1))
+    x = trace.input(op, 1 - min(axis_input, 1))
     rank = len(trace.editor.shape(x))
     axis = _constant(trace, op, axis_input)
     if axis.size != 1 or not rank or int(axis.reshape(-1)[0]) % rank == rank - 1:
@@ -115,7 +115,7 @@ def split(trace: Trace, op: Any) -> None:
 
 def cut(trace: Trace, op: Any) -> None:
     """``SLICE``: all channels of part of an image."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     begin, size = (_vector(trace, op, position, x) for position in (1, 2))
     if begin[-1] or size[-1] not in (-1, trace.size(x)):
         raise Refused("split", "some of the channels are cut off")
@@ -126,7 +126,7 @@ def cut(trace: Trace, op: Any) -> None:
 
 def strided_cut(trace: Trace, op: Any) -> None:
     """``STRIDED_SLICE``: the same with steps and masks."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     begin, end, strides = (_vector(trace, op, position, x) for position in (1, 2, 3))
     if not isinstance(op.builtinOptions, tfl.StridedSliceOptionsT):
         raise Refused("malformed", "the operator lacks its options")
@@ -144,7 +144,7 @@ def strided_cut(trace: Trace, op: Any) -> None:
 
 def transpose(trace: Trace, op: Any) -> None:
     """Other axes in another order."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     order = _vector(trace, op, 1, x)
     if order[-1] != len(order) - 1:
         raise Refused("layout", "channels are moved to another axis")
@@ -153,7 +153,7 @@ def transpose(trace: Trace, op: Any) -> None:
 
 def reshape(trace: Trace, op: Any) -> None:
     """Channels stay the last axis, become features together with places, or come from features again."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     if trace.editor.name(op) in ("SQUEEZE", "EXPAND_DIMS") and trace.size(x) != trace.size(y):
         raise Refused("layout", "channels are moved to another axis")
     ids, places = _reshaped(trace, x, y)
@@ -218,7 +218,7 @@ def _count_shape(trace: Trace, op: Any, ids: Ids) -> None:
 
 def shape_of(trace: Trace, op: Any) -> None:
     """``SHAPE``: may only be asked for other sizes than the number of channels."""
-    x, y = _input(trace, op, 0), int(op.outputs[0])
+    x, y = trace.input(op, 0), int(op.outputs[0])
     last = len(trace.editor.shape(x)) - 1
     for reader, position in trace.editor.readers(y):
         if trace.editor.name(reader) != "STRIDED_SLICE" or position or not _stops_before(trace, reader, last):
@@ -237,13 +237,6 @@ def _stops_before(trace: Trace, op: Any, place: int) -> bool:
     if options.shrinkAxisMask:
         return 0 <= int(begin.values.reshape(-1)[0]) < place
     return int(begin.values.reshape(-1)[0]) >= 0 and 0 <= int(end.values.reshape(-1)[0]) <= place
-
-
-def _input(trace: Trace, op: Any, position: int) -> int:
-    index = trace.editor.input(op, position)
-    if index is None:
-        raise Refused("malformed", "the operator lacks an input")
-    return index
 
 
 def _vector(trace: Trace, op: Any, position: int, x: int) -> Array:

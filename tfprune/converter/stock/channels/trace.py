@@ -133,6 +133,17 @@ class Trace:
 
     # Reading.
 
+    def input(self, op: Any, position: int) -> int:
+        """A tensor that an operator reads.
+
+        Raises:
+            Refused: it has none there.
+        """
+        index = self.editor.input(op, position)
+        if index is None:
+            raise Refused("malformed", "the operator lacks an input")
+        return index
+
     def size(self, index: int) -> int:
         """Number of channels of a tensor; one of rank 0 has one.
 
