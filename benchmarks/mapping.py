@@ -29,7 +29,7 @@ import mapping_costs
 import mapping_predicted
 import mapping_study
 import mapping_tables
-from mapping_networks import CASES, PRUNING_EPOCHS, Data, dense, images, settings
+from mapping_networks import CASES, Data, dense, images, settings
 from measure import REPOSITORY
 from results_file import training_facts, write_json
 from tfprune.costs import CostTable, load_table
@@ -174,38 +174,34 @@ class Training(NamedTuple):
         seed: of the training.
         data: to train and to test on.
         methods: that are trained.
-        epochs: of pruning, which dense networks are trained on for too.
         kept: the rows.
     """
 
     seed: int
     data: Data
     methods: tuple[str, ...]
-    epochs: int
     kept: Kept
 
 
 @main.command()
 @choosing
 @click.option("--seed", "seeds", multiple=True, default=SEEDS, show_default=True, type=int)
-@click.option("--pruning-epochs", default=PRUNING_EPOCHS, show_default=True, help="Others have a file of their own.")
 def train(
     profile: Path | None,
     labels: tuple[str, ...],
     names: tuple[str, ...],
     methods: tuple[str, ...],
     seeds: tuple[int, ...],
-    pruning_epochs: int,
 ) -> None:
     """Trains every plan of the file of `plans`, and searches, for each seed."""
     data = images()
-    kept = Kept(mapping_tables.accuracy_file(pruning_epochs), settings(pruning_epochs))
+    kept = Kept(mapping_tables.ACCURACY, settings())
     for seed in seeds:
-        training = Training(seed, data, methods, pruning_epochs, kept)
+        training = Training(seed, data, methods, kept)
         for name in names:
             key = f"{name}, dense, seed {seed}"
             if key not in kept.rows:
-                kept.keep(key, mapping_compare.trained_dense(name, seed, data, epochs=pruning_epochs))
+                kept.keep(key, mapping_compare.trained_dense(name, seed, data))
             model = dense(name, seed, data)
             latency = latency_model(model, _table(profile))
             for label in CASES[name].ratios:
@@ -230,7 +226,7 @@ def _train_plans(name: str, label: str, latency: LatencyModel, training: Trainin
             continue
         else:
             choices = mapping_compare.read(made["choices"])
-            row = mapping_compare.trained(name, seed, data, choices, latency, training.epochs)
+            row = mapping_compare.trained(name, seed, data, choices, latency)
         kept.keep(row_key, {**row, "measured ratio": made["measured ratio"]})
 
 
@@ -240,7 +236,7 @@ def _narrower(name: str, width: float, training: Training) -> dict[str, Any]:
         if key.startswith(f"{name}, ") and key.endswith(f"seed {training.seed}") and row.get("width") == width:
             return dict(row)
     return {
-        **mapping_compare.trained_dense(name, training.seed, training.data, width, training.epochs),
+        **mapping_compare.trained_dense(name, training.seed, training.data, width),
         "width": width,
     }
 
@@ -258,7 +254,7 @@ def _train_searched(name: str, label: str, latency: LatencyModel, training: Trai
         dense(name, seed, data), latency, data, predicted, missing, seed
     ).items():
         choices = mapping_compare.read(row["choices"])
-        trained = mapping_compare.trained(name, seed, data, choices, latency, training.epochs)
+        trained = mapping_compare.trained(name, seed, data, choices, latency)
         kept.keep(keys[method], {**row, **trained})
 
 
@@ -267,7 +263,7 @@ def _train_searched(name: str, label: str, latency: LatencyModel, training: Trai
 @click.option("--network", "names", multiple=True, default=tuple(CASES), type=click.Choice(list(CASES)))
 def ratios(profile: Path | None, names: tuple[str, ...]) -> None:
     """Measures what searches found once more: `train` may have done it beside other work; wants an idle core."""
-    kept = Kept(mapping_tables.accuracy_file(), settings())
+    kept = Kept(mapping_tables.ACCURACY, settings())
     for name in names:
         searched = {key: row for key, row in kept.rows.items() if key.startswith(f"{name}, ") and "choices" in row}
         if not searched:

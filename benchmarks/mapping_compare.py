@@ -248,27 +248,20 @@ def search_cost(
     }
 
 
-def trained(
-    name: str,
-    seed: int,
-    data: Data,
-    choices: Choices,
-    latency: LatencyModel,
-    epochs: int = PRUNING_EPOCHS,
-) -> dict[str, Any]:
+def trained(name: str, seed: int, data: Data, choices: Choices, latency: LatencyModel) -> dict[str, Any]:
     """Accuracy on the test images after training with choices."""
-    model = pruned(dense(name, seed, data, pruning_epochs=epochs), data, recipe_of(choices), epochs)
+    model = pruned(dense(name, seed, data), data, recipe_of(choices))
     zeros = [
         latency.sparsity(latency.network.layer(layer), choice) for layer, choice in choices.items() if not choice.dense
     ]
     return {"accuracy": round(accuracy(model, data.test), 4), "mean sparsity": round(float(np.mean(zeros)), 3)}
 
 
-def trained_dense(name: str, seed: int, data: Data, width: float = 1.0, epochs: int = PRUNING_EPOCHS) -> dict[str, Any]:
+def trained_dense(name: str, seed: int, data: Data, width: float = 1.0) -> dict[str, Any]:
     """The dense network, trained as long as the pruned ones are."""
-    model = dense(name, seed, data, width, epochs)
-    fit(model, data, epochs, [])
-    return {"accuracy": round(accuracy(model, data.test), 4), "epochs": DENSE_EPOCHS + epochs}
+    model = dense(name, seed, data, width)
+    fit(model, data, PRUNING_EPOCHS, [])
+    return {"accuracy": round(accuracy(model, data.test), 4), "epochs": DENSE_EPOCHS + PRUNING_EPOCHS}
 
 
 def dense_file(name: str, table: CostTable, width: float = 1.0) -> bytes:

@@ -85,7 +85,7 @@ def compiled(model: Any, rate: float, epochs: int) -> Any:
     return model
 
 
-def dense(name: str, seed: int, data: Data, width: float = 1.0, pruning_epochs: int = PRUNING_EPOCHS) -> Any:
+def dense(name: str, seed: int, data: Data, width: float = 1.0) -> Any:
     """The dense network, trained once for each seed and kept in `FOLDER`; compiled to be trained on."""
     path = kept_path(f"{name}_w{width:g}_{seed}")
     if not path.exists():
@@ -94,7 +94,7 @@ def dense(name: str, seed: int, data: Data, width: float = 1.0, pruning_epochs: 
         fit(model, data, DENSE_EPOCHS, [])
         keep(model, path.stem)
     keras.utils.set_random_seed(seed + 1000)
-    return compiled(keras.saving.load_model(path, compile=False), PRUNING_RATE, pruning_epochs)
+    return compiled(keras.saving.load_model(path, compile=False), PRUNING_RATE, PRUNING_EPOCHS)
 
 
 def kept_path(name: str) -> Path:
@@ -116,10 +116,10 @@ def fit(model: Any, data: Data, epochs: int, callbacks: list[Any]) -> None:
     model.fit(data.train.images, data.train.labels, batch_size=BATCH, epochs=epochs, callbacks=callbacks, verbose=0)
 
 
-def pruned(model: Any, data: Data, recipe: tp.Recipe, epochs: int) -> Any:
+def pruned(model: Any, data: Data, recipe: tp.Recipe) -> Any:
     """Trains on with a recipe."""
     scheduled = recipe.with_schedule(tp.schedules.PolynomialDecay(frequency=PRUNING_STEPS))
-    fit(model, data, epochs, [tp.PruningCallback(recipe=scheduled)])
+    fit(model, data, PRUNING_EPOCHS, [tp.PruningCallback(recipe=scheduled)])
     return model
 
 
@@ -129,14 +129,14 @@ def accuracy(model: Any, split: Split) -> float:
     return float(np.mean(answers == split.labels))
 
 
-def settings(pruning_epochs: int = PRUNING_EPOCHS) -> dict[str, Any]:
+def settings() -> dict[str, Any]:
     """What the numbers depend on."""
     return {
         "networks": {name: case.what for name, case in CASES.items()},
         "trained on": TRAINED_ON,
         "judged on": JUDGED_ON,
         "dense epochs": DENSE_EPOCHS,
-        "pruning epochs": pruning_epochs,
+        "pruning epochs": PRUNING_EPOCHS,
         "batch": BATCH,
         "rates": [DENSE_RATE, PRUNING_RATE],
     }

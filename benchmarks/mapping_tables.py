@@ -11,23 +11,17 @@ from typing import Any
 
 import mapping_predicted
 from mapping_compare import PATTERNS, SEARCHES
-from mapping_networks import PRUNING_EPOCHS
+
+#: The file of what `mapping.py train` found, without its end.
+ACCURACY = "mapping_accuracy"
 
 
 def text(folder: Path) -> str:
     """All tables, as Markdown."""
     parts = [_predicted(folder / f"mapping_predicted_{device}.json", device) for device in ("arm64", "host")]
-    rows = _rows(folder / f"{accuracy_file()}.json")
-    parts += [_accuracy(rows), _equal_accuracy(rows)]
-    for path in sorted(folder.glob(f"{accuracy_file()}_*.json")):
-        parts += [f"After {json.loads(path.read_text())['settings']['pruning epochs']} epochs:", _accuracy(_rows(path))]
-    parts += [_search_cost(folder / "mapping_search.json")]
+    rows = _rows(folder / f"{ACCURACY}.json")
+    parts += [_accuracy(rows), _equal_accuracy(rows), _search_cost(folder / "mapping_search.json")]
     return "\n\n".join(filter(None, parts))
-
-
-def accuracy_file(pruning_epochs: int = PRUNING_EPOCHS) -> str:
-    """Name of the file of accuracies after so many epochs of pruning, without its end."""
-    return "mapping_accuracy" + ("" if pruning_epochs == PRUNING_EPOCHS else f"_{pruning_epochs}_epochs")
 
 
 def _rows(path: Path) -> dict[str, Any]:
