@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import numpy as np
@@ -19,6 +19,9 @@ import numpy.typing as npt
 from accuracy.point import DataSpec
 from accuracy.worker import cores
 from fashion import data as fashion
+
+if TYPE_CHECKING:
+    from accuracy.batches import Augment, Read
 
 CIFAR_FOLDER = "cifar-10-batches-bin"
 _CIFAR_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
@@ -226,7 +229,9 @@ def _in_memory(train: Batch, test: Batch, order: Order) -> DataSet:
     )
 
 
-def _batches(read: Any, labels: npt.NDArray[np.int32], batch: int, seed: int, augment: Any, workers: int = 1) -> Feed:
+def _batches(
+    read: Read, labels: npt.NDArray[np.int32], batch: int, seed: int, augment: Augment | None, workers: int = 1
+) -> Feed:
     # Here, because it loads Keras.
     from accuracy.batches import Batches, EpochOrder
 

@@ -67,6 +67,8 @@ class Runner:
             steps_of: training steps of a job, for the bar.
         """
         waiting = [job for job in jobs if not self._collect(job)]
+        for folder in {job.folder for job in waiting}:
+            Path(folder).mkdir(parents=True, exist_ok=True)
         total = sum(map(steps_of, waiting))
         bar = progress_bar(self._console, shown=self._console.is_terminal)
         with bar, _processes() as running:
@@ -203,7 +205,6 @@ def _check_room(waiting: list[Job]) -> None:
 
 def _free(job: Job) -> int:
     """Bytes that are free where a job writes."""
-    Path(job.folder).mkdir(parents=True, exist_ok=True)
     return shutil.disk_usage(job.folder).free
 
 
