@@ -13,7 +13,7 @@ from accuracy.point import Point
 from accuracy.report import table
 from accuracy.training import untrained
 
-_HEADS = ["network", "method", "zeros", "layers pruned", "weights left", "MACs left", "shrunk"]
+_HEADS = ["network", "method", "target zeros", "layers pruned", "weights left", "MACs left", "MACs left, shrunk"]
 
 
 def preview(study: Study) -> str:

@@ -53,14 +53,14 @@ def section(study: Study, rows: dict[str, Row], pictures: str = "") -> str:
     """
     groups = groups_of(study, rows)
     left = missing(study, rows)
-    parts = [f"{len(study.points) - left} of {len(study.points)} points so far."] if left else []
-    if groups:
-        parts.append(_means(groups, costs_of(study)))
+    if not groups:
+        return "Not trained yet."
+    parts = [f"{len(study.points) - left} of {len(study.points)} trainings done."] if left else []
+    parts.append(_means(groups, costs_of(study)))
     tests = list(differences(study, rows))
     if tests:
         parts.append(_tests(tests))
-    if groups:
-        parts.append(_int8([row for by_seed in groups.values() for row in by_seed.values()]))
+    parts.append(_int8([row for by_seed in groups.values() for row in by_seed.values()]))
     told = list(forecasts(study, rows))
     if told:
         parts.append(_forecasts(told))
@@ -112,8 +112,8 @@ def _no_end(name: str) -> click.ClickException:
 
 def _means(groups: dict[Group, dict[int, Row]], costs: dict[Group, dict[str, float]]) -> str:
     names = list(dict.fromkeys(name for own in costs.values() for name in own))
-    heads = ["network", "method", "training", *names, "zeros", "weights left", "MACs left", "shrunk", "magnitude kept"]
-    heads += ["accuracy in LiteRT", "int8", "KB", "int8 KB", "seeds"]
+    heads = ["network", "method", "training", *names, "target zeros", "weights left", "MACs left", "MACs left, shrunk"]
+    heads += ["magnitude kept", "accuracy in LiteRT", "int8 accuracy", "KB", "int8 KB", "seeds"]
     lines = []
     for group, by_seed in groups.items():
         network, width, method, phase, sparsity = group
@@ -139,7 +139,7 @@ def _means(groups: dict[Group, dict[int, Row]], costs: dict[Group, dict[str, flo
 
 
 def _tests(found: list[Difference]) -> str:
-    heads = ["network", "training", "zeros", "", "against", "points", "p", "seeds"]
+    heads = ["network", "training", "target zeros", "method", "compared with", "difference, points", "p", "seeds"]
     lines = []
     for each in found:
         gap = each.difference
@@ -162,7 +162,8 @@ def _int8(rows: list[Row]) -> str:
     gaps = [100 * (row["int8_accuracy"] - row["accuracy"]) for row in rows]
     mean, count = sum(gaps) / len(gaps), len(gaps)
     return (
-        f"int8 less float32: {mean:+.2f} points in the mean of {count} trainings, {min(gaps):+.2f} to {max(gaps):+.2f}."
+        f"int8 minus float32: {mean:+.2f} points on average over {count} trainings "
+        f"(from {min(gaps):+.2f} to {max(gaps):+.2f})."
     )
 
 
@@ -171,7 +172,7 @@ def _forecasts(found: list[Forecast]) -> str:
         f"{one.correlation:.2f} at {one.sparsity:.0%} ({one.network} {one.width:g}, {one.phase}, {one.count} methods)"
         for one in found
     ]
-    return f"Rank correlation of the magnitude kept and the accuracy: {'; '.join(each)}."
+    return f"Rank correlation of magnitude kept and accuracy: {'; '.join(each)}."
 
 
 def table(heads: list[str], lines: list[list[str]]) -> str:

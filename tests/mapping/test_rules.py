@@ -332,7 +332,9 @@ def test_a_profile_that_is_none_is_refused(model: Any) -> None:
 
 
 def test_something_else_than_a_model_is_refused() -> None:
-    with pytest.raises(MappingError, match=r"model must be a Keras model or the path of a \.keras or \.h5 file, got int"):
+    with pytest.raises(
+        MappingError, match=r"model must be a Keras model or the path of a \.keras or \.h5 file, got int"
+    ):
         rules(3, "arm64", latency_ratio=0.5)
 
 

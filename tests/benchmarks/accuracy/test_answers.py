@@ -175,7 +175,8 @@ def test_a_page_says_what_int8_loses(load: Load, plan: Any, rows: dict[str, Any]
         row_of_one["int8_accuracy"] = row_of_one["accuracy"] - (0.01 if place == 0 else 0.0)
     text = load("accuracy.report").section(plan.studies[0], rows)
     assert (
-        f"int8 less float32: {-1 / len(rows):+.2f} points in the mean of {len(rows)} trainings, -1.00 to +0.00." in text
+        f"int8 minus float32: {-1 / len(rows):+.2f} points on average over {len(rows)} trainings (from -1.00 to +0.00)."
+        in text
     )
 
 
@@ -263,8 +264,9 @@ def test_the_page_says_how_much_is_missing(load: Load, plan: Any, rows: dict[str
     report, figures = load("accuracy.report"), load("accuracy.figures")
     text = report.markdown(plan, rows, "pictures")
     count = len(plan.studies[0].points)
-    assert f"{len(rows)} of {count} points so far." in text
+    assert f"{len(rows)} of {count} trainings done." in text
     assert "### second" not in text
+    assert report.section(plan.studies[1], rows) == "Not trained yet."
     line = next(each for each in text.splitlines() if "| free | gradual | 80% |" in each)
     # Seeds 0, 1 and 2: 0.80, 0.81 and 0.84.
     assert "81.67 % ± 5.17" in line
