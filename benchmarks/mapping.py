@@ -57,13 +57,20 @@ class Kept:
 
     Args:
         name: of the file in ``benchmarks/results``.
-        facts: what the rows depend on; rows of other facts are dropped.
+        facts: what the rows depend on.
+
+    Raises:
+        ClickException: the file has rows of other facts.
     """
 
     def __init__(self, name: str, facts: dict[str, Any]) -> None:
         self.path = RESULTS / f"{name}.json"
         known = json.loads(self.path.read_text()) if self.path.exists() else {}
-        self.rows: dict[str, Any] = known.get("rows", {}) if known.get("settings") == facts else {}
+        if known and known["settings"] != facts:
+            raise click.ClickException(
+                f"`{self.path}` must hold rows of {facts}, it has those of {known['settings']}; move it away to begin anew"
+            )
+        self.rows: dict[str, Any] = known.get("rows", {})
         self._facts = facts
 
     def keep(self, key: str, row: Any) -> None:

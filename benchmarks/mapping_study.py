@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
 from mapping_compare import EQUAL, PATTERNS, read, recipe_of
@@ -24,8 +25,8 @@ _WIDTHS = {"resnet20": 16, "mobilenet_v2": 0.5, "vgg": 32}
 _TITLES = {"resnet20": "ResNet-20", "mobilenet_v2": "MobileNetV2", "vgg": "VGG"}
 #: Where filters can go out of every convolution: nothing adds its answer to another's.
 _SHRINKS = ("vgg",)
-#: Networks that are trained for long, the dense one too, and latencies: those that source 2 names. docs/mapping.md has
-#: what they reach after a short training.
+#: Networks that are trained for long, the dense one too, and latencies: those that Gong et al. name. docs/mapping.md
+#: has what they reach after a short training.
 _LONG = {"resnet20": ("wide", "tight"), "mobilenet_v2": ("wide",)}
 _SIDES = ("slower", "faster")
 _LONG_EPOCHS = 3 * PRUNING_EPOCHS
@@ -85,7 +86,7 @@ def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
         # Filters go out of every convolution.
         **({"min_weights": 0} if name in _SHRINKS else {}),
         "methods": [
-            {"name": "dense", "costs": _costs(rows[f"{name}, dense"])},
+            {"name": "dense", "costs": _costs(_measured(rows, f"{name}, dense"))},
             *mapped.values(),
             *others,
             *itertools.chain(*(line for _, line in lines)),
@@ -103,7 +104,7 @@ def _phase(epochs: int) -> str:
 
 
 def _narrower(name: str, label: str, side: str, rows: Rows) -> dict[str, Any]:
-    row = rows[f"{name}, {label}, narrower dense, {side}"]
+    row = _measured(rows, f"{name}, {label}, narrower dense, {side}")
     width = float(_WIDTHS[name] * row["width"])
     shown = "narrower dense" if label == "wide" else f"narrower dense, {_speedup(name, label)}"
     return {"name": f"{shown}, {side}", "width": width, "costs": _costs(row)}
@@ -115,7 +116,7 @@ def _speedup(name: str, label: str) -> str:
 
 def _shrunk(name: str, side: str, rows: Rows) -> dict[str, Any]:
     """Filters out of every convolution: what is left, once they are out of the arrays, is the narrower network."""
-    row = rows[f"{name}, wide, narrower dense, {side}"]
+    row = _measured(rows, f"{name}, wide, narrower dense, {side}")
     return {
         "name": f"filters out of arrays, {side}",
         "pattern": "Filters",
@@ -126,7 +127,17 @@ def _shrunk(name: str, side: str, rows: Rows) -> dict[str, Any]:
 
 
 def _costs(row: dict[str, Any]) -> dict[str, float]:
-    return {TIME: row["measured ratio"], **{name: row[name] for name in (INT8_TIME, INSTRUCTIONS, INT8_INSTRUCTIONS)}}
+    others = {name: _measured(row, name) for name in (INT8_TIME, INSTRUCTIONS, INT8_INSTRUCTIONS)}
+    return {TIME: row["measured ratio"], **others}
+
+
+def _measured(found: dict[str, Any], key: str) -> Any:
+    if key not in found:
+        raise click.ClickException(
+            f"benchmarks/results/mapping_plans.json must have {key!r}; run `python benchmarks/mapping.py plans`, and "
+            "then `costs` for both devices"
+        )
+    return found[key]
 
 
 def _method(name: str, label: str, method: str, rows: Rows, folder: Path) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import tfprune
 from tests.converter.helpers import convert
-from tests.models.builder import RELU, ModelBuilder, pruned
+from tests.models.builder import RELU, ModelBuilder, fully_connected_model, pruned
 from tfprune.converter.graph import Graph
 from tfprune.converter.layer_timing import cut_operator, time_layers
 from tfprune.converter.verify import verify
@@ -53,6 +54,17 @@ def test_cut_layers_compute_what_they_did_in_the_model() -> None:
         assert verify(*cut, h)
         h = np.asarray(Interpreter(cut[1]).predict(h))
     np.testing.assert_allclose(h, np.asarray(Interpreter(converted.dense).predict(x)), rtol=1e-4, atol=1e-4)
+
+
+def test_a_layer_in_the_sparse_form_of_tflite_can_be_cut_out() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(512, 512)) * np.repeat(rng.random((512, 128)) < 0.1, 4, axis=1)
+    dense = fully_connected_model(weights.astype(np.float32), np.ones(512, np.float32))
+    content = tfprune.convert(dense, target="stock").tflite
+    graph = Graph(content)
+    ((subgraph, _, op),) = [each for each in graph.operators() if graph.op_name(each[2]) == "FULLY_CONNECTED"]
+    assert graph.tensor(subgraph, int(op.inputs[1])).sparsity is not None
+    assert verify(content, cut_operator(graph, subgraph, op), np.ones((1, 512), np.float32))
 
 
 def test_cutting_leaves_the_model_as_it_was() -> None:

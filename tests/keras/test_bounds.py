@@ -83,6 +83,16 @@ def test_a_network_that_still_learns_is_not_below_yet(build: Build, data: Data) 
     assert prune.report.held == "val_skill fell to 0.85, below 0.9 after step 30"
 
 
+def test_an_epoch_without_validation_is_none_to_go_back_to(build: Build, data: Data) -> None:
+    metric = Metric([0.95, None, 0.5, 0.95, 0.95, 0.95])
+    prune = PruningCallback(Unstructured(), GROWING, min_weights=1, stop_below={"val_skill": 0.9, "loss": -1.0})
+    fit(build("adam"), data, metric, prune, epochs=6)
+    zeros_after = found_zeros(metric)
+    # In the third epoch the growth ends, with what the first one had: the second was not validated.
+    assert zeros_after[3:] == [zeros_after[0]] * 3
+    assert zeros_after[1] > zeros_after[0]
+
+
 def test_not_a_number_is_below(build: Build, data: Data) -> None:
     prune = pruning()
     fit(build("adam"), data, Metric([0.95, float("nan"), 0.95]), prune)

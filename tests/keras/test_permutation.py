@@ -236,6 +236,18 @@ def test_wrong_arguments() -> None:
         permute_channels(model, Groups(rows=4), min_weights=1)
 
 
+def test_a_rate_that_a_pattern_does_not_have_is_refused() -> None:
+    model = keras.Sequential([keras.Input((64,)), layers.Dense(64), layers.Dense(10)])
+    with pytest.raises(PatternError, match="fixes the sparsity"):
+        permute_channels(model, NofM(1, 4), 0.5)
+
+
+def test_kernels_of_zeros_are_left_alone() -> None:
+    model = keras.Sequential([keras.Input((32,)), layers.Dense(64, kernel_initializer="zeros"), layers.Dense(10)])
+    (space,) = (each for each in permute_channels(model, Groups(rows=4), 0.8).spaces if each.size == 64)
+    assert (space.applied, space.reason) == (False, "all scores of its weights are zero")
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 12])
 def test_orders_are_permutations_and_repeat(count: int) -> None:
     scores = np.abs(np.random.default_rng(count).standard_normal((count, 9)))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from tests.keras.conftest import BATCH, STEPS, ZeroWatch
 from tests.keras.killed_training import EPOCHS, KILLED_IN, Kill, train
 from tfprune.errors import OutputError, PruningError
 from tfprune.keras.callback import PruningCallback
+from tfprune.keras.checkpoint import Checkpoint
 from tfprune.keras.pruner import Pruner
 from tfprune.keras.state import PruningState
 from tfprune.recipe import Rule
@@ -255,6 +257,27 @@ def test_every_save_writes_a_state(tmp_path: Path) -> None:
     # Of the end and the save before, which is the end as well, one file is enough.
     fit(keras.saving.load_model(tmp_path / "2.keras"), constant(path))
     assert PruningState.load(path).step == 18
+
+
+def test_a_state_that_belongs_to_no_weights_never_takes_the_place_of_one_that_does(
+    finished: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Killed between writing the state and the weights, twice in a row."""
+    saved = PruningState.load(finished[0])
+    states = [dataclasses.replace(saved, digest=digest, step=step) for step, digest in enumerate("abcd")]
+    on_disk: Any = SimpleNamespace(check_state=lambda state: None, digest=lambda: "a", step_count=0)
+    before = Checkpoint(tmp_path / "pruning.npz")
+    before.write(states[0])
+    before.write(states[1])
+    for state in states[2:]:
+        resumed = Checkpoint(tmp_path / "pruning.npz")
+        found = resumed.find(on_disk)
+        assert found is not None
+        assert found.digest == "a"
+        resumed.write(state)
+    found = Checkpoint(tmp_path / "pruning.npz").find(on_disk)
+    assert found is not None
+    assert found.step == 0
 
 
 def test_a_loop_of_ones_own_goes_on(tmp_path: Path) -> None:

@@ -117,6 +117,33 @@ def test_a_second_fit_still_knows_the_earlier_values() -> None:
     assert kept.sum() == 64
 
 
+def test_a_layer_that_is_frozen_between_two_fits_does_not_change_whose_values_come_back() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            layers.Dense(8, name="entry"),
+            layers.Dense(16, name="hidden"),
+            layers.Dense(1, name="head"),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    after = Record()
+    with pytest.warns(UserWarning, match="at step 4, this training ends at step 3"):
+        callback = train(model, IterativeMagnitude(0.5, rounds=1, round_steps=4, rewind_step=1), 3, after)
+    model.get_layer("entry").trainable = False
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    before = BeforeSteps()
+    random = np.random.default_rng(0)
+    data = random.standard_normal((3, 8)).astype(np.float32), random.standard_normal((3, 1))
+    model.fit(*data, batch_size=1, verbose=0, callbacks=[callback, before])
+    kept = before.kernels[1] != 0
+    np.testing.assert_array_equal(before.kernels[1][kept], after.kernels[1][kept])
+    assert kept.sum() == kept.size // 2
+    for now, then in zip(before.others[1], after.others[1], strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
 def test_a_training_that_ends_with_a_cut_that_goes_back_is_warned_of() -> None:
     with pytest.warns(UserWarning, match="at step 4, this training ends at step 4"):
         train(network(), IterativeMagnitude(0.5, rounds=1, round_steps=4), 4)

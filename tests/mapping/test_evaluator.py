@@ -76,6 +76,22 @@ def test_the_model_is_the_same_afterwards(model: Any, network: Network, epochs: 
         np.testing.assert_array_equal(old, new)
 
 
+def test_whole_numbers_of_a_model_come_back_exactly() -> None:
+    inputs = keras.Input((8, 8, 4))
+    x = keras.layers.Conv2D(32, 3, name="second")(inputs)
+    x = keras.layers.Dropout(0.5, seed=161973071)(keras.layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, keras.layers.Dense(4)(x))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    random = np.random.default_rng(0)
+    examples = random.normal(size=(64, 8, 8, 4)).astype(np.float32), random.integers(0, 4, 64)
+    evaluator = Evaluator(model, Network(model), _batches(examples), training=_batches(examples), epochs=1)
+    before = _state(model)
+    assert any(each.dtype.kind in "iu" and each.max() > 2**24 for each in before)
+    evaluator.accuracy({})
+    for old, new in zip(before, _state(model), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
 def test_zeros_are_those_of_one_shot_pruning_and_are_held_while_the_model_trains(model: Any, network: Network) -> None:
     pruned = trained()
     rules = [Rule(name, choice.pattern, choice.sparsity, min_weights=0) for name, choice in _MAPPING.items()]

@@ -76,6 +76,19 @@ def test_the_pointwise_kernel_reads_what_the_depthwise_one_makes() -> None:
     assert reader_of(layer, depthwise, first).bias is None
 
 
+def test_a_pruned_depthwise_kernel_does_not_change_what_the_dense_model_reads() -> None:
+    layer = L.SeparableConv2D(6, 3)
+    inputs = np.random.default_rng(2).normal(size=(2, 7, 7, 3)).astype(np.float32)
+    layer(inputs)
+    (depthwise, _), (pointwise, layout) = kernels_of(layer)
+    reader = reader_of(layer, pointwise, layout)
+    (before,) = reader.samples(inputs)
+    depthwise.assign(np.zeros(depthwise.shape))
+    assert reader.dense_samples is not None
+    np.testing.assert_array_equal(next(reader.dense_samples(inputs)), before)
+    assert not next(reader.samples(inputs)).any()
+
+
 def test_a_frozen_bias_does_not_change() -> None:
     layer = L.Dense(3)
     layer.build((None, 4))

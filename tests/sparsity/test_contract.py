@@ -331,8 +331,8 @@ def test_index_bits_are_a_count_of_the_mask(pattern: Pattern) -> None:
     ],
     ids=str,
 )
-def test_index_bits_are_what_packed_weights_hold(pattern: Groups | Unstructured) -> None:
-    """Line ends and columns of the format, where the group's columns divide the input channels."""
+def test_index_bits_count_the_lines_and_groups_of_packed_weights(pattern: Groups | Unstructured) -> None:
+    """A column each group and an end each line, where the group's columns divide the input channels."""
     for layout, kernel in KERNELS:
         shape = matrix_shape(kernel, layout)
         rows, cols = pattern.clipped(shape) if isinstance(pattern, Groups) else (1, 1)

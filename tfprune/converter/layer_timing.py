@@ -212,6 +212,7 @@ def _copy_tensor(graph: Graph, subgraph: int, index: int, model: Any) -> Any:
         source.quantization,
         source.hasRank,
     )
+    tensor.sparsity = source.sparsity
     tensor.buffer = 0
     data = graph.raw(source)
     if data is not None:

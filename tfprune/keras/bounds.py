@@ -84,8 +84,10 @@ class MetricBounds:
             if not value >= self._bounds[name]
         ]
         if not below:
-            self.armed = self.armed or len(known) == len(self._bounds)
-            self._good = (pruning.state(), model.get_weights())
+            # An epoch without validation says nothing of its metrics.
+            if len(known) == len(self._bounds):
+                self.armed = True
+                self._good = (pruning.state(), model.get_weights())
         elif self.armed:
             self._go_back(pruning, model, "; ".join(below))
 

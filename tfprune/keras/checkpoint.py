@@ -29,6 +29,7 @@ class Checkpoint:
         self.path = check_target(path, overwrite=True)
         self._previous = self.path.with_name(self.path.name + ".previous")
         self._latest_digest: str | None = None
+        self._latest_lost = False
 
     def write(self, state: PruningState) -> None:
         """Writes a state.
@@ -39,13 +40,13 @@ class Checkpoint:
         Raises:
             OutputError: It cannot be written.
         """
-        if state.digest != self._latest_digest and self.path.exists():
+        if state.digest != self._latest_digest and not self._latest_lost and self.path.exists():
             try:
                 os.replace(self.path, self._previous)
             except OSError as error:
                 raise OutputError(f"`{self._previous}`: cannot be written: {error.strerror}") from error
         state.save(self.path)
-        self._latest_digest = state.digest
+        self._latest_digest, self._latest_lost = state.digest, False
 
     def find(self, pruning: Pruning) -> PruningState | None:
         """The state that belongs to the weights that a model has now.
@@ -64,6 +65,8 @@ class Checkpoint:
             pruning.check_state(state)
         digest = pruning.digest()
         found = next((state for state in states if state.digest == digest), None)
+        # The latest belongs to weights that were never saved: the next one takes its place, not that of the one before.
+        self._latest_lost = found is not None and found is not states[0]
         if states and found is None and not pruning.step_count:
             steps = " and ".join(f"{state.step}" for state in states)
             raise PruningError(

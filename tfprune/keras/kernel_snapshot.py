@@ -21,7 +21,7 @@ class KernelSnapshot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
 
     Args:
         recipe: Whose rules name the kernels; each rule names one, and its `place` is the kernel's key.
-        step: The training step, from 0. Where several run together, the first of them.
+        step: The training step, from 0.
 
     Attributes:
         kernels: Values by key, once the step has begun.
@@ -43,10 +43,9 @@ class KernelSnapshot(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Looks at them, if this is the step."""
-        together = int(self.model.steps_per_execution)
-        if self._begun <= self._step < self._begun + together:
+        if self._begun == self._step:
             self.kernels = {name: to_numpy(variable).copy() for name, variable in self._variables.items()}
-        self._begun += together
+        self._begun += 1
 
     def restore(self) -> None:
         """Gives the kernels these values back.

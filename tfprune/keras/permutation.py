@@ -17,7 +17,7 @@ from tfprune.keras.channels import ChannelSpace, Member, channel_graph
 from tfprune.keras.channels.orders import Order, candidate_orders
 from tfprune.keras.layers import PrunableWeight, find_weights, to_numpy
 from tfprune.keras.masks import MaskConstraint
-from tfprune.recipe import LayerFilters
+from tfprune.recipe import DEFAULT_MIN_WEIGHTS, LayerFilters
 from tfprune.sparsity.layouts import from_matrix, matrix_shape, resolve_layout
 from tfprune.sparsity.patterns import NofM, Pattern
 from tfprune.sparsity.patterns.base import check_sparsity
@@ -156,7 +156,7 @@ def permute_channels(
     *,
     scores: Scores = "l1",
     filters: LayerFilters = None,
-    min_weights: int = 2048,
+    min_weights: int = DEFAULT_MIN_WEIGHTS,
 ) -> PermutationReport:
     """Reorders the channels of a model in place so that a pattern keeps more of the weights' score.
 
@@ -234,6 +234,8 @@ class _Permuter:
             return _report(space, reason=reason)
         kernels = [self._kernels[key] for key in dict.fromkeys(id(member.variable) for member, _ in groups)]
         before, total = sum(kernel.kept for kernel in kernels), sum(kernel.total for kernel in kernels)
+        if not total:
+            return _report(space, reason="all scores of its weights are zero")
         sparsity = max(kernel.sparsity for kernel in kernels)
         group = max(size for _, size in groups)
         # Of N neighbours, M are kept: they should differ. Other groups are kept or removed as one.
@@ -308,12 +310,17 @@ def reorder(values: npt.NDArray[Any], member: Member, order: Order) -> npt.NDArr
 def _kernel(weight: PrunableWeight, pattern: Pattern, sparsity: float | None, scores: Scores) -> _Kernel | None:
     """A kernel with its scores; None if it will stay dense because the pattern does not fit it."""
     shape = tuple(weight.variable.shape)
+    matrix = matrix_shape(shape, weight.layout)
     try:
-        own = pattern.own_sparsity(matrix_shape(shape, weight.layout))
-        wanted = DEFAULT_SPARSITY if sparsity is None and own is None else sparsity
-        target = pattern.resolve_sparsity(wanted, shape, weight.layout)
+        pattern.check(matrix)
     except PatternError:
         return None
+    own = pattern.own_sparsity(matrix)
+    if own is None:
+        sparsity = DEFAULT_SPARSITY if sparsity is None else sparsity
+        if not pattern.reaches(sparsity, shape, weight.layout):
+            return None
+    target = pattern.resolve_sparsity(sparsity, shape, weight.layout)
     values = to_numpy(weight.variable)
     if not np.isfinite(values).all():
         raise PruningError(

@@ -76,7 +76,7 @@ class Pruning:
         earlier = {id(each.weight.variable): each for each in self._progress}
         self._progress = [earlier.get(id(weight.variable)) or Progress.begin(weight) for weight in fitting]
         self._chooser = MaskChooser(self.model, [each.pattern for each in self._progress], self.recipe.scope)
-        self._rewinding = Rewinding(self.model, self._progress, self._rewinding.values)
+        self._rewinding = Rewinding(self.model, self._progress, self._rewinding)
         self._masks = MaskSet(
             optimizer,
             [weight.variable for weight in fitting],
@@ -214,7 +214,7 @@ class Pruning:
             weights=tuple(each.state() for each in self._progress),
             digest=self.digest(),
             held=self.held,
-            values=dict(self._rewinding.values),
+            values=self._rewinding.values,
         )
 
     def load_state(self, state: PruningState) -> None:
@@ -231,7 +231,7 @@ class Pruning:
         self._checked_step = state.checked_step
         self._penalising.looked_step = state.looked_step
         self.held = state.held
-        self._rewinding.values = dict(state.values)
+        self._rewinding.load(state.values)
         self._take_masks(state)
         self._put_masks()
 

@@ -54,7 +54,9 @@ def prune(
         The pruned model and the report.
 
     Raises:
-        ModelError: Not a model, cut off or corrupt.
+        ModelError: Not a model, cut off or corrupt; a file with several signatures, where there are calibration data.
+        AlreadyConvertedError: The file has tfprune's ops.
+        ConversionError: Writing the file again would lose something.
         PruningError: Nothing to prune, a pattern that cannot apply to a layer that a rule names, weights that are not
             finite, or calibration data that do not fit the model.
         RecipeError: A recipe that is wrong, or a rule that matches no layer.

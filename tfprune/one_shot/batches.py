@@ -50,8 +50,8 @@ def unknown_batches(data: Any) -> tuple[list[Any], int]:
     """Batches for a model that does not say what it takes, such as a subclassed one.
 
     Args:
-        data: An array, or a dict or tuple of them, whose first axes count examples; or an iterable of batches, or of
-            pairs with labels.
+        data: An array, or a dict or tuple of them, which the model takes as one input, whose first axes count
+            examples; or an iterable of batches, or of pairs with labels.
 
     Returns:
         The batches and the number of examples.
@@ -61,7 +61,7 @@ def unknown_batches(data: Any) -> tuple[list[Any], int]:
     """
     if callable(data) and not isinstance(data, Iterable):
         data = data()
-    if hasattr(data, "__array__") or isinstance(data, Mapping):
+    if _is_array(data) or isinstance(data, Mapping) or (isinstance(data, tuple) and all(map(_is_array, data))):
         items = _cut(data)
     else:
         items = [item[0] if isinstance(item, tuple) and len(item) in (2, 3) else item for item in data]
@@ -71,11 +71,17 @@ def unknown_batches(data: Any) -> tuple[list[Any], int]:
     return items, count
 
 
+def _is_array(data: Any) -> bool:
+    return hasattr(data, "__array__")
+
+
 def _cut(data: Any) -> list[Any]:
     size = _length(data)
     starts = range(0, size, BATCH)
     if isinstance(data, Mapping):
         return [{name: np.asarray(value)[start : start + BATCH] for name, value in data.items()} for start in starts]
+    if isinstance(data, tuple):
+        return [tuple(np.asarray(value)[start : start + BATCH] for value in data) for start in starts]
     array = np.asarray(data)
     return [array[start : start + BATCH] for start in starts]
 

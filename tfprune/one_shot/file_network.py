@@ -17,7 +17,14 @@ from tfprune.converter.examples import ModelInput
 from tfprune.converter.graph import Graph
 from tfprune.converter.schema import TensorType, text, tfl
 from tfprune.converter.weights import weight_values
-from tfprune.errors import AlreadyConvertedError, ConversionError, PatternError, PruningError, RuntimeInputError
+from tfprune.errors import (
+    AlreadyConvertedError,
+    ConversionError,
+    ModelError,
+    PatternError,
+    PruningError,
+    RuntimeInputError,
+)
 from tfprune.one_shot.file_layers import (
     OPERATORS,
     FileLayer,
@@ -69,11 +76,13 @@ class FileNetwork:
     Raises:
         ModelError: Not a TFLite file.
         AlreadyConvertedError: It has tfprune's ops.
+        ConversionError: Writing the file again would lose something.
         PruningError: Nothing to prune, or a pattern that cannot apply to a layer that a rule names.
     """
 
     def __init__(self, data: bytes, subject: str, recipe: Recipe) -> None:
         """Finds the layers."""
+        self._subject = subject
         self._graph = Graph(data, subject)
         if packed_operators(self._graph):
             raise AlreadyConvertedError(f"{subject}: already holds tfprune's ops; prune the dense model")
@@ -105,12 +114,22 @@ class FileNetwork:
             )
 
     def inputs(self) -> list[ModelInput]:
-        """What the file takes."""
+        """What the file takes.
+
+        Raises:
+            ModelError: It has several signatures.
+        """
+        try:
+            found = Interpreter(self._data).inputs()
+        except RuntimeInputError as error:
+            raise ModelError(
+                f"{self._subject}: calibration data are for files with one signature: {error}; prune it without data"
+            ) from error
         return [
             ModelInput(
                 spec.name, tuple(None if size < 0 else size for size in spec.shape[1:]), str(np.dtype(spec.dtype))
             )
-            for spec in Interpreter(self._data).inputs()
+            for spec in found
         ]
 
     def use(self, batches: Sequence[Any]) -> None:

@@ -107,7 +107,8 @@ class PatternMeasure:
         kept_score: Share of the weights' score that stays, in [0, 1].
         unstructured_score: The same for the best mask of as many single weights: what no pattern can beat.
         bands: Spread of the groups over bands of rows.
-        index_bytes: Bytes that say which cells stay (``pattern.index_bits``), rounded up; values come on top.
+        index_bytes: Bytes that say which cells stay, in a plain form (``pattern.index_bits``), rounded up; values come
+            on top.
         macs: Multiply-adds left, ``kept * positions``.
         dense_macs: Multiply-adds without zeros, ``total * positions``.
     """

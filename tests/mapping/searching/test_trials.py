@@ -121,6 +121,36 @@ def test_a_process_elsewhere_is_gone_when_it_stops_counting(tmp_path: Path, monk
     assert study.get_trials()[1].system_attrs["fixed_params"] == trial.params
 
 
+@pytest.mark.parametrize("found", ["while it reports", "when it ends", "when it is stopped"])
+def test_a_slow_process_whose_trial_was_repeated_elsewhere_goes_on(found: str, tmp_path: Path) -> None:
+    place = StudyPlace(str(tmp_path / "journal"), "toy")
+    judge = Judge(Latency())
+    accuracy = judge.accuracy
+
+    def late(choices: Any) -> float:
+        if len(judge.judged) == 1:
+            other = open_study(place, "policy", Metric(higher_is_better=True), "none")
+            (trial,) = other.get_trials(states=(TrialState.RUNNING,))
+            assert Claims(other)._repeat(trial, True)
+            if found == "when it is stopped":
+                raise KeyboardInterrupt
+        return accuracy(choices)
+
+    judge.accuracy = late  # type: ignore[method-assign]
+    if found == "when it ends":
+        judge.evaluate = _silent(judge.evaluate)  # type: ignore[method-assign]
+    if found == "when it is stopped":
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "journal", "policy", 3, judge=judge)
+    study = run(tmp_path / "journal", "policy", 3, judge=judge)
+    assert [row.status for row in _rows(study)] == [REPEATED, JUDGED, JUDGED, JUDGED]
+    assert _judged(study) == _judged(run(None, "policy", 3))
+
+
+def _silent(evaluate: Any) -> Any:
+    return lambda choices, prediction=None, report=None: evaluate(choices, prediction)
+
+
 def test_a_working_process_counts(tmp_path: Path) -> None:
     study = open_study(StudyPlace(str(tmp_path / "journal"), "toy"), "policy", Metric(higher_is_better=True), "none")
     trial = study.ask()

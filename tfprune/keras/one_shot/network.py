@@ -74,11 +74,12 @@ class KerasNetwork:
         moments = Moments(self.tasks[place].weights, reader.parts, reader.count)
         statistics = self._statistics(before=layer)
         changed = bool(self._dense)
+        in_dense = reader.dense_samples or reader.samples
         for batch in self._batches:
             dense, inputs = self._run(batch, layer, statistics, changed)
             for number, each in enumerate(inputs):
                 if changed:
-                    for piece, before in zip(reader.samples(each), reader.samples(dense[number]), strict=True):
+                    for piece, before in zip(reader.samples(each), in_dense(dense[number]), strict=True):
                         moments.add(piece, before)
                 else:
                     for piece in reader.samples(each):

@@ -42,12 +42,14 @@ class Reader:
         parts: Which weights read the same inputs.
         count: Number of parts.
         bias: The bias that is added to this kernel's outputs, one number a row; None without one.
+        dense_samples: `samples` in the dense model, where they depend on more than the input; None: the same.
     """
 
     samples: Callable[[Array], Iterator[Array]]
     parts: Parts = Parts.WHOLE
     count: int = 1
     bias: Any = None
+    dense_samples: Callable[[Array], Iterator[Array]] | None = None
 
 
 def reader_of(layer: Any, kernel: Any, layout: Layout) -> Reader:
@@ -119,10 +121,10 @@ def _separable(layer: Any, kernel: Any) -> Reader:
     if kernel is not layer.pointwise_kernel:
         return _depthwise(layer, kernel, None)
 
-    def samples(inputs: Array) -> Iterator[Array]:
+    def samples(inputs: Array, depthwise_kernel: Any) -> Iterator[Array]:
         found = keras.ops.depthwise_conv(
             keras.ops.convert_to_tensor(inputs, layer.compute_dtype),
-            keras.ops.cast(layer.depthwise_kernel, layer.compute_dtype),
+            keras.ops.cast(depthwise_kernel, layer.compute_dtype),
             layer.strides,
             layer.padding,
             layer.data_format,
@@ -130,7 +132,13 @@ def _separable(layer: Any, kernel: Any) -> Reader:
         )
         return dense_samples(_channels_last(layer, as_array(found)))
 
-    return Reader(samples, bias=_trainable_bias(layer))
+    # The depthwise kernel may be pruned before this one is.
+    dense = np.array(as_array(layer.depthwise_kernel))
+    return Reader(
+        lambda inputs: samples(inputs, layer.depthwise_kernel),
+        bias=_trainable_bias(layer),
+        dense_samples=lambda inputs: samples(inputs, dense),
+    )
 
 
 def _transposed(layer: Any) -> Reader:

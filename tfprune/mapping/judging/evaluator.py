@@ -60,6 +60,7 @@ class Evaluator:
         latency: LatencyModel | None = None,
         seed: int = 0,
     ) -> None:
+        from tfprune.keras.backends import value_of
         from tfprune.keras.one_shot.recalibration import Recalibration
 
         measured = metric or Metric()
@@ -80,7 +81,7 @@ class Evaluator:
         self._kernels = _variables(model, network)
         self._masks: dict[tuple[str, Choice], npt.NDArray[np.uint8]] = {}
         self._recalibration = Recalibration(model, inputs_of(training or validation, RECALIBRATION_EXAMPLES))
-        self._before = [(each, _value(each)) for each in self._changing()]
+        self._before = [(each, value_of(each)) for each in self._changing()]
         self._dense: float | None = None
 
     @property
@@ -162,6 +163,8 @@ class Evaluator:
 
     def _training_values(self, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Iterator[float]:
         """Trains with the zeros held; yields the metric on the first part of the validation data after each epoch."""
+        from tfprune.keras.layers import to_numpy
+
         order = np.random.default_rng(self._seed)
         for _ in range(self._epochs):
             for place in order.permutation(len(self._training)):
@@ -170,7 +173,7 @@ class Evaluator:
                 # By hand: constraints would have Keras compile its step anew for every mapping.
                 for name, mask in masks.items():
                     kernel = self._kernels[name]
-                    kernel.assign(np.where(mask, _value(kernel), 0))
+                    kernel.assign(np.where(mask, to_numpy(kernel), 0))
             yield self.metric.measure(self._model, self.metric.part(self._validation))
 
     def _changing(self) -> list[Any]:
@@ -179,12 +182,6 @@ class Evaluator:
             return [*self._kernels.values(), *self._recalibration.variables]
         self._model.optimizer.build(self._model.trainable_variables)
         return [*self._model.variables, *self._model.optimizer.variables]
-
-
-def _value(variable: Any) -> npt.NDArray[Any]:
-    from tfprune.keras.layers import to_numpy
-
-    return to_numpy(variable)
 
 
 def _variables(model: Any, network: Network) -> dict[str, Any]:

@@ -128,9 +128,10 @@ def profile(
 
 def _checked_output(output: str | os.PathLike[str], overwrite: bool) -> Path:
     """Before minutes of measuring: tables of another ending are read by nothing."""
+    path = check_target(output, overwrite=overwrite)
     if not os.fsdecode(output).endswith(".json"):
         raise OutputError(f"output: a profile must be written to a file that ends in .json, got `{output}`")
-    return check_target(output, overwrite=overwrite)
+    return path
 
 
 def measurements_path(output: Path) -> Path:

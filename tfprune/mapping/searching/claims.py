@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +70,30 @@ class Claims:
         lost = [trial for trial in self.running() if self._is_lost(trial)]
         return sum(self._repeat(trial, died) for trial in lost)
 
+    def end(self, trial: Trial, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Tells the study what became of a trial of this process.
+
+        Args:
+            trial: the trial.
+            state: how it ended.
+            values: its values; None: it has none.
+
+        Returns:
+            False where another process took this one for dead meanwhile, and has put the trial in line again.
+        """
+        try:
+            self._study.tell(trial, values, state)
+        except (UpdateFinishedTrialError, ValueError):
+            if not self._study.get_trials(deepcopy=False)[trial.number].state.is_finished():
+                raise
+            return False
+        return True
+
     def give_back(self, trial: Trial) -> None:
         """Puts a trial in line again that this process has begun and will not end: an error, or a user who stops it."""
         attempt = trial.user_attrs.get(ATTEMPT, 1)
-        self._study.tell(trial, state=TrialState.FAIL)
-        self._study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number, ATTEMPT: attempt})
+        if self.end(trial, TrialState.FAIL):
+            self._study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number, ATTEMPT: attempt})
 
     def running(self) -> list[FrozenTrial]:
         """Trials that some process has begun."""
@@ -84,7 +103,11 @@ class Claims:
         count = 0
         while not done.wait(self._beat_seconds):
             count += 1
-            trial.set_user_attr(_BEAT, count)
+            try:
+                trial.set_user_attr(_BEAT, count)
+            except UpdateFinishedTrialError:
+                # Another process took this one for dead; `end` says so.
+                return
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
         process = trial.user_attrs.get(_PROCESS)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -104,10 +105,13 @@ class TrialLoop:
         try:
             with self._claims.held(trial):
                 state, values = self._outcome(trial)
+        except UpdateFinishedTrialError:
+            # Another process took this one for dead, and has put the trial in line again.
+            return
         except BaseException:
             self._claims.give_back(trial)
             raise
-        self._study.tell(trial, values, state)
+        self._claims.end(trial, state, values)
 
     def _outcome(self, trial: optuna.Trial) -> tuple[TrialState, list[float] | None]:
         """What becomes of a trial: its state and its values."""

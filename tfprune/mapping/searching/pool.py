@@ -91,15 +91,18 @@ class WorkerPool:
         self._running.append((process, receiver))
 
     def _has_ended(self, process: Any, receiver: Connection) -> bool:
-        if process.is_alive():
-            return False
-        process.join()
-        if process.exitcode == 0:
-            return True
+        alive = process.is_alive()
         try:
+            # While it lives, too: it waits until a long message is read.
             text, trace = receiver.recv() if receiver.poll() else ("", "")
         except EOFError:
             text = trace = ""
+        if alive and not text:
+            return False
+        process.join()
+        receiver.close()
+        if process.exitcode == 0:
+            return True
         if text:
             error = MappingError(f"a worker of the search failed: {text}")
             error.__cause__ = RuntimeError(trace)

@@ -137,7 +137,7 @@ class Pattern(Configured, ABC):
 
     @abstractmethod
     def index_bits(self, mask: npt.NDArray[np.bool_]) -> int:
-        """Bits that say which cells a mask keeps, in the pattern's own most compact everyday form.
+        """Bits that say which cells a mask keeps, in a plain form of the pattern; packed files take less.
 
         Args:
             mask: Mask of this pattern, ``[rows, segments, cols]``.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-# As in the packed format: the column of a group in 16 bits, the end of a line in 32.
+# A plain list; packed files are smaller.
 _ENTRY_BITS = 16
 _LINE_BITS = 32
 
