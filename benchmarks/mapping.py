@@ -66,9 +66,10 @@ class Kept:
     def __init__(self, name: str, facts: dict[str, Any]) -> None:
         self.path = RESULTS / f"{name}.json"
         known = json.loads(self.path.read_text()) if self.path.exists() else {}
-        if known and known["settings"] != facts:
+        earlier = known.get("settings", facts)
+        if earlier != facts:
             raise click.ClickException(
-                f"`{self.path}` must hold rows of {facts}, it has those of {known['settings']}; move it away to begin anew"
+                f"`{self.path}` must hold rows of {facts}, not {earlier}; move it away to begin anew"
             )
         self.rows: dict[str, Any] = known.get("rows", {})
         self._facts = facts

@@ -28,7 +28,7 @@ uint32_t ReadXcr0() {
   return low;
 }
 
-Arch DetectX86() {
+Arch Detect() {
   uint32_t eax, ebx, ecx, edx;
   if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & kOsxsave)) return Arch::kSse2;
   const bool fma = (ecx & kFma) != 0 && (ecx & kF16c) != 0;
@@ -45,10 +45,12 @@ Arch DetectX86() {
 constexpr unsigned long kHwcapDotProduct = 1ul << 20, kHwcapVectorHalves = 1ul << 10;
 constexpr unsigned long kHwcap2Int8Matrix = 1ul << 13;  // AT_HWCAP2
 
-Arch DetectArm() {
+Arch Detect() {
   if (!(getauxval(AT_HWCAP) & kHwcapDotProduct)) return Arch::kNeon;
   return (getauxval(AT_HWCAP2) & kHwcap2Int8Matrix) ? Arch::kNeonI8mm : Arch::kNeonDotprod;
 }
+#else
+Arch Detect() { return Arch::kReference; }
 #endif
 
 }  // namespace
@@ -91,15 +93,14 @@ Arch FloatArch(Arch arch) {
 }
 
 Arch DetectedArch() {
-#if defined(__x86_64__)
-  static const Arch detected = DetectX86();
-  return detected;
-#elif defined(__aarch64__)
-  static const Arch detected = DetectArm();
-  return detected;
-#else
-  return Arch::kReference;
-#endif
+  // Several threads may ask at once, and find the same. A static object would want the C++ runtime's locks.
+  static int known = -1;
+  int found = __atomic_load_n(&known, __ATOMIC_RELAXED);
+  if (found < 0) {
+    found = static_cast<int>(Detect());
+    __atomic_store_n(&known, found, __ATOMIC_RELAXED);
+  }
+  return static_cast<Arch>(found);
 }
 
 bool HasHalfArithmetic() {

@@ -17,7 +17,7 @@ namespace tfprune {
 // between them that has none. The other parts stay on the CPU: tensors would cross the bus twice more for each.
 class GpuPartition {
  public:
-  // Call once. `plan` must stay as it is while the partition is used.
+  // Call once. `plan` is not kept.
   Status Find(TfLiteContext* context, const TfLiteIntArray& plan, const DeviceFacts& facts, Storage storage);
 
   // The nodes of the part, in execution order; none where nothing of the graph has a kernel.

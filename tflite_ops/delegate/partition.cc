@@ -93,8 +93,8 @@ bool Fits(const Graph& graph, uint32_t first, uint32_t end) {
     }
     if (c.reader_count != 1 || c.last_reader >= end) return false;
     const PlanarNode& reader = graph.candidates[c.last_reader].node;
-    const bool window = reader.kernel_h * reader.kernel_w * reader.stride_h * reader.stride_w > 1;
-    if (reader.is_pad || !window || (reader.kind != StageKind::kConv && reader.kind != StageKind::kDepthwise)) {
+    if (reader.is_pad || IsPointwise(reader) ||
+        (reader.kind != StageKind::kConv && reader.kind != StageKind::kDepthwise)) {
       return false;
     }
   }

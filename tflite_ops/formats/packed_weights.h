@@ -30,6 +30,12 @@ inline void ActivationBounds(Activation activation, float* low, float* high) {
   *high = activation == Activation::kRelu6 ? 6.0f : one ? 1.0f : infinity;
 }
 
+// Whether each output position of a window reads one input position, its own. Products of the sizes could wrap round.
+template <typename Window>
+bool IsPointwise(const Window& w) {
+  return w.kernel_h == 1 && w.kernel_w == 1 && w.stride_h == 1 && w.stride_w == 1;
+}
+
 constexpr bool InBlocks(Encoding encoding) {
   return encoding == Encoding::kBlockRows || encoding == Encoding::kBlockColumns;
 }

@@ -214,9 +214,9 @@ bool TryAddInConv(ChainData* data, const PlanarNode& node, const Link& conv, con
   const uint32_t writer = WriterOf(*data, conv.planar), before = WriterOf(*data, other.planar);
   if (writer == kNone || before == kNone || before >= writer || conv.planar == other.planar) return false;
   StageSpec* stage = &data->stages[writer];
-  const uint32_t window = stage->kernel_h * stage->kernel_w * stage->stride_h * stage->stride_w;
-  if (stage->kind != StageKind::kConv || stage->adds || window != 1 || stage->packed->activation != Activation::kNone ||
-      IsOutput(*data, conv.tensor) || ReaderCount(*data, conv.tensor) != 1) {
+  if (stage->kind != StageKind::kConv || stage->adds || !IsPointwise(*stage) ||
+      stage->packed->activation != Activation::kNone || IsOutput(*data, conv.tensor) ||
+      ReaderCount(*data, conv.tensor) != 1) {
     return false;
   }
   stage->adds = true;
@@ -396,7 +396,9 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   ChainData* data = static_cast<ChainData*>(node->user_data);
-  return Report(context, data == nullptr ? Error("no memory") : PrepareChain(context, data));
+  if (data == nullptr) return Report(context, Error("no memory"));
+  const PreparationLock lock(data);
+  return Report(context, PrepareChain(context, data));
 }
 
 TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {

@@ -331,6 +331,8 @@ Status ReadGpuNode(TfLiteContext* context, const GraphConstants& constants, int 
     return Error("gpu %s: there are %d inputs, at most %u have a kernel", NodeOpName(node->node.op), inputs.size,
                  kMaxNodeInputs);
   }
+  // LiteRT lets any output be left out.
+  if (outputs.data[output] < 0) return Error("gpu %s: output %d is missing", NodeOpName(node->node.op), output);
   TFPRUNE_RETURN_IF_ERROR(ReadOutput(context->tensors[outputs.data[output]], &node->node));
   node->node.part = static_cast<uint32_t>(output);
   node->output = static_cast<uint32_t>(outputs.data[output]);

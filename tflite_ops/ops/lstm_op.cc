@@ -32,7 +32,7 @@ struct Weights {
 struct OpData : Described {
   SharedState* state = nullptr;
   int node = 0, version = 0;
-  uint64_t nanoseconds = 0, runs = 0;
+  RunTimes times;
   int inputs[kInputCount] = {-1, -1, -1, -1, -1, -1, -1, -1};
   int output = -1;
   Weights input, recurrent;
@@ -44,7 +44,7 @@ struct OpData : Described {
 void DescribeOp(const Described* self, uint32_t op, Text* text) {
   const OpData& data = *static_cast<const OpData*>(self);
   text->Add("%u\t%d\tlstm/%s\t%llu\t%llu\t", op, data.node, data.plan.recurrent_plan().kernel_name(),
-            static_cast<unsigned long long>(data.nanoseconds), static_cast<unsigned long long>(data.runs));
+            data.times.nanoseconds(), data.times.runs());
   WeightBytes bytes = data.plan.input_plan().weight_bytes();
   const WeightBytes more = data.plan.recurrent_plan().weight_bytes();
   bytes.in_place += more.in_place;
@@ -194,7 +194,7 @@ Status InvokeOp(TfLiteContext* context, OpData* data) {
   const uint64_t start = state->profile() ? Nanoseconds() : 0;
   const LstmTensors tensors = {x.data.f, tensor(data->inputs[kBias]).data.f, hidden.data.f, cell.data.f, y.data.f};
   const bool done = data->plan.Run(tensors, state->pool(), gates, products);
-  if (state->profile()) data->nanoseconds += Nanoseconds() - start, ++data->runs;
+  if (state->profile()) data->times.Add(Nanoseconds() - start);
   state->GiveBack(products);
   state->GiveBack(gates);
   if (!done) return Error("no memory for scratch");
@@ -243,7 +243,9 @@ void* InitRegistered(TfLiteContext*, const char*, size_t) {
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   OpData* data = static_cast<OpData*>(node->user_data);
-  return Report(context, data == nullptr ? Error("no memory for an op") : PrepareOp(context, *node, data));
+  if (data == nullptr) return Report(context, Error("no memory for an op"));
+  const PreparationLock lock(data);
+  return Report(context, PrepareOp(context, *node, data));
 }
 
 TfLiteStatus Invoke(TfLiteContext* context, TfLiteNode* node) {

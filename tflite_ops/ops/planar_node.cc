@@ -179,7 +179,9 @@ bool ReadPlanarNode(TfLiteContext* context, const FloatConstants& constants, int
     node->output = tflite->outputs->data[0];
     return true;
   }
-  if (tflite->inputs->size < 1 || tflite->outputs->size != 1 || !IsImage(TensorAt(context, tflite->inputs, 0))) {
+  // LiteRT lets any output be left out.
+  if (tflite->inputs->size < 1 || tflite->outputs->size != 1 || tflite->outputs->data[0] < 0 ||
+      !IsImage(TensorAt(context, tflite->inputs, 0))) {
     return false;
   }
   const TfLiteTensor& y = context->tensors[tflite->outputs->data[0]];

@@ -91,7 +91,8 @@ void MultiplyAll(const TensorShape& from, TensorShape* shape) {
 bool ShapeNodes::Contains(TfLiteContext* context, int index) {
   TfLiteNode* node = nullptr;
   int op = 0;
-  if (!Find(context, index, &node, &op) || node->outputs->size != 1) return false;
+  // LiteRT lets any output be left out.
+  if (!Find(context, index, &node, &op) || node->outputs->size != 1 || node->outputs->data[0] < 0) return false;
   bool known = false;
   for (const int shape_op : kShapeOps) known = known || op == shape_op;
   const TfLiteTensor& output = context->tensors[node->outputs->data[0]];

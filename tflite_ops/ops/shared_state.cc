@@ -89,7 +89,10 @@ void SharedState::Leave(Described* op) {
 void SharedState::Describe(Text* text) {
   pthread_mutex_lock(&mutex_);
   uint32_t number = 0;
-  for (const Described* op = ops_; op != nullptr; op = op->next) op->describe(op, number++, text);
+  for (Described* op = ops_; op != nullptr; op = op->next) {
+    const PreparationLock lock(op);
+    op->describe(op, number++, text);
+  }
   pthread_mutex_unlock(&mutex_);
   const Status problem = tuning_ == nullptr ? Status{} : tuning_->Problem();
   if (!problem.ok()) text->Add("#\t%s\n", problem.message);

@@ -25,7 +25,7 @@ const char* last_kernel_name = "";  // atomic
 struct OpData : Described {
   SharedState* state = nullptr;
   int node = 0;
-  uint64_t nanoseconds = 0, runs = 0;
+  RunTimes times;
   Op op = Op::kConv2D;
   int version = 0;
   int inputs[4] = {-1, -1, -1, -1};
@@ -55,8 +55,7 @@ struct OpData : Described {
 
 void DescribeOp(const Described* self, uint32_t op, Text* text) {
   const OpData& data = *static_cast<const OpData*>(self);
-  text->Add("%u\t%d\t%s\t%llu\t%llu\t", op, data.node, data.kernel_name(),
-            static_cast<unsigned long long>(data.nanoseconds), static_cast<unsigned long long>(data.runs));
+  text->Add("%u\t%d\t%s\t%llu\t%llu\t", op, data.node, data.kernel_name(), data.times.nanoseconds(), data.times.runs());
   DescribeTunedConv(data.tuned, text);
   DescribeWeights(data.WithPlan([](const auto& plan) { return plan.weight_bytes(); }), text);
 }
@@ -204,7 +203,10 @@ Status PrepareOp(TfLiteContext* context, const TfLiteNode& node, OpData* data) {
         "of the version that converted the model",
         data->version, kSparseOpVersion);
   }
-  if (data->inputs[kGeometry] < 0 || data->output < 0) return Error("the op needs 3 or 4 inputs and 1 output");
+  // LiteRT lets any input or output be left out.
+  if (data->inputs[kInput] < 0 || data->inputs[kPacked] < 0 || data->inputs[kGeometry] < 0 || data->output < 0) {
+    return Error("the op needs 3 or 4 inputs and 1 output");
+  }
   const TfLiteTensor& x = context->tensors[data->inputs[kInput]];
   const TfLiteTensor& packed = context->tensors[data->inputs[kPacked]];
   const TfLiteTensor& geometry = context->tensors[data->inputs[kGeometry]];
@@ -245,7 +247,7 @@ Status InvokeOp(TfLiteContext* context, OpData* data) {
   const bool done = data->int16()  ? data->int16_plan.Run(x.data.raw_const, y.data.raw, pool, workspace)
                     : data->int8() ? data->int8_plan.Run(x.data.raw_const, y.data.raw, pool, workspace)
                                    : data->plan.Run(x.data.f, bias, y.data.f, pool, workspace);
-  if (data->state->profile()) data->nanoseconds += Nanoseconds() - start, ++data->runs;
+  if (data->state->profile()) data->times.Add(Nanoseconds() - start);
   data->state->GiveBack(workspace);
   if (!done) return Error("no memory for scratch");
   SetLastKernelName(data->kernel_name());
@@ -297,6 +299,7 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
     context->ReportError(context, "tfprune: no memory for an op");
     return kTfLiteError;
   }
+  const PreparationLock lock(data);
   return Report(context, data, PrepareOp(context, *node, data));
 }
 

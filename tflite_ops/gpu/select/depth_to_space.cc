@@ -12,9 +12,9 @@ Status SelectDepthToSpace(const DeviceFacts& facts, Storage storage, const Node&
   spec.block = node.block;
   TFPRUNE_RETURN_IF_ERROR(ReadImage(node, 0, &spec.in));
   const TensorShape& x = node.inputs[0].shape;
-  if (x.rank != 4 || spec.block == 0) {
-    return Error("gpu %s: blocks must be 1 and more and the input [N, H, W, C], got %u for %s", NodeOpName(node.op),
-                 spec.block, ShapeText(x).text);
+  if (x.rank != 4 || spec.block == 0 || spec.block > DepthToSpaceSpec::kMostBlock) {
+    return Error("gpu %s: blocks must be 1 to %u and the input [N, H, W, C], got %u for %s", NodeOpName(node.op),
+                 DepthToSpaceSpec::kMostBlock, spec.block, ShapeText(x).text);
   }
   selection->image = spec.out();
   selection->output = FourSizes(selection->image);

@@ -54,13 +54,15 @@ TEST(SelectDepthToSpace, ThereAndBack) {
   node.block = 3;
   ExpectRefused(node, "gpu depth to space: [1, 1, 2, 4] has no whole blocks of 3");
   node.block = 0;
-  ExpectRefused(node, "gpu DEPTH_TO_SPACE: blocks must be 1 and more");
+  ExpectRefused(node, "gpu DEPTH_TO_SPACE: blocks must be 1 to 16384");
+  node.block = 1u << 16;  // whose square is 0 in 32 bits
+  ExpectRefused(node, "gpu DEPTH_TO_SPACE: blocks must be 1 to 16384");
   node = NodeOf(NodeOp::kSpaceToDepth);
   node.block = 2;
   AddImage(&node, {1, 2, 4, 1});
   ExpectValues(SelectAndRun(node, {wide}, {1, 1, 2, 4}), deep, 0.0f);
   node.inputs[0].shape = ShapeOf({2, 4, 1});
-  ExpectRefused(node, "gpu SPACE_TO_DEPTH: blocks must be 1 and more and the input [N, H, W, C], got 2 for [2, 4, 1]");
+  ExpectRefused(node, "gpu SPACE_TO_DEPTH: blocks must be 1 to 16384 and the input [N, H, W, C], got 2 for [2, 4, 1]");
 }
 
 }  // namespace

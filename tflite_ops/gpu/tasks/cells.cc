@@ -99,6 +99,8 @@ Status SizeSparseCells(const PackedWeights& weights, Cells* cells) {
   cells->sparse = true;
   cells->cell_count = weights.encoding == Encoding::kRowBand ? size_t{weights.group_count} * weights.group_cols
                                                              : size_t{weights.value_count};
+  const size_t lists = size_t{cells->band_count} * cells->taps;
+  if (lists > kMostLists) return Error("gpu convolution: %zu lists of cells are more than 2^26", lists);
   return CheckPlaces(*cells);
 }
 

@@ -12,8 +12,7 @@ Status MakeDepthToSpace(const DeviceFacts& facts, Storage storage, const DepthTo
   const char* const name = spec.to_space ? "depth to space" : "space to depth";
   const ImageShape& in = spec.in;
   TFPRUNE_RETURN_IF_ERROR(CheckImage(name, in));
-  constexpr uint32_t kMost = 1 << 14;  // room to multiply two of them
-  const bool small = spec.block >= 1 && spec.block <= kMost;
+  const bool small = spec.block >= 1 && spec.block <= DepthToSpaceSpec::kMostBlock;
   const bool fits = small && (spec.to_space ? in.channels % (spec.block * spec.block) == 0
                                             : in.height % spec.block == 0 && in.width % spec.block == 0);
   if (!fits) {

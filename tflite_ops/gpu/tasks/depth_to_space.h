@@ -11,8 +11,10 @@ namespace tfprune {
 // With `to_space`, channel (i * block + j) * C + c of an input with block * block * C channels becomes channel c of
 // pixel (i, j) of a block of pixels of the output; else back. Tensors of its task: input, output.
 struct DepthToSpaceSpec {
+  static constexpr uint32_t kMostBlock = 1 << 14;  // room to multiply two of them
+
   ImageShape in;
-  uint32_t block = 1;
+  uint32_t block = 1;  // 1 .. kMostBlock
   bool to_space = true;
 
   // Sizes must be multiples; see MakeDepthToSpace.

@@ -12,6 +12,8 @@ namespace tfprune {
 
 // Kernels count the places of an array in 31 bits.
 constexpr size_t kMostPlaces = (size_t{1} << 31) - 1;
+// Lists of cells, one for each band and kernel position, empty ones too: a small file could ask for any number.
+constexpr size_t kMostLists = size_t{1} << 26;
 
 // The weight of output channel `row` that is stored at `index`, whatever its type.
 inline float WeightAt(const PackedWeights& weights, uint32_t row, size_t index) {

@@ -103,7 +103,10 @@ Status SizeSlidingCells(const PackedWeights& weights, SlidingCells* cells) {
   cells->taps = weights.kernel_h * weights.kernel_w;
   // Units share the weights of groups between them: each is stored once.
   cells->value_count = size_t{weights.group_count} * weights.group_cols * weights.group_rows;
-  if (cells->list_count() <= kMostPlaces && cells->value_count <= kMostPlaces) return {};
+  if (cells->list_count() > kMostLists) {
+    return Error("gpu convolution: %zu lists of cells are more than 2^26", cells->list_count());
+  }
+  if (cells->value_count <= kMostPlaces) return {};
   return Error("gpu convolution: the weights have more than 2^31 places");
 }
 

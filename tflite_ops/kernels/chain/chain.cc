@@ -45,8 +45,7 @@ Status Chain::PrepareTensors(const ChainSpec& spec, Arch arch) {
   block_ = static_cast<uint32_t>(kMaxTile);
   for (uint32_t s = 0; s < spec.stage_count; ++s) {
     const StageSpec& stage = spec.stages[s];
-    if (stage.kind != StageKind::kConv || stage.kernel_h * stage.kernel_w * stage.stride_h * stage.stride_w > 1)
-      continue;
+    if (stage.kind != StageKind::kConv || !IsPointwise(stage)) continue;
     const uint32_t tile = PointwiseTile(*stage.packed, arch);
     if (tile < block_) block_ = tile;
   }

@@ -83,8 +83,10 @@ class Chain {
 
   // From now on counts the time of every stage with a clock in nanoseconds.
   Status StartProfile(uint64_t (*clock)());
-  uint64_t StageNanoseconds(uint32_t stage) const { return clock_ == nullptr ? 0 : stage_time_[stage]; }
-  uint64_t runs() const { return runs_; }
+  uint64_t StageNanoseconds(uint32_t stage) const {
+    return clock_ == nullptr ? 0 : __atomic_load_n(&stage_time_[stage], __ATOMIC_RELAXED);
+  }
+  uint64_t runs() const { return __atomic_load_n(&runs_, __ATOMIC_RELAXED); }
 
   const Step* steps() const { return steps_.data(); }
   uint32_t step_count() const { return step_count_; }

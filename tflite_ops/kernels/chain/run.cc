@@ -84,7 +84,7 @@ bool Chain::Run(const float* const* inputs, float* const* outputs, ThreadPool* p
         },
         &call);
   }
-  if (clock_ != nullptr) ++runs_;
+  if (clock_ != nullptr) __atomic_fetch_add(&runs_, 1, __ATOMIC_RELAXED);
   return true;
 }
 
@@ -96,7 +96,7 @@ void Chain::RunMember(Call* call, uint32_t member, uint32_t team) {
     RunStep(call, s, member, team, scratch);
     if (!timed) continue;
     const uint64_t now = clock_();
-    stage_time_[steps_[s].stage] += now - before;
+    __atomic_fetch_add(&stage_time_[steps_[s].stage], now - before, __ATOMIC_RELAXED);
     before = now;
   }
 }

@@ -46,7 +46,7 @@ void Chain::ChooseStepRows(Stage* stage) const {
 bool Chain::ReadByWindow(uint32_t tensor) const {
   for (uint32_t s = 0; s < stage_count_; ++s) {
     const Stage& stage = *stages_[s];
-    const bool window = stage.HasWindow() && !(stage.spec.kind == StageKind::kConv && stage.Pointwise());
+    const bool window = stage.HasWindow() && !(stage.spec.kind == StageKind::kConv && IsPointwise(stage.spec));
     if (window && stage.spec.inputs[0] == tensor) return true;
   }
   return false;

@@ -26,7 +26,6 @@ struct Chain::Stage {
   bool WritesTensor() const { return spec.kind != StageKind::kExport && spec.kind != StageKind::kMean; }
   bool HasWindow() const { return spec.kind == StageKind::kConv || spec.kind == StageKind::kDepthwise || IsPool(); }
   bool IsPool() const { return spec.kind == StageKind::kAveragePool || spec.kind == StageKind::kMaxPool; }
-  bool Pointwise() const { return spec.kernel_h * spec.kernel_w * spec.stride_h * spec.stride_w == 1; }
   PoolShape Pool() const {
     return {window.in_height, window.in_width, window.out_height, window.out_width, window.kernel_h,
             window.kernel_w,  window.stride_h, window.stride_w,   window.pad_top,   window.pad_left};

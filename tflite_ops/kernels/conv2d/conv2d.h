@@ -29,6 +29,7 @@
 #include "tflite_ops/base/status.h"
 #include "tflite_ops/base/thread_pool.h"
 #include "tflite_ops/formats/packed_weights.h"
+#include "tflite_ops/kernels/conv2d/phases.h"
 #include "tflite_ops/kernels/planar/planar.h"
 #include "tflite_ops/kernels/planar/tiled_image.h"
 #include "tflite_ops/kernels/planar_f16/planar_f16.h"
@@ -147,7 +148,6 @@ class Conv2DPlan {
   void FillFromTiles(const TiledImage& in, const Strip& strip, float* planes) const;
   uint32_t TiledSegments(const TiledImage& out, const Strip& strip, size_t begin, uint32_t width,
                          Segment* segments) const;
-  uint32_t ColumnPhase(uint32_t x) const { return column_planes_ ? x : x % weights_->stride_w; }
   // Rows of a strip count as one where they are contiguous in planes and output.
   bool RowsTouch() const { return column_planes_ && plane_width_ == view_.width; }
   size_t RowWidth(const Strip& strip) const { return RowsTouch() ? size_t{strip.rows} * view_.width : view_.width; }
@@ -183,8 +183,7 @@ class Conv2DPlan {
   AlignedArray<uint32_t> cell_offsets_;  // or steps, whatever the kernel reads
   AlignedArray<uint32_t> part_ends_;     // see TileArgs
   uint32_t part_count_ = 0;
-  AlignedArray<uint32_t> phases_;  // (row phase, column phase) pairs that some tap reads
-  uint32_t phase_count_ = 0;
+  Phases phases_;
   uint32_t strip_rows_ = 0, strips_per_image_ = 0, row_parts_ = 1;
   uint32_t halo_rows_ = 0, plane_width_ = 0;
   size_t tiled_stride_ = 0;  // of the input of a pointwise layer between planar layers

@@ -90,13 +90,10 @@ Status Conv2DPlan::PrepareParts() {
 
 // Bytes from the first plane; 0 for a single pixel, which has one tap.
 size_t Conv2DPlan::PlaceOfTap(uint32_t tap) const {
-  const PackedWeights& w = *weights_;
   if (kernel_.tile == 1) return 0;
-  const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w, b = ColumnPhase(x);
-  uint32_t phase = 0;
-  while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != b) ++phase;
-  const size_t plane = size_t{phase} * w.in_channels * plane_stride_;
-  return (plane + size_t{y / w.stride_h} * plane_width_ + (x - b) / w.stride_w) * value_bytes_;
+  const Phases::Place at = phases_.Of(tap);
+  const size_t plane = size_t{at.phase} * weights_->in_channels * plane_stride_;
+  return (plane + size_t{at.row} * plane_width_ + at.column) * value_bytes_;
 }
 
 // From the last line to the first, because each cell needs the offset of the next one.

@@ -44,7 +44,7 @@ Kernel FittingTile(Kernel kernel, const PackedWeights& w, bool far_away) {
 // Below an eighth of a tile most of the vector would be idle: pixels go one by one. Measured: the two meet at 5 to 12.
 bool OneByOne(const PackedWeights& w, const ImageSize& out, const Kernel& many) {
   const size_t pixels = size_t{out.batch} * out.height * out.width;
-  return w.kernel_h * w.kernel_w * w.stride_h * w.stride_w == 1 && (pixels <= 1 || pixels * 8 <= many.tile);
+  return IsPointwise(w) && (pixels <= 1 || pixels * 8 <= many.tile);
 }
 
 // Without its versions wider than `tile`; 0 keeps all.
@@ -76,7 +76,7 @@ void Conv2DPlan::SetWeights(const PackedWeights& weights, uint32_t threads, cons
   halves_ = nullptr;
   threads_ = threads == 0 ? 1 : Smaller(threads, kMaxThreads);
   ActivationBounds(weights.activation, &low_, &high_);
-  pointwise_ = weights.kernel_h * weights.kernel_w == 1 && weights.stride_h == 1 && weights.stride_w == 1;
+  pointwise_ = IsPointwise(weights);
 }
 
 // From here on the planes hold float16.
@@ -170,17 +170,7 @@ Status Conv2DPlan::PreparePlanes() {
   const uint64_t smallest_plane = (uint64_t{halo_rows_} + 1) * plane_width_;
   if (smallest_plane > UINT32_MAX >> 3)
     return Error("convolution: padding makes planes of %llu values", static_cast<unsigned long long>(smallest_plane));
-  if (!phases_.Reserve(2 * size_t{w.kernel_h} * w.kernel_w)) return Error("convolution: no memory for its plan");
-  phase_count_ = 0;
-  for (uint32_t tap = 0; tap < w.kernel_h * w.kernel_w; ++tap) {
-    const uint32_t a = tap / w.kernel_w * w.dilation_h % w.stride_h, b = ColumnPhase(tap % w.kernel_w * w.dilation_w);
-    uint32_t phase = 0;
-    while (phase < phase_count_ && (phases_[2 * phase] != a || phases_[2 * phase + 1] != b)) ++phase;
-    if (phase < phase_count_) continue;
-    phases_[2 * phase_count_] = a;
-    phases_[2 * phase_count_ + 1] = b;
-    ++phase_count_;
-  }
+  phases_ = Phases(w, column_planes_);
   SplitWork(threads_);
   const size_t plane = size_t{strip_rows_ + halo_rows_} * plane_width_;
   plane_stride_ = tiled_stride_ > 0 ? tiled_stride_ : plane;
@@ -189,7 +179,7 @@ Status Conv2DPlan::PreparePlanes() {
     if (plane_stride_ % kAliasingStride == 0) plane_stride_ += kMaxLanes;
   }
   if (!CheckedMultiply(plane_stride_, w.in_channels, &planes_floats_) ||
-      !CheckedMultiply(planes_floats_, phase_count_, &planes_floats_) || planes_floats_ > (UINT32_MAX >> 3)) {
+      !CheckedMultiply(planes_floats_, phases_.count(), &planes_floats_) || planes_floats_ > (UINT32_MAX >> 3)) {
     return Error("convolution: %u channels of width %u need more scratch memory than 32-bit offsets reach",
                  w.in_channels, plane_width_);
   }
@@ -201,7 +191,7 @@ Status Conv2DPlan::PreparePlanes() {
 void Conv2DPlan::SplitWork(uint32_t threads) {
   strip_rows_ = 1;
   if (!pointwise_) {
-    const size_t row_floats = size_t{plane_width_} * weights_->in_channels * phase_count_;
+    const size_t row_floats = size_t{plane_width_} * weights_->in_channels * phases_.count();
     const uint32_t budget_rows = static_cast<uint32_t>(kPlanesBudget / row_floats);
     const uint32_t least = Smaller(view_.height, DivideUp(2 * kernel_.tile, plane_width_) + halo_rows_);
     uint32_t rows = budget_rows > halo_rows_ + least ? budget_rows - halo_rows_ : least;

@@ -151,14 +151,14 @@ void Conv2DPlan::FillStrip(const Job& job, const Strip& strip, char* planes) con
                        plane_stride_);
     return;
   }
-  for (uint32_t phase = 0; phase < phase_count_; ++phase) {
+  for (uint32_t phase = 0; phase < phases_.count(); ++phase) {
     for (uint32_t row = 0; row < strip.rows + halo_rows_; ++row) FillRow(job, strip, phase, row, planes);
   }
 }
 
 Conv2DPlan::PlaneRow Conv2DPlan::RowOf(uint32_t first, uint32_t phase, uint32_t row) const {
   const PackedWeights& w = *weights_;
-  const int64_t a = phases_[2 * phase], b = phases_[2 * phase + 1], stride = w.stride_w, width = plane_width_;
+  const int64_t a = phases_.FirstRow(phase), b = phases_.FirstColumn(phase), stride = w.stride_w, width = plane_width_;
   const int64_t y = (int64_t{first} + row) * w.stride_h + a - shape_.pad_top, shift = b - shape_.pad_left;
   int64_t left = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
   int64_t right = shape_.in.width > shift ? (shape_.in.width - shift + stride - 1) / stride : 0;

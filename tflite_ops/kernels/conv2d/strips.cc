@@ -9,8 +9,6 @@ namespace {
 constexpr size_t kPlanesBudget = 384 * 1024;  // bytes: planes of a strip should stay in a core's second-level cache
 constexpr size_t kAliasingBytes = 1024;       // planes a multiple of this apart would compete for cache sets
 
-bool Pointwise(const PackedWeights& w) { return w.kernel_h * w.kernel_w == 1 && w.stride_h == 1 && w.stride_w == 1; }
-
 size_t Pixels(const ImageSize& size) { return size_t{size.batch} * size.height * size.width; }
 
 }  // namespace
@@ -21,10 +19,10 @@ Status StripPlan::Prepare(const PackedWeights& weights, const ConvShape& shape, 
   shape_ = shape;
   rules_ = rules;
   view_ = shape.out;
-  pointwise_ = Pointwise(weights);
+  pointwise_ = IsPointwise(weights);
   if (pointwise_) view_ = {1, DivideUp(static_cast<uint32_t>(Pixels(shape.out)), rules.tile), rules.tile};
-  TFPRUNE_RETURN_IF_ERROR(PreparePhases());
   const PackedWeights& w = weights;
+  phases_ = Phases(w, false);
   halo_rows_ = (w.kernel_h - 1) * w.dilation_h / w.stride_h;
   plane_width_ = view_.width + (w.kernel_w - 1) * w.dilation_w / w.stride_w;
   // Both sums of two numbers below 2^31 fit 32 bits; a plane that large is refused here, before anything multiplies.
@@ -37,7 +35,7 @@ Status StripPlan::Prepare(const PackedWeights& weights, const ConvShape& shape, 
     plane_stride_ = (plane_stride_ + 2 * rules.overrun - 1) / rules.overrun * rules.overrun;
     if (plane_stride_ * rules.cell_bytes % kAliasingBytes == 0) plane_stride_ += rules.overrun;
   }
-  if (!CheckedMultiply(plane_stride_ * rules.cell_bytes, size_t{rules.planes} * phase_count_, &planes_bytes_) ||
+  if (!CheckedMultiply(plane_stride_ * rules.cell_bytes, size_t{rules.planes} * phases_.count(), &planes_bytes_) ||
       planes_bytes_ > (UINT32_MAX >> 1)) {
     return Error("convolution: %u channels of width %u need more scratch memory than 32-bit offsets reach",
                  w.in_channels, plane_width_);
@@ -58,27 +56,11 @@ void StripPlan::PrepareSingle(const PackedWeights& weights, const ConvShape& sha
   planes_bytes_ = 0;
 }
 
-Status StripPlan::PreparePhases() {
-  const PackedWeights& w = *weights_;
-  if (!phases_.Reserve(2 * size_t{w.kernel_h} * w.kernel_w)) return Error("convolution: no memory for its plan");
-  phase_count_ = 0;
-  for (uint32_t tap = 0; tap < w.kernel_h * w.kernel_w; ++tap) {
-    const uint32_t a = tap / w.kernel_w * w.dilation_h % w.stride_h, b = tap % w.kernel_w * w.dilation_w % w.stride_w;
-    uint32_t phase = 0;
-    while (phase < phase_count_ && (phases_[2 * phase] != a || phases_[2 * phase + 1] != b)) ++phase;
-    if (phase < phase_count_) continue;
-    phases_[2 * phase_count_] = a;
-    phases_[2 * phase_count_ + 1] = b;
-    ++phase_count_;
-  }
-  return {};
-}
-
 // Chooses the rows of a strip, and parts of the output channels where there are too few strips for the threads.
 void StripPlan::SplitWork(uint32_t threads) {
   strip_rows_ = 1;
   if (!pointwise_) {
-    const size_t row_bytes = size_t{plane_width_} * rules_.planes * phase_count_ * rules_.cell_bytes + 1;
+    const size_t row_bytes = size_t{plane_width_} * rules_.planes * phases_.count() * rules_.cell_bytes + 1;
     const uint32_t budget_rows = static_cast<uint32_t>(kPlanesBudget / row_bytes);
     const uint32_t least = Smaller(view_.height, DivideUp(2 * rules_.tile, plane_width_) + halo_rows_);
     uint32_t rows = budget_rows > halo_rows_ + least ? budget_rows - halo_rows_ : least;
@@ -132,7 +114,7 @@ uint32_t StripPlan::RunsOf(const StripTask& strip, size_t begin, size_t width, P
 
 PlaneRow StripPlan::RowOf(const StripTask& strip, uint32_t phase, uint32_t row) const {
   const PackedWeights& w = *weights_;
-  const int64_t a = phases_[2 * phase], b = phases_[2 * phase + 1];
+  const int64_t a = phases_.FirstRow(phase), b = phases_.FirstColumn(phase);
   const int64_t y = (int64_t{strip.first} + row) * w.stride_h + a - shape_.pad_top;
   // Input column of plane column i: i * stride_w + shift. Inside the image for i in [left, right).
   const int64_t shift = b - shape_.pad_left, width = plane_width_, stride = w.stride_w;
@@ -147,13 +129,9 @@ PlaneRow StripPlan::RowOf(const StripTask& strip, uint32_t phase, uint32_t row) 
 }
 
 uint32_t StripPlan::PlaceOf(uint32_t column, uint32_t plane) const {
-  const PackedWeights& w = *weights_;
-  const uint32_t tap = column / w.in_channels;
-  const uint32_t y = tap / w.kernel_w * w.dilation_h, x = tap % w.kernel_w * w.dilation_w;
-  uint32_t phase = 0;
-  while (phases_[2 * phase] != y % w.stride_h || phases_[2 * phase + 1] != x % w.stride_w) ++phase;
-  const size_t first = (size_t{phase} * rules_.planes + plane) * plane_stride_;
-  const size_t place = first + size_t{y / w.stride_h} * plane_width_ + x / w.stride_w;
+  const Phases::Place at = phases_.Of(column / weights_->in_channels);
+  const size_t first = (size_t{at.phase} * rules_.planes + plane) * plane_stride_;
+  const size_t place = first + size_t{at.row} * plane_width_ + at.column;
   return static_cast<uint32_t>(place * rules_.cell_bytes);
 }
 

@@ -12,6 +12,7 @@
 #include "tflite_ops/base/status.h"
 #include "tflite_ops/formats/packed_weights.h"
 #include "tflite_ops/kernels/conv2d/conv2d.h"
+#include "tflite_ops/kernels/conv2d/phases.h"
 
 namespace tfprune {
 
@@ -70,13 +71,12 @@ class StripPlan {
   uint32_t PlaceOf(uint32_t column, uint32_t plane) const;
 
   bool pointwise() const { return pointwise_; }
-  uint32_t phase_count() const { return phase_count_; }
+  uint32_t phase_count() const { return phases_.count(); }
   size_t plane_width() const { return plane_width_; }
   size_t plane_stride() const { return plane_stride_; }  // positions
   size_t planes_bytes() const { return planes_bytes_; }
 
  private:
-  Status PreparePhases();
   void SplitWork(uint32_t threads);
   size_t PixelsOf(const StripTask& strip) const;
 
@@ -85,8 +85,7 @@ class StripPlan {
   PlaneRules rules_ = {};
   ImageSize view_ = {};  // the output as the plan walks it; pixels of a pointwise op become rows of one tile
   bool pointwise_ = false;
-  AlignedArray<uint32_t> phases_;  // (row phase, column phase) pairs that some tap reads
-  uint32_t phase_count_ = 0;
+  Phases phases_;
   uint32_t strip_rows_ = 1, strips_per_image_ = 0, row_parts_ = 1;
   uint32_t halo_rows_ = 0, plane_width_ = 0;
   size_t plane_stride_ = 0, planes_bytes_ = 0;

@@ -101,7 +101,7 @@ uint32_t Conv2DPlan::TiledSegments(const TiledImage& out, const Strip& strip, si
 // Row by row of every phase, all channels of a row together.
 void Conv2DPlan::FillFromTiles(const TiledImage& in, const Strip& strip, float* planes) const {
   const uint32_t channels = weights_->in_channels;
-  for (uint32_t phase = 0; phase < phase_count_; ++phase) {
+  for (uint32_t phase = 0; phase < phases_.count(); ++phase) {
     for (uint32_t row = 0; row < strip.rows + halo_rows_; ++row) {
       const PlaneRow from = RowOf(strip.first, phase, row);
       float* to = planes + phase * (channels * plane_stride_) + size_t{row} * plane_width_;

@@ -27,8 +27,7 @@ Status Int16Conv2DPlan::Prepare(const PackedWeights& weights, const IntegerBias&
   if (arch == Arch::kReference || pixels == 0) return {};
   kernels_ = GetInt16Kernels(arch);
   // Below an eighth of a tile most of the vector would be idle: pixels go one by one, and weights are read once each.
-  const bool pointwise = weights.kernel_h * weights.kernel_w * weights.stride_h * weights.stride_w == 1;
-  single_ = pointwise && pixels * 8 <= kernels_.tile;
+  single_ = IsPointwise(weights) && pixels * 8 <= kernels_.tile;
   if (single_) {
     strips_.PrepareSingle(weights, shape_, threads_);
   } else {

@@ -32,11 +32,6 @@
 
 namespace tfprune {
 
-// Whether pixels are independent of their neighbours: such an input is quantised pixel by pixel.
-inline bool IsPointwise(const PackedWeights& w) {
-  return w.kernel_h * w.kernel_w == 1 && w.stride_h == 1 && w.stride_w == 1;
-}
-
 // What each output channel needs beside its weights, computed once.
 struct Int8Channels {
   AlignedArray<int32_t> row_sums;  // sums of weights

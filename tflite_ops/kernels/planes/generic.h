@@ -21,14 +21,6 @@ void Add(const float* a, const float* b, size_t count, float low, float high, fl
   for (; i < count; ++i) out[i] = ClampOne(a[i] + b[i], low, high);
 }
 
-template <typename S>
-void Activate(const float* x, size_t count, float low, float high, float* out) {
-  const typename S::Vector lowest = S::Set(low), highest = S::Set(high);
-  size_t i = 0;
-  for (; i + S::kLanes <= count; i += S::kLanes) S::Store(out + i, S::Clamp(S::Load(x + i), lowest, highest));
-  for (; i < count; ++i) out[i] = ClampOne(x[i], low, high);
-}
-
 // Four vectors of partial sums, added pairwise in the end, lanes too; the values behind the last full vector come last.
 template <typename S>
 float SumOf(const float* x, size_t count) {
@@ -59,5 +51,5 @@ void Mean(const float* x, size_t stride, size_t count, uint32_t channels, float 
 }
 
 inline PlaneKernels KernelsNamed(const char* name) {
-  return {name, Add<Simd>, Activate<Simd>, Mean<Simd>, RunPool<Simd, Maximum>, RunPool<Simd, Sum>};
+  return {name, Add<Simd>, Mean<Simd>, RunPool<Simd, Maximum>, RunPool<Simd, Sum>};
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What stands between convolutions in a chain of planes besides depthwise convolutions: sums of two tensors,
-// activations, pooling and global means. A plane holds one channel, row by row.
+// pooling and global means. A plane holds one channel, row by row.
 //
 // Contract. `clamp(v)` is min(max(v, low), high), and a NaN passes through it. No alignment is asked for. The order of
 // a sum depends on the shape and the instruction set only, never on how much is asked for in one call.
 //
 // add:       out[i] = clamp(a[i] + b[i]) for i < count; out may be a or b.
-// activate:  out[i] = clamp(x[i]) for i < count; out may be x.
 // mean:      out[c] = clamp(sum_{i < count} x[c * stride + i] / count) for c < channels; count >= 1.
 //
-// These three read and write nothing outside the given ranges.
+// Both read and write nothing outside the given ranges.
 //
 // max_pool, average_pool: for each channel c < channels and output row oy in [out_first, out_first + out_count), with
 // the window W of the positions (oy * stride_h + ky - pad_top, ox * stride_w + kx - pad_left) that lie inside the
@@ -55,7 +54,6 @@ struct PoolArgs {
 struct PlaneKernels {
   const char* name;  // "planes/avx512"
   void (*add)(const float* a, const float* b, size_t count, float low, float high, float* out);
-  void (*activate)(const float* x, size_t count, float low, float high, float* out);
   void (*mean)(const float* x, size_t stride, size_t count, uint32_t channels, float low, float high, float* out);
   void (*max_pool)(const PoolShape& shape, const PoolArgs& args);
   void (*average_pool)(const PoolShape& shape, const PoolArgs& args);

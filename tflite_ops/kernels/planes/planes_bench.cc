@@ -27,15 +27,6 @@ void Add(benchmark::State& state, const PlaneKernels& kernels, size_t count) {
   CountBytes(state, 3 * count);
 }
 
-void Activate(benchmark::State& state, const PlaneKernels& kernels, size_t count) {
-  std::vector<float> x(count, 1.0f);
-  for (auto _ : state) {
-    kernels.activate(x.data(), count, 0.0f, 6.0f, x.data());
-    benchmark::ClobberMemory();
-  }
-  CountBytes(state, 2 * count);
-}
-
 void Mean(benchmark::State& state, const PlaneKernels& kernels, size_t count) {
   constexpr uint32_t kChannels = 64;
   std::vector<float> x(kChannels * count, 1.0f), out(kChannels);
@@ -62,7 +53,6 @@ void Register(const PlaneKernels& kernels) {
   const auto named = [&](const char* what) { return std::string(what) + "/" + kernels.name; };
   const PoolShape stem = {112, 112, 56, 56, 3, 3, 2, 2, 0, 0}, same = {28, 28, 28, 28, 3, 3, 1, 1, 1, 1};
   benchmark::RegisterBenchmark(named("add 2048").c_str(), Add, kernels, 2048);
-  benchmark::RegisterBenchmark(named("activate 4096").c_str(), Activate, kernels, 4096);
   benchmark::RegisterBenchmark(named("mean 7x7").c_str(), Mean, kernels, 49);
   benchmark::RegisterBenchmark(named("max_pool 112x112 3x3/2").c_str(), Pool, kernels, stem, false);
   benchmark::RegisterBenchmark(named("average_pool 28x28 3x3/1").c_str(), Pool, kernels, same, true);

@@ -46,7 +46,7 @@ void ExpectSame(const float* got, const std::vector<float>& expected, const std:
   }
 }
 
-TEST(Planes, AddAndActivateAreExactForEveryCount) {
+TEST(Planes, AddIsExactForEveryCount) {
   std::mt19937 random(1);
   const PlaneKernels reference = ReferencePlaneKernels();
   for (const Arch arch : kArchs) {
@@ -64,11 +64,6 @@ TEST(Planes, AddAndActivateAreExactForEveryCount) {
         ExpectSame(out.data(), expected, kernels.name);
         kernels.add(x.data(), y.data(), count, low, high, y.data());
         ExpectSame(y.data(), expected, kernels.name);
-        reference.activate(a.data(), count, low, high, expected.data());
-        kernels.activate(x.data(), count, low, high, out.data());
-        ExpectSame(out.data(), expected, kernels.name);
-        kernels.activate(x.data(), count, low, high, x.data());
-        ExpectSame(x.data(), expected, kernels.name);
         if (HasFatalFailure()) return;
       }
     }

@@ -15,10 +15,6 @@ void Add(const float* a, const float* b, size_t count, float low, float high, fl
   for (size_t i = 0; i < count; ++i) out[i] = Clamp(a[i] + b[i], low, high);
 }
 
-void Activate(const float* x, size_t count, float low, float high, float* out) {
-  for (size_t i = 0; i < count; ++i) out[i] = Clamp(x[i], low, high);
-}
-
 void Mean(const float* x, size_t stride, size_t count, uint32_t channels, float low, float high, float* out) {
   for (uint32_t c = 0; c < channels; ++c) {
     double sum = 0;
@@ -61,6 +57,6 @@ void AveragePool(const PoolShape& shape, const PoolArgs& args) { Pool(shape, arg
 
 }  // namespace
 
-PlaneKernels ReferencePlaneKernels() { return {"planes/reference", Add, Activate, Mean, MaxPool, AveragePool}; }
+PlaneKernels ReferencePlaneKernels() { return {"planes/reference", Add, Mean, MaxPool, AveragePool}; }
 
 }  // namespace tfprune

@@ -18,6 +18,8 @@ import java.io.File;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 
 /** Measures layers on this device and writes the latency profile that {@code tfprune map} reads. */
@@ -26,6 +28,9 @@ public final class BenchmarkActivity extends Activity {
   private static final long WARM_UP = TimeUnit.MILLISECONDS.toNanos(20);
   private static final long SAMPLE = TimeUnit.MILLISECONDS.toNanos(1);
   private static final long ENOUGH = TimeUnit.MILLISECONDS.toNanos(60);
+
+  /** One: a measurement that was stopped ends its layer before the next begins, which would share the cores with it. */
+  private final ExecutorService worker = Executors.newSingleThreadExecutor();
 
   private BenchmarkScreen screen;
   private Work work; // null while nothing is measured
@@ -51,7 +56,7 @@ public final class BenchmarkActivity extends Activity {
     // A screen that goes dark slows the device down.
     getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
     work = new Work(screen.threads());
-    new Thread(work, "tfprune-benchmark").start();
+    worker.execute(work);
   }
 
   private void stop() {
@@ -69,6 +74,12 @@ public final class BenchmarkActivity extends Activity {
     super.onStop();
   }
 
+  @Override
+  protected void onDestroy() {
+    worker.shutdown();
+    super.onDestroy();
+  }
+
   /** One measurement, on a thread of its own; what it says later than it is stopped is not listened to. */
   private final class Work implements Runnable, ProfileRun.Listener {
     private final int threads;
@@ -80,6 +91,7 @@ public final class BenchmarkActivity extends Activity {
 
     @Override
     public void run() {
+      if (stopped) return;
       try {
         AssetFiles files = new AssetFiles(getAssets());
         LayerTimer timer = new LayerTimer(new Settings(false, threads), getCodeCacheDir(), WARM_UP, SAMPLE, ENOUGH);

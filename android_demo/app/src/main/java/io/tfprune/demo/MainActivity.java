@@ -6,8 +6,9 @@ import android.app.Activity;
 import android.content.ActivityNotFoundException;
 import android.content.Intent;
 import android.content.pm.PackageManager;
-import android.graphics.Bitmap;
+import android.net.Uri;
 import android.os.Bundle;
+import android.view.Display;
 import android.view.Surface;
 import io.tfprune.demo.engine.ComparisonLoop;
 import io.tfprune.demo.engine.Pair;
@@ -36,6 +37,8 @@ public final class MainActivity extends Activity {
   private int loops; // that there were
   private CameraFrames camera; // null while another source is chosen, or the app is not in sight
   private boolean cameraChosen;
+  private boolean permissionAsked; // and not answered yet
+  private int pictures; // that were chosen in the gallery, or something else since
   private float[] input;
   private Settings measuredWith;
   private Snapshot last;
@@ -75,6 +78,7 @@ public final class MainActivity extends Activity {
 
   private void chooseSample(int number) {
     leaveCamera();
+    ++pictures;
     screen.chooseBundled();
     Catalog.Sample sample = catalog.samples.get(number);
     // As the training images are: neither cut nor inverted.
@@ -84,6 +88,7 @@ public final class MainActivity extends Activity {
   private void chooseSource(int id) {
     screen.showError(null);
     leaveCamera();
+    ++pictures;
     if (id == R.id.source_gallery) {
       openGallery();
     } else if (id == R.id.source_camera) {
@@ -104,12 +109,25 @@ public final class MainActivity extends Activity {
   @Override
   protected void onActivityResult(int request, int result, Intent data) {
     if (request != GALLERY || result != RESULT_OK || data == null || data.getData() == null || catalog == null) return;
+    Uri address = data.getData();
+    int number = ++pictures;
+    // A document may have to be fetched from somewhere first.
+    new Thread(() -> readPicture(address, number), "tfprune-picture").start();
+  }
+
+  private void readPicture(Uri address, int number) {
+    Runnable told;
     try {
-      Bitmap picture = Images.read(getContentResolver(), data.getData());
-      classify(forModel(Images.grey(picture).centreSquare()), getString(R.string.from_gallery));
-    } catch (DemoException error) {
-      screen.showError(error.getMessage());
+      GreyImage seen = forModel(Images.grey(Images.read(getContentResolver(), address)).centreSquare());
+      told = () -> classify(seen, getString(R.string.from_gallery));
+    } catch (RuntimeException error) { // a provider's own, too
+      told = () -> screen.showError(DemoException.sentence(error));
     }
+    Runnable last = told;
+    runOnUiThread(
+        () -> {
+          if (number == pictures) last.run();
+        });
   }
 
   private GreyImage forModel(GreyImage square) {
@@ -117,29 +135,36 @@ public final class MainActivity extends Activity {
   }
 
   private void openCamera() {
+    if (camera != null) return;
     if (checkSelfPermission(Manifest.permission.CAMERA) != PackageManager.PERMISSION_GRANTED) {
-      requestPermissions(new String[] {Manifest.permission.CAMERA}, CAMERA);
+      // A second question would cancel the first.
+      if (!permissionAsked) requestPermissions(new String[] {Manifest.permission.CAMERA}, CAMERA);
+      permissionAsked = true;
       return;
     }
     try {
-      camera = new CameraFrames(this, screenTurn(), new Frames());
+      camera = new CameraFrames(this, this::screenTurn, new Frames());
     } catch (DemoException error) {
       cameraChosen = false;
       screen.showError(error.getMessage());
     }
   }
 
-  // The display of the window is what API 24 has.
+  // The display of the window is what API 24 has. Asked for each frame, on the camera's thread: from one landscape to
+  // the other nothing tells an activity.
   @SuppressWarnings("deprecation")
   private int screenTurn() {
-    int turns = getWindowManager().getDefaultDisplay().getRotation();
-    return turns == Surface.ROTATION_0 ? 0 : turns * QUARTER_TURN;
+    Display display = getWindowManager().getDefaultDisplay();
+    return (display.getRotation() - Surface.ROTATION_0) * QUARTER_TURN;
   }
 
   @Override
   public void onRequestPermissionsResult(int request, String[] permissions, int[] results) {
-    if (request != CAMERA || !cameraChosen) return;
-    if (results.length > 0 && results[0] == PackageManager.PERMISSION_GRANTED) {
+    if (request != CAMERA) return;
+    permissionAsked = false;
+    // Without results the question was interrupted: it is asked again when the app is back in sight.
+    if (!cameraChosen || results.length == 0) return;
+    if (results[0] == PackageManager.PERMISSION_GRANTED) {
       openCamera();
     } else {
       cameraChosen = false;

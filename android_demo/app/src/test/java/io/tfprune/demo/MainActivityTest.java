@@ -4,6 +4,8 @@ package io.tfprune.demo;
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertNotNull;
+import static org.junit.Assert.assertNotSame;
+import static org.junit.Assert.assertSame;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
@@ -29,6 +31,7 @@ import io.tfprune.demo.logic.DemoException;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.util.Arrays;
+import java.util.concurrent.CountDownLatch;
 import org.json.JSONException;
 import org.json.JSONObject;
 import org.junit.After;
@@ -42,6 +45,7 @@ import org.robolectric.android.controller.ActivityController;
 import org.robolectric.annotation.Config;
 import org.robolectric.annotation.GraphicsMode;
 import org.robolectric.shadow.api.Shadow;
+import org.robolectric.shadows.ShadowActivity;
 import org.robolectric.shadows.ShadowCameraCharacteristics;
 import org.robolectric.shadows.ShadowCameraManager;
 import org.robolectric.shadows.StreamConfigurationMapBuilder;
@@ -192,7 +196,9 @@ public final class MainActivityTest {
     Shadows.shadowOf(activity.getContentResolver())
         .registerInputStreamSupplier(address, () -> new ByteArrayInputStream(png.toByteArray()));
     Shadows.shadowOf(activity).receiveResult(asked, Activity.RESULT_OK, new Intent().setData(address));
-    assertEquals("An image of the gallery, as the models see it", OnScreen.text(activity, R.id.image_label));
+    OnScreen.await(
+        "the image",
+        () -> "An image of the gallery, as the models see it".equals(OnScreen.text(activity, R.id.image_label)));
     startAndMeasure();
   }
 
@@ -204,8 +210,50 @@ public final class MainActivityTest {
     Shadows.shadowOf(activity.getContentResolver())
         .registerInputStreamSupplier(address, () -> new ByteArrayInputStream(new byte[] {1, 2, 3}));
     Shadows.shadowOf(activity).receiveResult(asked, Activity.RESULT_OK, new Intent().setData(address));
+    OnScreen.await("an error", () -> OnScreen.visible(activity, R.id.error));
     assertEquals(
         "This file is no image that the device can read: content://gallery/2.", OnScreen.text(activity, R.id.error));
+  }
+
+  @Test
+  public void anErrorOfTheGalleryIsASentenceAndAnImageThatComesTooLateIsDropped() {
+    Uri address = Uri.parse("content://gallery/3");
+    Shadows.shadowOf(activity.getContentResolver())
+        .registerInputStreamSupplier(
+            address,
+            () -> {
+              throw new IllegalStateException("the cloud is away");
+            });
+    OnScreen.click(activity, R.id.source_gallery);
+    Intent asked = Shadows.shadowOf(activity).getNextStartedActivity();
+    Shadows.shadowOf(activity).receiveResult(asked, Activity.RESULT_OK, new Intent().setData(address));
+    OnScreen.await("an error", () -> OnScreen.visible(activity, R.id.error));
+    assertEquals("the cloud is away", OnScreen.text(activity, R.id.error));
+    CountDownLatch fetched = new CountDownLatch(1), read = new CountDownLatch(1);
+    Shadows.shadowOf(activity.getContentResolver())
+        .registerInputStreamSupplier(
+            address,
+            () -> {
+              fetched.countDown();
+              try {
+                read.await();
+              } catch (InterruptedException error) {
+                throw new IllegalStateException(error);
+              }
+              return new ByteArrayInputStream(new byte[0]);
+            });
+    OnScreen.click(activity, R.id.source_gallery);
+    asked = Shadows.shadowOf(activity).getNextStartedActivity();
+    Shadows.shadowOf(activity).receiveResult(asked, Activity.RESULT_OK, new Intent().setData(address));
+    OnScreen.await("the thread", () -> fetched.getCount() == 0);
+    OnScreen.click(activity, R.id.source_gallery);
+    read.countDown();
+    OnScreen.await("the end of the thread", () -> !isReadingAPicture());
+    assertFalse(OnScreen.visible(activity, R.id.error));
+  }
+
+  private static boolean isReadingAPicture() {
+    return Thread.getAllStackTraces().keySet().stream().anyMatch(each -> each.getName().equals("tfprune-picture"));
   }
 
   @Test
@@ -218,6 +266,28 @@ public final class MainActivityTest {
     activity.onRequestPermissionsResult(
         code, new String[] {Manifest.permission.CAMERA}, new int[] {PackageManager.PERMISSION_DENIED});
     assertEquals(activity.getString(R.string.camera_refused), OnScreen.text(activity, R.id.error));
+  }
+
+  @Test
+  public void anInterruptedQuestionForTheCameraIsAskedAgain() {
+    addCamera();
+    Shadows.shadowOf(activity.getApplication()).denyPermissions(Manifest.permission.CAMERA);
+    OnScreen.click(activity, R.id.source_camera);
+    ShadowActivity.PermissionsRequest first = Shadows.shadowOf(activity).getLastRequestedPermission();
+    controller.pause().stop().start().resume();
+    assertSame("one question at a time", first, Shadows.shadowOf(activity).getLastRequestedPermission());
+    activity.onRequestPermissionsResult(first.requestCode, new String[0], new int[0]);
+    assertFalse(OnScreen.visible(activity, R.id.error));
+    controller.pause().stop().start().resume();
+    assertNotSame(first, Shadows.shadowOf(activity).getLastRequestedPermission());
+    Shadows.shadowOf(activity.getApplication()).grantPermissions(Manifest.permission.CAMERA);
+    activity.onRequestPermissionsResult(
+        first.requestCode,
+        new String[] {Manifest.permission.CAMERA},
+        new int[] {PackageManager.PERMISSION_GRANTED});
+    assertFalse(OnScreen.text(activity, R.id.error), OnScreen.visible(activity, R.id.error));
+    cameras().triggerDisconnect();
+    OnScreen.await("an error", () -> OnScreen.visible(activity, R.id.error));
   }
 
   private void addCamera() {

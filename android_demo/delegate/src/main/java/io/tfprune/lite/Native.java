@@ -28,8 +28,19 @@ final class Native {
     } catch (UnsatisfiedLinkError error) {
       throw new TfpruneException(missingLibrary(System.getProperty("os.arch"), error.getMessage()), error);
     }
-    checkVersion(fromUtf8(version()));
+    checkVersion(libraryVersion());
     loaded = true;
+  }
+
+  private static String libraryVersion() {
+    try {
+      return fromUtf8(version());
+    } catch (UnsatisfiedLinkError error) {
+      throw new TfpruneException(
+          "tfprune: the app packages a libtfprune.so without the functions of these classes, such as that of the C API;"
+              + " keep the one of the AAR",
+          error);
+    }
   }
 
   static String missingLibrary(String processor, String cause) {

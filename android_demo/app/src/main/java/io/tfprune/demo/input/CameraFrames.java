@@ -18,8 +18,12 @@ import android.util.Size;
 import io.tfprune.demo.logic.DemoException;
 import io.tfprune.demo.logic.GreyImage;
 import java.util.Collections;
+import java.util.function.IntSupplier;
 
-/** Frames of the camera on the back, as grey squares, until it is closed. Opened and closed by the main thread. */
+/**
+ * Frames of the camera on the back, or of another where there is none, as grey squares, until it is closed. Opened and
+ * closed by the main thread.
+ */
 public final class CameraFrames implements AutoCloseable {
   /** Is told on the camera's thread. */
   public interface Listener {
@@ -36,23 +40,28 @@ public final class CameraFrames implements AutoCloseable {
   private final Listener listener;
   private final HandlerThread thread = new HandlerThread("tfprune-camera");
   private final Handler handler;
-  private final int turn;
+  private final IntSupplier screenTurn;
+  private final int mounted; // degrees by which the sensor is turned
+  private final boolean front;
   private final ImageReader reader;
   private CameraDevice camera; // of the camera's thread, as what follows
   private boolean closed;
 
   /**
-   * @param screenTurn degrees by which the screen is turned from its natural position.
+   * @param screenTurn degrees by which the screen is turned from its natural position; asked on the camera's thread.
    * @throws DemoException there is no camera that can be used, and why.
    */
-  public CameraFrames(Context context, int screenTurn, Listener listener) {
+  public CameraFrames(Context context, IntSupplier screenTurn, Listener listener) {
     this.listener = listener;
+    this.screenTurn = screenTurn;
     CameraManager manager = (CameraManager) context.getSystemService(Context.CAMERA_SERVICE);
     try {
       String id = onTheBack(manager);
       CameraCharacteristics facts = manager.getCameraCharacteristics(id);
-      Integer mounted = facts.get(CameraCharacteristics.SENSOR_ORIENTATION);
-      turn = ((mounted == null ? 0 : mounted) - screenTurn + FULL_TURN) % FULL_TURN;
+      Integer orientation = facts.get(CameraCharacteristics.SENSOR_ORIENTATION);
+      mounted = orientation == null ? 0 : orientation;
+      Integer facing = facts.get(CameraCharacteristics.LENS_FACING);
+      front = facing != null && facing == CameraCharacteristics.LENS_FACING_FRONT;
       Size size = frameSize(facts);
       reader = ImageReader.newInstance(size.getWidth(), size.getHeight(), ImageFormat.YUV_420_888, FRAMES_IN_FLIGHT);
       thread.start();
@@ -121,7 +130,12 @@ public final class CameraFrames implements AutoCloseable {
           GreyImage.ofPlane(
               light.getBuffer(), frame.getWidth(), frame.getHeight(), light.getRowStride(), light.getPixelStride());
     }
-    listener.onFrame(square.centreSquare().turned(turn));
+    listener.onFrame(square.centreSquare().turned(turn(mounted, screenTurn.getAsInt(), front)));
+  }
+
+  /** Degrees by which a frame is to be turned. A camera on the front turns against the screen's own direction. */
+  static int turn(int mounted, int screenTurn, boolean front) {
+    return (mounted + (front ? screenTurn : FULL_TURN - screenTurn)) % FULL_TURN;
   }
 
   private final class Opened extends CameraDevice.StateCallback {

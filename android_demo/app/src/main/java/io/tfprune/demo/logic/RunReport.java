@@ -48,12 +48,16 @@ public final class RunReport {
         .put("inputs", agreement.inputs())
         .put("same_class", agreement.sameClass())
         // In all its digits: errors are small.
-        .put("worst_relative_error", Double.isNaN(agreement.worst()) ? JSONObject.NULL : (Object) agreement.worst());
+        .put("worst_relative_error", finite(agreement.worst()) ? (Object) agreement.worst() : JSONObject.NULL);
   }
 
-  /** JSON has no NaN. */
   private static Object number(double value) {
-    return Double.isNaN(value) || Double.isInfinite(value) ? JSONObject.NULL : (Object) rounded(value);
+    return finite(value) ? (Object) rounded(value) : JSONObject.NULL;
+  }
+
+  /** JSON has nothing else. */
+  private static boolean finite(double value) {
+    return !Double.isNaN(value) && !Double.isInfinite(value);
   }
 
   private static double rounded(double value) {
