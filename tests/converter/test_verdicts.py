@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as tfl
 import tfprune
 from tests.converter.helpers import convert, names, packed_weights
 from tests.models import ModelBuilder, conv_model, fully_connected_model, pruned
-from tests.models.builder import TANH
+from tests.models.builder import TANH, VALID
 from tests.runtime.chain_files import ChainBuilder
 from tfprune.converter.capability import Refused
 from tfprune.converter.plan import SIZE_WEIGHT, Plan, Study, choose, study
@@ -305,6 +305,14 @@ def test_a_fast_encoding_that_is_too_large_gives_way_to_a_small_one() -> None:
     with pytest.raises(Refused, match=str(DENSE_BYTES)) as refused:
         choose(layer, Study(0.8, "", DENSE_BYTES, plans[:1]), 1.05)
     assert refused.value.code == "not_smaller"
+
+
+def test_patches_say_what_their_geometry_takes() -> None:
+    # A window as large as its stride, as vision transformers begin.
+    data = conv_model(pruned((64, 16, 16, 3)), size=(1, 512, 512), stride=(16, 16), padding=VALID)
+    (layer,) = convert(data).report.layers
+    assert layer.reason_code == "not_smaller"
+    assert f", {64 * 16**4} of them for the geometry of its window," in layer.reason
 
 
 def _layer(data: bytes) -> Any:

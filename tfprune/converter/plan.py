@@ -69,6 +69,7 @@ class Plan:
         fill: share of the stored values that are not zero; 1 for a matrix without non-zeros.
         break_even: predicted sparsity from which this encoding is as fast as ``min_speedup`` asks; None where none is.
         values: weights stored, the zeros that groups hold included.
+        operator_bytes: of `packed_bytes` what is not packed weights: the geometry, above all.
     """
 
     encoding: Encoding
@@ -80,6 +81,7 @@ class Plan:
     fill: float
     break_even: float | None
     values: int = 0
+    operator_bytes: int = 0
 
     @property
     def speedup(self) -> float:
@@ -145,6 +147,7 @@ class _Question:
             fill=fill,
             break_even=predict_break_even(*known, self.sparsity, self.min_speedup) if packed.groups else 0.0,
             values=count.values,
+            operator_bytes=self.extra_bytes,
         )
 
 
@@ -158,9 +161,12 @@ class NotSmaller(Refused):
 
     def __init__(self, plan: Plan, known: Study) -> None:
         """Names the bytes."""
+        # With VALID padding it holds a byte for each position of a window, of a stride, and each output channel.
+        geometry = plan.operator_bytes - OPERATOR_BYTES
+        more = f", {geometry} of them for the geometry of its window," if 2 * geometry > known.dense_bytes else ""
         super().__init__(
             "not_smaller",
-            f"packed {plan.packed_bytes} bytes with {plan.encoding_name}, dense {known.dense_bytes} "
+            f"packed {plan.packed_bytes} bytes with {plan.encoding_name}{more}, dense {known.dense_bytes} "
             f"({known.sparsity:.1%} zeros)",
         )
         self.plan = plan
