@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tfprune.keras.layers import kernels_of
-from tfprune.keras.one_shot.readers import MOST_COLUMNS, Unread, reader_of
+from tfprune.keras.one_shot.readers import Unread, reader_of
 from tfprune.sparsity.layouts import to_matrix
 from tfprune.sparsity.reconstruct import samples as pieces
-from tfprune.sparsity.reconstruct.moments import Parts
+from tfprune.sparsity.reconstruct.moments import MOST_COLUMNS, Parts
 
 pytestmark = pytest.mark.backends
 L = keras.layers

@@ -17,7 +17,7 @@ from tfprune.converter.graph import Graph
 from tfprune.converter.weights import real_weights, stored_weights, weight_values
 from tfprune.recipe import LayerInfo
 from tfprune.sparsity.layouts import Layout
-from tfprune.sparsity.reconstruct.moments import Parts
+from tfprune.sparsity.reconstruct.moments import Parts, why_too_large
 from tfprune.sparsity.reconstruct.samples import Window, dense_samples, transposed_samples, window_samples
 from tfprune.tables import short_name
 
@@ -35,8 +35,6 @@ OPERATORS = {
     "FULLY_CONNECTED": (Layout("FULLY_CONNECTED", "[out, in]", (0,), (), (1,)), "Dense"),
     "TRANSPOSE_CONV": (Layout("TRANSPOSE_CONV", "[out, h, w, in]", (0,), (1, 2), (3,)), "Conv2DTranspose"),
 }
-#: Weights of more columns would take more than 512 MB for their moments alone.
-MOST_COLUMNS = 8192
 _PADDINGS = ("same", "valid")
 # What stands between a dense layer and an output of the model: one input, nothing to learn.
 _BEHIND_OUTPUT = ("SOFTMAX", "LOGISTIC", "RESHAPE", "LOG_SOFTMAX", "SQUEEZE")
@@ -163,9 +161,7 @@ def unread_reason(layer: FileLayer) -> str:
         return f"the inputs of {layer.operator} are not collected"
     layout = OPERATORS[layer.operator][0]
     columns = math.prod(layer.shape[axis] for axis in (*layout.window, *layout.inputs))
-    if columns > MOST_COLUMNS:
-        return f"its {columns} columns are more than {MOST_COLUMNS}, whose moments would take too much memory"
-    return ""
+    return why_too_large(columns)
 
 
 def parts_of(layer: FileLayer, input_channels: int) -> tuple[Parts, int]:

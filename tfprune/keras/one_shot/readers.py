@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tfprune.keras.backends import value_of
 from tfprune.sparsity.layouts import Layout
-from tfprune.sparsity.reconstruct.moments import Parts
+from tfprune.sparsity.reconstruct.moments import Parts, why_too_large
 from tfprune.sparsity.reconstruct.samples import (
     Window,
     dense_samples,
@@ -24,9 +24,6 @@ from tfprune.sparsity.reconstruct.samples import (
 )
 
 Array = npt.NDArray[Any]
-
-#: A kernel of more columns would take more than 512 MB for its moments alone.
-MOST_COLUMNS = 8192
 
 
 class Unread(Exception):  # noqa: N818 (a reason, not an error: it never leaves this package)
@@ -70,8 +67,8 @@ def reader_of(layer: Any, kernel: Any, layout: Layout) -> Reader:
     columns = math.prod(sizes[axis] for axis in (*layout.window, *layout.inputs))
     if isinstance(layer, keras.layers.EinsumDense):
         columns = math.prod(sizes[axis] for axis in layout.inputs)
-    if columns > MOST_COLUMNS:
-        raise Unread(f"its {columns} columns are more than {MOST_COLUMNS}, whose moments would take too much memory")
+    if reason := why_too_large(columns):
+        raise Unread(reason)
     if isinstance(layer, keras.layers.EinsumDense):
         return _einsum(layer, kernel, layout)
     if isinstance(layer, keras.layers.Dense):

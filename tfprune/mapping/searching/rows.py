@@ -11,7 +11,7 @@ from tfprune.mapping.choice import Choice
 from tfprune.mapping.judging.evaluation import front_of
 from tfprune.mapping.searching.claims import ATTEMPT, MOST_ATTEMPTS
 from tfprune.mapping.searching.result import JUDGED, OVER_BUDGET, REPEATED, SAME, STOPPED, UNKNOWN, Trial
-from tfprune.mapping.searching.samplers import judged_value
+from tfprune.mapping.searching.samplers import OVER, judged_value
 from tfprune.mapping.searching.space import Space
 
 #: Facts that a trial holds in the storage.
@@ -72,7 +72,7 @@ def _status(trial: FrozenTrial) -> tuple[str, str]:
         return REPEATED, "its process ended before it did"
     if SAME_AS in attributes:
         return SAME, f"as trial {attributes[SAME_AS]}"
-    if trial.constraints.get("budget", 0) > 0:
+    if trial.constraints.get(OVER, 0) > 0:
         return OVER_BUDGET, ""
     note = f"trial {attributes[REPAIRED]} under the budget" if REPAIRED in attributes else ""
     if trial.state == TrialState.COMPLETE:

@@ -95,6 +95,17 @@ class Errors:
         return found
 
 
+#: A kernel of more columns would take more than 512 MB for its moments alone.
+MOST_COLUMNS = 8192
+
+
+def why_too_large(columns: int) -> str:
+    """Why moments of so many columns are not collected; empty: they are."""
+    if columns <= MOST_COLUMNS:
+        return ""
+    return f"its {columns} columns are more than {MOST_COLUMNS}, whose moments would take too much memory"
+
+
 class Moments:
     """Sums over a layer's inputs.
 
