@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 STAMPS := .stamps
 LIBRARY := tfprune/runtime/lib/libtfprune.so
 PHONE_PROGRAM := build/phone/x86_64/tfprune_benchmark
-ANDROID_LIBRARY := build/android/tfprune.aar
+# Beside the library, and made with it: `make android` alone leaves these out.
+ANDROID_PROGRAMS := build/android/tflite_java.aar
 DEBIAN_PACKAGES := third_party/debian-packages.txt
 CONSTRAINTS := third_party/python-constraints.txt
 # Not the app, which tests compile themselves.
@@ -52,7 +53,7 @@ $(PHONE_PROGRAM): $(LIBRARY) tools/build_phone_tools.py $(wildcard examples/cpp/
 	@touch $@
 
 # Tests run its Java classes and its library for x86_64 on this machine's virtual machine.
-$(ANDROID_LIBRARY): $(LIBRARY) $(ANDROID_INPUTS) tools/build_android.py
+$(ANDROID_PROGRAMS): $(LIBRARY) $(ANDROID_INPUTS) tools/build_android.py
 	$(PYTHON) tools/build_android.py --tests
 	$(PYTHON) tools/app_jars.py
 	@touch $@
@@ -61,7 +62,7 @@ android: $(LIBRARY)  ## The Android library for arm64-v8a, armeabi-v7a and x86_6
 	$(PYTHON) tools/build_android.py
 
 APP_MODELS := android_demo/app/src/main/assets/models/models.json
-app: setup $(ANDROID_LIBRARY)  ## The Android demo app: trains its models (minutes) and makes build/android/tfprune_demo.apk.
+app: setup $(ANDROID_PROGRAMS)  ## The Android demo app: trains its models (minutes) and makes build/android/tfprune_demo.apk.
 	test -e $(APP_MODELS) || $(BIN)/python tools/make_app_models.py
 	$(BIN)/python tools/build_app.py
 
@@ -79,7 +80,7 @@ format: setup  ## Rewrite the sources as `make lint` wants them.
 test-cpp: $(STAMPS)/system  ## C++ tests.
 	bazel test //...
 
-test-python: setup $(PHONE_PROGRAM) $(ANDROID_LIBRARY)  ## Quick Python tests.
+test-python: setup $(PHONE_PROGRAM) $(ANDROID_PROGRAMS)  ## Quick Python tests.
 	$(BIN)/python -m pytest
 
 test-wheel: setup  ## Build the wheel, install it in a fresh environment, convert and run a model there.
@@ -110,7 +111,7 @@ wheel-aarch64: setup  ## The wheel for Linux on aarch64, such as a Raspberry Pi,
 phone-tools: $(STAMPS)/system  ## What `tfprune profile` needs to measure on a phone, in build/phone/arm64-v8a.
 	$(PYTHON) tools/build_phone_tools.py arm64-v8a
 
-test-aarch64: build-aarch64 phone-tools $(ANDROID_LIBRARY)  ## C++ and Python tests of the aarch64 library under qemu.
+test-aarch64: build-aarch64 phone-tools $(ANDROID_PROGRAMS)  ## C++ and Python tests of the aarch64 library under qemu.
 	bazel test --config=aarch64 //...
 	$(BIN)/python -m pytest -m aarch64 tests/aarch64 tests/packaging
 	bazel shutdown
