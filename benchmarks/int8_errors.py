@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the errors of int8 files come from: each operator's output in the float32 and in the int8 file of a training.
+
+    python benchmarks/int8_errors.py build/accuracy/29a1cb4b602f build/accuracy/f4531a9ec62b
+
+takes folders of ``accuracy_study.py`` (column ``key`` of its table), runs both files without tfprune's ops on images of
+Fashion-MNIST's test set, and prints for the operators of the last block and behind it
+
+- the signal to noise ratio in decibels, ``10 log10(sum y^2 / sum (y8 - y)^2)``, of the float32 output ``y`` and the
+  int8 one ``y8``;
+- the share of ``sum (y8 - y)^2`` that is the same at all pixels of all images: what no averaging takes away;
+- the share of channels that are constant, as those of pruned filters are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+import tfprune as tp
+from accuracy.data_sets import load
+from accuracy.point import DataSpec
+from accuracy.report import table
+
+_HEADS = ["operator", "output", "signal to noise, dB", "error common to all pixels", "constant channels"]
+_SHOWN = 11  # the last block of a ResNet, the mean and the classifier
+_IMAGES = 64
+_CONSTANT = 1e-6
+
+Array = npt.NDArray[Any]
+
+
+class Output(NamedTuple):
+    """What an operator wrote."""
+
+    op: str
+    values: Array
+
+
+def outputs(path: Path, images: Array) -> list[Output]:
+    """What each operator of a file makes of the images, as float32."""
+    interpreter = Interpreter(
+        model_content=tp.convert(path.read_bytes(), target="dense").tflite,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    (given,) = interpreter.get_input_details()
+    interpreter.resize_tensor_input(given["index"], images.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(given["index"], _stored(images, given))
+    interpreter.invoke()
+    tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    return [
+        Output(op["op_name"], _read(interpreter.get_tensor(index), tensors[index]))
+        for op in interpreter._get_ops_details()
+        for index in op["outputs"]
+        if op["op_name"] not in ("QUANTIZE", "DEQUANTIZE")
+    ]
+
+
+def _stored(values: Array, tensor: dict[str, Any]) -> Array:
+    if tensor["dtype"] != np.int8:
+        return values
+    scale, zero_point = tensor["quantization"]
+    stored: Array = np.clip(np.rint(values / scale) + zero_point, -128, 127).astype(np.int8)
+    return stored
+
+
+def _read(values: Array, tensor: dict[str, Any]) -> Array:
+    scale, zero_point = tensor["quantization"]
+    return (values.astype(np.float32) - zero_point) * scale if values.dtype == np.int8 else values
+
+
+def line(exact: Output, rounded: Output) -> list[str]:
+    """The cells of an operator."""
+    error = rounded.values - exact.values
+    pixels = tuple(range(error.ndim - 1))
+    common = error.mean(axis=pixels)
+    energy = float((error**2).mean())
+    constant = exact.values.std(axis=pixels) < _CONSTANT
+    return [
+        exact.op,
+        "x".join(map(str, exact.values.shape[1:])),
+        f"{10 * np.log10(float((exact.values**2).mean()) / energy):.1f}" if energy else "inf",
+        f"{float((common**2).mean()) / energy:.0%}" if energy else "-",
+        f"{float(constant.mean()):.0%}",
+    ]
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+def main(folders: tuple[Path, ...]) -> None:
+    """Compares the files of FOLDERS."""
+    images = next(iter(load(DataSpec("fashion_mnist")).test()))[0][:_IMAGES]
+    for folder in folders:
+        exact, rounded = (outputs(folder / name, images) for name in ("float32.tflite", "int8.tflite"))
+        if [each.values.shape for each in exact] != [each.values.shape for each in rounded]:
+            raise click.ClickException(f"`{folder}`: both files must have the same operators, they have not")
+        pairs = list(zip(exact, rounded, strict=True))[-_SHOWN:]
+        click.echo(f"{folder}\n\n{table(_HEADS, [line(*pair) for pair in pairs])}\n")
+
+
+if __name__ == "__main__":
+    main()
