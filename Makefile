@@ -166,8 +166,8 @@ bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour
 # The longest training comes first: others fill the cores beside it.
 STUDY := $(addprefix benchmarks/accuracy/plans/,baseline.yaml default.yaml reshuffled.yaml equal_latency.yaml)
 study: setup  ## The tables and figures of docs/accuracy.md; hours, goes on where it was.
-	$(BIN)/python benchmarks/accuracy_study.py run $(STUDY)
-	$(BIN)/python benchmarks/accuracy_study.py report $(STUDY) --pictures docs/images --page docs/accuracy.md
+	status=0; $(BIN)/python benchmarks/accuracy_study.py run $(STUDY) || status=$$?; \
+	$(BIN)/python benchmarks/accuracy_study.py report $(STUDY) --pictures docs/images --page docs/accuracy.md && exit $$status
 
 bench-gpu: setup  ## The tables of docs/gpu.md on this machine's OpenCL device; without a GPU only answers count.
 	$(BIN)/python benchmarks/gpu_layers.py --output benchmarks/results/gpu_layers.json

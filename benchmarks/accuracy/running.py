@@ -22,6 +22,7 @@ from accuracy.plan import Plan
 from accuracy.point import Point
 from accuracy.table import ResultTable
 from accuracy.worker import ROW_FILE, Job, work
+from tfprune.errors import OutputError
 from tfprune.mapping.judging.progress_bar import progress_bar
 
 _LOOK_SECONDS = 0.5
@@ -122,9 +123,16 @@ class Runner:
             return False
         try:
             row = json.loads(path.read_text())
-            if row["key"] != job.key:
-                raise ValueError(f"its key is {row['key']}, not {job.key}")
+            point = job.point
+            expected = {"key": job.key, "network": point.network, "width": point.width, "seed": point.seed}
+            found = {name: row[name] for name in expected}
+            if found != expected:
+                raise ValueError(f"it is of {found}, not of {expected}")
             self._table.add(row)
+        except OutputError as error:
+            raise click.ClickException(
+                f"{error}; make room, and run it again: {path} is kept, and added then"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise click.ClickException(
                 f"{path}: must be a result of this version: {error}; remove it, to train {job} anew"

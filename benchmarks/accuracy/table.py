@@ -141,8 +141,15 @@ def _read(path: Path) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
+            text = file.read()
+            reader = csv.DictReader(io.StringIO(text, newline=""))
             _check_columns(tuple(reader.fieldnames or ()), path)
+            # The last value is text, and would be taken for whole.
+            if not text.endswith("\n"):
+                raise click.ClickException(
+                    f"{path}: must end with a line break, its last row is cut off; take that out, and the next run "
+                    "adds it again"
+                )
             for each in reader:
                 row = _typed(each)
                 if row is None:

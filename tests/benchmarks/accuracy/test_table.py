@@ -56,6 +56,17 @@ def test_a_full_disk_leaves_the_table_whole(load: Load, tmp_path: Path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
 
 
+def test_a_last_row_that_is_cut_off_is_refused(load: Load, tmp_path: Path) -> None:
+    module = load("accuracy.table")
+    table = module.ResultTable(tmp_path / "results.csv")
+    table.add(row(module, "a"))
+    whole = table.path.read_bytes()
+    for cut in (1, 3):
+        table.path.write_bytes(whole[:-cut])
+        with pytest.raises(click.ClickException, match="must end with a line break, its last row is cut off"):
+            module.ResultTable(table.path)
+
+
 def test_a_second_runner_is_refused_with_the_process_that_has_the_table(load: Load, tmp_path: Path) -> None:
     module = load("accuracy.table")
     path = tmp_path / "results.csv"

@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from tests.benchmarks.accuracy.test_plan import PLAN, read
+from tfprune.errors import OutputError
 
 Load = Callable[[str], ModuleType]
 
@@ -184,6 +185,28 @@ def test_results_of_another_version_are_named(load: Load, tmp_path: Path) -> Non
         ):
             running.Runner(table, 1, Console(quiet=True)).run(jobs, lambda job: 1)
     assert not table.path.exists()
+
+
+def test_a_result_that_finds_no_room_in_the_table_is_kept(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, table = load("accuracy.running"), load("accuracy.table").ResultTable(tmp_path / "table.csv")
+    jobs = [job for job in running.jobs_of(read(load, tmp_path, PLAN), tmp_path, "", "", 1) if not job.dense_only]
+    point = jobs[0].point
+    jobs[0].place.mkdir(exist_ok=True)
+    path = jobs[0].place / "row.json"
+    facts = {"key": jobs[0].key, "network": point.network, "width": point.width, "seed": point.seed}
+    path.write_text(json.dumps(facts))
+
+    def full(row: Any) -> None:
+        raise OutputError("table.csv: cannot be written: No space left on device")
+
+    monkeypatch.setattr(table, "add", full)
+    with pytest.raises(click.ClickException, match=r"No space left on device; make room, .*row\.json is kept"):
+        running.Runner(table, 1, Console(quiet=True)).run(jobs, lambda job: 1)
+    path.write_text(json.dumps({**facts, "seed": point.seed + 1}))
+    with pytest.raises(click.ClickException, match=r"must be a result of this version: it is of .*'seed': 1"):
+        running.Runner(table, 1, Console(quiet=True)).run(jobs, lambda job: 1)
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"a": "much"}'])
