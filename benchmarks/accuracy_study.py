@@ -196,7 +196,8 @@ def _say(console: Console, plan: Plan, jobs: list[Job], estimate: Estimate, work
     )
     if jobs:
         seconds = estimate.seconds(jobs, workers)
-        text = f"{seconds / _HOUR:.1f} hours" if seconds >= _HOUR else f"{max(1.0, seconds / _MINUTE):.0f} minutes"
+        minutes = max(1, round(seconds / _MINUTE))
+        text = f"{seconds / _HOUR:.1f} hours" if seconds >= _HOUR else f"{minutes} minute{'s' * (minutes > 1)}"
         console.print(f"about {text} of training with {workers} processes at a time", highlight=False, soft_wrap=True)
 
 
