@@ -74,6 +74,17 @@ def train(model: Any, schedule: Schedule, steps: int, *others: Any, **options: A
     return callback
 
 
+def goes_back(model: Any, callback: PruningCallback, after: Record) -> tuple[BeforeSteps, np.ndarray]:
+    """A second fit whose cut, at step 4, brings the values of step 1 of the first one back; and which are kept."""
+    before = BeforeSteps()
+    random = np.random.default_rng(0)
+    data = random.standard_normal((3, 8)).astype(np.float32), random.standard_normal((3, 1))
+    model.fit(*data, batch_size=1, verbose=0, callbacks=[callback, before])
+    kept = before.kernels[1] != 0
+    np.testing.assert_array_equal(before.kernels[1][kept], after.kernels[1][kept])
+    return before, kept
+
+
 def test_kept_weights_and_all_that_is_not_pruned_go_back() -> None:
     model, after, before = network(), Record(), BeforeSteps()
     train(model, IterativeMagnitude(0.75, rounds=2, round_steps=4, rewind_step=2), 12, after, before)
@@ -108,12 +119,7 @@ def test_a_second_fit_still_knows_the_earlier_values() -> None:
     schedule = IterativeMagnitude(0.5, rounds=1, round_steps=4, rewind_step=1)
     with pytest.warns(UserWarning, match="at step 4, this training ends at step 3"):
         callback = train(model, schedule, 3, after)
-    before = BeforeSteps()
-    random = np.random.default_rng(0)
-    data = random.standard_normal((3, 8)).astype(np.float32), random.standard_normal((3, 1))
-    model.fit(*data, batch_size=1, verbose=0, callbacks=[callback, before])
-    kept = before.kernels[1] != 0
-    np.testing.assert_array_equal(before.kernels[1][kept], after.kernels[1][kept])
+    _, kept = goes_back(model, callback, after)
     assert kept.sum() == 64
 
 
@@ -133,12 +139,7 @@ def test_a_layer_that_is_frozen_between_two_fits_does_not_change_whose_values_co
         callback = train(model, IterativeMagnitude(0.5, rounds=1, round_steps=4, rewind_step=1), 3, after)
     model.get_layer("entry").trainable = False
     model.compile(keras.optimizers.SGD(0.1), "mse")
-    before = BeforeSteps()
-    random = np.random.default_rng(0)
-    data = random.standard_normal((3, 8)).astype(np.float32), random.standard_normal((3, 1))
-    model.fit(*data, batch_size=1, verbose=0, callbacks=[callback, before])
-    kept = before.kernels[1] != 0
-    np.testing.assert_array_equal(before.kernels[1][kept], after.kernels[1][kept])
+    before, kept = goes_back(model, callback, after)
     assert kept.sum() == kept.size // 2
     for now, then in zip(before.others[1], after.others[1], strict=True):
         np.testing.assert_array_equal(now, then)

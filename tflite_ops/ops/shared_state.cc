@@ -5,7 +5,10 @@
 
 namespace tfprune {
 
-SharedState::SharedState() { pthread_mutex_init(&mutex_, nullptr); }
+SharedState::SharedState() {
+  pthread_mutex_init(&mutex_, nullptr);
+  pthread_mutex_init(&ops_mutex_, nullptr);
+}
 
 SharedState::~SharedState() {
   while (resting_ != nullptr) {
@@ -15,6 +18,7 @@ SharedState::~SharedState() {
   }
   Destroy(tuning_);
   Destroy(gpu_);
+  pthread_mutex_destroy(&ops_mutex_);
   pthread_mutex_destroy(&mutex_);
 }
 
@@ -71,29 +75,29 @@ void SharedState::GiveBack(Workspace* workspace) {
 }
 
 void SharedState::Enter(Described* op) {
-  pthread_mutex_lock(&mutex_);
+  pthread_mutex_lock(&ops_mutex_);
   Described** last = &ops_;
   while (*last != nullptr) last = &(*last)->next;
   *last = op;
-  pthread_mutex_unlock(&mutex_);
+  pthread_mutex_unlock(&ops_mutex_);
 }
 
 void SharedState::Leave(Described* op) {
-  pthread_mutex_lock(&mutex_);
+  pthread_mutex_lock(&ops_mutex_);
   Described** place = &ops_;
   while (*place != nullptr && *place != op) place = &(*place)->next;
   if (*place != nullptr) *place = op->next;
-  pthread_mutex_unlock(&mutex_);
+  pthread_mutex_unlock(&ops_mutex_);
 }
 
 void SharedState::Describe(Text* text) {
-  pthread_mutex_lock(&mutex_);
+  pthread_mutex_lock(&ops_mutex_);
   uint32_t number = 0;
   for (Described* op = ops_; op != nullptr; op = op->next) {
     const PreparationLock lock(op);
     op->describe(op, number++, text);
   }
-  pthread_mutex_unlock(&mutex_);
+  pthread_mutex_unlock(&ops_mutex_);
   const Status problem = tuning_ == nullptr ? Status{} : tuning_->Problem();
   if (!problem.ok()) text->Add("#\t%s\n", problem.message);
 }

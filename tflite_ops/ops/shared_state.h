@@ -77,7 +77,9 @@ class SharedState {
   ThreadPool pool_;
   pthread_mutex_t mutex_;
   Resting* resting_ = nullptr;  // guarded by mutex_
-  Described* ops_ = nullptr;    // guarded by mutex_
+  // Taken before an op's own. Not mutex_: runs would wait for scratch while a description waits for a preparation.
+  pthread_mutex_t ops_mutex_;
+  Described* ops_ = nullptr;  // guarded by ops_mutex_
 };
 
 }  // namespace tfprune

@@ -8,8 +8,6 @@ import android.content.Intent;
 import android.content.pm.PackageManager;
 import android.net.Uri;
 import android.os.Bundle;
-import android.view.Display;
-import android.view.Surface;
 import io.tfprune.demo.engine.ComparisonLoop;
 import io.tfprune.demo.engine.Pair;
 import io.tfprune.demo.input.AssetFiles;
@@ -154,8 +152,7 @@ public final class MainActivity extends Activity {
   // the other nothing tells an activity.
   @SuppressWarnings("deprecation")
   private int screenTurn() {
-    Display display = getWindowManager().getDefaultDisplay();
-    return (display.getRotation() - Surface.ROTATION_0) * QUARTER_TURN;
+    return getWindowManager().getDefaultDisplay().getRotation() * QUARTER_TURN;
   }
 
   @Override

@@ -134,7 +134,7 @@ public final class CameraFrames implements AutoCloseable {
   }
 
   /** Degrees by which a frame is to be turned. A camera on the front turns against the screen's own direction. */
-  static int turn(int mounted, int screenTurn, boolean front) {
+  private static int turn(int mounted, int screenTurn, boolean front) {
     return (mounted + (front ? screenTurn : FULL_TURN - screenTurn)) % FULL_TURN;
   }
 
