@@ -4,7 +4,7 @@
     python benchmarks/int8_errors.py build/accuracy/29a1cb4b602f build/accuracy/f4531a9ec62b
 
 takes folders of ``accuracy_study.py`` (column ``key`` of its table), runs both files without tfprune's ops on images of
-Fashion-MNIST's test set, and prints for the operators of the last block and behind it
+Fashion-MNIST's test set, and prints for the operators of a ResNet's last stage and behind it
 
 - the signal to noise ratio in decibels, ``10 log10(sum y^2 / sum (y8 - y)^2)``, of the float32 output ``y`` and the
   int8 one ``y8``;
@@ -28,7 +28,7 @@ from accuracy.point import DataSpec
 from accuracy.report import table
 
 _HEADS = ["operator", "output", "signal to noise, dB", "error common to all pixels", "constant channels"]
-_SHOWN = 11  # the last block of a ResNet, the mean and the classifier
+_SHOWN = 11  # three blocks, the mean and the classifier
 _IMAGES = 64
 _CONSTANT = 1e-6
 

@@ -81,7 +81,8 @@ class Rewinding:
         if not listed:
             return
         back = [(self._progress[index].weight.variable, self._progress[index].weight.layer) for index in listed]
-        back += [(other, other.path) for other in self._others]
+        # Variables of tf_keras have no path.
+        back += [(other, getattr(other, "path", other.name)) for other in self._others]
         for variable, name in back:
             if id(variable) not in self._saved:
                 raise PruningError(
