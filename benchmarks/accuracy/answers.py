@@ -158,7 +158,7 @@ def _difference(
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """How well the magnitude that methods keep orders their accuracies.
+    """What the magnitude that methods keep says of their accuracies.
 
     Attributes:
         network: its name.
@@ -166,6 +166,7 @@ class Forecast:
         phase: the training.
         sparsity: the rate.
         correlation: Spearman's, of the means over seeds of each method.
+        slope: of the straight line through these means, accuracy over the natural logarithm of kept magnitude.
         count: methods.
     """
 
@@ -174,6 +175,7 @@ class Forecast:
     phase: str
     sparsity: float
     correlation: float
+    slope: float
     count: int
 
 
@@ -181,13 +183,35 @@ def forecasts(study: Study, rows: dict[str, Row]) -> Iterator[Forecast]:
     """For each rate that at least :data:`_FORECAST` methods have, what kept magnitude says of accuracy."""
     found: dict[tuple[str, float, str, float], list[tuple[float, float]]] = defaultdict(list)
     for (network, width, _, phase, sparsity), by_seed in groups_of(study, rows).items():
-        kept = [row["kept_magnitude"] for row in by_seed.values()]
-        if sparsity is not None and None not in kept:
+        kept = _kept(by_seed)
+        if sparsity is not None and kept is not None:
             accuracies = [row["accuracy"] for row in by_seed.values()]
-            found[network, width, phase, sparsity].append((float(np.mean(kept)), float(np.mean(accuracies))))
+            found[network, width, phase, sparsity].append((kept, float(np.mean(accuracies))))
     for (network, width, phase, sparsity), pairs in found.items():
         if len(pairs) >= _FORECAST:
-            yield Forecast(network, width, phase, sparsity, float(stats.spearmanr(pairs).statistic), len(pairs))
+            correlation = float(stats.spearmanr(pairs).statistic)
+            kept, accuracies = np.array(pairs).T
+            slope = float(stats.linregress(np.log(kept), accuracies).slope)
+            yield Forecast(network, width, phase, sparsity, correlation, slope, len(pairs))
+
+
+def predicted(difference: Difference, told: list[Forecast], groups: Groups) -> float:
+    """The difference that the line through all methods of its rate says, from what both keep; NaN without one."""
+    own = (difference.network, difference.width, difference.phase, difference.sparsity)
+    slopes = [each.slope for each in told if (each.network, each.width, each.phase, each.sparsity) == own]
+    network, width, phase, sparsity = own
+    first, second = (
+        _kept(groups.get((network, width, name, phase, sparsity), {})) for name in (difference.first, difference.second)
+    )
+    if not slopes or first is None or second is None:
+        return math.nan
+    return slopes[0] * math.log(first / second)
+
+
+def _kept(by_seed: dict[int, Row]) -> float | None:
+    """Mean of the kept magnitude; None where a row has none."""
+    kept = [row["kept_magnitude"] for row in by_seed.values()]
+    return float(np.mean(kept)) if kept and None not in kept else None
 
 
 def _partner(groups: Groups, network: str, method: str, first: dict[int, Row]) -> dict[int, Row]:

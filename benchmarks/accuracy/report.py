@@ -18,6 +18,7 @@ from accuracy.answers import (
     groups_of,
     mean_of,
     missing,
+    predicted,
 )
 from accuracy.figures import file_name, has_figure
 from accuracy.plan import Plan, Study
@@ -58,10 +59,10 @@ def section(study: Study, rows: dict[str, Row], pictures: str = "") -> str:
     parts = [f"{len(study.points) - left} of {len(study.points)} trainings done."] if left else []
     parts.append(_means(groups, costs_of(study)))
     tests = list(differences(study, rows))
-    if tests:
-        parts.append(_tests(tests))
-    parts.append(_int8([row for by_seed in groups.values() for row in by_seed.values()]))
     told = list(forecasts(study, rows))
+    if tests:
+        parts.append(_tests(tests, [predicted(each, told, groups) for each in tests]))
+    parts.append(_int8([row for by_seed in groups.values() for row in by_seed.values()]))
     if told:
         parts.append(_forecasts(told))
     if pictures and has_figure(study, rows):
@@ -138,10 +139,14 @@ def _means(groups: dict[Group, dict[int, Row]], costs: dict[Group, dict[str, flo
     return table(heads, lines)
 
 
-def _tests(found: list[Difference]) -> str:
+def _tests(found: list[Difference], said: list[float]) -> str:
+    """The differences, beside what kept magnitude says of them where it says anything."""
     heads = ["network", "training", "target zeros", "method", "compared with", "difference, points", "p", "seeds"]
+    tells = not all(math.isnan(each) for each in said)
+    if tells:
+        heads.append("magnitude predicts")
     lines = []
-    for each in found:
+    for each, told in zip(found, said, strict=True):
         gap = each.difference
         spread = "" if math.isnan(gap.half) else f" ± {gap.half * 100:.2f}"
         cells = [
@@ -154,6 +159,8 @@ def _tests(found: list[Difference]) -> str:
             "-" if math.isnan(each.p) else f"{each.p:.3f}" if each.p >= _LEAST_P else f"< {_LEAST_P}",
             str(gap.count),
         ]
+        if tells:
+            cells.append("-" if math.isnan(told) else f"{told * 100:+.2f}")
         lines.append(cells)
     return table(heads, lines)
 

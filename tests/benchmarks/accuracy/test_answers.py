@@ -170,6 +170,47 @@ def test_kept_magnitude_is_held_against_accuracy(load: Load, tmp_path: Path) -> 
     assert all(each.count == 5 and each.correlation == pytest.approx(0.7) for each in found)
 
 
+def test_a_line_over_the_logarithm_of_magnitude_predicts_differences(load: Load, tmp_path: Path) -> None:
+    names = ("a", "b", "c", "d", "e")
+    methods = "".join(
+        f"\n      - {{name: {name}, pattern: {{Groups: {{rows: {2 + place}}}}}}}" for place, name in enumerate(names)
+    )
+    text = PLAN.replace("\n      - {name: dense}", "\n      - {name: dense}" + methods)
+    text = text.replace("[free, dense]", "[b, e]")
+    study = read(load, tmp_path, text).studies[0]
+    kept = dict(zip(names, (0.1, 0.2, 0.4, 0.5, 0.8), strict=True))
+    # Twice the magnitude is 0.05 of accuracy; the last one lies 0.05 above the line and the first 0.05 below.
+    above = {"a": -0.05, "e": 0.05}
+    rows = {
+        point.key: row(
+            load("accuracy.table"),
+            point.key,
+            accuracy=0.9 + 0.05 * math.log2(kept[point.method]) + above.get(point.method, 0.0)
+            if point.method in kept
+            else 0.95,
+            kept_magnitude=kept.get(point.method),
+        )
+        for point in study.points
+        if point.network == "vgg"
+    }
+    answers, report = load("accuracy.answers"), load("accuracy.report")
+    told = list(answers.forecasts(study, rows))
+    line = stats.linregress(
+        [math.log(kept[name]) for name in names],
+        [0.9 + 0.05 * math.log2(kept[name]) + above.get(name, 0.0) for name in names],
+    )
+    assert [each.slope for each in told] == pytest.approx([line.slope] * 2)
+    groups = answers.groups_of(study, rows)
+    found = list(answers.differences(study, rows))
+    assert [each.difference.mean for each in found] == pytest.approx([-0.15] * 2)
+    said = [answers.predicted(each, told, groups) for each in found]
+    assert said == pytest.approx([-line.slope * math.log(4)] * 2)
+    assert f"| {100 * said[0]:+.2f} |" in report.section(study, rows)
+    # Four methods tell of no line.
+    few = {key: each for key, each in rows.items() if each["kept_magnitude"] != kept["a"]}
+    assert "magnitude predicts" not in report.section(study, few)
+
+
 def test_a_page_says_what_int8_loses(load: Load, plan: Any, rows: dict[str, Any]) -> None:
     for place, row_of_one in enumerate(rows.values()):
         row_of_one["int8_accuracy"] = row_of_one["accuracy"] - (0.01 if place == 0 else 0.0)
