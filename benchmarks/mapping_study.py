@@ -92,7 +92,7 @@ def _study(name: str, rows: Rows, folder: Path) -> dict[str, Any]:
             *itertools.chain(*(line for _, line in lines)),
         ],
         "compare": [
-            *([each["name"], "dense"] for each in mapped.values()),
+            *([each["name"], "dense"] for each in (*mapped.values(), *others)),
             *([first, each["name"]] for each in others),
             *([method, *(each["name"] for each in line)] for method, line in lines),
         ],

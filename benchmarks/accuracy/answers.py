@@ -20,9 +20,13 @@ _CONFIDENCE = 0.95
 _TESTED = 3
 #: Methods that an order is told of, at least.
 _FORECAST = 5
+#: Differences that are closer are equal: accuracies are shares of at most some 100,000 images.
+_EQUAL = 1e-9
 
 #: Rows by seed, of each network, method, training and rate.
 Groups = dict[Group, dict[int, Row]]
+#: Of each group of a plan how long it is trained: the dense checkpoint, and what follows.
+Planned = dict[Group, tuple[int, int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +94,8 @@ def costs_of(study: Study) -> dict[Group, dict[str, float]]:
 
 
 def missing(study: Study, rows: dict[str, Row]) -> int:
-    """Points without a row."""
-    return sum(point.key not in rows for point in study.points)
+    """Trainings without a row; points of two names may be one training."""
+    return len({point.key for point in study.points} - rows.keys())
 
 
 def differences(study: Study, rows: dict[str, Row]) -> Iterator[Difference]:
@@ -103,21 +107,23 @@ def differences(study: Study, rows: dict[str, Row]) -> Iterator[Difference]:
     its own cost: the one that the plan names first.
     """
     groups = groups_of(study, rows)
+    planned = {point.group: (point.dense.epochs, point.training.epochs) for point in study.points}
     methods = {point.method for point in study.points}
     costs = {method: cost for method, (_, cost) in first_costs(study.points).items()}
     for names in study.compare:
         if len(names) == OF_LINE:
-            yield from _from_line(groups, costs, *names)
+            yield from _from_line(groups, planned, costs, *names)
         elif set(names) <= methods:
-            yield from _of_methods(groups, *names)
+            yield from _of_methods(groups, planned, *names)
         else:
             yield from _of_trainings(groups, *names)
 
 
-def _of_methods(groups: Groups, one: str, other: str) -> Iterator[Difference]:
+def _of_methods(groups: Groups, planned: Planned, one: str, other: str) -> Iterator[Difference]:
     for group, first in _of(groups, one):
         network, width, _, phase, sparsity = group
-        second = groups.get((network, width, other, phase, sparsity)) or _partner(groups, network, other, first)
+        same = (network, width, other, phase, sparsity)
+        second = groups.get(same, {}) if same in planned else _partner(groups, planned, group, other)
         yield from _difference(group, (one, other), _accuracies(first), _accuracies(second))
 
 
@@ -130,10 +136,12 @@ def _of_trainings(groups: Groups, one: str, other: str) -> Iterator[Difference]:
             yield from _difference(group, names, _accuracies(first), _accuracies(second))
 
 
-def _from_line(groups: Groups, costs: dict[str, float], one: str, left: str, right: str) -> Iterator[Difference]:
+def _from_line(
+    groups: Groups, planned: Planned, costs: dict[str, float], one: str, left: str, right: str
+) -> Iterator[Difference]:
     share = (costs[one] - costs[right]) / (costs[left] - costs[right])
     for group, first in _of(groups, one):
-        ends = [_accuracies(_partner(groups, group[0], other, first)) for other in (left, right)]
+        ends = [_accuracies(_partner(groups, planned, group, other)) for other in (left, right)]
         line = {seed: share * ends[0][seed] + (1 - share) * ends[1][seed] for seed in set(ends[0]) & set(ends[1])}
         yield from _difference(group, (one, f"the line from {left} to {right}"), _accuracies(first), line)
 
@@ -209,19 +217,19 @@ def predicted(difference: Difference, told: list[Forecast], groups: Groups) -> f
 
 
 def _kept(by_seed: dict[int, Row]) -> float | None:
-    """Mean of the kept magnitude; None where a row has none."""
+    """Mean of the kept magnitude; None where a row has none, or one of zero, which has no logarithm."""
     kept = [row["kept_magnitude"] for row in by_seed.values()]
-    return float(np.mean(kept)) if kept and None not in kept else None
+    return float(np.mean(kept)) if kept and all(kept) else None
 
 
-def _partner(groups: Groups, network: str, method: str, first: dict[int, Row]) -> dict[int, Row]:
-    """The only group of a method on a network that was trained as long."""
+def _partner(groups: Groups, planned: Planned, group: Group, method: str) -> dict[int, Row]:
+    """The only group that the plan has of a method, on the same network and trained as long: what is there of it."""
     own = [
-        found
-        for (name, _, what, _, _), found in groups.items()
-        if (name, what) == (network, method) and epochs_of(found) == epochs_of(first)
+        other
+        for other, epochs in planned.items()
+        if (other[0], other[2]) == (group[0], method) and epochs == planned[group]
     ]
-    return own[0] if len(own) == 1 else {}
+    return groups.get(own[0], {}) if len(own) == 1 else {}
 
 
 def epochs_of(by_seed: dict[int, Row]) -> str:
@@ -230,6 +238,6 @@ def epochs_of(by_seed: dict[int, Row]) -> str:
 
 
 def _p_value(gaps: list[float]) -> float:
-    if len(gaps) < _TESTED or np.ptp(gaps) == 0:
+    if len(gaps) < _TESTED or np.ptp(gaps) < _EQUAL:
         return math.nan
     return float(stats.ttest_1samp(gaps, 0.0).pvalue)

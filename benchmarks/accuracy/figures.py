@@ -75,8 +75,13 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
         squeeze=False,
         layout="constrained",
     )
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    shown: dict[str, Any] = {}
     for (network, lines), (axis, *beside) in zip(panels.items(), axes.reshape(len(panels), -1), strict=True):
-        (_list if listed else _curves)(axis, lines)
+        if listed:
+            _list(axis, lines)
+        else:
+            _curves(axis, lines, names)
         for other in beside:
             _bars(other, lines, _MACS if study.figure == "macs" else _COST.format(study.points[0].costs[0][0]))
         dense = _dense(study, groups, network)
@@ -87,8 +92,9 @@ def draw(study: Study, rows: dict[str, Row], folder: Path) -> Path | None:
                 axis.legend(loc="best", fontsize="small")
         axis.set_title(network)
         axis.grid(alpha=0.3)
+        shown |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if not listed:
-        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
+        figure.legend(shown.values(), shown.keys(), loc="outside right upper", fontsize="small")
     picture = io.BytesIO()
     figure.savefig(picture, dpi=_DPI, format="png")
     pyplot.close(figure)
@@ -102,17 +108,19 @@ def _is_list(study: Study) -> bool:
     return study.figure != "zeros"
 
 
-def _curves(axis: Any, lines: Lines) -> None:
-    """Beside each other, so that no interval hides another."""
+def _curves(axis: Any, lines: Lines, names: list[str]) -> None:
+    """Beside each other, so that no interval hides another; a method looks the same in all panels."""
     markers = "osD^v<>Ph*Xp"
     for place, (name, points) in enumerate(lines.items()):
         ordered = sorted(points, key=lambda point: point[0])
+        look = names.index(name)
         axis.errorbar(
             [x + _DODGE * (place - (len(lines) - 1) / 2) for x, _ in ordered],
             [100 * mean.mean for _, mean in ordered],
             [100 * mean.half for _, mean in ordered],
             label=name,
-            marker=markers[place % len(markers)],
+            color=f"C{look}",
+            marker=markers[look % len(markers)],
             capsize=3,
         )
     axis.set_xticks(sorted({x for points in lines.values() for x, _ in points}))

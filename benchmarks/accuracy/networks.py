@@ -65,6 +65,8 @@ def _one(width: float) -> bool:
     return width == 1
 
 
+#: Width of networks whose width is a multiplier, where a plan says none; others count channels.
+MULTIPLIERS = dict.fromkeys(("mobilenet_v2", "mobilenet_v2_imagenet", "small"), 1.0)
 #: By network which widths it has, and how that is said.
 WIDTHS: dict[str, tuple[Callable[[float], bool], str]] = {
     "resnet20": (_whole, "a whole number >= 1 for resnet20"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy.data_sets import DATA_SETS
-from accuracy.networks import NETWORKS, WIDTHS
+from accuracy.networks import MULTIPLIERS, NETWORKS, WIDTHS
 from accuracy.point import DENSE, LARGEST_SEED, DataSpec, Group, Point, Training
 from tfprune.recipe import Recipe
 from tfprune.recipe.document import Node, read_document
@@ -58,7 +58,8 @@ class Study:
         points: what is trained for it.
         compare: pairs of methods, or of trainings, whose difference is tested, and methods with two others, against
             whose line they are.
-        figure: what accuracy is drawn over, one of :data:`FIGURES`.
+        figure: what accuracy is drawn over, one of :data:`FIGURES`; by default over the zeros, where all pruned methods
+            have a rate, else beside multiply-adds.
     """
 
     name: str
@@ -144,7 +145,7 @@ class _StudyReader:
         name = _text(node, "name")
         if name not in NETWORKS:
             node.value["name"].place.refuse(f"`name` must be one of {', '.join(NETWORKS)}. Received: {name!r}.")
-        return name, _number(node, "width", 1.0, *WIDTHS[name])
+        return name, _number(node, "width", MULTIPLIERS.get(name), *WIDTHS[name])
 
     def _of_method(self, study: Node, method: Node, network: str, width: float) -> list[Point]:
         """The points of a method: its own seeds, rates and trainings go before the study's."""
@@ -297,9 +298,16 @@ def _has_line(names: tuple[str, ...], costs: dict[str, tuple[str, float]]) -> bo
 
 
 def _figure(node: Node, points: tuple[Point, ...]) -> str:
-    found = _text(node, "figure") if "figure" in node.value else FIGURES[0]
+    free = sorted({point.method for point in points if point.recipe and point.sparsity is None})
+    if "figure" not in node.value:
+        return "macs" if free else "zeros"
+    found = _text(node, "figure")
     if found not in FIGURES:
         node.value["figure"].place.refuse(f"`figure` must be one of {', '.join(FIGURES)}. Received: {found!r}.")
+    if found == "zeros" and free:
+        node.value["figure"].place.refuse(
+            f"`figure: zeros` must stand where all pruned methods have one of `sparsities`. Without: {', '.join(free)}."
+        )
     costly = {point.costs[0][0] if point.costs else "" for point in points}
     if found == "costs" and (len(costly) > 1 or "" in costly):
         node.value["figure"].place.refuse(

@@ -53,16 +53,17 @@ def section(study: Study, rows: dict[str, Row], pictures: str = "") -> str:
         pictures: folder of the figures as the page names it; ``""``: none.
     """
     groups = groups_of(study, rows)
-    left = missing(study, rows)
+    left, count = missing(study, rows), len({point.key for point in study.points})
     if not groups:
         return "Not trained yet."
-    parts = [f"{len(study.points) - left} of {len(study.points)} trainings done."] if left else []
+    parts = [f"{count - left} of {count} trainings done."] if left else []
     parts.append(_means(groups, costs_of(study)))
     tests = list(differences(study, rows))
     told = list(forecasts(study, rows))
     if tests:
         parts.append(_tests(tests, [predicted(each, told, groups) for each in tests]))
-    parts.append(_int8([row for by_seed in groups.values() for row in by_seed.values()]))
+    # Points of two names may be one training.
+    parts.append(_int8(list({row["key"]: row for by_seed in groups.values() for row in by_seed.values()}.values())))
     if told:
         parts.append(_forecasts(told))
     if pictures and has_figure(study, rows):

@@ -21,7 +21,7 @@ from rich.console import Console
 from accuracy.plan import Plan
 from accuracy.point import Point
 from accuracy.table import ResultTable
-from accuracy.worker import ROW_FILE, Job, work
+from accuracy.worker import ROW_FILE, Job, backend_name, work
 from tfprune.errors import OutputError
 from tfprune.mapping.judging.progress_bar import progress_bar
 
@@ -43,6 +43,10 @@ class Failure:
 
     job: Job
     reason: str
+
+
+class UnusableResult(click.ClickException):
+    """What a process left is no row of the table."""
 
 
 class Runner:
@@ -78,7 +82,7 @@ class Runner:
             while waiting or running:
                 waiting = self._start(waiting, running)
                 if not running:
-                    _check_room(waiting)
+                    _check_stuck(waiting)
                 time.sleep(_LOOK_SECONDS)
                 for each in list(running):
                     if each.process.is_alive():
@@ -104,9 +108,12 @@ class Runner:
 
     def _ended(self, each: _Running, waiting: list[Job]) -> list[Job]:
         """Keeps what a process left; without its checkpoint a point cannot run."""
-        if each.process.exitcode == 0 and (each.job.dense_only or self._collect(each.job)):
-            return waiting
-        self.failures.append(each.failure())
+        try:
+            if each.process.exitcode == 0 and (each.job.dense_only or self._collect(each.job)):
+                return waiting
+            self.failures.append(each.failure())
+        except UnusableResult as error:
+            self.failures.append(Failure(each.job, error.message))
         lost = [job for job in waiting if each.job.dense_only and job.point.checkpoint_key == each.job.key]
         without = f"; without it {len(lost)} points cannot be trained" if lost else ""
         self._console.print(f"failed {each.job}: {self.failures[-1].reason}{without}", markup=False, soft_wrap=True)
@@ -125,6 +132,7 @@ class Runner:
             row = json.loads(path.read_text())
             point = job.point
             expected = {"key": job.key, "network": point.network, "width": point.width, "seed": point.seed}
+            expected["backend"] = backend_name()
             found = {name: row[name] for name in expected}
             if found != expected:
                 raise ValueError(f"it is of {found}, not of {expected}")
@@ -134,7 +142,7 @@ class Runner:
                 f"{error}; make room, and run it again: {path} is kept, and added then"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise click.ClickException(
+            raise UnusableResult(
                 f"{path}: must be a result of this version: {error}; remove it, to train {job} anew"
             ) from error
         self._console.print(
@@ -202,13 +210,17 @@ def _has_checkpoint(job: Job) -> bool:
     return job.point.checkpoint_path(Path(job.folder)).exists()
 
 
-def _check_room(waiting: list[Job]) -> None:
-    """Where nothing can begin, a run ends: what is trained is kept."""
-    if waiting and _free(waiting[0]) < _LEAST_FREE:
+def _check_stuck(waiting: list[Job]) -> None:
+    """Where nothing runs and nothing can begin, a run ends: what is trained is kept."""
+    if not waiting:
+        return
+    job, left = waiting[0], f"run it again: {len(waiting)} trainings are left"
+    if _free(job) < _LEAST_FREE:
         raise click.ClickException(
-            f"{waiting[0].folder}: must have {_LEAST_FREE / _MEGABYTE:.0f} MB free for what a training keeps, has "
-            f"{_free(waiting[0]) / _MEGABYTE:.0f} MB; make room, and run it again: {len(waiting)} trainings are left"
+            f"{job.folder}: must have {_LEAST_FREE / _MEGABYTE:.0f} MB free for what a training keeps, has "
+            f"{_free(job) / _MEGABYTE:.0f} MB; make room, and {left}"
         )
+    raise click.ClickException(f"{job.point.checkpoint_path(Path(job.folder))}: must stay while points wait; {left}")
 
 
 def _free(job: Job) -> int:

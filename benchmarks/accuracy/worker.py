@@ -20,6 +20,8 @@ from tfprune.files import write_file
 
 ROW_FILE = "row.json"
 _KEPT_DIGITS = 5
+#: What a study itself writes in the repository.
+_MADE = ("benchmarks/results", "docs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,15 +190,15 @@ def _machine() -> str:
 
 
 def commit_of(repository: Path) -> str:
-    """The commit of the sources, ``"+"`` behind it where they differ from it; ``"unknown"`` outside of git."""
+    """The commit of the sources, ``"+"`` behind it where they differ from it; ``"unknown"`` outside of git.
+
+    Results and pages change while a study runs.
+    """
+    git = ["git", "-C", os.fspath(repository)]
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=10"],
-            cwd=repository,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        found = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True)
+        sources = ["--", ".", *(f":!{made}" for made in _MADE)]
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", *sources], capture_output=True).returncode
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip()
+    return found.stdout.strip() + ("+" if changed else "")

@@ -94,20 +94,47 @@ def test_a_method_of_one_rate_is_compared_with_every_other(load: Load, tmp_path:
 
 
 def test_a_narrower_network_is_compared_if_it_was_trained_as_long(load: Load, tmp_path: Path) -> None:
-    study = read(load, tmp_path, PLAN.replace("[free, dense]", "[free, narrower]")).studies[0]
-    accuracies = {point.key: 0.9 if point.method == "free" else 0.8 for point in study.points}
-
-    def found(epochs: str) -> list[Any]:
-        rows = {
-            point.key: {"accuracy": accuracies[point.key], "epochs": epochs if point.method == "free" else "2+1"}
-            for point in study.points
-        }
+    def found(epochs: int) -> list[Any]:
+        text = PLAN.replace("short: {epochs: 1", f"short: {{epochs: {epochs}")
+        study = read(load, tmp_path, text.replace("[free, dense]", "[free, narrower]")).studies[0]
+        rows = {point.key: {"accuracy": 0.9 if point.method == "free" else 0.8} for point in study.points}
         return list(load("accuracy.answers").differences(study, rows))
 
-    assert {(each.network, each.sparsity) for each in found("2+1")} == {
+    assert {(each.network, each.sparsity) for each in found(1)} == {
         (network, rate) for network in ("resnet20", "vgg") for rate in (0.8, 0.9)
     }
-    assert not found("2+2")
+    assert not found(2)
+
+
+def test_nothing_of_another_rate_stands_in_for_what_is_not_trained_yet(load: Load, tmp_path: Path) -> None:
+    text = PLAN.replace("{name: dense}", "{name: filters, pattern: Filters}").replace(
+        "[free, dense]", "[free, filters]"
+    )
+    study = read(load, tmp_path, text).studies[0]
+    rows = {
+        point.key: {"accuracy": 0.8} for point in study.points if point.sparsity == 0.8 or point.method != "filters"
+    }
+    found = list(load("accuracy.answers").differences(study, rows))
+    assert {(each.network, each.sparsity) for each in found} == {("resnet20", 0.8), ("vgg", 0.8)}
+
+
+def test_of_equal_differences_there_is_no_test(load: Load) -> None:
+    """Of shares of 10,000 images: as numbers they differ by a bit."""
+    gaps = [0.8003 - 0.8, 0.804 - 0.8037, 0.8003 - 0.8]
+    assert len(set(gaps)) > 1
+    assert math.isnan(load("accuracy.answers")._p_value(gaps))
+
+
+def test_a_training_of_two_names_counts_once(load: Load, tmp_path: Path) -> None:
+    again = "{name: free, pattern: {Groups: {rows: 4}}, seeds: [0, 1, 2], scores: l2}"
+    study = read(load, tmp_path, PLAN.replace(again, f"{again}\n      - {again.replace('free', 'same')}", 1)).studies[0]
+    points = [point for point in study.points if point.network == "vgg"]
+    rows = {point.key: row(load("accuracy.table"), point.key) for point in points}
+    distinct = len({point.key for point in study.points})
+    assert len(rows) < len(points)
+    text = load("accuracy.report").section(study, rows)
+    assert f"{len(rows)} of {distinct} trainings done." in text
+    assert f"points on average over {len(rows)} trainings" in text
 
 
 def test_a_method_is_held_against_the_line_between_two_others_at_its_cost(load: Load, tmp_path: Path) -> None:
@@ -206,6 +233,9 @@ def test_a_line_over_the_logarithm_of_magnitude_predicts_differences(load: Load,
     said = [answers.predicted(each, told, groups) for each in found]
     assert said == pytest.approx([-line.slope * math.log(4)] * 2)
     assert f"| {100 * said[0]:+.2f} |" in report.section(study, rows)
+    # Nothing has no logarithm.
+    nothing = {key: {**each, "kept_magnitude": each["kept_magnitude"] and 0.0} for key, each in rows.items()}
+    assert "magnitude predicts" not in report.section(study, nothing)
     # Four methods tell of no line.
     few = {key: each for key, each in rows.items() if each["kept_magnitude"] != kept["a"]}
     assert "magnitude predicts" not in report.section(study, few)

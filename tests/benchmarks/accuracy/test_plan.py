@@ -151,6 +151,12 @@ def test_a_method_says_which_layers_and_a_study_how_small_ones(load: Load, tmp_p
             "seeds: [0, 1]\n    figure: costs\n",
             r"line 14, column \d+: `figure: costs` must stand where all methods have the same first of `costs`",
         ),
+        (
+            "    compare: [[free, dense]]",
+            "      - {name: kept, pattern: {KernelElements: {keep: 2}}}\n    figure: zeros",
+            r"line 19, column \d+: `figure: zeros` must stand where all pruned .*Without: kept",
+        ),
+        ("{name: vgg, width: 8}]", "{name: vgg}]", r"line 10, column \d+: `width` must be given"),
         ("{name: dense}", "{name: dense, costs: {time: 0}}", r"line 15, column \d+: `time` must be above 0"),
         (
             "{name: dense}",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -196,6 +197,7 @@ def test_a_result_that_finds_no_room_in_the_table_is_kept(
     jobs[0].place.mkdir(exist_ok=True)
     path = jobs[0].place / "row.json"
     facts = {"key": jobs[0].key, "network": point.network, "width": point.width, "seed": point.seed}
+    facts["backend"] = load("accuracy.worker").backend_name()
     path.write_text(json.dumps(facts))
 
     def full(row: Any) -> None:
@@ -204,9 +206,60 @@ def test_a_result_that_finds_no_room_in_the_table_is_kept(
     monkeypatch.setattr(table, "add", full)
     with pytest.raises(click.ClickException, match=r"No space left on device; make room, .*row\.json is kept"):
         running.Runner(table, 1, Console(quiet=True)).run(jobs, lambda job: 1)
-    path.write_text(json.dumps({**facts, "seed": point.seed + 1}))
-    with pytest.raises(click.ClickException, match=r"must be a result of this version: it is of .*'seed': 1"):
+    for name, other in (("seed", point.seed + 1), ("backend", "another")):
+        path.write_text(json.dumps({**facts, name: other}))
+        with pytest.raises(click.ClickException, match=rf"must be a result of this version: it is of .*'{name}': "):
+            running.Runner(table, 1, Console(quiet=True)).run(jobs, lambda job: 1)
+
+
+def test_a_process_that_leaves_no_result_of_use_is_told_and_the_others_go_on(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a training that diverged, which keeps no magnitude that is a number."""
+    running, table = load("accuracy.running"), load("accuracy.table").ResultTable(tmp_path / "table.csv")
+    jobs = [job for job in running.jobs_of(read(load, tmp_path, PLAN), tmp_path, "", "", 1) if not job.dense_only][:2]
+    began = []
+
+    def begin(job: Any) -> Any:
+        began.append(job)
+        job.place.mkdir(exist_ok=True)
+        (job.place / "row.json").write_text(f'{{"key": "{job.key}", "kept_magnitude": NaN}}')
+        process = SimpleNamespace(exitcode=0, is_alive=lambda: False, terminate=lambda: None, join=lambda: None)
+        return running._Running(job, process, SimpleNamespace(value=0))
+
+    monkeypatch.setattr(running._Running, "begin", begin)
+    monkeypatch.setattr(running, "_has_checkpoint", lambda job: True)
+    runner = running.Runner(table, 1, Console(quiet=True))
+    runner.run(jobs, lambda job: 1)
+    assert began == jobs
+    assert [failure.job for failure in runner.failures] == jobs
+    assert all("row.json: must be a result of this version" in failure.reason for failure in runner.failures)
+
+
+def test_points_without_their_checkpoint_end_a_run(load: Load, tmp_path: Path) -> None:
+    """One that was taken away while they waited."""
+    running, table = load("accuracy.running"), load("accuracy.table").ResultTable(tmp_path / "table.csv")
+    jobs = [job for job in running.jobs_of(read(load, tmp_path, PLAN), tmp_path, "", "", 1) if not job.dense_only]
+    with pytest.raises(click.ClickException, match=rf"weights\.h5: must stay .*: {len(jobs)} trainings are left"):
         running.Runner(table, 1, Console(quiet=True)).run(jobs, lambda job: 1)
+
+
+def test_a_commit_is_of_sources_and_not_of_what_a_study_writes(load: Load, tmp_path: Path) -> None:
+    commit_of = load("accuracy.worker").commit_of
+    assert commit_of(tmp_path) == "unknown"
+    for name in ("code.py", "docs/page.md", "benchmarks/results/table.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("one")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *command], check=True)
+    clean = commit_of(tmp_path)
+    assert re.fullmatch("[0-9a-f]{10}", clean)
+    for name in ("docs/page.md", "benchmarks/results/table.csv"):
+        (tmp_path / name).write_text("two")
+    assert commit_of(tmp_path) == clean
+    (tmp_path / "code.py").write_text("two")
+    assert commit_of(tmp_path) == f"{clean}+"
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"a": "much"}'])
