@@ -177,10 +177,14 @@ def _int8(rows: list[Row]) -> str:
 
 def _forecasts(found: list[Forecast]) -> str:
     each = [
-        f"{one.correlation:.2f} at {one.sparsity:.0%} ({one.network} {one.width:g}, {one.phase}, {one.count} methods)"
+        f"{one.correlation:.2f} and {100 * one.slope * math.log(2):.1f} points at {one.sparsity:.0%} "
+        f"({one.network} {one.width:g}, {one.phase}, {one.count} methods)"
         for one in found
     ]
-    return f"Rank correlation of magnitude kept and accuracy: {'; '.join(each)}."
+    return (
+        "Rank correlation of magnitude kept and accuracy, and what twice the magnitude is worth on the line through all "
+        f"methods: {'; '.join(each)}."
+    )
 
 
 def table(heads: list[str], lines: list[list[str]]) -> str:

@@ -232,7 +232,9 @@ def test_a_line_over_the_logarithm_of_magnitude_predicts_differences(load: Load,
     assert [each.difference.mean for each in found] == pytest.approx([-0.15] * 2)
     said = [answers.predicted(each, told, groups) for each in found]
     assert said == pytest.approx([-line.slope * math.log(4)] * 2)
-    assert f"| {100 * said[0]:+.2f} |" in report.section(study, rows)
+    text = report.section(study, rows)
+    assert f"| {100 * said[0]:+.2f} |" in text
+    assert f"1.00 and {100 * line.slope * math.log(2):.1f} points at 80% (vgg 8, gradual, 5 methods)" in text
     # Nothing has no logarithm.
     nothing = {key: {**each, "kept_magnitude": each["kept_magnitude"] and 0.0} for key, each in rows.items()}
     assert "magnitude predicts" not in report.section(study, nothing)
