@@ -198,7 +198,7 @@ def _say(console: Console, plan: Plan, jobs: list[Job], estimate: Estimate, work
         seconds = estimate.seconds(jobs, workers)
         minutes = max(1, round(seconds / _MINUTE))
         text = f"{seconds / _HOUR:.1f} hours" if seconds >= _HOUR else f"{minutes} minute{'s' * (minutes > 1)}"
-        console.print(f"about {text} of training with {workers} processes at a time", highlight=False, soft_wrap=True)
+        console.print(f"about {text} with {workers} processes at a time", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

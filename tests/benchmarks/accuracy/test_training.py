@@ -147,13 +147,13 @@ def test_more_processes_than_cores_are_no_faster(load: Load, tmp_path: Path, mon
     monkeypatch.setattr(estimate, "cores", lambda: 2)
     monkeypatch.setattr(estimate, "_measured", lambda *_: 0.5)
     found = estimate.Estimate(tmp_path / "step_seconds.json", lambda spec: 1280)
-    # Ten steps of half a second each.
-    assert found.seconds(jobs[:8], 1) == 8 * 5
-    assert found.seconds(jobs[:8], 2) == found.seconds(jobs[:8], 99) == 4 * 5
-    assert found.seconds(jobs[:1], 2) == 5
+    # Ten steps of half a second each, and half as much for all else.
+    assert found.seconds(jobs[:8], 1) == 8 * 7.5
+    assert found.seconds(jobs[:8], 2) == found.seconds(jobs[:8], 99) == 4 * 7.5
+    assert found.seconds(jobs[:1], 2) == 7.5
     monkeypatch.setattr(estimate, "_measured", lambda *_: pytest.fail("measured twice"))
     again = estimate.Estimate(tmp_path / "step_seconds.json", lambda spec: 1280)
-    assert again.seconds(jobs[:1], 1) == 5
+    assert again.seconds(jobs[:1], 1) == 7.5
 
 
 def test_a_process_that_a_signal_ended_is_told_with_the_room_it_had(load: Load, tmp_path: Path) -> None:
