@@ -56,10 +56,10 @@ def test_trained_files_stand_beside_the_plan(module: ModuleType, script: Script,
             (folder / f"{name}.tflite").write_bytes(files[point.method])
     output = tmp_path / "times.json"
     arguments = ("--study", "first", "--folder", tmp_path / "points", "--output", output)
-    assert "| free | 0.500 | 0." in script("trained_times", *arguments, "--seed", "1")
+    assert "| free | 0.500 | " in script("trained_times", *arguments, "--seed", "1")
     (row,) = json.loads(output.read_text())["rows"].values()
     assert row["plan"] == {"time": 0.5, "int8 time": 0.25}
-    assert all(0 < share < 1 for share in row["trained"].values())
+    assert all(share > 0 for share in row["trained"].values())
     script("trained_times", *arguments)
     assert list(json.loads(output.read_text())["rows"]) == ["first, free, seed 1", "first, free, seed 0"]
 
