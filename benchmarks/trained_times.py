@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times of trained files at equal latency, beside those that the plan took from random weights with the same zeros.
+"""Times of trained files against files of random weights that the same recipe pruned, as the plan's were measured.
 
-    python benchmarks/trained_times.py --study "ResNet-20 at equal latency" --seed 2    # wants an idle core
+    python benchmarks/trained_times.py --study "VGG at equal latency" --seed 2    # wants an idle core
 
-takes the files that ``accuracy_study.py`` left in its folder, converts them for this machine, as the plan's were, and
-measures each against the dense float32 file of that seed. Rows stay in ``benchmarks/results/trained_times.json``.
+takes the files that ``accuracy_study.py`` left in its folder, converts them for this machine, and measures each in
+turns with one of random weights and the dense float32 network. Rows, shares of the dense network's time, stay in
+``benchmarks/results/trained_times.json``. A training whose filters go out of arrays is measured with whole arrays.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
+import keras
+import numpy as np
 
 import tfprune as tp
+from accuracy.networks import NETWORKS
 from accuracy.plan import Study, read_plan
 from accuracy.point import DENSE, Point
 from accuracy.report import table
@@ -25,32 +31,48 @@ PLAN = REPOSITORY / "benchmarks/accuracy/plans/equal_latency.yaml"
 FOLDER = REPOSITORY / "build/accuracy"
 RESULTS = REPOSITORY / "benchmarks/results/trained_times.json"
 _ROUNDS = 61
-_NAMES = {TIME: "float32.tflite", INT8_TIME: "int8.tflite"}
-_HEADS = ["method", "time in the plan", "of the trained file", "int8 time in the plan", "of the trained int8 file"]
+_CALIBRATED_ON = 8
+_SHAPE, _CLASSES = (28, 28, 1), 10
+_PRECISIONS = ("float32", "int8")
+#: What the plan calls their times.
+_PLANNED = dict(zip((TIME, INT8_TIME), _PRECISIONS, strict=True))
+_HEADS = ["method", "time in the plan", "random", "trained", "int8 time in the plan", "random", "trained"]
 
-Row = dict[str, dict[str, float]]
 
-
-def measured(point: Point, dense: Point, folder: Path) -> Row:
-    """What the plan says of a point, and what its files take, as shares of the dense float32 file's time.
+def measured(point: Point, dense: bytes, folder: Path) -> dict[str, dict[str, float]]:
+    """By precision what the random and the trained file take, as shares of the dense float32 network's time.
 
     Args:
         point: the point.
-        dense: that of the same seed without pruning.
-        folder: of both.
+        dense: that network.
+        folder: of all points.
 
     Raises:
         ClickException: a file is not there.
     """
-    files = [_for_host(_content(point, name, folder)) for name in _NAMES.values()]
-    found = tp.benchmark(_dense(_content(dense, _NAMES[TIME], folder)), *files, runs=_ROUNDS).timings[1:]
-    shares = {cost: round(1 / timing.speedup, 4) for cost, timing in zip(_NAMES, found, strict=True)}
-    planned = dict(point.costs)
-    return {"plan": {cost: planned[cost] for cost in _NAMES}, "trained": shares}
+    random = random_files(point)
+    shares = {}
+    for precision in _PRECISIONS:
+        trained = _for_host(_content(point, precision, folder))
+        found = tp.benchmark(dense, random[precision], trained, runs=_ROUNDS).timings[1:]
+        names = ("random", "trained")
+        shares[precision] = {name: round(1 / timing.speedup, 4) for name, timing in zip(names, found, strict=True)}
+    return shares
 
 
-def _content(point: Point, name: str, folder: Path) -> bytes:
-    path = folder / point.key / name
+def random_files(point: Point) -> dict[str, bytes]:
+    """By precision the file of the point's network with random weights, pruned by its recipe."""
+    keras.utils.set_random_seed(point.seed)
+    model = NETWORKS[point.network](point.width, _SHAPE, _CLASSES)
+    if point.recipe:
+        model = tp.prune(model, tp.Recipe.from_dict(json.loads(point.recipe))).model
+    images = np.random.default_rng(point.seed).normal(size=(_CALIBRATED_ON, *_SHAPE)).astype(np.float32)
+    made: dict[str, dict[str, Any]] = {"float32": {}, "int8": {"precision": "int8", "representative_data": images}}
+    return {name: tp.convert(model, device="host", **options).tflite for name, options in made.items()}
+
+
+def _content(point: Point, precision: str, folder: Path) -> bytes:
+    path = folder / point.key / f"{precision}.tflite"
     if not path.exists():
         raise click.ClickException(
             f"{point}: its file must be there, `{path}` is not; train it: accuracy_study.py run with another --output"
@@ -58,18 +80,14 @@ def _content(point: Point, name: str, folder: Path) -> bytes:
     return path.read_bytes()
 
 
-def _dense(content: bytes) -> bytes:
-    return tp.convert(content, target="dense").tflite
-
-
 def _for_host(content: bytes) -> bytes:
-    """As the plan's files were converted: with the cost table of this machine."""
-    return tp.convert(_dense(content), device="host").tflite
+    """Packed by the cost table of this machine; the study packs for arm64."""
+    return tp.convert(tp.convert(content, target="dense").tflite, device="host").tflite
 
 
-def points_of(study: Study, seed: int) -> dict[str, Point]:
-    """The points of a seed by method."""
-    return {point.method: point for point in study.points if point.seed == seed}
+def points_of(study: Study, seed: int, folder: Path) -> list[Point]:
+    """The points of a seed whose files are there."""
+    return [point for point in study.points if point.seed == seed and (folder / point.key / "float32.tflite").exists()]
 
 
 @click.command()
@@ -82,16 +100,18 @@ def main(name: str, seed: int, folder: Path, output: Path) -> None:
     studies = {study.name: study for study in read_plan(PLAN).studies}
     if name not in studies:
         raise click.ClickException(f"--study must be one of {', '.join(studies)}, is {name!r}")
-    points = points_of(studies[name], seed)
+    points = points_of(studies[name], seed, folder)
     if not points:
-        raise click.ClickException(f"--seed must be one of the study's, {name} has none of {seed}")
-    dense = points.pop(DENSE)
+        raise click.ClickException(f"{folder}: must have files of {name}, seed {seed}; train them first")
+    dense = random_files(next(point for point in studies[name].points if point.method == DENSE))[_PRECISIONS[0]]
     rows = read_rows(output)
     lines = []
-    for method, point in points.items():
-        row = rows[f"{name}, {method}, seed {seed}"] = measured(point, dense, folder)
+    for point in points:
+        row = rows[f"{name}, {point.method}, seed {seed}"] = measured(point, dense, folder)
         write_rows(output, rows)
-        lines.append([method, *(f"{row[what][cost]:.3f}" for cost in _NAMES for what in ("plan", "trained"))])
+        planned = dict(point.costs)
+        shares = [(planned[cost], *row[precision].values()) for cost, precision in _PLANNED.items()]
+        lines.append([point.method, *(f"{share:.3f}" for each in shares for share in each)])
     click.echo(table(_HEADS, lines))
 
 

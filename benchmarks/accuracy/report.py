@@ -182,8 +182,8 @@ def _forecasts(found: list[Forecast]) -> str:
         for one in found
     ]
     return (
-        "Rank correlation of magnitude kept and accuracy, and what twice the magnitude is worth on the line through all "
-        f"methods: {'; '.join(each)}."
+        "Rank correlation of magnitude kept and accuracy, and what twice the magnitude is worth on the line through "
+        f"all methods: {'; '.join(each)}."
     )
 
 
