@@ -18,8 +18,9 @@ TIME = "time"
 INT8_TIME = "int8 time"
 INSTRUCTIONS = "arm64"
 INT8_INSTRUCTIONS = "int8 arm64"
+#: Of a measurement of whole networks.
+ROUNDS = 61
 _CALIBRATED_ON = 8
-_ROUNDS = 61
 _SEED = 0
 
 
@@ -37,16 +38,27 @@ def files(name: str, row: dict[str, Any], table: CostTable) -> tuple[bytes, byte
     pruned = not all(choice.dense for choice in choices.values())
     if pruned:
         model = tp.prune(model, recipe_of(choices)).model
-    images = np.random.default_rng(_SEED).normal(size=(_CALIBRATED_ON, *model.input_shape[1:])).astype(np.float32)
-    single = tp.convert(model, device=table)
-    whole = tp.convert(model, precision="int8", representative_data=images, device=table)
+    single, whole = converted(model, _SEED, table)
     return (single.tflite, whole.tflite) if pruned else (single.dense, whole.dense)
+
+
+def converted(model: keras.Model, seed: int, device: str | CostTable) -> tuple[tp.Conversion, tp.Conversion]:
+    """A model of random weights in float32 and in int8, which is calibrated on noise.
+
+    Args:
+        model: the model.
+        seed: of the noise.
+        device: by which the converter decides.
+    """
+    images = np.random.default_rng(seed).normal(size=(_CALIBRATED_ON, *model.input_shape[1:])).astype(np.float32)
+    single = tp.convert(model, device=device)
+    return single, tp.convert(model, precision="int8", representative_data=images, device=device)
 
 
 def times(name: str, row: dict[str, Any], table: CostTable) -> dict[str, float]:
     """Measured share of the dense float32 network's time, in int8."""
     dense, (_, whole) = dense_file(name, table), files(name, row, table)
-    return {INT8_TIME: round(1 / tp.benchmark(dense, whole, runs=_ROUNDS).timings[1].speedup, 4)}
+    return {INT8_TIME: round(1 / tp.benchmark(dense, whole, runs=ROUNDS).timings[1].speedup, 4)}
 
 
 def instructions(name: str, row: dict[str, Any], table: CostTable) -> dict[str, float]:

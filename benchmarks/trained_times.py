@@ -12,26 +12,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 import keras
-import numpy as np
 
 import tfprune as tp
 from accuracy.networks import NETWORKS
 from accuracy.plan import Study, read_plan
 from accuracy.point import DENSE, Point
 from accuracy.report import table
-from mapping_costs import INT8_TIME, TIME
+from mapping_costs import INT8_TIME, ROUNDS, TIME, converted
 from measure import REPOSITORY
 from results_file import read_rows, write_rows
 
 PLAN = REPOSITORY / "benchmarks/accuracy/plans/equal_latency.yaml"
 FOLDER = REPOSITORY / "build/accuracy"
 RESULTS = REPOSITORY / "benchmarks/results/trained_times.json"
-_ROUNDS = 61
-_CALIBRATED_ON = 8
 _SHAPE, _CLASSES = (28, 28, 1), 10
 _PRECISIONS = ("float32", "int8")
 #: What the plan calls their times.
@@ -54,7 +50,7 @@ def measured(point: Point, dense: bytes, folder: Path) -> dict[str, dict[str, fl
     shares = {}
     for precision in _PRECISIONS:
         trained = _for_host(_content(point, precision, folder))
-        found = tp.benchmark(dense, random[precision], trained, runs=_ROUNDS).timings[1:]
+        found = tp.benchmark(dense, random[precision], trained, runs=ROUNDS).timings[1:]
         names = ("random", "trained")
         shares[precision] = {name: round(1 / timing.speedup, 4) for name, timing in zip(names, found, strict=True)}
     return shares
@@ -66,9 +62,8 @@ def random_files(point: Point) -> dict[str, bytes]:
     model = NETWORKS[point.network](point.width, _SHAPE, _CLASSES)
     if point.recipe:
         model = tp.prune(model, tp.Recipe.from_dict(json.loads(point.recipe))).model
-    images = np.random.default_rng(point.seed).normal(size=(_CALIBRATED_ON, *_SHAPE)).astype(np.float32)
-    made: dict[str, dict[str, Any]] = {"float32": {}, "int8": {"precision": "int8", "representative_data": images}}
-    return {name: tp.convert(model, device="host", **options).tflite for name, options in made.items()}
+    made = converted(model, point.seed, "host")
+    return {precision: each.tflite for precision, each in zip(_PRECISIONS, made, strict=True)}
 
 
 def _content(point: Point, precision: str, folder: Path) -> bytes:
@@ -93,7 +88,7 @@ def points_of(study: Study, seed: int, folder: Path) -> list[Point]:
 @click.command()
 @click.option("--study", "name", required=True, help="Of the plan at equal latency.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Whose files are measured.")
-@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default=FOLDER)
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=FOLDER)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), default=RESULTS)
 def main(name: str, seed: int, folder: Path, output: Path) -> None:
     """Measures the files of a study."""

@@ -25,8 +25,6 @@ _EQUAL = 1e-9
 
 #: Rows by seed, of each network, method, training and rate.
 Groups = dict[Group, dict[int, Row]]
-#: Of each group of a plan how long it is trained: the dense checkpoint, and what follows.
-Planned = dict[Group, tuple[int, int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,48 +104,60 @@ def differences(study: Study, rows: dict[str, Row]) -> Iterator[Difference]:
     has one rate and was trained as long. Of three methods the first is held against the line between the two others, at
     its own cost: the one that the plan names first.
     """
-    groups = groups_of(study, rows)
-    planned = {point.group: (point.dense.epochs, point.training.epochs) for point in study.points}
+    results = _Results(study, rows)
     methods = {point.method for point in study.points}
-    costs = {method: cost for method, (_, cost) in first_costs(study.points).items()}
     for names in study.compare:
         if len(names) == OF_LINE:
-            yield from _from_line(groups, planned, costs, *names)
+            yield from results.from_line(*names)
         elif set(names) <= methods:
-            yield from _of_methods(groups, planned, *names)
+            yield from results.of_methods(*names)
         else:
-            yield from _of_trainings(groups, *names)
+            yield from results.of_trainings(*names)
 
 
-def _of_methods(groups: Groups, planned: Planned, one: str, other: str) -> Iterator[Difference]:
-    for group, first in _of(groups, one):
-        network, width, _, phase, sparsity = group
-        same = (network, width, other, phase, sparsity)
-        second = groups.get(same, {}) if same in planned else _partner(groups, planned, group, other)
-        yield from _difference(group, (one, other), _accuracies(first), _accuracies(second))
+class _Results:
+    """What a study plans, and what is there of it."""
 
+    def __init__(self, study: Study, rows: dict[str, Row]) -> None:
+        self._groups = groups_of(study, rows)
+        #: Of each group how long it is trained: the dense checkpoint, and what follows.
+        self._planned = {point.group: (point.dense.epochs, point.training.epochs) for point in study.points}
+        self._costs = {method: cost for method, (_, cost) in first_costs(study.points).items()}
 
-def _of_trainings(groups: Groups, one: str, other: str) -> Iterator[Difference]:
-    for (network, width, method, phase, sparsity), first in groups.items():
-        if phase == one:
-            second = groups.get((network, width, method, other, sparsity), {})
-            names = f"{method}, {one}", f"{method}, {other}"
-            group = network, width, method, "-", sparsity
-            yield from _difference(group, names, _accuracies(first), _accuracies(second))
+    def of_methods(self, one: str, other: str) -> Iterator[Difference]:
+        for group, first in self._of(one):
+            network, width, _, phase, sparsity = group
+            same = (network, width, other, phase, sparsity)
+            second = self._groups.get(same, {}) if same in self._planned else self._partner(group, other)
+            yield from _difference(group, (one, other), _accuracies(first), _accuracies(second))
 
+    def of_trainings(self, one: str, other: str) -> Iterator[Difference]:
+        for (network, width, method, phase, sparsity), first in self._groups.items():
+            if phase == one:
+                second = self._groups.get((network, width, method, other, sparsity), {})
+                names = f"{method}, {one}", f"{method}, {other}"
+                group = network, width, method, "-", sparsity
+                yield from _difference(group, names, _accuracies(first), _accuracies(second))
 
-def _from_line(
-    groups: Groups, planned: Planned, costs: dict[str, float], one: str, left: str, right: str
-) -> Iterator[Difference]:
-    share = (costs[one] - costs[right]) / (costs[left] - costs[right])
-    for group, first in _of(groups, one):
-        ends = [_accuracies(_partner(groups, planned, group, other)) for other in (left, right)]
-        line = {seed: share * ends[0][seed] + (1 - share) * ends[1][seed] for seed in set(ends[0]) & set(ends[1])}
-        yield from _difference(group, (one, f"the line from {left} to {right}"), _accuracies(first), line)
+    def from_line(self, one: str, left: str, right: str) -> Iterator[Difference]:
+        at, low, high = (self._costs[name] for name in (one, right, left))
+        share = (at - low) / (high - low)
+        for group, first in self._of(one):
+            ends = [_accuracies(self._partner(group, other)) for other in (left, right)]
+            line = {seed: share * ends[0][seed] + (1 - share) * ends[1][seed] for seed in set(ends[0]) & set(ends[1])}
+            yield from _difference(group, (one, f"the line from {left} to {right}"), _accuracies(first), line)
 
+    def _of(self, method: str) -> Iterator[tuple[Group, dict[int, Row]]]:
+        return ((group, by_seed) for group, by_seed in self._groups.items() if group[2] == method)
 
-def _of(groups: Groups, method: str) -> Iterator[tuple[Group, dict[int, Row]]]:
-    return ((group, by_seed) for group, by_seed in groups.items() if group[2] == method)
+    def _partner(self, group: Group, method: str) -> dict[int, Row]:
+        """The only group that the plan has of a method, on the same network and trained as long."""
+        own = [
+            other
+            for other, epochs in self._planned.items()
+            if (other[0], other[2]) == (group[0], method) and epochs == self._planned[group]
+        ]
+        return self._groups.get(own[0], {}) if len(own) == 1 else {}
 
 
 def _accuracies(by_seed: dict[int, Row]) -> dict[int, float]:
@@ -205,9 +215,12 @@ def forecasts(study: Study, rows: dict[str, Row]) -> Iterator[Forecast]:
 
 def predicted(difference: Difference, told: list[Forecast], groups: Groups) -> float:
     """The difference that the line through all methods of its rate says, from what both keep; NaN without one."""
-    own = (difference.network, difference.width, difference.phase, difference.sparsity)
-    slopes = [each.slope for each in told if (each.network, each.width, each.phase, each.sparsity) == own]
-    network, width, phase, sparsity = own
+    network, width, phase, sparsity = difference.network, difference.width, difference.phase, difference.sparsity
+    slopes = [
+        each.slope
+        for each in told
+        if (each.network, each.width, each.phase, each.sparsity) == (network, width, phase, sparsity)
+    ]
     first, second = (
         _kept(groups.get((network, width, name, phase, sparsity), {})) for name in (difference.first, difference.second)
     )
@@ -220,16 +233,6 @@ def _kept(by_seed: dict[int, Row]) -> float | None:
     """Mean of the kept magnitude; None where a row has none, or one of zero, which has no logarithm."""
     kept = [row["kept_magnitude"] for row in by_seed.values()]
     return float(np.mean(kept)) if kept and all(kept) else None
-
-
-def _partner(groups: Groups, planned: Planned, group: Group, method: str) -> dict[int, Row]:
-    """The only group that the plan has of a method, on the same network and trained as long: what is there of it."""
-    own = [
-        other
-        for other, epochs in planned.items()
-        if (other[0], other[2]) == (group[0], method) and epochs == planned[group]
-    ]
-    return groups.get(own[0], {}) if len(own) == 1 else {}
 
 
 def epochs_of(by_seed: dict[int, Row]) -> str:

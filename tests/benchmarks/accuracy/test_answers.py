@@ -176,16 +176,22 @@ def test_trainings_are_compared_method_by_method(load: Load, tmp_path: Path) -> 
     assert free.p == pytest.approx(stats.ttest_rel([0.82, 0.83, 0.85], [0.8] * 3).pvalue)
 
 
+#: Methods of a plan, enough for a forecast.
+NAMES = ("a", "b", "c", "d", "e")
+PLAN_OF_MANY = PLAN.replace(
+    "\n      - {name: dense}",
+    "\n      - {name: dense}"
+    + "".join(
+        f"\n      - {{name: {name}, pattern: {{Groups: {{rows: {2 + place}}}}}}}" for place, name in enumerate(NAMES)
+    ),
+)
+
+
 def test_kept_magnitude_is_held_against_accuracy(load: Load, tmp_path: Path) -> None:
-    names = ("a", "b", "c", "d", "e")
-    methods = "".join(
-        f"\n      - {{name: {name}, pattern: {{Groups: {{rows: {2 + place}}}}}}}" for place, name in enumerate(names)
-    )
-    text = PLAN.replace("\n      - {name: dense}", "\n      - {name: dense}" + methods)
-    study = read(load, tmp_path, text).studies[0]
-    kept = dict(zip(names, (0.5, 0.6, 0.7, 0.8, 0.9), strict=True))
+    study = read(load, tmp_path, PLAN_OF_MANY).studies[0]
+    kept = dict(zip(NAMES, (0.5, 0.6, 0.7, 0.8, 0.9), strict=True))
     # The third one is the best, the others are in order.
-    accuracies = {**dict(zip(names, (0.81, 0.82, 0.89, 0.83, 0.84), strict=True)), "free": 0.95}
+    accuracies = {**dict(zip(NAMES, (0.81, 0.82, 0.89, 0.83, 0.84), strict=True)), "free": 0.95}
     rows = {
         point.key: {"accuracy": accuracies.get(point.method, 0.9), "kept_magnitude": kept.get(point.method)}
         for point in study.points
@@ -198,14 +204,8 @@ def test_kept_magnitude_is_held_against_accuracy(load: Load, tmp_path: Path) -> 
 
 
 def test_a_line_over_the_logarithm_of_magnitude_predicts_differences(load: Load, tmp_path: Path) -> None:
-    names = ("a", "b", "c", "d", "e")
-    methods = "".join(
-        f"\n      - {{name: {name}, pattern: {{Groups: {{rows: {2 + place}}}}}}}" for place, name in enumerate(names)
-    )
-    text = PLAN.replace("\n      - {name: dense}", "\n      - {name: dense}" + methods)
-    text = text.replace("[free, dense]", "[b, e]")
-    study = read(load, tmp_path, text).studies[0]
-    kept = dict(zip(names, (0.1, 0.2, 0.4, 0.5, 0.8), strict=True))
+    study = read(load, tmp_path, PLAN_OF_MANY.replace("[free, dense]", "[b, e]")).studies[0]
+    kept = dict(zip(NAMES, (0.1, 0.2, 0.4, 0.5, 0.8), strict=True))
     # Twice the magnitude is 0.05 of accuracy; the last one lies 0.05 above the line and the first 0.05 below.
     above = {"a": -0.05, "e": 0.05}
     rows = {
@@ -223,8 +223,8 @@ def test_a_line_over_the_logarithm_of_magnitude_predicts_differences(load: Load,
     answers, report = load("accuracy.answers"), load("accuracy.report")
     told = list(answers.forecasts(study, rows))
     line = stats.linregress(
-        [math.log(kept[name]) for name in names],
-        [0.9 + 0.05 * math.log2(kept[name]) + above.get(name, 0.0) for name in names],
+        [math.log(kept[name]) for name in NAMES],
+        [0.9 + 0.05 * math.log2(kept[name]) + above.get(name, 0.0) for name in NAMES],
     )
     assert [each.slope for each in told] == pytest.approx([line.slope] * 2)
     groups = answers.groups_of(study, rows)

@@ -39,7 +39,7 @@ def module(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Modul
     found = load("trained_times")
     (tmp_path / "plan.yaml").write_text(PLAN)
     monkeypatch.setattr(found, "PLAN", tmp_path / "plan.yaml")
-    monkeypatch.setattr(found, "_ROUNDS", 5)
+    monkeypatch.setattr(found, "ROUNDS", 5)
     return found
 
 
@@ -68,5 +68,6 @@ def test_trained_files_are_measured_against_random_ones(
 
 def test_what_is_not_there_is_said(module: ModuleType, script: Script, tmp_path: Path) -> None:
     assert "must be one of first, is 'other'" in script("trained_times", "--study", "other", code=1)
-    said = script("trained_times", "--study", "first", "--folder", tmp_path, code=1).replace("\n", " ")
-    assert "must have files of first, seed 0; train them first" in said
+    for folder in (tmp_path, tmp_path / "not there"):
+        said = script("trained_times", "--study", "first", "--folder", folder, code=1).replace("\n", " ")
+        assert "must have files of first, seed 0; train them first" in said
