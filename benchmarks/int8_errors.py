@@ -2,13 +2,16 @@
 """Where the errors of int8 files come from: each operator's output in the float32 and in the int8 file of a training.
 
     python benchmarks/int8_errors.py build/accuracy/29a1cb4b602f build/accuracy/f4531a9ec62b
+    python benchmarks/int8_errors.py build/accuracy/257896ce60fd --first 6
 
 takes folders of ``accuracy_study.py`` (column ``key`` of its table), runs both files without tfprune's ops on images of
-Fashion-MNIST's test set, and prints for the operators of a ResNet's last stage and behind it
+Fashion-MNIST's test set, and prints for the operators of a ResNet's last stage and behind it, or for the first ones
 
+- the largest weight ``max |W|`` of the float32 file, batch normalization included;
 - the signal to noise ratio in decibels, ``10 log10(sum y^2 / sum (y8 - y)^2)``, of the float32 output ``y`` and the
   int8 one ``y8``;
 - the share of ``sum (y8 - y)^2`` that is the same at all pixels of all images: what no averaging takes away;
+- the share of that sum in the channel that has most of it;
 - the share of channels that are constant, as those of pruned filters are.
 """
 
@@ -27,19 +30,29 @@ from accuracy.data_sets import load
 from accuracy.point import DataSpec
 from accuracy.report import table
 
-_HEADS = ["operator", "output", "signal to noise, dB", "error common to all pixels", "constant channels"]
-_SHOWN = 11  # three blocks, the mean and the classifier
+_HEADS = [
+    "operator",
+    "output",
+    "largest weight",
+    "signal to noise, dB",
+    "error common to all pixels",
+    "error in one channel",
+    "constant channels",
+]
+_LAST = 11  # three blocks, the mean and the classifier
 _IMAGES = 64
 _CONSTANT = 1e-6
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 Array = npt.NDArray[Any]
 
 
 class Output(NamedTuple):
-    """What an operator wrote."""
+    """What an operator wrote, and its weights; None for one without."""
 
     op: str
     values: Array
+    weights: Array | None = None
 
 
 def outputs(path: Path, images: Array) -> list[Output]:
@@ -56,11 +69,15 @@ def outputs(path: Path, images: Array) -> list[Output]:
     interpreter.invoke()
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     return [
-        Output(op["op_name"], _read(interpreter.get_tensor(index), tensors[index]))
+        Output(op["op_name"], _read(interpreter.get_tensor(index), tensors[index]), _weights(interpreter, op))
         for op in interpreter._get_ops_details()
         for index in op["outputs"]
         if op["op_name"] not in ("QUANTIZE", "DEQUANTIZE")
     ]
+
+
+def _weights(interpreter: Interpreter, op: dict[str, Any]) -> Array | None:
+    return interpreter.get_tensor(op["inputs"][1]) if op["op_name"] in _WEIGHTED else None
 
 
 def _stored(values: Array, tensor: dict[str, Any]) -> Array:
@@ -81,27 +98,31 @@ def line(exact: Output, rounded: Output) -> list[str]:
     error = rounded.values - exact.values
     pixels = tuple(range(error.ndim - 1))
     common = error.mean(axis=pixels)
-    energy = float((error**2).mean())
-    constant = exact.values.std(axis=pixels) < _CONSTANT
+    of_channels = (error**2).mean(axis=pixels)
+    energy = float(of_channels.mean())
+    constant = np.ptp(exact.values, axis=pixels) < _CONSTANT
     return [
         exact.op,
         "x".join(map(str, exact.values.shape[1:])),
+        "-" if exact.weights is None else f"{np.abs(exact.weights).max():.1f}",
         f"{10 * np.log10(float((exact.values**2).mean()) / energy):.1f}" if energy else "inf",
         f"{float((common**2).mean()) / energy:.0%}" if energy else "-",
+        f"{float(of_channels.max() / of_channels.sum()):.0%}" if energy else "-",
         f"{float(constant.mean()):.0%}",
     ]
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
-def main(folders: tuple[Path, ...]) -> None:
+@click.option("--first", type=click.IntRange(min=1), help="So many operators from the start, not the last ones.")
+def main(folders: tuple[Path, ...], first: int | None) -> None:
     """Compares the files of FOLDERS."""
     images = next(iter(load(DataSpec("fashion_mnist")).test()))[0][:_IMAGES]
     for folder in folders:
         exact, rounded = (outputs(folder / name, images) for name in ("float32.tflite", "int8.tflite"))
         if [each.values.shape for each in exact] != [each.values.shape for each in rounded]:
             raise click.ClickException(f"`{folder}`: both files must have the same operators, they have not")
-        pairs = list(zip(exact, rounded, strict=True))[-_SHOWN:]
+        pairs = list(zip(exact, rounded, strict=True))[slice(-_LAST, None) if first is None else slice(first)]
         click.echo(f"{folder}\n\n{table(_HEADS, [line(*pair) for pair in pairs])}\n")
 
 
