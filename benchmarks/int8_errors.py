@@ -29,6 +29,7 @@ import tfprune as tp
 from accuracy.data_sets import load
 from accuracy.point import DataSpec
 from accuracy.report import table
+from tfprune.errors import TfpruneError
 
 _HEADS = [
     "operator",
@@ -55,10 +56,33 @@ class Output(NamedTuple):
     weights: Array | None = None
 
 
-def outputs(path: Path, images: Array) -> list[Output]:
+def test_images() -> Array:
+    """Of Fashion-MNIST."""
+    images, _ = next(iter(load(DataSpec("fashion_mnist")).test()))
+    return images[:_IMAGES]
+
+
+def content_of(folder: Path, name: str) -> bytes:
+    """A file of a training, without tfprune's ops.
+
+    Raises:
+        ClickException: it is not there, or no ``.tflite`` file.
+    """
+    path = folder / f"{name}.tflite"
+    if not path.exists():
+        raise click.ClickException(
+            f"`{path}`: must be there; the repository has no such files, train them: docs/accuracy.md, How to repeat it"
+        )
+    try:
+        return tp.convert(path.read_bytes(), target="dense").tflite
+    except TfpruneError as error:
+        raise click.ClickException(f"`{path}`: must be a .tflite file: {error}") from error
+
+
+def outputs(content: bytes, images: Array) -> list[Output]:
     """What each operator of a file makes of the images, as float32."""
     interpreter = Interpreter(
-        model_content=tp.convert(path.read_bytes(), target="dense").tflite,
+        model_content=content,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         experimental_preserve_all_tensors=True,
     )
@@ -93,6 +117,12 @@ def _read(values: Array, tensor: dict[str, Any]) -> Array:
     return (values.astype(np.float32) - zero_point) * scale if values.dtype == np.int8 else values
 
 
+def is_constant(values: Array) -> Array:
+    """Of each channel."""
+    found: Array = np.ptp(values, axis=tuple(range(values.ndim - 1))) < _CONSTANT
+    return found
+
+
 def line(exact: Output, rounded: Output) -> list[str]:
     """The cells of an operator."""
     error = rounded.values - exact.values
@@ -100,7 +130,6 @@ def line(exact: Output, rounded: Output) -> list[str]:
     common = error.mean(axis=pixels)
     of_channels = (error**2).mean(axis=pixels)
     energy = float(of_channels.mean())
-    constant = np.ptp(exact.values, axis=pixels) < _CONSTANT
     return [
         exact.op,
         "x".join(map(str, exact.values.shape[1:])),
@@ -108,18 +137,18 @@ def line(exact: Output, rounded: Output) -> list[str]:
         f"{10 * np.log10(float((exact.values**2).mean()) / energy):.1f}" if energy else "inf",
         f"{float((common**2).mean()) / energy:.0%}" if energy else "-",
         f"{float(of_channels.max() / of_channels.sum()):.0%}" if energy else "-",
-        f"{float(constant.mean()):.0%}",
+        f"{float(is_constant(exact.values).mean()):.0%}",
     ]
 
 
 @click.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--first", type=click.IntRange(min=1), help="So many operators from the start, not the last ones.")
 def main(folders: tuple[Path, ...], first: int | None) -> None:
     """Compares the files of FOLDERS."""
-    images = next(iter(load(DataSpec("fashion_mnist")).test()))[0][:_IMAGES]
+    images = test_images()
     for folder in folders:
-        exact, rounded = (outputs(folder / name, images) for name in ("float32.tflite", "int8.tflite"))
+        exact, rounded = (outputs(content_of(folder, name), images) for name in ("float32", "int8"))
         if [each.values.shape for each in exact] != [each.values.shape for each in rounded]:
             raise click.ClickException(f"`{folder}`: both files must have the same operators, they have not")
         pairs = list(zip(exact, rounded, strict=True))[slice(-_LAST, None) if first is None else slice(first)]

@@ -43,3 +43,7 @@ def test_both_files_are_run(script: Script, load: Load, tmp_path: Path) -> None:
     assert script("int8_errors", tmp_path, "--first", "1") == script("int8_errors", tmp_path)
     (tmp_path / "int8.tflite").write_bytes(conv_model(pruned((4, 3, 3, 1), 0.5), np.ones(4, np.float32), (1, 28, 28)))
     assert "must have the same operators" in script("int8_errors", tmp_path, code=1)
+    (tmp_path / "int8.tflite").write_bytes(dense[:100])
+    assert "int8.tflite`: must be a .tflite file" in script("int8_errors", tmp_path, code=1)
+    (tmp_path / "int8.tflite").unlink()
+    assert "int8.tflite`: must be there" in script("int8_errors", tmp_path, code=1)
