@@ -142,6 +142,8 @@ def _read(path: Path) -> dict[str, Row]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             text = file.read()
+            if not text:
+                raise click.ClickException(f"{path}: must be a table of results, is empty; remove it, or give --output")
             reader = csv.DictReader(io.StringIO(text, newline=""))
             _check_columns(tuple(reader.fieldnames or ()), path)
             # The last value is text, and would be taken for whole.
@@ -154,7 +156,7 @@ def _read(path: Path) -> dict[str, Row]:
                 row = _typed(each)
                 if row is None:
                     raise click.ClickException(
-                        f"{path}, line {reader.line_num}: must be a row of results, got {list(each.values())}; take it "
+                        f"{path}, line {reader.line_num}: must be a row of results, got {_there(each)}; take it "
                         "out, and the next run adds it again"
                     )
                 if row["key"] in rows:
@@ -166,6 +168,11 @@ def _read(path: Path) -> dict[str, Row]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise click.ClickException(f"{path}: must be a table of results, and cannot be read: {error}") from error
     return rows
+
+
+def _there(row: dict[str, str]) -> list[str]:
+    """Of a row that was cut off the values that are there."""
+    return [value for value in row.values() if value is not None]
 
 
 def _check_columns(found: tuple[str, ...], path: Path) -> None:

@@ -127,6 +127,13 @@ def test_a_row_of_other_values_is_refused_with_its_line(load: Load, tmp_path: Pa
     table.path.write_text(table.path.read_text().replace("0.875", "much"))
     with pytest.raises(click.ClickException, match="line 3: must be a row of results"):
         module.ResultTable(table.path)
+    # Of one that is cut off only what is there is shown.
+    table.path.write_text(table.path.read_text().partition("much")[0] + "much\n")
+    with pytest.raises(click.ClickException, match=r"must be a row of results, got \['b', .*'much'\]; take it out"):
+        module.ResultTable(table.path)
+    table.path.write_text("")
+    with pytest.raises(click.ClickException, match="is empty; remove it"):
+        module.ResultTable(table.path)
 
 
 @pytest.mark.parametrize("changed", [{"accuracy": "much"}, {"accuracy": 1.5}, {"seed": None}, {"sparsity": "much"}])
