@@ -164,7 +164,7 @@ bench: build-aarch64  ## The numbers of docs/accuracy_and_speed.md, half an hour
 	$(BIN)/python benchmarks/mca.py --output benchmarks/results/mca.json
 
 # The longest training comes first: others fill the cores beside it.
-STUDY := $(addprefix benchmarks/accuracy/plans/,baseline.yaml default.yaml reshuffled.yaml equal_latency.yaml)
+STUDY := $(addprefix benchmarks/accuracy/plans/,baseline.yaml default.yaml fine_tuning.yaml reshuffled.yaml equal_latency.yaml)
 study: setup  ## The tables and figures of docs/accuracy.md; hours, goes on where it was.
 	status=0; $(BIN)/python benchmarks/accuracy_study.py run $(STUDY) || status=$$?; \
 	$(BIN)/python benchmarks/accuracy_study.py report $(STUDY) --pictures docs/images --page docs/accuracy.md && exit $$status
