@@ -22,7 +22,18 @@ from tests.converter.expand.operators import Maker
 from tests.converter.helpers import convert
 from tests.converter.stock.graphs import random_network
 from tests.converter.test_rewrite import chain
-from tests.fuzz.check import TARGETS, FuzzError, Options, Outcome, _alone, _compare, check, drawn_options, run
+from tests.fuzz.check import (
+    TARGETS,
+    FuzzError,
+    Options,
+    Outcome,
+    _alone,
+    _compare,
+    check,
+    drawn_options,
+    finite_constants,
+    run,
+)
 from tests.fuzz.kept import keep
 from tests.fuzz.kept import read as read_kept
 from tests.models import conv_model, pruned
@@ -212,6 +223,38 @@ def test_a_bias_without_scales_is_rounded_by_other_kernels(precision: str, scale
     assert layer.reason_code == "rounding"
     with pytest.raises(ModelError, match="bias"):
         convert(changed(sparse, unscale), target="dense")
+
+
+def judged(monkeypatch: pytest.MonkeyPatch, data: bytes, expected: Any, found: Any) -> Outcome:
+    """What is said of a file where the runs of the two files end so."""
+    answers = iter([expected, found])
+    monkeypatch.setattr("tests.fuzz.check._alone", lambda task: next(answers))
+    return check(data)
+
+
+def test_files_of_which_stock_litert_makes_no_rows_may_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It divides what reaches a fully connected layer by its inputs, which gives no row of too few values."""
+    refusal = ModelError("refused")
+    assert judged(monkeypatch, small(), {"/": np.empty((0, 40), np.float32)}, refusal) == Outcome.REFUSED
+    with pytest.raises(FuzzError, match="the other does not"):
+        judged(monkeypatch, small(), {"/": np.zeros((1, 40), np.float32)}, refusal)
+
+
+def test_weights_that_are_not_finite_are_run_and_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clipping a cell state swallows a NaN in one kernel and passes it on in another."""
+
+    def spoil(model: Any) -> None:
+        bias = next(b for b in model.buffers if b.data is not None and bytes(b.data) == np.ones(32, "f4").tobytes())
+        bias.data = np.array([np.nan] + [1] * 31, np.float32).view(np.uint8)
+
+    data = changed(small(), spoil)
+    assert finite_constants(small())
+    assert not finite_constants(data)
+    assert check(data) == Outcome.NOT_COMPARED
+    outputs = {"/": np.zeros((1, 3, 3, 32), np.float32)}
+    for wrong in ("ended by signal SIGSEGV", ModelError("refused")):
+        with pytest.raises(FuzzError):
+            judged(monkeypatch, data, outputs, wrong)
 
 
 @pytest.mark.slow
