@@ -23,7 +23,7 @@ import numpy as np
 
 import tfprune
 from tfprune.converter.graph import Graph
-from tfprune.converter.weights import type_name
+from tfprune.converter.weights import type_name, weight_values
 from tfprune.errors import TfpruneError
 from tfprune.runtime.library import load_library
 from tfprune.runtime.random_inputs import random_inputs
@@ -91,11 +91,9 @@ def check(data: bytes, options: Options | None = None) -> Outcome:
     found = _alone(lambda: run(other))
     if isinstance(found, str):
         raise FuzzError(f"one file {found}, the other runs; {options}")
-    if isinstance(found, TfpruneError) and other is data:
-        # What only packed files hold, such as geometry, is refused when they are loaded.
-        return Outcome.REFUSED
-    if isinstance(found, TfpruneError) and any(not value.size for value in expected.values()):
-        # Stock LiteRT divides what reaches a fully connected layer by its inputs, and makes no row of too few.
+    # What only packed files hold, such as geometry, is refused when they are loaded. And stock LiteRT divides what
+    # reaches a fully connected layer by its inputs, and makes no row of too few.
+    if isinstance(found, TfpruneError) and (other is data or any(not value.size for value in expected.values())):
         return Outcome.REFUSED
     if isinstance(found, dict) and not finite_constants(reference):
         return Outcome.NOT_COMPARED
@@ -123,19 +121,19 @@ def computes_floats(data: bytes) -> bool:
     """Whether an operator writes floats: whole numbers that follow from them need not be equal bit for bit."""
     graph = Graph(data)
     written = (graph.tensor(subgraph, int(y)) for subgraph, _, op in graph.operators() for y in op.outputs if y >= 0)
-    return any(type_name(tensor).startswith(("float", "bfloat")) for tensor in written)
+    return any(map(_holds_floats, written))
 
 
 def finite_constants(data: bytes) -> bool:
     """Whether every float constant that an operator reads is; clips and maxima swallow a NaN, or pass it on."""
     graph = Graph(data)
     read = (graph.tensor(subgraph, int(x)) for subgraph, _, op in graph.operators() for x in op.inputs if x >= 0)
-    constants = (
-        graph.constant(tensor, np.dtype(type_name(tensor)))
-        for tensor in read
-        if type_name(tensor) in ("float16", "float32")
-    )
+    constants = (weight_values(graph, tensor) for tensor in read if _holds_floats(tensor))
     return all(np.isfinite(values).all() for values in constants if values is not None)
+
+
+def _holds_floats(tensor: Any) -> bool:
+    return type_name(tensor).startswith(("float", "bfloat"))
 
 
 def run(data: bytes) -> Outputs | None:
